@@ -1,0 +1,350 @@
+//! How is a trace written as OTLP/JSON? Lower-camel-case names, hex ids, 64-bit integers as strings, enums as numbers.
+//!
+//! The shapes of opentelemetry-proto's `trace/v1` and `common/v1`, with serde only, so that the UI reads what the
+//! server writes. Unknown fields are ignored, absent fields are their defaults.
+
+use crate::nanos;
+use serde::{Deserialize, Serialize};
+
+/// `TracesData`: a trace, or many.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TracesData {
+    /// Spans by resource.
+    pub resource_spans: Vec<ResourceSpans>,
+}
+
+/// Spans of one resource.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ResourceSpans {
+    /// The resource.
+    pub resource: Resource,
+    /// Spans by instrumentation scope.
+    pub scope_spans: Vec<ScopeSpans>,
+    /// Schema of the resource.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub schema_url: String,
+}
+
+/// What produced the telemetry.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Resource {
+    /// Its attributes.
+    pub attributes: Vec<KeyValue>,
+    /// Attributes that the sender dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_attributes_count: u32,
+    /// Entities that the resource describes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entity_refs: Vec<EntityRef>,
+}
+
+/// An entity, by the keys of the resource attributes that identify and describe it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EntityRef {
+    /// Schema of the entity.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub schema_url: String,
+    /// Its type.
+    pub r#type: String,
+    /// Keys that identify it.
+    pub id_keys: Vec<String>,
+    /// Keys that describe it.
+    pub description_keys: Vec<String>,
+}
+
+/// Spans of one instrumentation scope.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScopeSpans {
+    /// The scope.
+    pub scope: Scope,
+    /// Its spans.
+    pub spans: Vec<Span>,
+    /// Schema of the spans.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub schema_url: String,
+}
+
+/// The instrumentation library.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Scope {
+    /// Name.
+    pub name: String,
+    /// Version.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// Attributes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<KeyValue>,
+    /// Attributes that the sender dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_attributes_count: u32,
+}
+
+/// One span.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Span {
+    /// 32 hex digits.
+    pub trace_id: String,
+    /// 16 hex digits.
+    pub span_id: String,
+    /// W3C tracestate.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub trace_state: String,
+    /// 16 hex digits; empty for a root span.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub parent_span_id: String,
+    /// W3C flags and OTLP's is-remote bits.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub flags: u32,
+    /// Operation name.
+    pub name: String,
+    /// 1 internal, 2 server, 3 client, 4 producer, 5 consumer.
+    pub kind: i32,
+    /// Start.
+    #[serde(with = "nanos")]
+    pub start_time_unix_nano: u64,
+    /// End.
+    #[serde(with = "nanos")]
+    pub end_time_unix_nano: u64,
+    /// Attributes.
+    pub attributes: Vec<KeyValue>,
+    /// Attributes that the sender dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_attributes_count: u32,
+    /// Events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Event>,
+    /// Events that the sender dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_events_count: u32,
+    /// Links.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+    /// Links that the sender dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_links_count: u32,
+    /// Outcome.
+    pub status: Status,
+}
+
+/// Something that happened during a span.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Event {
+    /// When.
+    #[serde(with = "nanos")]
+    pub time_unix_nano: u64,
+    /// What.
+    pub name: String,
+    /// Attributes.
+    pub attributes: Vec<KeyValue>,
+    /// Attributes that the sender dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_attributes_count: u32,
+}
+
+/// A pointer to another span.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Link {
+    /// 32 hex digits.
+    pub trace_id: String,
+    /// 16 hex digits.
+    pub span_id: String,
+    /// W3C tracestate.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub trace_state: String,
+    /// Attributes.
+    pub attributes: Vec<KeyValue>,
+    /// Attributes that the sender dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_attributes_count: u32,
+    /// W3C flags and OTLP's is-remote bits.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub flags: u32,
+}
+
+/// A span's outcome.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// Why, for an error.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// 0 unset, 1 ok, 2 error.
+    #[serde(skip_serializing_if = "is_zero_i32")]
+    pub code: i32,
+}
+
+/// One attribute.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeyValue {
+    /// Key.
+    pub key: String,
+    /// Value.
+    pub value: AnyValue,
+}
+
+/// A value of any type; with all fields absent, the empty value. At most one field is set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AnyValue {
+    /// Text.
+    StringValue(String),
+    /// Boolean.
+    BoolValue(bool),
+    /// Integer.
+    IntValue(#[serde(with = "nanos")] i64),
+    /// Double.
+    DoubleValue(#[serde(with = "double")] f64),
+    /// List.
+    ArrayValue(ArrayValue),
+    /// Map.
+    KvlistValue(KeyValueList),
+    /// Bytes, base64.
+    BytesValue(String),
+    /// No value: `{}`.
+    #[serde(untagged)]
+    Empty(EmptyValue),
+}
+
+impl Default for AnyValue {
+    fn default() -> Self {
+        AnyValue::Empty(EmptyValue {})
+    }
+}
+
+/// The empty object.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmptyValue {}
+
+/// A list of values.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ArrayValue {
+    /// The values.
+    pub values: Vec<AnyValue>,
+}
+
+/// A map.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeyValueList {
+    /// The entries.
+    pub values: Vec<KeyValue>,
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+fn is_zero_i32(value: &i32) -> bool {
+    *value == 0
+}
+
+/// A double in JSON: a number, or one of the strings `NaN`, `Infinity`, `-Infinity`.
+pub mod double {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    /// Writes a number, or its name when JSON has none for it.
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            serializer.serialize_f64(*value)
+        } else if value.is_nan() {
+            serializer.serialize_str("NaN")
+        } else if *value > 0.0 {
+            serializer.serialize_str("Infinity")
+        } else {
+            serializer.serialize_str("-Infinity")
+        }
+    }
+
+    /// Reads a number, or a string that holds one.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Number(f64),
+            Text(String),
+        }
+        match Either::deserialize(deserializer)? {
+            Either::Number(value) => Ok(value),
+            Either::Text(text) => text.parse().map_err(|_| de::Error::custom(format!("not a number: `{text}`"))),
+        }
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Item(#[serde(with = "super::double")] f64);
+
+    /// The same for an optional double.
+    pub mod option {
+        use super::Item;
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        /// Writes null for none.
+        pub fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+            value.map(Item).serialize(serializer)
+        }
+
+        /// Reads null as none.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+            Ok(Option::<Item>::deserialize(deserializer)?.map(|item| item.0))
+        }
+    }
+
+    /// The same for a list of doubles.
+    pub mod list {
+        use super::Item;
+        use serde::{Deserialize, Deserializer, Serializer};
+
+        /// Writes an array.
+        pub fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_seq(values.iter().map(|value| Item(*value)))
+        }
+
+        /// Reads an array.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+            Ok(Vec::<Item>::deserialize(deserializer)?.into_iter().map(|item| item.0).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(value: &AnyValue, json: &str) {
+        assert_eq!(serde_json::to_string(value).unwrap(), json);
+        assert_eq!(&serde_json::from_str::<AnyValue>(json).unwrap(), value);
+    }
+
+    #[test]
+    fn any_value_is_written_as_otlp_json() {
+        check(&AnyValue::StringValue("a".into()), r#"{"stringValue":"a"}"#);
+        check(&AnyValue::IntValue(i64::MIN), r#"{"intValue":"-9223372036854775808"}"#);
+        check(&AnyValue::DoubleValue(0.5), r#"{"doubleValue":0.5}"#);
+        check(&AnyValue::DoubleValue(f64::NEG_INFINITY), r#"{"doubleValue":"-Infinity"}"#);
+        check(&AnyValue::default(), "{}");
+        let list = AnyValue::ArrayValue(ArrayValue { values: vec![AnyValue::BoolValue(true), AnyValue::default()] });
+        check(&list, r#"{"arrayValue":{"values":[{"boolValue":true},{}]}}"#);
+    }
+
+    #[test]
+    fn integers_are_read_from_numbers_too() {
+        assert_eq!(serde_json::from_str::<AnyValue>(r#"{"intValue":7}"#).unwrap(), AnyValue::IntValue(7));
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_absent_ones_are_defaults() {
+        let span: Span = serde_json::from_str(r#"{"name":"a","colour":"blue"}"#).unwrap();
+        assert_eq!(span, Span { name: "a".into(), ..Span::default() });
+    }
+}

@@ -1,0 +1,78 @@
+//! What does the server say of itself? `GET /api/v1/status`, and the demo workload's switch `/api/v1/demo`.
+
+use crate::nanos;
+use serde::{Deserialize, Serialize};
+
+/// The answer of `GET /api/v1/status`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatusResponse {
+    /// Spanlight's version.
+    pub version: String,
+    /// Seconds since the process started.
+    pub uptime_seconds: u64,
+    /// Where to send OTLP over gRPC, as a URL.
+    pub otlp_grpc_endpoint: String,
+    /// Where to send OTLP over HTTP, as a URL.
+    pub otlp_http_endpoint: String,
+    /// What is stored for the tenant, by signal.
+    pub signals: Vec<SignalStatus>,
+    /// The newest accepted request of the tenant since the process started, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_received: Option<LastReceived>,
+    /// Bytes of the write-ahead log.
+    pub wal_bytes: u64,
+    /// Whether writes are refused now, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_refusal: Option<String>,
+    /// The demo workload.
+    pub demo: DemoStatus,
+}
+
+/// What is stored of one signal.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SignalStatus {
+    /// `spans`, `logs` or `metrics`.
+    pub signal: String,
+    /// Rows in blocks and in memory.
+    pub rows: u64,
+    /// Immutable blocks.
+    pub blocks: u64,
+    /// Bytes of those blocks.
+    pub block_bytes: u64,
+    /// Rows in memory, not yet in a block.
+    pub memtable_rows: u64,
+    /// Bytes of those.
+    pub memtable_bytes: u64,
+    /// Earliest time stored; absent when there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_time: Option<UnixNano>,
+    /// Latest time stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_time: Option<UnixNano>,
+}
+
+/// A time in nanoseconds since 1970 UTC, as a decimal string.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnixNano(#[serde(with = "nanos")] pub i64);
+
+/// The newest accepted request.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LastReceived {
+    /// When it was acknowledged.
+    #[serde(with = "nanos")]
+    pub time_unix_nano: i64,
+    /// `spans`, `logs` or `metrics`.
+    pub signal: String,
+    /// service.name of its first resource.
+    pub service: String,
+}
+
+/// The answer of `GET`, `POST` and `DELETE /api/v1/demo`: state, start, stop.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DemoStatus {
+    /// Whether the demo workload is being sent.
+    pub running: bool,
+    /// Whether this server can start it.
+    pub available: bool,
+}
