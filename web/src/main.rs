@@ -1,0 +1,2 @@
+//! Starts the user interface.
+fn main(){}
