@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Runs the tests and sums them up: scripts/test.sh [full|browser]
+#
+# Plain:   whatever needs nothing but this machine and cargo's registry.
+# full:    all of it with more simulation seeds, the conformance suites, and the UI in headless Chromium.
+# browser: only the UI in headless Chromium.
+set -euo pipefail
+. "$(dirname "$0")/env.sh"
+
+mode=${1:-plain}
+case $mode in
+  plain) bash scripts/setup.sh test ;;
+  full) bash scripts/setup.sh test-full ;;
+  browser) bash scripts/setup.sh browser ;;
+  *) echo "test.sh: say nothing, full or browser, not $mode" >&2; exit 2 ;;
+esac
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Prints how many tests ran, from cargo's own closing lines; called on success and on failure.
+summary() {
+  awk '
+    /^test result:/ {
+      binaries++
+      for (i = 1; i < NF; i++) {
+        if ($(i + 1) ~ /^passed/) passed += $i
+        if ($(i + 1) ~ /^failed/) failed += $i
+        if ($(i + 1) ~ /^ignored/) ignored += $i
+      }
+    }
+    /^test .* \.\.\. FAILED$/ { names[++n] = $2 }
+    END {
+      printf "\n== %d passed, %d failed, %d ignored in %d test binaries\n", passed, failed, ignored, binaries
+      for (i = 1; i <= n; i++) printf "   FAILED %s\n", names[i]
+    }' "$log"
+}
+
+run() {
+  say "$*"
+  local status=0
+  "$@" 2>&1 | tee -a "$log" || status=$?
+  if [ "$status" -ne 0 ]; then
+    summary
+    echo "test.sh: failed: $*" >&2
+    exit "$status"
+  fi
+}
+
+# The browser tests look at the bundle that the binary embeds, so it is built first.
+build_web() {
+  local status=0
+  say "cargo xtask web"
+  cargo xtask web || status=$?
+  if [ "$status" -ne 0 ]; then
+    echo "test.sh: the browser tests need the web UI, and it was not built" >&2
+    exit "$status"
+  fi
+}
+
+echo "Tests: a first build takes about 15 minutes on 2 cores, later ones a few."
+case $mode in
+  plain)
+    run cargo test --workspace ${LOCKED[@]+"${LOCKED[@]}"}
+    ;;
+  full)
+    build_web
+    export SPANLIGHT_SIM_SEEDS="${SPANLIGHT_SIM_SEEDS:-20000}"
+    SPANLIGHT_BROWSER=1 run cargo test --workspace ${LOCKED[@]+"${LOCKED[@]}"}
+    run cargo xtask conformance otlp
+    ;;
+  browser)
+    build_web
+    SPANLIGHT_BROWSER=1 run cargo test --test browser ${LOCKED[@]+"${LOCKED[@]}"}
+    ;;
+esac
+summary

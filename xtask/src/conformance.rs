@@ -1,0 +1,68 @@
+//! How well does the binary keep to a specification? `cargo xtask conformance NAME` runs one suite of cases.
+//!
+//! A suite is a folder of data cases (`tests/conformance/NAME`, and NAME in the corpora folder where that exists) and a
+//! runner that knows their format. `tests/conformance/README.md` describes the formats.
+//!
+//! F1  The last line on stdout is `NAME: P of T`; the status is 0 only when P equals T and T is not 0.
+//! F2  Cases see the binary from outside only: a fresh process with an empty data folder, ports chosen by itself.
+//!
+//! Not here: what the specification says (the cases).
+
+mod body;
+mod case;
+mod http;
+mod otlp;
+mod server;
+mod wire;
+
+use crate::Outcome;
+use crate::repo::Repo;
+use anyhow::{Result, bail};
+
+/// What a runner is given.
+pub(crate) struct Context {
+    /// The repository.
+    repo: Repo,
+    /// Print every case, not only those that fail.
+    verbose: bool,
+}
+
+/// How many cases passed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Tally {
+    passed: usize,
+    total: usize,
+}
+
+/// A suite's name, what it holds, and what runs it.
+struct Suite {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Context) -> Result<Tally>,
+}
+
+const SUITES: [Suite; 1] = [Suite {
+    name: "otlp",
+    about: "OTLP 1.11 over HTTP: statuses, partial success, limits, bad input",
+    run: otlp::run,
+}];
+
+/// Runs the suite that is named.
+pub(crate) fn run(options: &[&str]) -> Result<Outcome> {
+    let (name, verbose) = match options {
+        [name] => (*name, false),
+        [name, "--verbose"] | ["--verbose", name] => (*name, true),
+        _ => bail!("say which suite:\n{}", list()),
+    };
+    let Some(suite) = SUITES.iter().find(|suite| suite.name == name) else {
+        bail!("there is no suite `{name}`; there are:\n{}", list());
+    };
+    let context = Context { repo: Repo::find()?, verbose };
+    let tally = (suite.run)(&context)?;
+    println!("{name}: {} of {}", tally.passed, tally.total);
+    Ok(if tally.passed == tally.total && tally.total > 0 { Outcome::Done } else { Outcome::Failed })
+}
+
+fn list() -> String {
+    SUITES.map(|suite| format!("  {:<10} {}", suite.name, suite.about)).join("\n")
+}

@@ -1,0 +1,194 @@
+//! Which files make up the bundle, and how large is each?
+//!
+//! Everything is made in a staging folder and moved when complete (B1).
+//!
+//! Not here: compiling (`route`), whether it is needed (`stamp`).
+
+use super::{dist, stamp};
+use crate::repo::{Repo, files_below};
+use anyhow::{Context, Result, ensure};
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+/// Already compressed, so no neighbours.
+const PACKED: [&str; 5] = ["woff2", "png", "jpg", "webp", "ico"];
+
+/// Features that rustc's wasm uses; named, because an older wasm-opt refuses what it was not told of.
+const WASM_FEATURES: [&str; 6] = [
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
+/// One file of the bundle, with the sizes of its compressed neighbours (its own size where it has none).
+#[derive(Debug, Clone, Default)]
+pub(super) struct File {
+    name: String,
+    plain: u64,
+    /// Bytes on the wire for a client that takes gzip.
+    pub(super) gzip: u64,
+    brotli: u64,
+}
+
+/// Makes the bundle and puts it in place.
+pub(super) fn write(repo: &Repo, wasm: &Path, stamp: &str) -> Result<Vec<File>> {
+    let stage = repo.target.join("web/stage");
+    remove(&stage)?;
+    std::fs::create_dir_all(&stage)?;
+    bind(wasm, &stage)?;
+    optimise(&stage.join("web_bg.wasm"))?;
+    let web = repo.root.join("web");
+    std::fs::copy(web.join("index.html"), stage.join("index.html")).context("failed to copy web/index.html")?;
+    for folder in ["style", "vendor"] {
+        if web.join(folder).is_dir() {
+            copy_below(&web.join(folder), &stage.join(folder))?;
+        }
+    }
+    let mut files = Vec::new();
+    for path in files_below(&stage)? {
+        let name = path.strip_prefix(&stage).unwrap_or(&path).to_string_lossy().into_owned();
+        files.push(compress(&path, name)?);
+    }
+    let dist = dist(repo);
+    remove(&dist)?;
+    copy_below(&stage, &dist)?;
+    std::fs::write(dist.join(stamp::FILE), stamp)?;
+    Ok(files)
+}
+
+/// Prints a table and returns the sums.
+pub(super) fn report(files: &[File]) -> File {
+    let mut total = File { name: "total".to_owned(), ..File::default() };
+    for file in files {
+        total.plain += file.plain;
+        total.gzip += file.gzip;
+        total.brotli += file.brotli;
+    }
+    println!("{:<32} {:>10} {:>10} {:>10}", "web/dist", "bytes", "gzip", "brotli");
+    for file in files.iter().chain([&total]) {
+        println!("{:<32} {:>10} {:>10} {:>10}", file.name, file.plain, file.gzip, file.brotli);
+    }
+    println!("web: {:.1} KB gzipped, {:.1} KB with brotli", kilobytes(total.gzip), kilobytes(total.brotli));
+    total
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes of a few hundred kilobytes, for print")]
+fn kilobytes(bytes: u64) -> f64 {
+    bytes as f64 / 1000.0
+}
+
+fn bind(wasm: &Path, stage: &Path) -> Result<()> {
+    let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
+    bindgen.input_path(wasm).out_name("web").typescript(false);
+    bindgen.remove_name_section(true).remove_producers_section(true);
+    bindgen.web(true).context("failed to choose the web output")?;
+    bindgen.generate(stage).context("wasm-bindgen failed")
+}
+
+/// Shrinks the wasm file where wasm-opt is installed; a failure costs size, not the bundle.
+fn optimise(wasm: &Path) -> Result<()> {
+    let smaller = wasm.with_extension("opt");
+    let run = Command::new("wasm-opt").arg("-Oz").args(WASM_FEATURES).arg(wasm).arg("-o").arg(&smaller).output();
+    match run {
+        Ok(output) if output.status.success() => std::fs::rename(&smaller, wasm).context("failed to rename")?,
+        Ok(output) => {
+            eprintln!("web: wasm-opt failed, going on without: {}", String::from_utf8_lossy(&output.stderr));
+            remove(&smaller)?;
+        }
+        Err(_) => eprintln!("web: wasm-opt is not installed (package binaryen): the bundle is larger than need be"),
+    }
+    Ok(())
+}
+
+/// Writes `file.gz` and `file.br` where they are smaller than the file.
+fn compress(path: &Path, name: String) -> Result<File> {
+    let content = std::fs::read(path)?;
+    let plain = u64::try_from(content.len())?;
+    let mut file = File { name, plain, gzip: plain, brotli: plain };
+    let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+    if PACKED.contains(&extension.as_str()) {
+        return Ok(file);
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(&content)?;
+    file.gzip = neighbour(path, "gz", &gzip.finish()?, plain)?;
+    let mut packed = Vec::new();
+    let parameters = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, ..Default::default() };
+    brotli::BrotliCompress(&mut content.as_slice(), &mut packed, &parameters)?;
+    file.brotli = neighbour(path, "br", &packed, plain)?;
+    Ok(file)
+}
+
+/// Writes `path.extension` if it is smaller than the original, and returns the smaller size.
+fn neighbour(path: &Path, extension: &str, content: &[u8], plain: u64) -> Result<u64> {
+    let size = u64::try_from(content.len())?;
+    if size >= plain {
+        return Ok(plain);
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    std::fs::write(&name, content).with_context(|| format!("failed to write {}", name.display()))?;
+    Ok(size)
+}
+
+fn copy_below(from: &Path, to: &Path) -> Result<()> {
+    for file in files_below(from)? {
+        let target = to.join(file.strip_prefix(from)?);
+        if let Some(parent) = target.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::copy(&file, &target).with_context(|| format!("failed to copy to {}", target.display()))?;
+    }
+    ensure!(to.is_dir(), "{} has no files", from.display());
+    Ok(())
+}
+
+/// Removes a file or a folder, or neither.
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.with_context(|| format!("failed to remove {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn neighbours_unpack_to_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.js");
+        let text = "let a = 1;\n".repeat(100);
+        std::fs::write(&path, &text).unwrap();
+        let file = compress(&path, "a.js".to_owned()).unwrap();
+        assert!(file.gzip < file.plain && file.brotli < file.plain);
+
+        let mut unpacked = String::new();
+        let gzip = std::fs::read(folder.path().join("a.js.gz")).unwrap();
+        flate2::read::GzDecoder::new(gzip.as_slice()).read_to_string(&mut unpacked).unwrap();
+        assert_eq!(unpacked, text);
+
+        let mut unpacked = Vec::new();
+        let packed = std::fs::read(folder.path().join("a.js.br")).unwrap();
+        brotli::BrotliDecompress(&mut packed.as_slice(), &mut unpacked).unwrap();
+        assert_eq!(unpacked, text.as_bytes());
+    }
+
+    #[test]
+    fn a_file_that_does_not_shrink_has_no_neighbours() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.js");
+        std::fs::write(&path, "a").unwrap();
+        let file = compress(&path, "a.js".to_owned()).unwrap();
+        assert_eq!((file.plain, file.gzip, file.brotli), (1, 1, 1));
+        assert_eq!(files_below(folder.path()).unwrap(), [path]);
+    }
+}
