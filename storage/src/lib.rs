@@ -1,1 +1,5 @@
-//! storage
+//! Where does telemetry live, and how is it found again?
+//!
+//! Owns the data model (`model`). Knows no protocol, no query language and no network.
+
+pub mod model;

@@ -1,0 +1,49 @@
+//! By which settings does the store run?
+
+use crate::block::BlockConfig;
+use crate::wal::WalConfig;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of the store.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Where everything lies. One process at a time.
+    pub data_dir: PathBuf,
+    /// A generation of memtables is sealed when it holds this much. Larger makes larger blocks and a longer replay.
+    pub flush_bytes: usize,
+    /// A generation is sealed when it is this old, so that a quiet system's WAL stays short.
+    pub flush_age: Duration,
+    /// Writes are refused while memtables, sealed ones included, hold more than this.
+    pub memory_limit_bytes: usize,
+    /// Writes are refused while the disk has less free than this: flushes need room.
+    pub min_free_bytes: u64,
+    /// Requests of one group commit at most, by bytes: bounds the time to the first answer.
+    pub group_bytes: usize,
+    /// Requests that wait for their commit at most; further ones wait at the door.
+    pub queue_length: usize,
+    /// The write-ahead log.
+    pub wal: WalConfig,
+    /// Blocks.
+    pub block: BlockConfig,
+}
+
+impl EngineConfig {
+    /// The defaults, for a data directory.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        EngineConfig {
+            data_dir: data_dir.into(),
+            // About 300,000 spans of 350 bytes: one row group or two, and a replay of a second or two.
+            flush_bytes: 128 << 20,
+            flush_age: Duration::from_secs(300),
+            // Two generations beyond the active one: a flush takes a few seconds, a burst must not be refused for it.
+            memory_limit_bytes: 448 << 20,
+            min_free_bytes: 256 << 20,
+            // At 500 MB/s of log writing this is some 16 ms.
+            group_bytes: 8 << 20,
+            queue_length: 1024,
+            wal: WalConfig::default(),
+            block: BlockConfig::default(),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! How does a sealed generation become blocks?
+//!
+//! F1  Blocks are written to `tmp/`, synced, and moved to their place; nobody reads them before the manifest has them.
+//! F2  One manifest commit adds all blocks of the generation and moves the WAL checkpoint past it: a restart sees
+//!     either the rows in the log or the rows in the blocks.
+//! F3  A flush that fails leaves everything as it was and can be tried again.
+
+use super::metrics::EngineMetrics;
+use super::recovery::WAL_CHECKPOINT;
+use super::store::{Store, lock};
+use crate::block::{self, Block, BlockId, Window};
+use crate::error::{Error, Result};
+use crate::manifest::{BlockEntry, Commit};
+use crate::memtable::Generation;
+use crate::model::schema::time_column;
+use crate::model::{Batch, Signal, TenantId};
+use arrow_array::BooleanArray;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampNanosecondType;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A block in its place that the manifest does not have yet.
+struct Placed {
+    entry: BlockEntry,
+    block: Arc<Block>,
+}
+
+impl Store {
+    /// Flushes the oldest sealed generation; does nothing where there is none.
+    pub fn flush(&self) -> Result<()> {
+        let Some(generation) = self.view().sealed.first().map(Arc::clone) else { return Ok(()) };
+        let started = self.clock.monotonic();
+        let result = self.flush_generation(&generation);
+        EngineMetrics::add_time(&self.metrics.flush_nanos, self.clock.monotonic().saturating_sub(started));
+        if result.is_err() {
+            EngineMetrics::add(&self.metrics.flush_errors, 1);
+        }
+        result
+    }
+
+    fn flush_generation(&self, generation: &Arc<Generation>) -> Result<()> {
+        let mut placed = Vec::new();
+        let written = generation.tables().into_iter().try_for_each(|(tenant, signal)| {
+            self.write_table(generation, &tenant, signal, &mut placed)
+        });
+        if let Err(error) = written {
+            self.discard(&placed);
+            return Err(error);
+        }
+        self.publish(generation, placed)
+    }
+
+    /// Writes one block per window that the table has rows in.
+    fn write_table(
+        &self,
+        generation: &Generation,
+        tenant: &TenantId,
+        signal: Signal,
+        placed: &mut Vec<Placed>,
+    ) -> Result<()> {
+        let mut batches = Vec::new();
+        for batch in generation.batches(tenant, signal) {
+            let resolved = batch.resolved()?;
+            if resolved.num_rows() > 0 {
+                batches.push(resolved);
+            }
+        }
+        let now = self.clock.now_unix_nano();
+        for (window, batches) in by_window(batches, now)? {
+            placed.push(self.write_block(tenant, signal, window, &batches, now)?);
+        }
+        Ok(())
+    }
+
+    fn write_block(
+        &self,
+        tenant: &TenantId,
+        signal: Signal,
+        window: Window,
+        batches: &[Batch],
+        now: i64,
+    ) -> Result<Placed> {
+        let id = BlockId::new(now, self.next_nonce());
+        let temp = self.temp_dir().join(id.to_string());
+        let fs = self.fs.as_ref();
+        fs.create_dir_all(&temp).map_err(Error::io("create", &temp))?;
+        let meta = block::write(fs, &temp, signal, batches, &self.config.block).inspect_err(|_| self.forget(&temp))?;
+        let entry = BlockEntry {
+            id,
+            tenant: tenant.clone(),
+            signal,
+            window,
+            rows: meta.rows,
+            bytes: meta.bytes(),
+            min_time: meta.min_time,
+            max_time: meta.max_time,
+            meta_crc: meta.crc(),
+        };
+        let path = self.blocks_dir().join(entry.path());
+        let moved = self.move_block(&temp, &path);
+        let opened = moved.and_then(|()| Block::open(Arc::clone(&self.fs), &path, signal, entry.meta_crc));
+        match opened {
+            Ok(block) => Ok(Placed { entry, block }),
+            Err(error) => {
+                self.forget(&temp);
+                self.forget(&path);
+                Err(error)
+            }
+        }
+    }
+
+    fn move_block(&self, from: &Path, to: &Path) -> Result<()> {
+        let parent = to.parent().unwrap_or(to);
+        self.fs.create_dir_all(parent).map_err(Error::io("create", parent))?;
+        self.fs.rename_new(from, to).map_err(Error::io("move a block to", to))?;
+        self.fs.sync_dir(parent).map_err(Error::io("sync", parent))
+    }
+
+    /// Commits the blocks and shows them in place of the generation (F2, E3), then releases the log.
+    fn publish(&self, generation: &Arc<Generation>, placed: Vec<Placed>) -> Result<()> {
+        let next_segment = self.segment_after(generation);
+        let commit = Commit {
+            add: placed.iter().map(|placed| placed.entry.clone()).collect(),
+            remove: Vec::new(),
+            checkpoints: BTreeMap::from([(WAL_CHECKPOINT.to_owned(), next_segment.to_string())]),
+        };
+        let manifest = lock(&self.manifest).commit(commit)?;
+        for Placed { entry, .. } in &placed {
+            EngineMetrics::add(&self.metrics.flush_blocks, 1);
+            EngineMetrics::add(&self.metrics.flush_rows, entry.rows);
+            EngineMetrics::add(&self.metrics.flush_bytes, entry.bytes);
+        }
+        self.replace_view(|view| {
+            view.manifest = manifest;
+            view.sealed.retain(|sealed| !Arc::ptr_eq(sealed, generation));
+            for Placed { entry, block } in placed {
+                view.add_block(&entry.tenant, entry.signal, block);
+            }
+        });
+        lock(&self.wal).release(next_segment)
+    }
+
+    /// The first WAL segment that holds nothing of the generation.
+    fn segment_after(&self, generation: &Arc<Generation>) -> u64 {
+        let view = self.view();
+        let later = view.sealed.iter().chain([&view.active]).map(|other| other.first_segment());
+        later.filter(|first| *first > generation.first_segment()).min().unwrap_or(generation.first_segment())
+    }
+
+    /// Removes blocks that will not be committed; what cannot be removed now is removed at the next start.
+    fn discard(&self, placed: &[Placed]) {
+        placed.iter().for_each(|placed| self.forget(&self.blocks_dir().join(placed.entry.path())));
+    }
+
+    fn forget(&self, dir: &Path) {
+        if let Err(error) = self.fs.remove_dir_all(dir)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(dir = %dir.display(), %error, "failed to remove an unpublished block; the next start will");
+        }
+    }
+}
+
+/// Splits batches by the window of their rows. Nearly always there is one.
+fn by_window(batches: Vec<Batch>, now: i64) -> Result<BTreeMap<Window, Vec<Batch>>> {
+    let mut windows: BTreeMap<Window, Vec<Batch>> = BTreeMap::new();
+    for batch in batches {
+        let Some((min, max)) = batch.time_range() else { continue };
+        if Window::of(min, now) == Window::of(max, now) && Window::of(min, now) != Window::OTHER {
+            windows.entry(Window::of(min, now)).or_default().push(batch);
+            continue;
+        }
+        for (window, keep) in split(&batch, now) {
+            let columns = arrow_select::filter::filter_record_batch(batch.columns(), &keep)
+                .map_err(|source| Error::Columns { action: "split a batch by window", source })?;
+            let part = Batch::new(batch.signal(), columns)
+                .ok_or_else(|| Error::Request { what: format!("not the schema of {}", batch.signal()) })?;
+            windows.entry(window).or_default().push(part);
+        }
+    }
+    Ok(windows)
+}
+
+/// For each window that a batch has rows in, which rows.
+fn split(batch: &Batch, now: i64) -> BTreeMap<Window, BooleanArray> {
+    let times = batch.columns().column_by_name(time_column(batch.signal()));
+    let times = times.map(|times| times.as_primitive::<TimestampNanosecondType>().values().to_vec()).unwrap_or_default();
+    let windows: Vec<Window> = times.iter().map(|time| Window::of(*time, now)).collect();
+    let distinct: std::collections::BTreeSet<Window> = windows.iter().copied().collect();
+    distinct.into_iter().map(|window| (window, windows.iter().map(|of_row| Some(*of_row == window)).collect())).collect()
+}

@@ -1,0 +1,184 @@
+//! What does a reader read? A view pinned at one moment; later writes and flushes do not change it.
+
+use super::view::View;
+use crate::block::{Block, BlockScan};
+use crate::error::{Error, Result};
+use crate::memtable::MemBatch;
+use crate::model::{Signal, TenantId, TraceId, schema};
+use crate::scan::{Predicate, ScanOrder, ScanRequest};
+use arrow_array::RecordBatch;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A tenant's rows at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    view: Arc<View>,
+    tenant: TenantId,
+}
+
+impl Snapshot {
+    pub(super) fn new(view: Arc<View>, tenant: TenantId) -> Self {
+        Snapshot { view, tenant }
+    }
+
+    /// Whose rows.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The rows that match, in batches of the columns asked for. Fails at once for a column that the table lacks.
+    pub fn scan(&self, signal: Signal, request: ScanRequest) -> Result<Scan> {
+        if let Some(unknown) = request.columns.iter().find(|name| schema::of(signal).index_of(name).is_err()) {
+            return Err(Error::Request { what: format!("{signal} have no column `{unknown}`") });
+        }
+        let mut sources: Vec<Source> = self.batches(signal).into_iter().map(Source::Memory).collect();
+        let blocks = self.view.blocks_of(&self.tenant, signal);
+        let all = blocks.len();
+        let overlapping =
+            blocks.iter().filter(|block| request.time.overlaps(block.meta().min_time, block.meta().max_time));
+        sources.extend(overlapping.cloned().map(Source::Block));
+        let pruned = all - sources.iter().filter(|source| matches!(source, Source::Block(_))).count();
+        order(&mut sources, request.order);
+        Ok(Scan {
+            signal,
+            request: Arc::new(request),
+            sources: sources.into(),
+            open: None,
+            progress: ScanProgress { blocks_pruned: pruned as u64, ..ScanProgress::default() },
+        })
+    }
+
+    /// All spans of a trace, in all columns.
+    pub fn trace(&self, trace: &TraceId) -> Result<Vec<RecordBatch>> {
+        let columns: Vec<&'static str> =
+            schema::of(Signal::Spans).fields().iter().map(|field| field.name().as_str()).collect();
+        let mut request = ScanRequest::all(columns.iter().copied());
+        request.predicate = Predicate::Trace(*trace);
+        let mut found = Vec::new();
+        for block in self.view.blocks_of(&self.tenant, Signal::Spans) {
+            if block.may_hold_trace(trace) {
+                found.extend(block.trace(trace, &columns)?);
+            }
+        }
+        for batch in self.batches(Signal::Spans) {
+            found.extend(batch.scan(&request)?);
+        }
+        Ok(found)
+    }
+
+    fn batches(&self, signal: Signal) -> Vec<Arc<MemBatch>> {
+        let generations = self.view.sealed.iter().chain([&self.view.active]);
+        generations.flat_map(|generation| generation.batches(&self.tenant, signal)).collect()
+    }
+}
+
+#[derive(Debug)]
+enum Source {
+    Memory(Arc<MemBatch>),
+    Block(Arc<Block>),
+}
+
+impl Source {
+    fn time_range(&self) -> Option<(i64, i64)> {
+        match self {
+            Source::Memory(batch) => batch.time_range(),
+            Source::Block(block) => Some((block.meta().min_time, block.meta().max_time)),
+        }
+    }
+}
+
+fn order(sources: &mut [Source], order: ScanOrder) {
+    match order {
+        ScanOrder::Any => {}
+        ScanOrder::Newest => {
+            sources.sort_by_key(|source| std::cmp::Reverse(source.time_range().map(|(_, max)| max)));
+        }
+        ScanOrder::Oldest => sources.sort_by_key(|source| source.time_range().map(|(min, _)| min)),
+    }
+}
+
+/// How far a scan has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScanProgress {
+    /// Rows that were looked at.
+    pub rows_scanned: u64,
+    /// Blocks that were opened.
+    pub blocks_read: u64,
+    /// Blocks that their times ruled out.
+    pub blocks_pruned: u64,
+}
+
+/// A scan under way: batches of matching rows, each row once, in no promised order (S2).
+#[derive(Debug)]
+pub struct Scan {
+    signal: Signal,
+    request: Arc<ScanRequest>,
+    sources: VecDeque<Source>,
+    open: Option<BlockScan>,
+    progress: ScanProgress,
+}
+
+impl Scan {
+    /// How far it has come.
+    pub fn progress(&self) -> ScanProgress {
+        let in_open = self.open.as_ref().map_or(0, BlockScan::rows_scanned);
+        ScanProgress { rows_scanned: self.progress.rows_scanned + in_open, ..self.progress }
+    }
+
+    fn next_of_open(&mut self) -> Option<Result<RecordBatch>> {
+        let open = self.open.as_mut()?;
+        let next = open.next();
+        if next.is_none() {
+            self.progress.rows_scanned += open.rows_scanned();
+            self.open = None;
+        }
+        next
+    }
+
+    /// Whether the reader's threshold leaves a source anything to say.
+    fn admits(&self, source: &Source) -> bool {
+        match (&self.request.threshold, source.time_range()) {
+            (Some(threshold), Some((min, max))) if threshold.column() == schema::time_column(self.signal) => {
+                threshold.admits(min, max)
+            }
+            _ => true,
+        }
+    }
+
+    fn read_memory(&mut self, batch: &MemBatch) -> Result<Option<RecordBatch>> {
+        self.progress.rows_scanned += batch.num_rows() as u64;
+        batch.scan(&self.request)
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(batch) = self.next_of_open() {
+                return Some(batch);
+            }
+            let source = self.sources.pop_front()?;
+            if !self.admits(&source) {
+                self.progress.blocks_pruned += u64::from(matches!(source, Source::Block(_)));
+                continue;
+            }
+            match source {
+                Source::Memory(batch) => {
+                    if let Some(rows) = self.read_memory(&batch).transpose() {
+                        return Some(rows);
+                    }
+                }
+                Source::Block(block) => {
+                    self.progress.blocks_read += 1;
+                    match block.scan(&self.request) {
+                        Ok(scan) => self.open = Some(scan),
+                        Err(error) => return Some(Err(error)),
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What does the store say of a tenant's data?
+
+use super::store::Store;
+use crate::model::{Signal, TenantId};
+
+/// A tenant's data in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// One entry per signal, in the order of [`Signal::ALL`].
+    pub signals: Vec<SignalStatus>,
+    /// Bytes of the write-ahead log, of all tenants.
+    pub wal_bytes: u64,
+    /// Why writes are refused now, if they are.
+    pub refusal: Option<String>,
+}
+
+/// One table in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignalStatus {
+    /// Which table.
+    pub signal: Signal,
+    /// Rows in blocks.
+    pub block_rows: u64,
+    /// Blocks.
+    pub blocks: u64,
+    /// Bytes of those blocks.
+    pub block_bytes: u64,
+    /// Rows in memory.
+    pub memtable_rows: u64,
+    /// Bytes of those.
+    pub memtable_bytes: u64,
+    /// Earliest and latest time, both inclusive.
+    pub time_range: Option<(i64, i64)>,
+}
+
+impl Store {
+    /// A tenant's data in numbers. Reads memory only.
+    pub fn status(&self, tenant: &TenantId) -> EngineStatus {
+        EngineStatus {
+            signals: Signal::ALL.into_iter().map(|signal| self.signal_status(tenant, signal)).collect(),
+            wal_bytes: self.wal_bytes(),
+            refusal: self.refusal().unwrap_or_else(|error| Some(error.to_string())),
+        }
+    }
+
+    /// The tenants that have data.
+    pub fn tenants(&self) -> Vec<TenantId> {
+        let view = self.view();
+        let in_memory = view.sealed.iter().chain([&view.active]).flat_map(|generation| generation.tables());
+        let in_blocks = view.blocks.keys().cloned();
+        let tenants: std::collections::BTreeSet<TenantId> =
+            in_memory.chain(in_blocks).map(|(tenant, _)| tenant).collect();
+        tenants.into_iter().collect()
+    }
+
+    fn signal_status(&self, tenant: &TenantId, signal: Signal) -> SignalStatus {
+        let view = self.view();
+        let mut status = SignalStatus {
+            signal,
+            block_rows: 0,
+            blocks: 0,
+            block_bytes: 0,
+            memtable_rows: 0,
+            memtable_bytes: 0,
+            time_range: None,
+        };
+        for block in view.blocks_of(tenant, signal) {
+            let meta = block.meta();
+            status.blocks += 1;
+            status.block_rows += meta.rows;
+            status.block_bytes += meta.bytes();
+            status.widen(Some((meta.min_time, meta.max_time)));
+        }
+        for generation in view.sealed.iter().chain([&view.active]) {
+            let size = generation.size(tenant, signal);
+            status.memtable_rows += size.rows as u64;
+            status.memtable_bytes += size.bytes as u64;
+            status.widen(size.time_range);
+        }
+        status
+    }
+}
+
+impl SignalStatus {
+    fn widen(&mut self, range: Option<(i64, i64)>) {
+        self.time_range = match (self.time_range, range) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (one, None) | (None, one) => one,
+        };
+    }
+}

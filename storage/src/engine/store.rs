@@ -1,0 +1,246 @@
+//! The store as a machine without threads: open, commit, seal, flush, snapshot.
+//!
+//! Every step is a plain call that returns when it is done, so that a simulation can stop the world between any two.
+//! One caller commits and seals, one flushes; both may run at once. Readers never wait for either.
+
+use super::config::EngineConfig;
+use super::metrics::EngineMetrics;
+use super::recovery::{self, RecoveryReport};
+use super::snapshot::Snapshot;
+use super::view::View;
+use crate::error::{Error, Result};
+use crate::fs::{Clock, Filesystem};
+use crate::manifest::ManifestStore;
+use crate::memtable::Generation;
+use crate::model::{Batch, Signal, TenantId};
+use crate::wal::{Record, Wal};
+use bytes::Bytes;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Turns a WAL record's payload into rows again, at replay. Must give what the writer gave for the same arguments.
+pub type Decoder = dyn Fn(Signal, i64, &[u8]) -> Result<Batch, String> + Send + Sync;
+
+/// A batch to be made durable.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which table.
+    pub signal: Signal,
+    /// When it was received; the decoder is given it again at replay.
+    pub received_at: i64,
+    /// The bytes that go to the log.
+    pub payload: Bytes,
+    /// The rows that those bytes hold.
+    pub batch: Batch,
+}
+
+/// How long a measurement of free disk space is trusted.
+const FREE_SPACE_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The machine.
+pub struct Store {
+    pub(super) config: EngineConfig,
+    pub(super) fs: Arc<dyn Filesystem>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: EngineMetrics,
+    pub(super) wal: Mutex<Wal>,
+    pub(super) manifest: Mutex<ManifestStore>,
+    pub(super) view: RwLock<Arc<View>>,
+    pub(super) block_nonce: AtomicU64,
+    free_space: Mutex<Option<(std::time::Duration, u64)>>,
+    recovery: RecoveryReport,
+    _lock: Box<dyn Send + Sync>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("data_dir", &self.config.data_dir).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens a data directory, making it where there is none, and replays what is in no block yet.
+    pub fn open(
+        config: EngineConfig,
+        fs: Arc<dyn Filesystem>,
+        clock: Arc<dyn Clock>,
+        decoder: &Decoder,
+    ) -> Result<Store> {
+        let recovered = recovery::open(&config, &fs, clock.as_ref(), decoder)?;
+        let metrics = EngineMetrics::default();
+        EngineMetrics::add(&metrics.replayed_records, recovered.report.records);
+        Ok(Store {
+            metrics,
+            wal: Mutex::new(recovered.wal),
+            manifest: Mutex::new(recovered.manifest),
+            view: RwLock::new(Arc::new(recovered.view)),
+            block_nonce: AtomicU64::new(clock.now_unix_nano().cast_unsigned()),
+            free_space: Mutex::new(None),
+            recovery: recovered.report,
+            _lock: recovered.lock,
+            config,
+            fs,
+            clock,
+        })
+    }
+
+    /// What was found when the store was opened.
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.recovery
+    }
+
+    /// What the store counted.
+    pub fn metrics(&self) -> &EngineMetrics {
+        &self.metrics
+    }
+
+    /// Makes a group of writes durable with one sync, then visible. All of them or none (E1, E2).
+    pub fn commit(&self, writes: &[Write]) -> Result<()> {
+        self.check_room()?;
+        let started = self.clock.monotonic();
+        let records: Vec<Record<'_>> = writes.iter().map(record_of).collect();
+        let appended = lock(&self.wal).append(&records);
+        EngineMetrics::add_time(&self.metrics.commit_nanos, self.clock.monotonic().saturating_sub(started));
+        if let Err(error) = appended {
+            EngineMetrics::add(&self.metrics.commit_errors, 1);
+            return Err(error);
+        }
+        let view = self.view();
+        for write in writes {
+            let rows = write.batch.num_rows();
+            let added = show(&view, write)?;
+            EngineMetrics::add(&self.metrics.rows_visible, added as u64);
+            EngineMetrics::add(&self.metrics.rows_repeated, rows.saturating_sub(added) as u64);
+        }
+        EngineMetrics::add(&self.metrics.commit_groups, 1);
+        EngineMetrics::add(&self.metrics.commit_writes, writes.len() as u64);
+        let bytes = writes.iter().map(|write| write.payload.len() as u64).sum();
+        EngineMetrics::add(&self.metrics.commit_bytes, bytes);
+        Ok(())
+    }
+
+    /// Refuses where memory or disk space is short (E4).
+    fn check_room(&self) -> Result<()> {
+        match self.refusal()? {
+            None => Ok(()),
+            Some(reason) => {
+                EngineMetrics::add(&self.metrics.refused_writes, 1);
+                Err(Error::Refused { reason })
+            }
+        }
+    }
+
+    /// Why a write would be refused now, if it would.
+    pub fn refusal(&self) -> Result<Option<String>> {
+        let memory = self.view().memory_bytes();
+        if memory > self.config.memory_limit_bytes {
+            return Ok(Some(format!(
+                "memtables hold {memory} bytes, the limit is {}; blocks are not written fast enough",
+                self.config.memory_limit_bytes
+            )));
+        }
+        let free = self.free_bytes()?;
+        if free < self.config.min_free_bytes {
+            return Ok(Some(format!("the disk has {free} bytes free, less than {}", self.config.min_free_bytes)));
+        }
+        Ok(None)
+    }
+
+    fn free_bytes(&self) -> Result<u64> {
+        let now = self.clock.monotonic();
+        let mut measured = lock(&self.free_space);
+        if let Some((at, free)) = *measured
+            && now.saturating_sub(at) < FREE_SPACE_EVERY
+        {
+            return Ok(free);
+        }
+        let dir = &self.config.data_dir;
+        let free = self.fs.available_bytes(dir).map_err(Error::io("measure the free space of", dir))?;
+        *measured = Some((now, free));
+        Ok(free)
+    }
+
+    /// Whether the active generation is large or old enough to be sealed.
+    pub fn seal_is_due(&self) -> bool {
+        let active = Arc::clone(&self.view().active);
+        let age = self.clock.monotonic().saturating_sub(active.created());
+        !active.is_empty() && (active.bytes() >= self.config.flush_bytes || age >= self.config.flush_age)
+    }
+
+    /// Seals the active generation and begins a new one at a WAL boundary (G2). Does nothing where it is empty.
+    pub fn seal(&self) -> Result<()> {
+        if self.view().active.is_empty() {
+            return Ok(());
+        }
+        let segment = lock(&self.wal).rotate()?;
+        let next = Arc::new(Generation::new(segment, self.clock.monotonic()));
+        self.replace_view(|view| {
+            let sealed = std::mem::replace(&mut view.active, next);
+            view.sealed.push(sealed);
+        });
+        Ok(())
+    }
+
+    /// Whether a sealed generation waits for its flush.
+    pub fn flush_is_due(&self) -> bool {
+        !self.view().sealed.is_empty()
+    }
+
+    /// What a tenant's reader sees now.
+    pub fn snapshot(&self, tenant: &TenantId) -> Snapshot {
+        Snapshot::new(self.view(), tenant.clone())
+    }
+
+    /// Bytes of the write-ahead log.
+    pub fn wal_bytes(&self) -> u64 {
+        lock(&self.wal).total_bytes()
+    }
+
+    pub(super) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the view in one step (E3).
+    pub(super) fn replace_view(&self, change: impl FnOnce(&mut View)) {
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = View::clone(&view);
+        change(&mut next);
+        *view = Arc::new(next);
+    }
+
+    /// A number that no other block of this process gets.
+    pub(super) fn next_nonce(&self) -> u64 {
+        self.block_nonce.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn blocks_dir(&self) -> PathBuf {
+        self.config.data_dir.join(recovery::BLOCKS)
+    }
+
+    pub(super) fn temp_dir(&self) -> PathBuf {
+        self.config.data_dir.join(recovery::TEMP)
+    }
+}
+
+/// Puts the rows of a synced write into the active generation.
+pub(super) fn show(view: &View, write: &Write) -> Result<usize> {
+    let blocks = view.blocks_of(&write.tenant, write.signal);
+    view.active.insert(&write.tenant, write.batch.clone(), &view.sealed, blocks)
+}
+
+fn record_of(write: &Write) -> Record<'_> {
+    Record {
+        tenant: &write.tenant,
+        signal: write.signal,
+        received_at: write.received_at,
+        payload: &write.payload,
+    }
+}
+
+/// A poisoned lock means that a thread panicked between two of our steps; each step leaves the value whole.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,256 @@
+//! Who drives the store? A committing thread that gathers waiting writes into groups, and a flushing thread.
+//!
+//! Both are plain threads: they wait for the disk, and nothing of the network's runtime may wait for them.
+
+use super::config::EngineConfig;
+use super::metrics::EngineMetrics;
+use super::recovery::RecoveryReport;
+use super::snapshot::Snapshot;
+use super::status::EngineStatus;
+use super::store::{Decoder, Store, Write, lock};
+use crate::error::{Error, Result};
+use crate::fs::{Clock, Filesystem};
+use crate::model::TenantId;
+use std::error::Error as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How often the flushing thread looks at the age of the active generation.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a failed flush rests before it is tried again; doubled up to the maximum.
+const RETRY_MIN: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// The store with its threads.
+#[derive(Debug)]
+pub struct Engine {
+    store: Arc<Store>,
+    queue: mpsc::Sender<Command>,
+    flusher: Arc<Flusher>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Append(Write, oneshot::Sender<Result<()>>),
+    Seal(oneshot::Sender<Result<()>>),
+    Close,
+}
+
+/// What the flushing thread waits for.
+#[derive(Debug, Default)]
+struct Flusher {
+    closing: AtomicBool,
+    wanted: Mutex<bool>,
+    wake: Condvar,
+    /// How many flushes have succeeded.
+    flushed: watch::Sender<u64>,
+}
+
+impl Engine {
+    /// Opens a data directory and starts the threads.
+    pub fn open(
+        config: EngineConfig,
+        fs: Arc<dyn Filesystem>,
+        clock: Arc<dyn Clock>,
+        decoder: Box<Decoder>,
+    ) -> Result<Arc<Engine>> {
+        let (queue, commands) = mpsc::channel(config.queue_length.max(1));
+        let store = Arc::new(Store::open(config, fs, clock, decoder.as_ref())?);
+        let flusher = Arc::new(Flusher::default());
+        let threads = vec![
+            spawn("commit", {
+                let (store, flusher) = (Arc::clone(&store), Arc::clone(&flusher));
+                move || commit_loop(&store, &flusher, commands)
+            })?,
+            spawn("flush", {
+                let (store, flusher, queue) = (Arc::clone(&store), Arc::clone(&flusher), queue.clone());
+                move || flush_loop(&store, &flusher, &queue)
+            })?,
+        ];
+        Ok(Arc::new(Engine { store, queue, flusher, threads: Mutex::new(threads) }))
+    }
+
+    /// Makes a batch durable and visible (E1). May be dropped: a write that was handed over goes on.
+    pub async fn append(&self, write: Write) -> Result<()> {
+        let (done, outcome) = oneshot::channel();
+        self.queue.send(Command::Append(write, done)).await.map_err(|_| Error::Closing)?;
+        outcome.await.map_err(|_| Error::Closing)?
+    }
+
+    /// Seals what is in memory and waits until it is in blocks, however often the flush must be tried.
+    pub async fn flush(&self) -> Result<()> {
+        let (done, outcome) = oneshot::channel();
+        self.queue.send(Command::Seal(done)).await.map_err(|_| Error::Closing)?;
+        outcome.await.map_err(|_| Error::Closing)??;
+        let mut flushed = self.flusher.flushed.subscribe();
+        while self.store.flush_is_due() {
+            flushed.changed().await.map_err(|_| Error::Closing)?;
+        }
+        Ok(())
+    }
+
+    /// What a tenant's reader sees now.
+    pub fn snapshot(&self, tenant: &TenantId) -> Snapshot {
+        self.store.snapshot(tenant)
+    }
+
+    /// A tenant's data in numbers.
+    pub fn status(&self, tenant: &TenantId) -> EngineStatus {
+        self.store.status(tenant)
+    }
+
+    /// The tenants that have data.
+    pub fn tenants(&self) -> Vec<TenantId> {
+        self.store.tenants()
+    }
+
+    /// What the store counted.
+    pub fn metrics(&self) -> &EngineMetrics {
+        self.store.metrics()
+    }
+
+    /// What was found when the store was opened.
+    pub fn recovery(&self) -> &RecoveryReport {
+        self.store.recovery()
+    }
+
+    /// Commits what waits, finishes a flush under way, and ends the threads. What is in memory is in the log.
+    pub fn close(&self) -> Result<()> {
+        self.flusher.closing.store(true, Ordering::Release);
+        self.flusher.request();
+        // A full queue empties as the committing thread goes on; a closed one means that it has ended.
+        while let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(Command::Close) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        let panicked = threads.into_iter().filter_map(|thread| thread.join().err()).count();
+        if panicked > 0 { Err(Error::Closing) } else { Ok(()) }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let builder = std::thread::Builder::new().name(format!("storage-{name}"));
+    builder.spawn(run).map_err(Error::io("start a thread for", name))
+}
+
+impl Flusher {
+    fn request(&self) {
+        *lock(&self.wanted) = true;
+        self.wake.notify_one();
+    }
+
+    fn wait(&self, at_most: Duration) {
+        let wanted = lock(&self.wanted);
+        let waited = self.wake.wait_timeout_while(wanted, at_most, |wanted| !*wanted);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
+}
+
+/// Commits until told to close; then what still waits is committed too.
+fn commit_loop(store: &Store, flusher: &Flusher, mut commands: mpsc::Receiver<Command>) {
+    let mut closing = false;
+    while let Some(command) = if closing { commands.try_recv().ok() } else { commands.blocking_recv() } {
+        let mut group = Group::default();
+        let mut next = Some(command);
+        while let Some(command) = next.take() {
+            match command {
+                Command::Append(write, done) => group.push(write, done),
+                Command::Seal(done) => group.seals.push(done),
+                Command::Close => {
+                    closing = true;
+                    commands.close();
+                }
+            }
+            if group.bytes < store.config.group_bytes {
+                next = commands.try_recv().ok();
+            }
+        }
+        group.commit(store);
+        if !group.seals.is_empty() || store.seal_is_due() {
+            let sealed = store.seal();
+            flusher.request();
+            group.answer_seals(&sealed);
+        }
+    }
+}
+
+/// Writes that share one sync.
+#[derive(Default)]
+struct Group {
+    writes: Vec<Write>,
+    waiting: Vec<oneshot::Sender<Result<()>>>,
+    seals: Vec<oneshot::Sender<Result<()>>>,
+    bytes: usize,
+}
+
+impl Group {
+    fn push(&mut self, write: Write, done: oneshot::Sender<Result<()>>) {
+        self.bytes += write.payload.len();
+        self.writes.push(write);
+        self.waiting.push(done);
+    }
+
+    fn commit(&mut self, store: &Store) {
+        if self.writes.is_empty() {
+            return;
+        }
+        let outcome = store.commit(&self.writes);
+        if let Err(error) = &outcome {
+            tracing::error!(error = %chain(error), writes = self.writes.len(), "failed to commit a group");
+        }
+        // A client that went away does not wait for its answer any more.
+        self.waiting.drain(..).for_each(|done| drop(done.send(for_one(&outcome))));
+    }
+
+    fn answer_seals(&mut self, outcome: &Result<()>) {
+        if let Err(error) = outcome {
+            tracing::error!(error = %chain(error), "failed to seal the memtables");
+        }
+        self.seals.drain(..).for_each(|done| drop(done.send(for_one(outcome))));
+    }
+}
+
+/// Each writer of a group gets the outcome; errors of the file system are not clonable.
+fn for_one(outcome: &Result<()>) -> Result<()> {
+    outcome.as_ref().map(|()| ()).map_err(|error| Error::Refused { reason: error.to_string() })
+}
+
+fn flush_loop(store: &Store, flusher: &Flusher, queue: &mpsc::Sender<Command>) {
+    let mut rest = Duration::ZERO;
+    while !flusher.closing.load(Ordering::Acquire) {
+        flusher.wait(if rest.is_zero() { TICK } else { rest });
+        if store.seal_is_due() {
+            let (done, _) = oneshot::channel();
+            // Where the queue is full, writes come in and the committing thread seals by itself.
+            drop(queue.try_send(Command::Seal(done)));
+        }
+        while store.flush_is_due() && !flusher.closing.load(Ordering::Acquire) {
+            match store.flush() {
+                Ok(()) => {
+                    rest = Duration::ZERO;
+                    flusher.flushed.send_modify(|count| *count += 1);
+                }
+                Err(error) => {
+                    rest = (rest * 2).clamp(RETRY_MIN, RETRY_MAX);
+                    tracing::error!(error = %chain(&error), retry_in = ?rest, "failed to flush; rows stay in the log");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// An error with all its causes, for operators.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,253 @@
+//! Where are rows between their acknowledgement and their block? In a generation: all memtables since one WAL boundary.
+//!
+//! G1  A generation is filled by one writer and read by any number of readers; a reader sees whole batches only.
+//! G2  A generation is sealed and flushed as a whole, so the manifest needs one WAL position and no more.
+//! G3  A span that comes again with the same ids and the same content is one row (`identity`).
+//!
+//! Not here: when to seal (`engine`), how blocks are written (`block`).
+
+mod identity;
+mod suspect;
+
+use crate::block::Block;
+use crate::error::{Error, Result};
+use crate::model::{Batch, Signal, TenantId};
+use crate::scan::{ScanRequest, filter};
+use arrow_array::{BooleanArray, RecordBatch};
+use identity::Identities;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use suspect::Suspects;
+
+/// Batches below this are merged with their neighbours: a record batch costs some kilobytes whatever it holds, and a
+/// client that sends single rows must not fill the memory with those.
+const SMALL_BATCH_ROWS: usize = 256;
+
+/// All memtables between two WAL boundaries.
+#[derive(Debug)]
+pub struct Generation {
+    first_segment: u64,
+    created: std::time::Duration,
+    tables: Mutex<BTreeMap<(TenantId, Signal), Table>>,
+    bytes: AtomicUsize,
+}
+
+/// Rows of one tenant and signal.
+#[derive(Debug, Default)]
+struct Table {
+    batches: Vec<Arc<MemBatch>>,
+    identities: Identities,
+    rows: usize,
+    bytes: usize,
+    time_range: Option<(i64, i64)>,
+}
+
+/// A batch in memory, and the rows of it that may be in a block already.
+#[derive(Debug)]
+pub struct MemBatch {
+    batch: Batch,
+    suspects: Suspects,
+    bytes: usize,
+}
+
+/// What a table holds, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TableSize {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes of memory.
+    pub bytes: usize,
+    /// Earliest and latest time, both inclusive.
+    pub time_range: Option<(i64, i64)>,
+}
+
+impl Generation {
+    /// A generation whose first row will be in WAL segment `first_segment`.
+    pub fn new(first_segment: u64, created: std::time::Duration) -> Self {
+        Generation { first_segment, created, tables: Mutex::default(), bytes: AtomicUsize::new(0) }
+    }
+
+    /// The WAL segment of the first row.
+    pub fn first_segment(&self) -> u64 {
+        self.first_segment
+    }
+
+    /// The monotonic time at which it was begun.
+    pub fn created(&self) -> std::time::Duration {
+        self.created
+    }
+
+    /// Bytes of memory that it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether it holds no row.
+    pub fn is_empty(&self) -> bool {
+        self.bytes() == 0
+    }
+
+    /// Adds a batch, less the spans that `sealed` or this generation hold already. Spans that a block of `blocks` may
+    /// hold are marked, and looked up when somebody reads them. Returns how many rows were added.
+    pub fn insert(
+        &self,
+        tenant: &TenantId,
+        batch: Batch,
+        sealed: &[Arc<Generation>],
+        blocks: &[Arc<Block>],
+    ) -> Result<usize> {
+        let signal = batch.signal();
+        let (batch, hashes) = match signal {
+            Signal::Spans => {
+                let hashes = identity::of_spans(batch.columns())?;
+                self.without_repeated(tenant, batch, hashes, sealed)?
+            }
+            Signal::Logs | Signal::Metrics => (batch, Vec::new()),
+        };
+        let rows = batch.num_rows();
+        if rows == 0 {
+            return Ok(0);
+        }
+        let suspects = match signal {
+            Signal::Spans => Suspects::find(&batch, blocks)?,
+            Signal::Logs | Signal::Metrics => Suspects::default(),
+        };
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = tables.entry((tenant.clone(), signal)).or_default();
+        let before = table.bytes();
+        table.identities.extend(hashes);
+        table.push(MemBatch::new(batch, suspects))?;
+        let after = table.bytes();
+        self.bytes.fetch_add(after.saturating_sub(before), Ordering::Relaxed);
+        Ok(rows)
+    }
+
+    /// Leaves out spans that this generation or a sealed one holds, and doubles within the batch.
+    fn without_repeated(
+        &self,
+        tenant: &TenantId,
+        batch: Batch,
+        hashes: Vec<u128>,
+        sealed: &[Arc<Generation>],
+    ) -> Result<(Batch, Vec<u128>)> {
+        let mut fresh: HashSet<u128, identity::Unhashed> =
+            HashSet::with_capacity_and_hasher(hashes.len(), identity::Unhashed::default());
+        let mut keep: Vec<bool> = hashes.iter().map(|hash| fresh.insert(*hash)).collect();
+        for generation in sealed.iter().map(Arc::as_ref).chain([self]) {
+            let tables = generation.tables.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(table) = tables.get(&(tenant.clone(), Signal::Spans)) {
+                keep.iter_mut().zip(&hashes).for_each(|(keep, hash)| *keep &= !table.identities.contains(hash));
+            }
+        }
+        if keep.iter().all(|keep| *keep) {
+            return Ok((batch, hashes));
+        }
+        let hashes = hashes.into_iter().zip(&keep).filter_map(|(hash, keep)| keep.then_some(hash)).collect();
+        Ok((select(&batch, &BooleanArray::from(keep))?, hashes))
+    }
+
+    /// The batches of a tenant's table, each as it stands now.
+    pub fn batches(&self, tenant: &TenantId, signal: Signal) -> Vec<Arc<MemBatch>> {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.get(&(tenant.clone(), signal)).map(|table| table.batches.clone()).unwrap_or_default()
+    }
+
+    /// Which tables it has.
+    pub fn tables(&self) -> Vec<(TenantId, Signal)> {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.keys().cloned().collect()
+    }
+
+    /// How much a tenant's table holds.
+    pub fn size(&self, tenant: &TenantId, signal: Signal) -> TableSize {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.get(&(tenant.clone(), signal)).map_or_else(TableSize::default, |table| TableSize {
+            rows: table.rows,
+            bytes: table.bytes(),
+            time_range: table.time_range,
+        })
+    }
+}
+
+impl Table {
+    fn bytes(&self) -> usize {
+        self.bytes + self.identities.bytes()
+    }
+
+    fn push(&mut self, added: MemBatch) -> Result<()> {
+        self.rows += added.batch.num_rows();
+        self.time_range = match (self.time_range, added.batch.time_range()) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (range, None) | (None, range) => range,
+        };
+        let mut added = added;
+        // Neighbours of like size are merged, as in a binary counter: a row is copied few times.
+        while added.batch.num_rows() < SMALL_BATCH_ROWS
+            && let Some(last) = self.batches.last()
+            && last.batch.num_rows() <= added.batch.num_rows()
+        {
+            added = MemBatch::concat(last, &added)?;
+            self.bytes -= last.bytes;
+            self.batches.pop();
+        }
+        self.bytes += added.bytes;
+        self.batches.push(Arc::new(added));
+        Ok(())
+    }
+}
+
+impl MemBatch {
+    /// The rows that match, in the columns asked for.
+    pub fn scan(&self, request: &ScanRequest) -> Result<Option<RecordBatch>> {
+        let overlaps = self.batch.time_range().is_some_and(|(min, max)| request.time.overlaps(min, max));
+        if !overlaps {
+            return Ok(None);
+        }
+        filter(self.batch.signal(), self.resolved()?.columns(), request)
+    }
+
+    /// The rows that are in no block.
+    pub fn resolved(&self) -> Result<Batch> {
+        match self.suspects.keep(&self.batch)? {
+            None => Ok(self.batch.clone()),
+            Some(keep) => select(&self.batch, &keep),
+        }
+    }
+
+    /// How many rows, suspects included.
+    pub fn num_rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// Earliest and latest time, both inclusive.
+    pub fn time_range(&self) -> Option<(i64, i64)> {
+        self.batch.time_range()
+    }
+
+    fn new(batch: Batch, suspects: Suspects) -> Self {
+        let bytes = batch.memory_bytes();
+        MemBatch { batch, suspects, bytes }
+    }
+
+    fn concat(first: &MemBatch, second: &MemBatch) -> Result<MemBatch> {
+        let batches = [first.batch.columns(), second.batch.columns()];
+        let columns = arrow_select::concat::concat_batches(batches[0].schema_ref(), batches)
+            .map_err(|source| Error::Columns { action: "merge small batches", source })?;
+        let suspects = first.suspects.joined(first.num_rows(), &second.suspects);
+        Ok(MemBatch::new(rebatch(first.batch.signal(), columns)?, suspects))
+    }
+}
+
+fn select(batch: &Batch, keep: &BooleanArray) -> Result<Batch> {
+    let columns = arrow_select::filter::filter_record_batch(batch.columns(), keep)
+        .map_err(|source| Error::Columns { action: "leave out repeated spans", source })?;
+    rebatch(batch.signal(), columns)
+}
+
+fn rebatch(signal: Signal, columns: RecordBatch) -> Result<Batch> {
+    Batch::new(signal, columns).ok_or_else(|| Error::Request { what: format!("not the schema of {signal}") })
+}
+
+#[cfg(test)]
+mod tests;

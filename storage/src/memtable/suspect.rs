@@ -1,0 +1,120 @@
+//! Which spans in memory may be in a block already, because a client sent them again after a flush?
+//!
+//! A repeated span has the same start, so only blocks whose time range holds that start are asked, and of those first
+//! the trace filter in memory. What it admits is a suspect: looked up in the block the first time somebody reads it,
+//! never while a client waits for its acknowledgement.
+
+use super::identity;
+use crate::block::Block;
+use crate::error::{Error, Result};
+use crate::model::schema::column;
+use crate::model::{Batch, Signal, TraceId, schema};
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampNanosecondType;
+use arrow_array::{Array, BooleanArray};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, OnceLock};
+
+/// Rows of one batch that may be in a block, and what was found once they were looked up.
+#[derive(Debug, Default)]
+pub(super) struct Suspects {
+    /// Row, and a block that may hold its trace.
+    rows: Vec<(usize, Arc<Block>)>,
+    /// Rows that a block does hold.
+    repeated: OnceLock<HashSet<usize>>,
+}
+
+impl Suspects {
+    /// Finds the suspects of a batch of spans. Reads memory only.
+    pub(super) fn find(batch: &Batch, blocks: &[Arc<Block>]) -> Result<Self> {
+        let Some((min, max)) = batch.time_range() else { return Ok(Suspects::default()) };
+        let blocks = blocks.iter().filter(|block| block.meta().min_time <= max && block.meta().max_time >= min);
+        let (traces, starts) = ids_and_starts(batch)?;
+        let mut rows = Vec::new();
+        for block in blocks {
+            let range = block.meta().min_time..=block.meta().max_time;
+            // Spans of one trace come one after the other: one look per run.
+            let mut last: Option<(TraceId, bool)> = None;
+            for (row, (trace, start)) in traces.iter().zip(&starts).enumerate() {
+                if !range.contains(start) {
+                    continue;
+                }
+                let admitted = match last {
+                    Some((seen, admitted)) if seen == *trace => admitted,
+                    _ => block.may_hold_trace(trace),
+                };
+                last = Some((*trace, admitted));
+                if admitted {
+                    rows.push((row, Arc::clone(block)));
+                }
+            }
+        }
+        Ok(Suspects { rows, repeated: OnceLock::new() })
+    }
+
+    /// The suspects of two batches put together.
+    pub(super) fn joined(&self, offset: usize, other: &Suspects) -> Suspects {
+        let own = self.rows.iter().map(|(row, block)| (*row, Arc::clone(block)));
+        let others = other.rows.iter().map(|(row, block)| (row + offset, Arc::clone(block)));
+        Suspects { rows: own.chain(others).collect(), repeated: OnceLock::new() }
+    }
+
+    /// Which rows of the batch are in no block; `None` for all of them. Looks the suspects up once.
+    pub(super) fn keep(&self, batch: &Batch) -> Result<Option<BooleanArray>> {
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        let repeated = match self.repeated.get() {
+            Some(repeated) => repeated,
+            None => {
+                let found = self.look_up(batch)?;
+                self.repeated.get_or_init(|| found)
+            }
+        };
+        if repeated.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some((0..batch.num_rows()).map(|row| Some(!repeated.contains(&row))).collect()))
+    }
+
+    fn look_up(&self, batch: &Batch) -> Result<HashSet<usize>> {
+        let identities = identity::of_spans(batch.columns())?;
+        let (traces, _) = ids_and_starts(batch)?;
+        let all: Vec<&'static str> = all_columns();
+        let mut stored: BTreeMap<(usize, TraceId), HashSet<u128>> = BTreeMap::new();
+        let mut repeated = HashSet::new();
+        for (row, block) in &self.rows {
+            let (Some(trace), Some(identity)) = (traces.get(*row), identities.get(*row)) else { continue };
+            let key = (Arc::as_ptr(block) as usize, *trace);
+            let in_block = match stored.entry(key) {
+                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    let mut found = HashSet::new();
+                    for spans in block.trace(trace, &all)? {
+                        found.extend(identity::of_spans(&spans)?);
+                    }
+                    entry.insert(found)
+                }
+            };
+            if in_block.contains(identity) {
+                repeated.insert(*row);
+            }
+        }
+        Ok(repeated)
+    }
+}
+
+/// Every column of the spans table, in the schema's order.
+fn all_columns() -> Vec<&'static str> {
+    schema::of(Signal::Spans).fields().iter().map(|field| field.name().as_str()).collect()
+}
+
+fn ids_and_starts(batch: &Batch) -> Result<(Vec<TraceId>, Vec<i64>)> {
+    let wrong = || Error::Request { what: "a batch of spans without ids or starts".into() };
+    let ids = batch.columns().column_by_name(column::TRACE_ID).and_then(|ids| ids.as_fixed_size_binary_opt());
+    let starts = batch.columns().column_by_name(column::START);
+    let starts = starts.and_then(|starts| starts.as_primitive_opt::<TimestampNanosecondType>()).ok_or_else(wrong)?;
+    let ids = ids.ok_or_else(wrong)?;
+    let traces = ids.iter().map(|id| id.and_then(TraceId::from_slice).ok_or_else(wrong)).collect::<Result<_>>()?;
+    Ok((traces, starts.values().to_vec()))
+}
