@@ -2,12 +2,14 @@
 //!
 //! `object_store`'s local backend is not used: it does not sync directories, and replaces what exists.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one file that touches the real disk and clock")]
+
 use super::{Clock, Entry, Filesystem, ReadFile, WriteFile};
 use rustix::fs::{FlockOperation, flock, statvfs};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -206,6 +208,7 @@ impl Clock for SystemClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn write(path: &Path, bytes: &[u8]) {
         let mut file = Disk.create(path).unwrap();
@@ -227,7 +230,8 @@ mod tests {
         write(&dir.join("two"), b"hello");
         Disk.create_dir_all(&dir.join("one")).unwrap();
         Disk.sync_dir(&dir).unwrap();
-        let expected = [("one", true, 0), ("two", false, 5)].map(|(name, is_dir, len)| Entry { name: name.into(), is_dir, len });
+        let expected =
+            [("one", true, 0), ("two", false, 5)].map(|(name, is_dir, len)| Entry { name: name.into(), is_dir, len });
         assert_eq!(Disk.list(&dir).unwrap(), expected);
 
         let file = Disk.open(&dir.join("two")).unwrap();
@@ -252,7 +256,9 @@ mod tests {
     fn nothing_is_created_or_renamed_over_something() {
         let temp = tempfile::tempdir().unwrap();
         let at = |name: &str| temp.path().join(name);
-        for (rename, round) in [(Disk::rename_new as fn(&Disk, &Path, &Path) -> _, "native"), (|_, f, t| rename_checked(f, t), "checked")] {
+        for (rename, round) in
+            [(Disk::rename_new as fn(&Disk, &Path, &Path) -> _, "native"), (|_, f, t| rename_checked(f, t), "checked")]
+        {
             let at = |name: &str| at(&format!("{round}-{name}"));
             write(&at("a"), b"a");
             write(&at("b"), b"b");

@@ -1,0 +1,221 @@
+//! How do the bytes of a manifest file say what changed, and whether they are whole?
+//!
+//! N1  A checksum covers everything behind the first line, which is read exactly as it is written: no byte of a file can
+//!     change without being noticed.
+//! N2  What a file says of its kind and version must agree with its name; fields that this program does not know are
+//!     errors, not ignored.
+//!
+//! The layout is `docs/format/manifest.md`. Not here: when files are written and which count (`mod`).
+
+use super::{BlockEntry, Commit, Manifest};
+use crate::error::{Error, Result};
+use crate::fs::Filesystem;
+use crate::model::{Signal, TenantId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// First word of every manifest file.
+const MAGIC: &str = "spanlight-manifest";
+/// The format that this program writes, and the newest that it reads.
+pub(super) const FORMAT_VERSION: u32 = 1;
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// The change from the version before.
+    Commit,
+    /// The whole state.
+    Snapshot,
+}
+
+impl Kind {
+    fn extension(self) -> &'static str {
+        match self {
+            Kind::Commit => "commit",
+            Kind::Snapshot => "snapshot",
+        }
+    }
+}
+
+/// The name of a file.
+pub(super) fn name(kind: Kind, version: u64) -> String {
+    format!("{version:020}.{}", kind.extension())
+}
+
+/// What a name promises; `None` for any other file.
+pub(super) fn parse_name(name: &str) -> Option<(Kind, u64)> {
+    let (digits, extension) = name.split_once('.')?;
+    let kind = [Kind::Commit, Kind::Snapshot].into_iter().find(|kind| kind.extension() == extension)?;
+    if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some((kind, digits.parse().ok()?))
+}
+
+/// A `BlockEntry` in a file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredBlock {
+    id: String,
+    tenant: String,
+    signal: String,
+    window: String,
+    rows: u64,
+    bytes: u64,
+    min_time: i64,
+    max_time: i64,
+    meta_crc: u32,
+}
+
+/// The body of a commit.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredCommit {
+    version: u64,
+    add: Vec<StoredBlock>,
+    remove: Vec<String>,
+    checkpoints: BTreeMap<String, String>,
+}
+
+/// The body of a snapshot.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredSnapshot {
+    version: u64,
+    blocks: Vec<StoredBlock>,
+    checkpoints: BTreeMap<String, String>,
+}
+
+impl StoredBlock {
+    fn of(entry: &BlockEntry) -> Self {
+        StoredBlock {
+            id: entry.id.to_string(),
+            tenant: entry.tenant.to_string(),
+            signal: entry.signal.to_string(),
+            window: entry.window.to_string(),
+            rows: entry.rows,
+            bytes: entry.bytes,
+            min_time: entry.min_time,
+            max_time: entry.max_time,
+            meta_crc: entry.meta_crc,
+        }
+    }
+
+    fn read(self) -> Result<BlockEntry, String> {
+        let signal = Signal::from_name(&self.signal).ok_or_else(|| format!("unknown signal `{}`", self.signal))?;
+        Ok(BlockEntry {
+            id: read(&self.id)?,
+            tenant: read::<TenantId>(&self.tenant)?,
+            signal,
+            window: read(&self.window)?,
+            rows: self.rows,
+            bytes: self.bytes,
+            min_time: self.min_time,
+            max_time: self.max_time,
+            meta_crc: self.meta_crc,
+        })
+    }
+}
+
+fn read<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("`{text}`: {error}"))
+}
+
+/// The bytes of the file that leads to `version`.
+pub(super) fn encode_commit(version: u64, commit: &Commit) -> Vec<u8> {
+    frame(&StoredCommit {
+        version,
+        add: commit.add.iter().map(StoredBlock::of).collect(),
+        remove: commit.remove.iter().map(ToString::to_string).collect(),
+        checkpoints: commit.checkpoints.clone(),
+    })
+}
+
+/// The bytes of a snapshot.
+pub(super) fn encode_snapshot(manifest: &Manifest) -> Vec<u8> {
+    frame(&StoredSnapshot {
+        version: manifest.version,
+        blocks: manifest.blocks.values().map(|entry| StoredBlock::of(entry)).collect(),
+        checkpoints: manifest.checkpoints.clone(),
+    })
+}
+
+fn frame(body: &impl Serialize) -> Vec<u8> {
+    // Strings and integers in structs: there is nothing that JSON cannot say, and the writer is memory.
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    let mut bytes = first_line(&body).into_bytes();
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+fn first_line(body: &[u8]) -> String {
+    format!("{MAGIC} {FORMAT_VERSION} {:08x} {}\n", crc32c::crc32c(body), body.len())
+}
+
+/// Reads a commit; an `Err` of `decode_*` is an `Error::Version` or `Error::Damaged` that names `path`.
+pub(super) fn decode_commit(path: &Path, version: u64, bytes: &[u8]) -> Result<Commit> {
+    let stored: StoredCommit = unframe(path, bytes)?;
+    check_version(path, version, stored.version)?;
+    let commit = (|| {
+        let add = stored.add.into_iter().map(StoredBlock::read).collect::<Result<_, String>>()?;
+        let remove = stored.remove.iter().map(|id| read(id)).collect::<Result<_, String>>()?;
+        Ok(Commit { add, remove, checkpoints: stored.checkpoints })
+    })();
+    commit.map_err(|what| damaged(path, what))
+}
+
+/// Reads a snapshot.
+pub(super) fn decode_snapshot(path: &Path, version: u64, bytes: &[u8]) -> Result<Manifest> {
+    let stored: StoredSnapshot = unframe(path, bytes)?;
+    check_version(path, version, stored.version)?;
+    let mut blocks = BTreeMap::new();
+    for block in stored.blocks {
+        let entry = block.read().map_err(|what| damaged(path, what))?;
+        if let Some(twice) = blocks.insert(entry.id, Arc::new(entry)) {
+            return Err(damaged(path, format!("block {} is listed twice", twice.id)));
+        }
+    }
+    Ok(Manifest { version, blocks, checkpoints: stored.checkpoints })
+}
+
+fn unframe<T: for<'de> Deserialize<'de>>(path: &Path, bytes: &[u8]) -> Result<T> {
+    let end = bytes.iter().position(|&byte| byte == b'\n').ok_or_else(|| damaged(path, "no first line".to_owned()))?;
+    let (line, body) = bytes.split_at_checked(end + 1).unwrap_or((bytes, &[]));
+    let line = std::str::from_utf8(line).map_err(|_| damaged(path, "the first line is not text".to_owned()))?;
+    let mut words = line.split([' ', '\n']);
+    if words.next() != Some(MAGIC) {
+        return Err(damaged(path, "it is no manifest file".to_owned()));
+    }
+    match words.next().and_then(|version| version.parse().ok()) {
+        Some(FORMAT_VERSION) => {}
+        Some(found) => return Err(Error::Version { path: path.to_owned(), found, known: FORMAT_VERSION }),
+        None => return Err(damaged(path, "the first line has no format version".to_owned())),
+    }
+    if line != first_line(body) {
+        return Err(damaged(
+            path,
+            format!("its {} bytes do not match the checksum and length before them", body.len()),
+        ));
+    }
+    serde_json::from_slice(body).map_err(|error| damaged(path, error.to_string()))
+}
+
+fn check_version(path: &Path, named: u64, found: u64) -> Result<()> {
+    if named == found { Ok(()) } else { Err(damaged(path, format!("it holds version {found}"))) }
+}
+
+pub(super) fn damaged(path: &Path, what: String) -> Error {
+    Error::Damaged { path: path.to_owned(), what }
+}
+
+/// Reads a whole file.
+pub(super) fn read_file(fs: &dyn Filesystem, path: &Path) -> Result<Vec<u8>> {
+    let file = fs.open(path).map_err(Error::io("open", path))?;
+    let len = usize::try_from(file.len()).map_err(|_| damaged(path, "it is larger than memory".to_owned()))?;
+    let mut bytes = vec![0; len];
+    file.read_at(0, &mut bytes).map_err(Error::io("read", path))?;
+    Ok(bytes)
+}

@@ -1,0 +1,316 @@
+//! Which blocks are there, and up to where has each source been read?
+//!
+//! A numbered sequence of files that are only ever created: a commit holds a change, a snapshot the whole state.
+//!
+//! N3  A commit happens wholly or not at all, and once `commit` returned `Ok` it survives power loss.
+//! N4  Version n+1 can be made once: its file is published by a rename that replaces nothing.
+//! N5  Blocks and checkpoints change together: rows become visible in the commit that says that their source has been
+//!     read.
+//! N6  What `open` answers is durable, also when the process before died between publishing and syncing.
+//! N7  A file is removed only when two later snapshots are durable: one damaged snapshot loses nothing.
+//! N8  After an error that leaves the outcome open, nothing is committed until it is known (`ManifestStore::reload`).
+//!
+//! N1 and N2 are in `file`. Not here: the blocks' own files (`block`), who commits when (`engine`).
+
+mod file;
+
+use crate::block::{BlockId, Window};
+use crate::error::{Error, Result};
+use crate::fs::Filesystem;
+use crate::model::{Signal, TenantId};
+use file::Kind;
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A snapshot follows every so many commits: it bounds what `open` reads.
+const SNAPSHOT_EVERY: u64 = 64;
+/// How many snapshots are kept (N7).
+const SNAPSHOTS_KEPT: usize = 2;
+
+/// A block that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockEntry {
+    /// Its name.
+    pub id: BlockId,
+    /// Whose rows.
+    pub tenant: TenantId,
+    /// Which table.
+    pub signal: Signal,
+    /// Which window.
+    pub window: Window,
+    /// How many rows.
+    pub rows: u64,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Earliest time of a row.
+    pub min_time: i64,
+    /// Latest time of a row.
+    pub max_time: i64,
+    /// Checksum of its `meta` file, which holds those of the others.
+    pub meta_crc: u32,
+}
+
+/// The state at a version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// How many commits led here.
+    pub version: u64,
+    /// The blocks.
+    pub blocks: BTreeMap<BlockId, Arc<BlockEntry>>,
+    /// How far each source has been read, in the source's own words.
+    pub checkpoints: BTreeMap<String, String>,
+}
+
+/// A change of the state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// Blocks that appear. Their ids are new.
+    pub add: Vec<BlockEntry>,
+    /// Blocks that vanish. They are there.
+    pub remove: Vec<BlockId>,
+    /// Checkpoints that are set; the others stay.
+    pub checkpoints: BTreeMap<String, String>,
+}
+
+impl BlockEntry {
+    /// Where its folder is, below the folder of blocks: `tenant/signal/window/id`.
+    pub fn path(&self) -> PathBuf {
+        let id = self.id.to_string();
+        [self.tenant.as_str(), self.signal.as_str(), &self.window.to_string(), &id].iter().collect()
+    }
+}
+
+impl Manifest {
+    /// The next version; an `Err` says why the commit does not fit.
+    fn with(&self, commit: &Commit) -> Result<Manifest, String> {
+        let mut next = self.clone();
+        next.version = self.version.checked_add(1).ok_or("no manifest version is left")?;
+        for id in &commit.remove {
+            next.blocks.remove(id).ok_or_else(|| format!("block {id} is to be removed and is not there"))?;
+        }
+        for entry in &commit.add {
+            let there = self.blocks.contains_key(&entry.id);
+            if there || next.blocks.insert(entry.id, Arc::new(entry.clone())).is_some() {
+                return Err(format!("block {} is to be added and is there already", entry.id));
+            }
+        }
+        next.checkpoints.extend(commit.checkpoints.iter().map(|(name, value)| (name.clone(), value.clone())));
+        Ok(next)
+    }
+}
+
+/// The manifest, open for commits. One process at a time: the engine holds the lock.
+#[derive(Debug)]
+pub struct ManifestStore {
+    fs: Arc<dyn Filesystem>,
+    dir: PathBuf,
+    current: Arc<Manifest>,
+    /// Version of the newest snapshot, 0 without one.
+    snapshot: u64,
+    /// Whether files may be there that `current` does not know of (N8).
+    in_doubt: bool,
+}
+
+impl ManifestStore {
+    /// Opens the manifest in a directory, which is made if need be, and reads the newest version.
+    ///
+    /// A damaged snapshot is passed over when the files before it lead to the same state; any other damage or gap is an
+    /// error that names the file.
+    pub fn open(fs: Arc<dyn Filesystem>, dir: &Path) -> Result<(ManifestStore, Arc<Manifest>)> {
+        fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
+        let (current, snapshot) = load(fs.as_ref(), dir)?;
+        let current = Arc::new(current);
+        let store = ManifestStore { fs, dir: dir.to_owned(), current: current.clone(), snapshot, in_doubt: false };
+        Ok((store, current))
+    }
+
+    /// The newest version that is known.
+    pub fn current(&self) -> &Arc<Manifest> {
+        &self.current
+    }
+
+    /// Reads the newest version from disk, as `open` does. After an error of `commit` it tells whether the commit
+    /// happened: the version has grown, or has not.
+    pub fn reload(&mut self) -> Result<Arc<Manifest>> {
+        let (current, snapshot) = load(self.fs.as_ref(), &self.dir)?;
+        self.current = Arc::new(current);
+        self.snapshot = snapshot;
+        self.in_doubt = false;
+        Ok(self.current.clone())
+    }
+
+    /// Makes the next version.
+    ///
+    /// `Error::Request`: the commit does not fit the current version; nothing happened. `Error::Conflict`: the version
+    /// exists already, made by somebody else or by an earlier commit whose outcome was open; `current` is not the newest,
+    /// `reload` and decide anew. Any other error: it did not happen, or the disk refuses to tell; `reload` does once it
+    /// can, and until then commits fail.
+    pub fn commit(&mut self, commit: Commit) -> Result<Arc<Manifest>> {
+        if self.in_doubt {
+            let (newest, _) = load(self.fs.as_ref(), &self.dir)?;
+            if newest.version != self.current.version {
+                return Err(Error::Conflict { version: newest.version });
+            }
+            self.in_doubt = false;
+        }
+        let next = self.current.with(&commit).map_err(|what| Error::Request { what })?;
+        let bytes = file::encode_commit(next.version, &commit);
+        if let Err(error) = self.publish(Kind::Commit, next.version, &bytes) {
+            self.in_doubt = true;
+            if !self.happened(&next) {
+                return Err(error);
+            }
+        }
+        self.current = Arc::new(next);
+        if self.current.version.saturating_sub(self.snapshot) >= SNAPSHOT_EVERY
+            && let Err(error) = self.write_snapshot()
+        {
+            tracing::warn!(%error, "failed to write a manifest snapshot; the next commit tries again");
+        }
+        Ok(self.current.clone())
+    }
+
+    /// After a failed commit: did it happen all the same? Ends the doubt unless the disk refuses to tell.
+    fn happened(&mut self, wanted: &Manifest) -> bool {
+        match load(self.fs.as_ref(), &self.dir) {
+            Ok((found, _)) => {
+                let happened = found == *wanted;
+                self.in_doubt = !happened && found.version != self.current.version;
+                happened
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to find out whether a manifest commit happened");
+                false
+            }
+        }
+    }
+
+    fn write_snapshot(&mut self) -> Result<()> {
+        let version = self.current.version;
+        match self.publish(Kind::Snapshot, version, &file::encode_snapshot(&self.current)) {
+            Ok(()) => {}
+            // An earlier try was published, and its sync failed: this one has to hold.
+            Err(Error::Conflict { .. }) => self.sync_dir()?,
+            Err(error) => return Err(error),
+        }
+        self.snapshot = version;
+        self.collect()
+    }
+
+    /// Writes a file and makes it appear under its name, wholly and durably.
+    fn publish(&self, kind: Kind, version: u64, bytes: &[u8]) -> Result<()> {
+        let name = file::name(kind, version);
+        let temporary = self.dir.join(format!("{name}.tmp"));
+        match self.fs.remove_file(&temporary) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            removed => removed.map_err(Error::io("remove", &temporary))?,
+        }
+        let mut file = self.fs.create(&temporary).map_err(Error::io("create", &temporary))?;
+        let written = file.write_all(bytes).and_then(|()| file.sync());
+        drop(file);
+        if let Err(source) = written {
+            self.discard(&temporary);
+            return Err(Error::Io { action: "write", path: temporary, source });
+        }
+        let path = self.dir.join(name);
+        match self.fs.rename_new(&temporary, &path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                self.discard(&temporary);
+                return Err(Error::Conflict { version });
+            }
+            renamed => renamed.map_err(Error::io("publish", &path))?,
+        }
+        self.sync_dir()
+    }
+
+    /// Gives back the space of a file that nobody will read; `open` removes what is left.
+    fn discard(&self, temporary: &Path) {
+        if let Err(error) = self.fs.remove_file(temporary) {
+            tracing::warn!(path = %temporary.display(), %error, "failed to remove a temporary manifest file");
+        }
+    }
+
+    fn sync_dir(&self) -> Result<()> {
+        self.fs.sync_dir(&self.dir).map_err(Error::io("sync", &self.dir))
+    }
+
+    /// Removes what two durable snapshots make superfluous (N7).
+    fn collect(&self) -> Result<()> {
+        let files = list(self.fs.as_ref(), &self.dir)?;
+        let snapshots = files.iter().rev().filter(|(kind, _)| *kind == Kind::Snapshot).map(|&(_, version)| version);
+        let Some(oldest_kept) = snapshots.take(SNAPSHOTS_KEPT).nth(SNAPSHOTS_KEPT - 1) else { return Ok(()) };
+        for (kind, version) in files {
+            let superfluous = match kind {
+                Kind::Commit => version <= oldest_kept,
+                Kind::Snapshot => version < oldest_kept,
+            };
+            if superfluous {
+                let path = self.dir.join(file::name(kind, version));
+                self.fs.remove_file(&path).map_err(Error::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files of a manifest, commits before snapshots, each by version.
+fn list(fs: &dyn Filesystem, dir: &Path) -> Result<Vec<(Kind, u64)>> {
+    let entries = fs.list(dir).map_err(Error::io("list", dir))?;
+    let mut files: Vec<(Kind, u64)> = entries.iter().filter_map(|entry| file::parse_name(&entry.name)).collect();
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// The newest version, and the version of its snapshot.
+fn load(fs: &dyn Filesystem, dir: &Path) -> Result<(Manifest, u64)> {
+    for entry in fs.list(dir).map_err(Error::io("list", dir))? {
+        let path = dir.join(&entry.name);
+        if entry.name.ends_with(".tmp")
+            && let Err(error) = fs.remove_file(&path)
+        {
+            tracing::warn!(path = %path.display(), %error, "failed to remove a temporary manifest file");
+        }
+    }
+    // What we are about to read may have been published and not synced. Callers build on it, so sync first (N6).
+    fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
+    let files = list(fs, dir)?;
+    let (mut manifest, passed_over) = newest_snapshot(fs, dir, &files)?;
+    let snapshot = manifest.version;
+    for &(_, version) in files.iter().filter(|&&(kind, version)| kind == Kind::Commit && version > snapshot) {
+        let expected = manifest.version.saturating_add(1);
+        if version != expected {
+            let path = dir.join(file::name(Kind::Commit, expected));
+            let missing = || file::damaged(&path, format!("it is missing, though version {version} is there"));
+            return Err(passed_over.unwrap_or_else(missing));
+        }
+        let path = dir.join(file::name(Kind::Commit, version));
+        let commit = file::decode_commit(&path, version, &file::read_file(fs, &path)?)?;
+        manifest = manifest.with(&commit).map_err(|what| file::damaged(&path, what))?;
+    }
+    let newest = files.iter().map(|&(_, version)| version).max().unwrap_or(0);
+    if manifest.version != newest {
+        // Only a snapshot that was passed over can be newer than what the commits lead to.
+        let path = dir.join(file::name(Kind::Snapshot, newest));
+        return Err(passed_over.unwrap_or_else(|| file::damaged(&path, "no commits lead to it".to_owned())));
+    }
+    Ok((manifest, snapshot))
+}
+
+/// The newest snapshot that can be read, version 0 without one; and the error of the newest if that was damaged.
+fn newest_snapshot(fs: &dyn Filesystem, dir: &Path, files: &[(Kind, u64)]) -> Result<(Manifest, Option<Error>)> {
+    let mut passed_over = None;
+    for &(_, version) in files.iter().rev().filter(|(kind, _)| *kind == Kind::Snapshot) {
+        let path = dir.join(file::name(Kind::Snapshot, version));
+        match file::decode_snapshot(&path, version, &file::read_file(fs, &path)?) {
+            Ok(manifest) => return Ok((manifest, passed_over)),
+            Err(error @ Error::Damaged { .. }) => {
+                tracing::error!(%error, "passing over a damaged manifest snapshot");
+                passed_over.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((Manifest::default(), passed_over))
+}
