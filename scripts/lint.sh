@@ -11,6 +11,9 @@ cargo fmt --all --check
 say "clippy, the whole workspace"
 cargo clippy --workspace --all-targets ${LOCKED[@]+"${LOCKED[@]}"} -- -D warnings
 
+say "clippy, the task that bundles the web UI"
+cargo clippy --package xtask --features web --all-targets ${LOCKED[@]+"${LOCKED[@]}"} -- -D warnings
+
 if cargo deny --version >/dev/null 2>&1; then
   say "cargo deny: licences, duplicates, sources"
   cargo deny --all-features check bans licenses sources

@@ -86,9 +86,6 @@ TEXT
   return 1
 }
 
-# binaryen makes the bundle smaller; nothing depends on it.
-wish_binaryen() { command -v wasm-opt >/dev/null 2>&1 || apt_install binaryen || true; }
-
 need_browser() {
   local have=yes
   command -v chromium >/dev/null 2>&1 || have=no
@@ -121,11 +118,10 @@ need_cc
 mkdir -p "$CARGO_TARGET_DIR"
 case $what in
   run)
-    if wish_wasm; then wish_binaryen; fi
+    wish_wasm || true
     ;;
   test-full | browser)
     wish_wasm || fail "the browser tests need the web UI"
-    wish_binaryen
     need_browser
     ;;
   lint) need_lints ;;

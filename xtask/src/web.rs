@@ -1,7 +1,7 @@
 //! How does the UI become `web/dist`, the bundle that the binary embeds?
 //!
 //! `web/` is compiled for wasm32 (two routes: `route`), wasm-bindgen writes the JavaScript around it, wasm-opt shrinks it
-//! where it is installed, `index.html`, `style/` and `vendor/` are copied beside it, and every file gets a gzip and a
+//! where a sound one is installed, `index.html`, `style/` and `vendor/` are copied beside it, and every file gets a gzip and a
 //! brotli neighbour (`bundle`).
 //!
 //! B1  `web/dist` is replaced only by a complete bundle; its stamp is written last.
@@ -16,6 +16,8 @@ mod stamp;
 
 #[cfg(feature = "web")]
 mod bundle;
+#[cfg(feature = "web")]
+mod module;
 
 use crate::Outcome;
 use crate::repo::Repo;

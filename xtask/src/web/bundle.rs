@@ -4,6 +4,7 @@
 //!
 //! Not here: compiling (`route`), whether it is needed (`stamp`).
 
+use super::module::exported_tables;
 use super::{dist, stamp};
 use crate::repo::{Repo, files_below};
 use anyhow::{Context, Result, ensure};
@@ -84,24 +85,33 @@ fn kilobytes(bytes: u64) -> f64 {
 fn bind(wasm: &Path, stage: &Path) -> Result<()> {
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
     bindgen.input_path(wasm).out_name("web").typescript(false);
+    // So that `init()` finds web_bg.wasm beside web.js by itself.
+    bindgen.omit_default_module_path(false);
     bindgen.remove_name_section(true).remove_producers_section(true);
     bindgen.web(true).context("failed to choose the web output")?;
     bindgen.generate(stage).context("wasm-bindgen failed")
 }
 
-/// Shrinks the wasm file where wasm-opt is installed; a failure costs size, not the bundle.
+/// Shrinks the wasm file where a sound wasm-opt is installed; without, the bundle is a few per cent larger.
 fn optimise(wasm: &Path) -> Result<()> {
     let smaller = wasm.with_extension("opt");
     let run = Command::new("wasm-opt").arg("-Oz").args(WASM_FEATURES).arg(wasm).arg("-o").arg(&smaller).output();
-    match run {
-        Ok(output) if output.status.success() => std::fs::rename(&smaller, wasm).context("failed to rename")?,
-        Ok(output) => {
-            eprintln!("web: wasm-opt failed, going on without: {}", String::from_utf8_lossy(&output.stderr));
-            remove(&smaller)?;
+    let complaint = match run {
+        Err(_) => Some("it is not installed (binaryen)".to_owned()),
+        Ok(output) if !output.status.success() => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
+        Ok(_) => {
+            let before = exported_tables(&std::fs::read(wasm)?).context("wasm-bindgen wrote no module")?;
+            let kept = exported_tables(&std::fs::read(&smaller)?) == Some(before);
+            (!kept).then(|| "it mixes up exported tables, as version 108 does".to_owned())
         }
-        Err(_) => eprintln!("web: wasm-opt is not installed (package binaryen): the bundle is larger than need be"),
+    };
+    match complaint {
+        None => std::fs::rename(&smaller, wasm).context("failed to rename the smaller module"),
+        Some(complaint) => {
+            eprintln!("web: going on without wasm-opt: {complaint}");
+            remove(&smaller)
+        }
     }
-    Ok(())
 }
 
 /// Writes `file.gz` and `file.br` where they are smaller than the file.
