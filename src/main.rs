@@ -1,1 +1,43 @@
-fn main() {}
+//! Which command runs? The thin binary: arguments, settings, one call into a room, an exit code.
+//!
+//! Not here: what a command does (`serve`, `load`, `inspect`), which settings there are (`config`).
+
+mod assets;
+mod command;
+mod config;
+mod demo;
+mod metrics;
+mod serve;
+mod telemetry;
+
+use clap::Parser;
+use command::{Cli, Command};
+use std::process::ExitCode;
+
+// The default allocator keeps freed memory of bursts; ingest is bursts.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Serve(arguments) => serve::run(config::load(&arguments)?, None),
+        Command::Demo(arguments) => serve::run(config::load(&arguments.serve)?, Some(arguments.demo())),
+        Command::Load(arguments) => command::load::run(&arguments),
+        Command::Inspect(arguments) => command::inspect::run(&arguments),
+        Command::CheckConfig(arguments) => {
+            config::load(&arguments)?;
+            eprintln!("the settings are valid");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -3,14 +3,15 @@
 //! F1  Blocks are written to `tmp/`, synced, and moved to their place; nobody reads them before the manifest has them.
 //! F2  One manifest commit adds all blocks of the generation and moves the WAL checkpoint past it: a restart sees
 //!     either the rows in the log or the rows in the blocks.
-//! F3  A flush that fails leaves everything as it was and can be tried again.
+//! F3  A flush that fails leaves everything as it was and can be tried again. Where the disk refuses to tell whether the
+//!     commit happened, the blocks are kept until it does, and nothing else is flushed.
 
 use super::metrics::EngineMetrics;
 use super::recovery::WAL_CHECKPOINT;
 use super::store::{Store, lock};
 use crate::block::{self, Block, BlockId, Window};
 use crate::error::{Error, Result};
-use crate::manifest::{BlockEntry, Commit};
+use crate::manifest::{BlockEntry, Commit, Manifest};
 use crate::memtable::Generation;
 use crate::model::schema::time_column;
 use crate::model::{Batch, Signal, TenantId};
@@ -22,17 +23,26 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A block in its place that the manifest does not have yet.
+#[derive(Debug)]
 struct Placed {
     entry: BlockEntry,
     block: Arc<Block>,
 }
 
+/// Blocks of a generation whose commit is about to happen, or may have happened.
+#[derive(Debug)]
+pub(super) struct Pending {
+    generation: Arc<Generation>,
+    placed: Vec<Placed>,
+    next_segment: u64,
+}
+
 impl Store {
     /// Flushes the oldest sealed generation; does nothing where there is none.
     pub fn flush(&self) -> Result<()> {
-        let Some(generation) = self.view().sealed.first().map(Arc::clone) else { return Ok(()) };
+        let mut open = lock(&self.pending);
         let started = self.clock.monotonic();
-        let result = self.flush_generation(&generation);
+        let result = self.settle(&mut open).and_then(|()| self.flush_oldest(&mut open));
         EngineMetrics::add_time(&self.metrics.flush_nanos, self.clock.monotonic().saturating_sub(started));
         if result.is_err() {
             EngineMetrics::add(&self.metrics.flush_errors, 1);
@@ -40,16 +50,48 @@ impl Store {
         result
     }
 
-    fn flush_generation(&self, generation: &Arc<Generation>) -> Result<()> {
+    fn flush_oldest(&self, open: &mut Option<Pending>) -> Result<()> {
+        let Some(generation) = self.view().sealed.first().map(Arc::clone) else { return Ok(()) };
         let mut placed = Vec::new();
         let written = generation.tables().into_iter().try_for_each(|(tenant, signal)| {
-            self.write_table(generation, &tenant, signal, &mut placed)
+            self.write_table(&generation, &tenant, signal, &mut placed)
         });
         if let Err(error) = written {
             self.discard(&placed);
             return Err(error);
         }
-        self.publish(generation, placed)
+        let next_segment = self.segment_after(&generation);
+        let pending = Pending { generation: Arc::clone(&generation), placed, next_segment };
+        let commit = Commit {
+            add: pending.placed.iter().map(|placed| placed.entry.clone()).collect(),
+            remove: Vec::new(),
+            checkpoints: BTreeMap::from([(WAL_CHECKPOINT.to_owned(), next_segment.to_string())]),
+        };
+        let committed = lock(&self.manifest).commit(commit);
+        match committed {
+            Ok(manifest) => self.show_blocks(pending, manifest),
+            Err(error) => {
+                *open = Some(pending);
+                self.settle(open)?;
+                let waits = self.view().sealed.iter().any(|sealed| Arc::ptr_eq(sealed, &generation));
+                if waits { Err(error) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Finds out whether a commit whose outcome is open happened, and acts on it.
+    fn settle(&self, open: &mut Option<Pending>) -> Result<()> {
+        if open.is_none() {
+            return Ok(());
+        }
+        let manifest = lock(&self.manifest).reload()?;
+        let Some(pending) = open.take() else { return Ok(()) };
+        let happened = manifest.checkpoints.get(WAL_CHECKPOINT) == Some(&pending.next_segment.to_string());
+        if happened {
+            return self.show_blocks(pending, manifest);
+        }
+        self.discard(&pending.placed);
+        Ok(())
     }
 
     /// Writes one block per window that the table has rows in.
@@ -118,15 +160,9 @@ impl Store {
         self.fs.sync_dir(parent).map_err(Error::io("sync", parent))
     }
 
-    /// Commits the blocks and shows them in place of the generation (F2, E3), then releases the log.
-    fn publish(&self, generation: &Arc<Generation>, placed: Vec<Placed>) -> Result<()> {
-        let next_segment = self.segment_after(generation);
-        let commit = Commit {
-            add: placed.iter().map(|placed| placed.entry.clone()).collect(),
-            remove: Vec::new(),
-            checkpoints: BTreeMap::from([(WAL_CHECKPOINT.to_owned(), next_segment.to_string())]),
-        };
-        let manifest = lock(&self.manifest).commit(commit)?;
+    /// Shows committed blocks in place of their generation (E3), then releases the log.
+    fn show_blocks(&self, pending: Pending, manifest: Arc<Manifest>) -> Result<()> {
+        let Pending { generation, placed, next_segment } = pending;
         for Placed { entry, .. } in &placed {
             EngineMetrics::add(&self.metrics.flush_blocks, 1);
             EngineMetrics::add(&self.metrics.flush_rows, entry.rows);
@@ -134,12 +170,16 @@ impl Store {
         }
         self.replace_view(|view| {
             view.manifest = manifest;
-            view.sealed.retain(|sealed| !Arc::ptr_eq(sealed, generation));
+            view.sealed.retain(|sealed| !Arc::ptr_eq(sealed, &generation));
             for Placed { entry, block } in placed {
                 view.add_block(&entry.tenant, entry.signal, block);
             }
         });
-        lock(&self.wal).release(next_segment)
+        // Segments that cannot be removed now are removed with the next ones, or at the next start.
+        if let Err(error) = lock(&self.wal).release(next_segment) {
+            tracing::warn!(%error, "failed to release segments of the write-ahead log");
+        }
+        Ok(())
     }
 
     /// The first WAL segment that holds nothing of the generation.

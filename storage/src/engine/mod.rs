@@ -22,6 +22,7 @@ mod view;
 pub use config::EngineConfig;
 pub use metrics::EngineMetrics;
 pub use recovery::RecoveryReport;
+pub(crate) use recovery::{Layout, wal_checkpoint};
 pub use snapshot::{Scan, ScanProgress, Snapshot};
 pub use status::{EngineStatus, SignalStatus};
 pub use store::{Decoder, Store, Write};

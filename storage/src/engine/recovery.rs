@@ -13,17 +13,41 @@ use crate::wal::{self, Wal};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Folder of blocks.
-pub(super) const BLOCKS: &str = "blocks";
-/// Folder of blocks in the making.
-pub(super) const TEMP: &str = "tmp";
-const WAL: &str = "wal";
-const MANIFEST: &str = "manifest";
-const LOCK: &str = "LOCK";
+/// Where what lies in a data directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout(PathBuf);
+
+impl Layout {
+    pub(crate) fn new(data_dir: &Path) -> Self {
+        Layout(data_dir.to_owned())
+    }
+
+    /// Blocks, below tenant, signal and window.
+    pub(crate) fn blocks(&self) -> PathBuf {
+        self.0.join("blocks")
+    }
+
+    /// Blocks in the making.
+    pub(crate) fn temp(&self) -> PathBuf {
+        self.0.join("tmp")
+    }
+
+    pub(crate) fn wal(&self) -> PathBuf {
+        self.0.join("wal")
+    }
+
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.0.join("manifest")
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.0.join("LOCK")
+    }
+}
 
 /// Name of the checkpoint that says from which WAL segment rows are in no block.
 pub(super) const WAL_CHECKPOINT: &str = "wal";
@@ -57,18 +81,19 @@ pub(super) fn open(
     decoder: &Decoder,
 ) -> Result<Recovered> {
     let dir = &config.data_dir;
+    let layout = Layout::new(dir);
     fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
-    let lock = fs.lock(&dir.join(LOCK)).map_err(|error| match error.kind() {
+    let lock = fs.lock(&layout.lock()).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock => Error::InUse { path: dir.clone() },
         _ => Error::io("lock", dir)(error),
     })?;
-    for folder in [BLOCKS, TEMP, WAL, MANIFEST].map(|name| dir.join(name)) {
+    for folder in [layout.blocks(), layout.temp(), layout.wal(), layout.manifest()] {
         fs.create_dir_all(&folder).map_err(Error::io("create", &folder))?;
     }
     let mut report = RecoveryReport::default();
-    let (manifest_store, manifest) = ManifestStore::open(Arc::clone(fs), &dir.join(MANIFEST))?;
-    report.orphans = remove_orphans(fs.as_ref(), dir, &manifest)?;
-    let from = wal_checkpoint(&manifest, &dir.join(MANIFEST))?;
+    let (manifest_store, manifest) = ManifestStore::open(Arc::clone(fs), &layout.manifest())?;
+    report.orphans = remove_orphans(fs.as_ref(), &layout, &manifest)?;
+    let from = wal_checkpoint(&manifest, &layout.manifest())?;
     let mut view = View {
         manifest: Arc::clone(&manifest),
         blocks: BTreeMap::new(),
@@ -76,18 +101,19 @@ pub(super) fn open(
         active: Arc::new(Generation::new(from, clock.monotonic())),
     };
     for entry in manifest.blocks.values() {
-        let path = dir.join(BLOCKS).join(entry.path());
+        let path = layout.blocks().join(entry.path());
         let block = Block::open(Arc::clone(fs), &path, entry.signal, entry.meta_crc)?;
         view.add_block(&entry.tenant, entry.signal, block);
         report.blocks += 1;
     }
-    replay(fs.as_ref(), &dir.join(WAL), from, &view, decoder, &mut report)?;
-    let mut wal = Wal::open(Arc::clone(fs), &dir.join(WAL), from, config.wal.clone())?;
+    replay(fs.as_ref(), &layout.wal(), from, &view, decoder, &mut report)?;
+    let mut wal = Wal::open(Arc::clone(fs), &layout.wal(), from, config.wal)?;
     wal.release(from)?;
     Ok(Recovered { wal, manifest: manifest_store, view, report, lock })
 }
 
-fn wal_checkpoint(manifest: &Manifest, path: &Path) -> Result<u64> {
+/// From which WAL segment on rows are in no block.
+pub(crate) fn wal_checkpoint(manifest: &Manifest, path: &Path) -> Result<u64> {
     let Some(text) = manifest.checkpoints.get(WAL_CHECKPOINT) else { return Ok(0) };
     text.parse().map_err(|_| Error::Damaged { path: path.into(), what: format!("WAL checkpoint `{text}`") })
 }
@@ -114,14 +140,14 @@ fn replay(
 }
 
 /// Removes blocks that no manifest has: a flush that a crash cut short. The lock says that nobody else writes here.
-fn remove_orphans(fs: &dyn Filesystem, dir: &Path, manifest: &Manifest) -> Result<usize> {
-    let temp = dir.join(TEMP);
+fn remove_orphans(fs: &dyn Filesystem, layout: &Layout, manifest: &Manifest) -> Result<usize> {
+    let temp = layout.temp();
     let mut orphans = 0;
     for name in folders(fs, &temp)? {
         remove(fs, &temp.join(name))?;
     }
     let known: BTreeSet<BlockId> = manifest.blocks.keys().copied().collect();
-    let blocks = dir.join(BLOCKS);
+    let blocks = layout.blocks();
     for tenant in folders(fs, &blocks)? {
         for signal in folders(fs, &blocks.join(&tenant))? {
             for window in folders(fs, &blocks.join(&tenant).join(&signal))? {

@@ -4,6 +4,7 @@
 //! One caller commits and seals, one flushes; both may run at once. Readers never wait for either.
 
 use super::config::EngineConfig;
+use super::flush::Pending;
 use super::metrics::EngineMetrics;
 use super::recovery::{self, RecoveryReport};
 use super::snapshot::Snapshot;
@@ -50,6 +51,7 @@ pub struct Store {
     pub(super) manifest: Mutex<ManifestStore>,
     pub(super) view: RwLock<Arc<View>>,
     pub(super) block_nonce: AtomicU64,
+    pub(super) pending: Mutex<Option<Pending>>,
     free_space: Mutex<Option<(std::time::Duration, u64)>>,
     recovery: RecoveryReport,
     _lock: Box<dyn Send + Sync>,
@@ -78,6 +80,7 @@ impl Store {
             manifest: Mutex::new(recovered.manifest),
             view: RwLock::new(Arc::new(recovered.view)),
             block_nonce: AtomicU64::new(clock.now_unix_nano().cast_unsigned()),
+            pending: Mutex::new(None),
             free_space: Mutex::new(None),
             recovery: recovered.report,
             _lock: recovered.lock,
@@ -217,11 +220,11 @@ impl Store {
     }
 
     pub(super) fn blocks_dir(&self) -> PathBuf {
-        self.config.data_dir.join(recovery::BLOCKS)
+        recovery::Layout::new(&self.config.data_dir).blocks()
     }
 
     pub(super) fn temp_dir(&self) -> PathBuf {
-        self.config.data_dir.join(recovery::TEMP)
+        recovery::Layout::new(&self.config.data_dir).temp()
     }
 }
 

@@ -1,0 +1,312 @@
+//! Which settings apply? Defaults, then one TOML file, then `SPANLIGHT_*` variables, then flags: the later wins.
+//!
+//! Every key of the file has a variable: `[storage] flush_bytes` is `SPANLIGHT_STORAGE_FLUSH_BYTES`. Unknown keys and
+//! variables are errors. `spanlight.toml` in the repository shows every key with its default and its reason.
+
+use crate::command::ServeArguments;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Variables that tests and tasks read; they are no settings.
+const NOT_SETTINGS: [&str; 5] = ["BROWSER", "CORPORA", "SIM_SEEDS", "WASM_ROUTE", "BENCH"];
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "spanlight.toml says what each is, and a test that it names them all")]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub http: Http,
+    pub otlp: Otlp,
+    pub storage: Storage,
+    pub query: Query,
+    pub log: Log,
+    pub self_telemetry: SelfTelemetry,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "see Config")]
+pub struct Http {
+    pub addr: SocketAddr,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "see Config")]
+pub struct Otlp {
+    pub grpc_addr: SocketAddr,
+    pub http_addr: SocketAddr,
+    pub max_request_bytes: usize,
+    pub max_bytes_in_flight: usize,
+    pub max_bytes_in_flight_per_tenant: usize,
+    pub tenant_bytes_per_second: u64,
+    pub tenant_burst_bytes: u64,
+    pub body_timeout_seconds: u64,
+    pub cors_allowed_origins: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "see Config")]
+pub struct Storage {
+    pub flush_bytes: usize,
+    pub flush_age_seconds: u64,
+    pub memory_limit_bytes: usize,
+    pub min_free_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "see Config")]
+pub struct Query {
+    pub timeout_seconds: u64,
+    pub memory_bytes: usize,
+    pub concurrency: usize,
+    pub max_waiting: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "see Config")]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "see Config")]
+pub struct SelfTelemetry {
+    pub otlp_endpoint: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data_dir: PathBuf::from("data"),
+            http: Http::default(),
+            otlp: Otlp::default(),
+            storage: Storage::default(),
+            query: Query::default(),
+            log: Log { filter: "info".into(), format: LogFormat::Text },
+            self_telemetry: SelfTelemetry::default(),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http { addr: loopback(7726) }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        let engine = storage::engine::EngineConfig::new("");
+        Storage {
+            flush_bytes: engine.flush_bytes,
+            flush_age_seconds: engine.flush_age.as_secs(),
+            memory_limit_bytes: engine.memory_limit_bytes,
+            min_free_bytes: engine.min_free_bytes,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Config::default().log
+    }
+}
+
+/// Only this machine may reach the doors until somebody says otherwise: there are no credentials yet.
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+impl Config {
+    /// The settings of the store.
+    pub fn engine(&self) -> storage::engine::EngineConfig {
+        let mut engine = storage::engine::EngineConfig::new(&self.data_dir);
+        engine.flush_bytes = self.storage.flush_bytes;
+        engine.flush_age = Duration::from_secs(self.storage.flush_age_seconds);
+        engine.memory_limit_bytes = self.storage.memory_limit_bytes;
+        engine.min_free_bytes = self.storage.min_free_bytes;
+        engine
+    }
+
+    fn check(&self) -> Result<()> {
+        let positive = [
+            ("otlp.max_request_bytes", self.otlp.max_request_bytes as u64),
+            ("otlp.tenant_bytes_per_second", self.otlp.tenant_bytes_per_second),
+            ("otlp.body_timeout_seconds", self.otlp.body_timeout_seconds),
+            ("storage.flush_bytes", self.storage.flush_bytes as u64),
+            ("storage.flush_age_seconds", self.storage.flush_age_seconds),
+            ("query.timeout_seconds", self.query.timeout_seconds),
+            ("query.memory_bytes", self.query.memory_bytes as u64),
+            ("query.concurrency", self.query.concurrency as u64),
+        ];
+        if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            bail!("`{key}` is 0; zero does not mean unlimited here");
+        }
+        let at_least = [
+            ("otlp.max_bytes_in_flight", self.otlp.max_bytes_in_flight, self.otlp.max_request_bytes),
+            (
+                "otlp.max_bytes_in_flight_per_tenant",
+                self.otlp.max_bytes_in_flight_per_tenant,
+                self.otlp.max_request_bytes,
+            ),
+            ("storage.memory_limit_bytes", self.storage.memory_limit_bytes, self.storage.flush_bytes),
+        ];
+        if let Some((key, value, least)) = at_least.into_iter().find(|(_, value, least)| value < least) {
+            bail!("`{key}` is {value}, less than the {least} that one request or one flush needs");
+        }
+        Ok(())
+    }
+}
+
+/// The settings of a run.
+pub fn load(arguments: &ServeArguments) -> Result<Config> {
+    let text = match &arguments.config {
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?,
+        None => String::new(),
+    };
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let mut settings = Vec::new();
+    for (name, value) in variables {
+        let Some(key) = name.strip_prefix("SPANLIGHT_").filter(|key| !NOT_SETTINGS.contains(key)) else { continue };
+        let value = value.into_string().map_err(|_| anyhow::anyhow!("{name} is not UTF-8"))?;
+        settings.push((key.to_owned(), value));
+    }
+    let mut config = merge(&text, &settings)?;
+    arguments.apply(&mut config);
+    config.check()?;
+    Ok(config)
+}
+
+/// Defaults, then the file's text, then variables without their prefix.
+fn merge(text: &str, variables: &[(String, String)]) -> Result<Config> {
+    // Reading the text alone first gives errors with line and column.
+    toml::from_str::<Config>(text).context("failed to read the settings file")?;
+    let mut table: toml::Table = toml::from_str(text)?;
+    let defaults = toml::Table::try_from(Config::default())?;
+    for (name, value) in variables {
+        let Some((section, key, default)) = find(&defaults, name) else {
+            bail!("SPANLIGHT_{name} is not a setting; `spanlight.toml` lists them");
+        };
+        let value = parse_as(&default, value)
+            .with_context(|| format!("SPANLIGHT_{name}: expected {}, found `{value}`", default.type_str()))?;
+        let target = match section {
+            None => &mut table,
+            Some(section) => table
+                .entry(section)
+                .or_insert_with(|| toml::Table::new().into())
+                .as_table_mut()
+                .context("a section is a table")?,
+        };
+        target.insert(key, value);
+    }
+    table.try_into().context("failed to read the settings")
+}
+
+/// The section, key and default of a variable's name.
+fn find(defaults: &toml::Table, name: &str) -> Option<(Option<String>, String, toml::Value)> {
+    for (key, value) in defaults {
+        match value {
+            toml::Value::Table(section) => {
+                let found = section.iter().find(|(inner, _)| format!("{key}_{inner}").to_uppercase() == *name);
+                if let Some((inner, default)) = found {
+                    return Some((Some(key.clone()), inner.clone(), default.clone()));
+                }
+            }
+            default if key.to_uppercase() == *name => return Some((None, key.clone(), default.clone())),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Reads a variable's text as the type of the default. Lists are separated by commas.
+fn parse_as(default: &toml::Value, text: &str) -> Result<toml::Value> {
+    Ok(match default {
+        toml::Value::Integer(_) => toml::Value::Integer(text.trim().parse()?),
+        toml::Value::Float(_) => toml::Value::Float(text.trim().parse()?),
+        toml::Value::Boolean(_) => toml::Value::Boolean(text.trim().parse()?),
+        toml::Value::Array(_) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            toml::Value::Array(items.map(|item| toml::Value::String(item.into())).collect())
+        }
+        _ => toml::Value::String(text.into()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHOWN: &str = include_str!("../spanlight.toml");
+
+    #[test]
+    fn the_file_in_the_repository_shows_every_key_with_its_default() {
+        assert_eq!(toml::from_str::<Config>(SHOWN).unwrap(), Config::default());
+        let shown: toml::Table = toml::from_str(SHOWN).unwrap();
+        assert_eq!(shown, toml::Table::try_from(Config::default()).unwrap());
+    }
+
+    #[test]
+    fn the_readme_names_every_key() {
+        let readme = include_str!("../README.md");
+        for (section, value) in toml::Table::try_from(Config::default()).unwrap() {
+            match value {
+                toml::Value::Table(keys) => {
+                    for key in keys.keys() {
+                        assert!(readme.contains(&format!("`{section}.{key}`")), "README lacks `{section}.{key}`");
+                    }
+                }
+                _ => assert!(readme.contains(&format!("`{section}`")), "README lacks `{section}`"),
+            }
+        }
+    }
+
+    #[test]
+    fn variables_win_over_the_file() {
+        let text = "data_dir = \"a\"\n[storage]\nflush_bytes = 1\n";
+        let variables = [("STORAGE_FLUSH_BYTES", "2"), ("OTLP_CORS_ALLOWED_ORIGINS", "https://a, https://b")];
+        let config = merge(text, &variables.map(|(name, value)| (name.into(), value.into()))).unwrap();
+        assert_eq!(config.data_dir, PathBuf::from("a"));
+        assert_eq!(config.storage.flush_bytes, 2);
+        assert_eq!(config.otlp.cors_allowed_origins, ["https://a", "https://b"]);
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_values_are_errors_that_name_them() {
+        let error = |text: &str, variables: &[(&str, &str)]| {
+            let variables: Vec<_> = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            format!("{:#}", merge(text, &variables).unwrap_err())
+        };
+        assert!(error("[storage]\nflush_byte = 1\n", &[]).contains("flush_byte"));
+        assert!(error("", &[("STORAGE_FLUSH_BYTE", "1")]).contains("SPANLIGHT_STORAGE_FLUSH_BYTE"));
+        assert!(error("", &[("STORAGE_FLUSH_BYTES", "many")]).contains("expected integer, found `many`"));
+        assert!(error("", &[("HTTP_ADDR", "nowhere")]).contains("addr"));
+    }
+
+    #[test]
+    fn zero_does_not_mean_unlimited() {
+        let mut config = Config::default();
+        config.query.timeout_seconds = 0;
+        assert!(config.check().unwrap_err().to_string().contains("query.timeout_seconds"));
+    }
+}

@@ -1,0 +1,142 @@
+//! What does a data directory hold, byte by byte? For `spanlight inspect`.
+//!
+//! Reads only, takes no lock: a directory in use may be inspected, and a block that compaction removes meanwhile is
+//! then reported as missing.
+
+use crate::block::{Block, ColumnBytes};
+use crate::error::{Error, Result};
+use crate::fs::Filesystem;
+use crate::manifest::{BlockEntry, Manifest, ManifestStore};
+use crate::model::{Signal, TenantId};
+use crate::wal::{self, ReplayReport};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How much to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What the manifest and the blocks' metadata tell.
+    Metadata,
+    /// Every byte, against its checksum.
+    Everything,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub struct Inspection {
+    /// Version of the manifest.
+    pub manifest_version: u64,
+    /// How far each source has been read.
+    pub checkpoints: BTreeMap<String, String>,
+    /// What each tenant has of each signal.
+    pub tables: Vec<Table>,
+    /// The write-ahead log, from its checkpoint on.
+    pub wal: ReplayReport,
+    /// Bytes of all files of the write-ahead log.
+    pub wal_bytes: u64,
+    /// What is damaged or missing, a sentence each.
+    pub damage: Vec<String>,
+}
+
+/// One tenant's rows of one signal, in blocks.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What.
+    pub signal: Signal,
+    /// Rows.
+    pub rows: u64,
+    /// Blocks.
+    pub blocks: u64,
+    /// Bytes of all their files.
+    pub bytes: u64,
+    /// Earliest time, inclusive.
+    pub min_time: i64,
+    /// Latest time, inclusive.
+    pub max_time: i64,
+    /// Bytes by file name: data, indexes, metadata.
+    pub files: BTreeMap<String, u64>,
+    /// Bytes by column: in the file, and decoded.
+    pub columns: BTreeMap<String, (u64, u64)>,
+}
+
+/// Looks at a data directory.
+pub fn inspect(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth) -> Result<Inspection> {
+    let layout = crate::engine::Layout::new(data_dir);
+    // Without this look, inspecting a wrong path would make a data directory of it.
+    fs.list(&layout.manifest()).map_err(Error::io("list", layout.manifest()))?;
+    let manifest = ManifestStore::read(fs.as_ref(), &layout.manifest())?;
+    let mut found = Inspection {
+        manifest_version: manifest.version,
+        checkpoints: manifest.checkpoints.clone(),
+        ..Inspection::default()
+    };
+    let mut tables = BTreeMap::new();
+    for entry in manifest.blocks.values() {
+        let path = layout.blocks().join(entry.path());
+        match look_at(fs, &path, entry, depth) {
+            Ok(block) => add(tables.entry((entry.tenant.clone(), entry.signal)).or_insert_with(|| empty(entry)), &block),
+            Err(error) => found.damage.push(with_causes(&error)),
+        }
+    }
+    found.tables = tables.into_values().collect();
+    inspect_wal(fs.as_ref(), &layout.wal(), &manifest, &mut found)?;
+    Ok(found)
+}
+
+fn look_at(fs: &Arc<dyn Filesystem>, path: &Path, entry: &BlockEntry, depth: Depth) -> Result<Arc<Block>> {
+    let block = Block::open(Arc::clone(fs), path, entry.signal, entry.meta_crc)?;
+    if depth == Depth::Everything {
+        block.verify()?;
+    }
+    Ok(block)
+}
+
+fn inspect_wal(fs: &dyn Filesystem, dir: &Path, manifest: &Manifest, found: &mut Inspection) -> Result<()> {
+    let files = fs.list(dir).map_err(Error::io("list", dir))?;
+    found.wal_bytes = files.iter().map(|file| file.len).sum();
+    let from = crate::engine::wal_checkpoint(manifest, dir)?;
+    match wal::replay(fs, dir, from, &mut |_| Ok(())) {
+        Ok(report) => found.wal = report,
+        Err(error) => found.damage.push(with_causes(&error)),
+    }
+    Ok(())
+}
+
+fn empty(entry: &BlockEntry) -> Table {
+    Table {
+        tenant: entry.tenant.clone(),
+        signal: entry.signal,
+        rows: 0,
+        blocks: 0,
+        bytes: 0,
+        min_time: i64::MAX,
+        max_time: i64::MIN,
+        files: BTreeMap::new(),
+        columns: BTreeMap::new(),
+    }
+}
+
+fn add(table: &mut Table, block: &Block) {
+    let meta = block.meta();
+    table.rows += meta.rows;
+    table.blocks += 1;
+    table.bytes += meta.bytes();
+    table.min_time = table.min_time.min(meta.min_time);
+    table.max_time = table.max_time.max(meta.max_time);
+    for file in &meta.files {
+        *table.files.entry(file.name.clone()).or_default() += file.len;
+    }
+    for ColumnBytes { name, compressed, raw, .. } in &meta.columns {
+        let sum = table.columns.entry(name.clone()).or_default();
+        *sum = (sum.0 + compressed, sum.1 + raw);
+    }
+}
+
+/// An error and its causes, in one line.
+fn with_causes(error: &Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

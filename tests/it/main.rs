@@ -1,0 +1,12 @@
+//! What must hold from outside? One test binary: it starts `spanlight` and talks to it as services, people and
+//! crashes do.
+//!
+//! Not here: private items of any room; the tree's own rules (`tests/tidy.rs`).
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
+
+mod command_line;
+mod crash;
+mod sdk;
+mod server;
+mod simulation;
