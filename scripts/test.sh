@@ -67,11 +67,13 @@ case $mode in
     build_web
     export SPANLIGHT_SIM_SEEDS="${SPANLIGHT_SIM_SEEDS:-20000}"
     SPANLIGHT_BROWSER=1 run cargo test --workspace ${LOCKED[@]+"${LOCKED[@]}"}
+    run cargo test --package xtask --features web ${LOCKED[@]+"${LOCKED[@]}"}
     run cargo xtask conformance otlp
     ;;
   browser)
     build_web
-    SPANLIGHT_BROWSER=1 run cargo test --test browser ${LOCKED[@]+"${LOCKED[@]}"}
+    run cargo test --package xtask --features web ${LOCKED[@]+"${LOCKED[@]}"}
+    SPANLIGHT_BROWSER=1 run cargo test --package spanlight --test browser ${LOCKED[@]+"${LOCKED[@]}"}
     ;;
 esac
 summary
