@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod filter;
 pub mod format;
 pub mod hue;
+pub mod json;
 pub mod log;
 pub mod metric;
 pub mod rows;

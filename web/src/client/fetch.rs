@@ -1,0 +1,112 @@
+//! How is one request sent, and what does its failure say?
+//!
+//! N1  Every failure has a class, a sentence and the path that was asked: nothing is swallowed.
+
+use leptos::web_sys::{self, AbortSignal, RequestInit, Response};
+use query_api::error::{Class, ErrorBody};
+use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+/// Why a request gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// Whose fault, in a word or two.
+    pub(crate) class: &'static str,
+    /// What happened.
+    pub(crate) message: String,
+    /// The parameter or field that the message speaks of.
+    pub(crate) place: Option<String>,
+    /// HTTP status; 0 when none came.
+    pub(crate) status: u16,
+    /// What was asked.
+    pub(crate) path: String,
+}
+
+impl Failure {
+    fn new(class: &'static str, message: String, status: u16, path: &str) -> Failure {
+        Failure { class, message, place: None, status, path: path.to_owned() }
+    }
+
+    /// Whether what was asked for does not exist.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == 404
+    }
+}
+
+/// Asks with GET and reads JSON. An aborted request is `None`.
+pub(crate) async fn get<T: DeserializeOwned>(
+    path: &str,
+    tenant: &str,
+    abort: Option<&AbortSignal>,
+) -> Option<Result<T, Failure>> {
+    Some(send("GET", path, tenant, abort).await?.and_then(|body| read(&body, path)))
+}
+
+/// Sends without a body and reads JSON.
+pub(crate) async fn call<T: DeserializeOwned>(method: &str, path: &str, tenant: &str) -> Result<T, Failure> {
+    let body = send(method, path, tenant, None).await;
+    body.unwrap_or_else(|| Err(Failure::new("aborted", "the request was aborted".into(), 0, path)))
+        .and_then(|body| read(&body, path))
+}
+
+fn read<T: DeserializeOwned>(body: &str, path: &str) -> Result<T, Failure> {
+    serde_json::from_str(body)
+        .map_err(|error| Failure::new("unreadable", format!("the answer cannot be read: {error}"), 200, path))
+}
+
+async fn send(
+    method: &str,
+    path: &str,
+    tenant: &str,
+    abort: Option<&AbortSignal>,
+) -> Option<Result<String, Failure>> {
+    match exchange(method, path, tenant, abort).await {
+        Ok((status, body)) if (200..300).contains(&status) => Some(Ok(body)),
+        Ok((status, body)) => Some(Err(refusal(status, &body, path))),
+        Err(_) if abort.is_some_and(AbortSignal::aborted) => None,
+        Err(_) => {
+            let message = "the server does not answer: it may be stopped, or the network is down".into();
+            Some(Err(Failure::new("unreachable", message, 0, path)))
+        }
+    }
+}
+
+async fn exchange(
+    method: &str,
+    path: &str,
+    tenant: &str,
+    abort: Option<&AbortSignal>,
+) -> Result<(u16, String), JsValue> {
+    let init = RequestInit::new();
+    init.set_method(method);
+    init.set_signal(abort);
+    let headers = web_sys::Headers::new()?;
+    headers.set("Accept", "application/json")?;
+    headers.set("X-Scope-OrgID", tenant)?;
+    init.set_headers(&headers);
+    let window = web_sys::window().ok_or(JsValue::NULL)?;
+    let response: Response = JsFuture::from(window.fetch_with_str_and_init(path, &init)).await?.dyn_into()?;
+    let text = JsFuture::from(response.text()?).await?;
+    Ok((response.status(), text.as_string().unwrap_or_default()))
+}
+
+fn refusal(status: u16, body: &str, path: &str) -> Failure {
+    match serde_json::from_str::<ErrorBody>(body) {
+        Ok(ErrorBody { error }) => {
+            let class = match error.class {
+                Class::Caller => "bad request",
+                Class::NotFound => "not found",
+                Class::Limit => "limit reached",
+                Class::Unavailable => "unavailable",
+                Class::Corrupt => "stored data damaged",
+                Class::Bug => "defect",
+            };
+            Failure { place: error.r#where, ..Failure::new(class, error.message, status, path) }
+        }
+        Err(_) => {
+            let class = if status == 404 { "not found" } else { "refused" };
+            Failure::new(class, format!("the server answered {status}"), status, path)
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! How does the interface ask the server?
+
+pub(crate) mod fetch;
+pub(crate) mod load;
+pub(crate) mod paged;

@@ -1,0 +1,264 @@
+//! How are lines over time drawn? By uPlot, with this interface's axes, colours and words.
+//!
+//! PL1  A plot is taken down with its view: no observer, closure or canvas is left.
+//! PL2  A hole joins, a gap parts: uPlot reads `undefined` as the first and `null` as the second.
+
+use super::app::App;
+use super::canvas;
+use crate::state::metric::grid::{Cell, Grid};
+use crate::state::{calendar, scale};
+use js_sys::{Array, Function, Object, Reflect};
+use leptos::html;
+use leptos::prelude::*;
+use leptos::web_sys;
+use std::rc::Rc;
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+
+/// Pixels left of the plotting area: the same for every chart, so that time lines up.
+pub(crate) const LEFT: f64 = 72.0;
+/// Pixels right of it.
+pub(crate) const RIGHT: f64 = 12.0;
+
+/// One line.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    /// What it is called.
+    pub(crate) label: String,
+    /// CSS variable of its colour.
+    pub(crate) colour: String,
+    /// Whether the area below is tinted.
+    pub(crate) filled: bool,
+    /// Its steps.
+    pub(crate) cells: Vec<Cell>,
+}
+
+/// Lines over one time axis.
+#[derive(Clone)]
+pub(crate) struct Plot {
+    /// The time axis.
+    pub(crate) grid: Grid,
+    /// The lines.
+    pub(crate) lines: Vec<Line>,
+    /// How a value is written.
+    pub(crate) format: Rc<dyn Fn(f64) -> String>,
+    /// Height in pixels.
+    pub(crate) height: f64,
+    /// Whether the axis of values begins at zero.
+    pub(crate) from_zero: bool,
+}
+
+#[derive(Default)]
+struct Kept {
+    plot: Option<JsValue>,
+    closures: Vec<JsValue>,
+    held: Vec<Box<dyn std::any::Any>>,
+}
+
+impl Kept {
+    fn clear(&mut self) {
+        if let Some(plot) = self.plot.take() {
+            call(&plot, "destroy", &Array::new());
+        }
+        self.closures.clear();
+        self.held.clear();
+    }
+
+    /// Keeps a closure alive as long as the plot.
+    fn hold<T: ?Sized + wasm_bindgen::closure::WasmClosure + 'static>(&mut self, closure: Closure<T>) -> JsValue {
+        let function = closure.as_ref().clone();
+        self.held.push(Box::new(closure));
+        function
+    }
+}
+
+/// Draws what `plot` says, now and whenever it changes. `cursor` is told the step under the pointer.
+pub(crate) fn plot(
+    label: impl Into<String>,
+    cursor: RwSignal<Option<usize>>,
+    plot: impl Fn() -> Option<Plot> + 'static,
+) -> AnyView {
+    let app = App::get();
+    let label = label.into();
+    let node: NodeRef<html::Div> = NodeRef::new();
+    let kept: StoredValue<Kept, LocalStorage> = StoredValue::new_local(Kept::default());
+    let height = RwSignal::new(160.0);
+    Effect::new(move |_| {
+        app.colours.track();
+        app.utc.track();
+        let (Some(plot), Some(element)) = (plot(), node.get()) else { return };
+        height.set(plot.height);
+        kept.update_value(|kept| {
+            kept.clear();
+            kept.plot = build(app, &plot, &element, cursor, kept);
+        });
+    });
+    canvas::on_resize(node, move |width, _| {
+        kept.try_with_value(|kept| {
+            if let Some(plot) = &kept.plot {
+                let size = object(&[("width", width.into()), ("height", height.get_untracked().into())]);
+                call(plot, "setSize", &Array::of1(&size));
+            }
+        });
+    });
+    on_cleanup(move || {
+        kept.try_update_value(Kept::clear);
+    });
+    view! { <div class="plot" node_ref=node role="img" aria-label=label style=move || format!("height:{}px", height.get())></div> }
+        .into_any()
+}
+
+fn build(
+    app: App,
+    plot: &Plot,
+    element: &web_sys::HtmlElement,
+    cursor: RwSignal<Option<usize>>,
+    kept: &mut Kept,
+) -> Option<JsValue> {
+    let window = web_sys::window()?;
+    let constructor: Function = Reflect::get(&window, &"uPlot".into()).ok()?.dyn_into().ok()?;
+    let style = window.get_computed_style(element).ok()??;
+    let colour = |variable: &str| style.get_property_value(variable).unwrap_or_default().trim().to_owned();
+    let series = Array::of1(&Object::new());
+    let xs: Array = (0..plot.grid.count).map(|i| JsValue::from(plot.grid.time(i) as f64 / 1e9)).collect();
+    let data = Array::of1(&xs);
+    for line in &plot.lines {
+        let stroke = colour(&line.colour);
+        let fill: JsValue = if line.filled { format!("{stroke}22").into() } else { JsValue::UNDEFINED };
+        let points = object(&[("show", lonely(&line.cells).into()), ("size", 4.into())]);
+        series.push(&object(&[
+            ("label", line.label.as_str().into()),
+            ("stroke", stroke.into()),
+            ("fill", fill),
+            ("width", 1.5.into()),
+            ("points", points),
+        ]));
+        let cells: Array = line.cells.iter().map(value).collect();
+        data.push(&cells);
+    }
+    let family = style.get_property_value("font-family").unwrap_or_default();
+    let axes = axes(app, plot, &colour, &family, kept);
+    let from_zero = plot.from_zero;
+    let bounds = Closure::<dyn Fn(JsValue, JsValue, JsValue) -> Array>::new(move |_, low: JsValue, high: JsValue| {
+        bounds(low.as_f64(), high.as_f64(), from_zero)
+    });
+    let (start, end) = (plot.grid.start as f64 / 1e9, (plot.grid.start + plot.grid.step * plot.grid.count as i64) as f64 / 1e9);
+    let x_range = Array::of2(&start.into(), &end.into());
+    let scales = object(&[
+        ("x", object(&[("time", true.into()), ("range", x_range.into())])),
+        ("y", object(&[("range", kept.hold(bounds))])),
+    ]);
+    let padding = Array::of4(&8.into(), &RIGHT.into(), &0.into(), &0.into());
+    let options = object(&[
+        ("width", element.get_bounding_client_rect().width().max(50.0).into()),
+        ("height", plot.height.into()),
+        ("padding", padding.into()),
+        ("legend", object(&[("show", false.into())])),
+        ("cursor", pointer()),
+        ("series", series.into()),
+        ("axes", axes.into()),
+        ("scales", scales),
+        ("hooks", hooks(app, cursor, kept)),
+    ]);
+    element.replace_children_with_node_0();
+    Reflect::construct(&constructor, &Array::of3(&options, &data, element)).ok()
+}
+
+/// Whether some value has no neighbour to be joined with: then points are shown.
+fn lonely(cells: &[Cell]) -> bool {
+    cells.iter().filter(|cell| matches!(cell, Cell::Value(_))).count() < 3
+}
+
+fn value(cell: &Cell) -> JsValue {
+    match cell {
+        Cell::Value(value) => (*value).into(),
+        Cell::Hole => JsValue::UNDEFINED,
+        Cell::Gap => JsValue::NULL,
+    }
+}
+
+fn bounds(low: Option<f64>, high: Option<f64>, from_zero: bool) -> Array {
+    let (low, high) = (low.unwrap_or(0.0), high.unwrap_or(1.0));
+    let low = if from_zero { low.min(0.0) } else { low };
+    let room = (high - low) * 0.08;
+    let (low, high) = if room > 0.0 {
+        (if from_zero && low == 0.0 { 0.0 } else { low - room }, high + room)
+    } else {
+        (if from_zero { 0.0 } else { low - low.abs() * 0.1 }, high + if high == 0.0 { 1.0 } else { high.abs() * 0.1 })
+    };
+    Array::of2(&low.into(), &high.into())
+}
+
+fn axes(app: App, plot: &Plot, colour: &dyn Fn(&str) -> String, family: &str, kept: &mut Kept) -> Array {
+    let offset = app.offset();
+    let splits = Closure::<dyn Fn(JsValue, JsValue, f64, f64) -> Array>::new(move |_, _, low: f64, high: f64| {
+        let (_, ticks) = scale::time_ticks((low * 1e9) as i64, (high * 1e9) as i64, 8, offset);
+        ticks.into_iter().map(|tick| JsValue::from(tick as f64 / 1e9)).collect()
+    });
+    let times = Closure::<dyn Fn(JsValue, Array) -> Array>::new(move |_, ticks: Array| {
+        let ticks: Vec<i64> = ticks.iter().filter_map(|t| t.as_f64()).map(|t| (t * 1e9).round() as i64).collect();
+        let step = ticks.windows(2).map(|w| w[1] - w[0]).min().unwrap_or(1_000_000_000);
+        ticks.into_iter().map(|t| JsValue::from(calendar::tick_label(t, step, offset))).collect()
+    });
+    let format = plot.format.clone();
+    let values = Closure::<dyn Fn(JsValue, Array) -> Array>::new(move |_, ticks: Array| {
+        ticks.iter().map(|t| JsValue::from(t.as_f64().map_or_else(String::new, |t| format(t)))).collect()
+    });
+    let font = format!("11px {family}");
+    let line = || object(&[("stroke", colour("--line-soft").into()), ("width", 1.into())]);
+    let none = || object(&[("show", false.into())]);
+    let common = |extra: &[(&str, JsValue)]| {
+        let axis = object(&[("stroke", colour("--quiet").into()), ("font", font.as_str().into()), ("grid", line()), ("ticks", none())]);
+        for (key, value) in extra {
+            Reflect::set(&axis, &(*key).into(), value).ok();
+        }
+        axis
+    };
+    Array::of2(
+        &common(&[("splits", kept.hold(splits)), ("values", kept.hold(times)), ("size", 28.into()), ("gap", 6.into())]),
+        &common(&[("values", kept.hold(values)), ("size", LEFT.into()), ("gap", 8.into()), ("space", 32.into())]),
+    )
+}
+
+fn pointer() -> JsValue {
+    let drag = object(&[("x", true.into()), ("y", false.into()), ("setScale", false.into())]);
+    let sync = object(&[("key", "time".into())]);
+    let points = object(&[("size", 6.into())]);
+    object(&[("drag", drag), ("sync", sync), ("points", points), ("y", false.into())])
+}
+
+fn hooks(app: App, cursor: RwSignal<Option<usize>>, kept: &mut Kept) -> JsValue {
+    let moved = Closure::<dyn Fn(JsValue)>::new(move |plot: JsValue| {
+        let index = get(&get(&plot, "cursor"), "idx").as_f64().map(|index| index as usize);
+        cursor.try_set(index);
+    });
+    let selected = Closure::<dyn Fn(JsValue)>::new(move |plot: JsValue| {
+        let select = get(&plot, "select");
+        let (Some(left), Some(width)) = (get(&select, "left").as_f64(), get(&select, "width").as_f64()) else { return };
+        let at = |pixel: f64| call(&plot, "posToVal", &Array::of2(&pixel.into(), &"x".into())).as_f64();
+        if let (Some(start), Some(end), true) = (at(left), at(left + width), width >= 4.0) {
+            app.zoom_to((start * 1e9) as i64, (end * 1e9) as i64);
+        }
+    });
+    object(&[
+        ("setCursor", Array::of1(&kept.hold(moved)).into()),
+        ("setSelect", Array::of1(&kept.hold(selected)).into()),
+    ])
+}
+
+fn object(entries: &[(&str, JsValue)]) -> JsValue {
+    let object = Object::new();
+    for (key, value) in entries {
+        Reflect::set(&object, &(*key).into(), value).ok();
+    }
+    object.into()
+}
+
+fn get(object: &JsValue, key: &str) -> JsValue {
+    Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED)
+}
+
+fn call(object: &JsValue, method: &str, arguments: &Array) -> JsValue {
+    let function = get(object, method).dyn_into::<Function>();
+    function.ok().and_then(|function| function.apply(object, arguments).ok()).unwrap_or(JsValue::UNDEFINED)
+}

@@ -1,0 +1,72 @@
+//! How is text shown that may be long, or that a person may want to take along?
+//!
+//! X1  A cell never holds more than 4 KB until asked for the rest.
+
+use crate::state::format;
+use crate::state::hue;
+use leptos::prelude::*;
+use leptos::web_sys;
+use std::time::Duration;
+use wasm_bindgen_futures::JsFuture;
+
+/// Bytes of text shown before it is cut.
+pub(crate) const LONGEST: usize = 4_096;
+/// Bytes of text shown in one line of a list.
+pub(crate) const LINE: usize = 400;
+
+/// Text that is cut at 4 KB, with a button for the rest.
+pub(crate) fn long_text(text: String) -> AnyView {
+    let (head, hidden) = format::cut(&text, LONGEST);
+    if hidden == 0 {
+        return text.into_any();
+    }
+    let head = head.to_owned();
+    let whole = RwSignal::new(false);
+    let label = format!("show rest ({})", format::bytes(hidden as f64));
+    view! {
+        {move || if whole.get() { text.clone() } else { format!("{head}…") }}
+        <button class="link" on:click=move |event| { event.stop_propagation(); whole.update(|w| *w = !*w); }>
+            {move || if whole.get() { "show less".to_owned() } else { label.clone() }}
+        </button>
+    }
+    .into_any()
+}
+
+/// A button that copies text.
+pub(crate) fn copy_button(label: &'static str, text: impl Fn() -> String + 'static) -> AnyView {
+    let said = RwSignal::new("");
+    let copy = move |event: leptos::ev::MouseEvent| {
+        event.stop_propagation();
+        let text = text();
+        leptos::task::spawn_local(async move {
+            let written = match web_sys::window() {
+                Some(window) => JsFuture::from(window.navigator().clipboard().write_text(&text)).await.is_ok(),
+                None => false,
+            };
+            said.try_set(if written { "copied" } else { "not allowed" });
+            set_timeout(move || { said.try_set(""); }, Duration::from_millis(1_500));
+        });
+    };
+    view! {
+        <button class="copy" title=label aria-label=label on:click=copy>
+            {move || if said.get().is_empty() { "copy" } else { said.get() }}
+        </button>
+    }
+    .into_any()
+}
+
+/// A service's dot and name.
+pub(crate) fn service_name(name: &str) -> AnyView {
+    view! {
+        <span class="service">
+            <i class="dot" style=format!("--svc:{}", hue::css(name))></i>
+            <span class="service-name">{name.to_owned()}</span>
+        </span>
+    }
+    .into_any()
+}
+
+/// A service's dot alone.
+pub(crate) fn service_dot(name: &str, title: String) -> AnyView {
+    view! { <i class="dot" style=format!("--svc:{}", hue::css(name)) title=title></i> }.into_any()
+}

@@ -1,0 +1,145 @@
+//! How is a found trace listed? One row each: when, what, how long, how big, how bad, who took part.
+
+use crate::client::paged::Paged;
+use crate::component::app::{App, Entry};
+use crate::component::virtual_list::{List, virtual_list};
+use crate::component::{keys, message, text};
+use crate::state::filter::TraceFilter;
+use crate::state::rows::Heights;
+use crate::state::{calendar, format, hue, scale};
+use leptos::prelude::*;
+use query_api::trace::{SearchResponse, TraceSummary};
+
+/// Height of a row.
+const ROW: f64 = 28.0;
+/// Dots of services shown before the rest is counted.
+const DOTS: usize = 8;
+
+/// Path of a trace's page.
+pub(super) fn href(app: App, id: &str) -> String {
+    app.href(&format!("/trace/{id}"), &[])
+}
+
+/// The list.
+pub(super) fn results(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -> AnyView {
+    let app = App::get();
+    let selected = RwSignal::new(None::<usize>);
+    keys::list_keys(move || found.rows.with(|r| r.len()), selected, move |at| {
+        if let Some(id) = found.rows.with_untracked(|rows| rows.get(at).map(|t| t.trace_id.clone())) {
+            app.go(&href(app, &id));
+        }
+    });
+    let longest = Memo::new(move |_| found.rows.with(|rows| rows.iter().map(|t| t.duration_nano).max().unwrap_or(0)));
+    let (list, _) = virtual_list(List {
+        count: Signal::derive(move || found.rows.with(|r| r.len())),
+        heights: RwSignal::new(Heights::new(ROW)),
+        generation: Signal::derive(move || found.generation.get() * 2 + u64::from(app.utc.get())),
+        reveal: selected.into(),
+        role: "rowgroup",
+        label: "Traces",
+        row: move |index| {
+            let one = found.rows.with_untracked(|rows| rows.get(index).cloned());
+            one.map_or_else(|| ().into_any(), |one| row(index, one, longest, selected))
+        },
+        foot: foot(found),
+    });
+    let list = StoredValue::new_local(Some(list));
+    let body = view! { <div class="trace-list" role="table" aria-label="Traces">{heads(filter)}{list.try_update_value(Option::take).flatten()}</div> };
+    let state = move || {
+        if let Some(failure) = found.first.failure.get() {
+            return message::failed(&failure, move || found.first.retry());
+        }
+        match found.first.data.get() {
+            None if found.first.busy.get() => message::skeleton(10),
+            Some(page) if page.traces.is_empty() => nothing(filter),
+            _ => ().into_any(),
+        }
+    };
+    view! { <div class="fill" class:none=move || found.rows.with(|r| r.is_empty())>{body}</div>{state} }.into_any()
+}
+
+fn nothing(filter: Memo<TraceFilter>) -> AnyView {
+    let app = App::get();
+    let widen = view! { <button class="button" on:click=move |_| app.look_at("now-24h", "now")>"Look at the last 24 hours"</button> };
+    if filter.with(TraceFilter::is_empty) {
+        return message::empty("No traces in this range", "Nothing was sent then, or it is older than the retention.", widen.into_any());
+    }
+    let clear = move |_| app.change(Entry::Push, |params| TraceFilter::default().write(params));
+    let both = view! { <button class="button primary" on:click=clear>"Clear the filters"</button>{widen} };
+    message::empty("No trace matches", "All filters must hold for one and the same span.", both.into_any())
+}
+
+fn heads(filter: Memo<TraceFilter>) -> AnyView {
+    let app = App::get();
+    let order = move |key: &'static str, other: Option<&'static str>, words: &'static str| {
+        let here = move || filter.with(|f| f.order == key || (key == "newest" && f.order.is_empty()));
+        let choose = move |_| {
+            let to = match other {
+                Some(other) if here() => other,
+                _ => key,
+            };
+            app.set(Entry::Push, "order", Some(to).filter(|o| *o != "newest"));
+        };
+        let oldest = move || other.is_some() && filter.with(|f| f.order == "oldest");
+        let mark = move || if here() { " ↓" } else if oldest() { " ↑" } else { "" };
+        view! { <button class="sort" class:current=move || here() || oldest() on:click=choose>{words}{mark}</button> }
+    };
+    view! {
+        <div class="trace-row heads" role="row">
+            <span role="columnheader">{order("newest", Some("oldest"), "Time")}</span>
+            <span role="columnheader">"Root"</span>
+            <span role="columnheader">{order("longest", None, "Duration")}<span class="quiet small">" log scale"</span></span>
+            <span role="columnheader" class="num">"Spans"</span>
+            <span role="columnheader" class="num">"Errors"</span>
+            <span role="columnheader">"Services"</span>
+        </div>
+    }
+    .into_any()
+}
+
+fn row(index: usize, one: TraceSummary, longest: Memo<i64>, selected: RwSignal<Option<usize>>) -> AnyView {
+    let app = App::get();
+    let link = href(app, &one.trace_id);
+    let (duration, errors) = (one.duration_nano, one.error_count);
+    let colour = hue::css(&one.root_service);
+    let bar = move || {
+        format!("width:{:.1}%;--svc:{}", scale::log_share(duration, longest.get()) * 100.0, colour)
+    };
+    let rest = one.services.len().saturating_sub(DOTS);
+    let dots = one
+        .services
+        .iter()
+        .take(DOTS)
+        .map(|s| text::service_dot(&s.name, format!("{}: {}", s.name, format::counted(u64::from(s.span_count), "span"))))
+        .collect_view();
+    let offset = app.offset();
+    let root = if one.has_root { one.root_name.clone() } else { format!("{} (root not here)", one.root_name) };
+    view! {
+        <a class="trace-row" role="row" href=link class:selected=move || selected.get() == Some(index) class:failed={errors > 0}
+            data-testid="trace-row" data-trace=one.trace_id.clone() on:mouseenter=move |_| selected.set(Some(index))>
+            <span role="cell" class="num quiet" title=calendar::date_time(one.start_unix_nano, offset)>
+                <span class="day">{calendar::date(one.start_unix_nano, offset)}</span>" "<span class="clock">{calendar::clock(one.start_unix_nano, offset)}</span>
+            </span>
+            <span role="cell" class="root"><span class="root-service">{text::service_name(&one.root_service)}</span><span class="cutoff">{root}</span></span>
+            <span role="cell" class="bar-cell"><span class="bar-track"><i class="bar" style=bar></i></span><span class="num">{format::duration(duration)}</span></span>
+            <span role="cell" class="num">{format::count(u64::from(one.span_count))}</span>
+            <span role="cell" class="num errors">{(errors > 0).then(|| view! { <span class="error-mark" aria-hidden="true">"■"</span>{errors} })}</span>
+            <span role="cell" class="dots">{dots}{(rest > 0).then(|| view! { <span class="quiet small">{format!("+{rest}")}</span> })}</span>
+        </a>
+    }
+    .into_any()
+}
+
+fn foot(found: Paged<SearchResponse>) -> AnyView {
+    view! {
+        <div class="list-foot">
+            {move || found.failure.get().map(|f| message::failed(&f, move || found.more()))}
+            <Show when=move || found.cursor.with(Option::is_some)>
+                <button class="button" data-testid="load-more" disabled=move || found.growing.get() on:click=move |_| found.more()>
+                    {move || if found.growing.get() { "Loading…" } else { "Load more" }}
+                </button>
+            </Show>
+        </div>
+    }
+    .into_any()
+}

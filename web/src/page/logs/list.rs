@@ -1,0 +1,178 @@
+//! How are log records read? One line each, opened in place; only those on the screen are in the document.
+
+use crate::client::paged::Paged;
+use crate::component::app::App;
+use crate::component::canvas;
+use crate::component::virtual_list::{List, virtual_list};
+use crate::component::{attributes, keys, message, text};
+use crate::state::log::{Level, line};
+use crate::state::rows::Heights;
+use crate::state::{calendar, format};
+use leptos::html;
+use leptos::prelude::*;
+use query_api::log::{LogRecord, LogsResponse};
+use std::collections::HashSet;
+
+/// Height of a closed row.
+const ROW: f64 = 26.0;
+
+/// What an empty list says.
+pub(in crate::page) struct Empty {
+    /// In a few words.
+    pub(in crate::page) title: &'static str,
+    /// Why.
+    pub(in crate::page) why: &'static str,
+}
+
+/// Where the list stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::page) enum Context {
+    /// On the page of logs.
+    Page,
+    /// Among the tabs of a trace.
+    Trace,
+}
+
+/// The list.
+pub(in crate::page) fn log_list(found: Paged<LogsResponse>, none: Empty, context: Context) -> AnyView {
+    let app = App::get();
+    let heights = RwSignal::new(Heights::new(ROW));
+    let open = RwSignal::new(HashSet::<usize>::new());
+    let selected = RwSignal::new(None::<usize>);
+    Effect::new(move |_| {
+        found.generation.track();
+        heights.update(Heights::close_all);
+        open.set(HashSet::new());
+        selected.set(None);
+    });
+    let toggle = move |index: usize| {
+        let opened = open.try_update(|open| open.insert(index) || !open.remove(&index)).unwrap_or(false);
+        if !opened {
+            heights.update(|h| h.open(index, 0.0));
+        }
+        selected.set(Some(index));
+    };
+    if context == Context::Page {
+        keys::list_keys(move || found.rows.with(|r| r.len()), selected, toggle);
+    }
+    let (list, _) = virtual_list(List {
+        count: Signal::derive(move || found.rows.with(|r| r.len())),
+        heights,
+        generation: Signal::derive(move || found.generation.get() * 2 + u64::from(app.utc.get())),
+        reveal: selected.into(),
+        role: "list",
+        label: "Log records",
+        row: move |index| {
+            let record = found.rows.with_untracked(|rows| rows.get(index).cloned());
+            record.map_or_else(|| ().into_any(), |record| row(Entry { index, record, context, heights, open, selected }, toggle))
+        },
+        foot: foot(found),
+    });
+    let state = move || {
+        if let Some(failure) = found.first.failure.get() {
+            return message::failed(&failure, move || found.first.retry());
+        }
+        match found.first.data.get() {
+            None if found.first.busy.get() => message::skeleton(12),
+            Some(page) if page.logs.is_empty() => message::empty(none.title, none.why, ().into_any()),
+            _ => ().into_any(),
+        }
+    };
+    view! {
+        <div class="log-list fill" class:none=move || found.rows.with(|r| r.is_empty())>
+            <div class="log-row heads" aria-hidden="true"><span>"Time"</span><span>"Level"</span><span>"Service"</span><span>"Message"</span><span></span></div>
+            {list}
+        </div>
+        {state}
+    }
+    .into_any()
+}
+
+struct Entry {
+    index: usize,
+    record: LogRecord,
+    context: Context,
+    heights: RwSignal<Heights>,
+    open: RwSignal<HashSet<usize>>,
+    selected: RwSignal<Option<usize>>,
+}
+
+fn row(entry: Entry, toggle: impl Fn(usize) + Copy + Send + 'static) -> AnyView {
+    let app = App::get();
+    let Entry { index, record, context, heights, open, selected } = entry;
+    let level = Level::of(record.severity_number);
+    let whole = line(&record);
+    let first = whole.lines().next().unwrap_or_default();
+    let shown = format::cut(first, text::LINE).0.to_owned();
+    let is_open = Memo::new(move |_| open.with(|o| o.contains(&index)));
+    let trace = (context == Context::Page && !record.trace_id.is_empty()).then(|| {
+        let extra: &[(&str, &str)] = if record.span_id.is_empty() { &[] } else { &[("span", &record.span_id)] };
+        let href = app.href(&format!("/trace/{}", record.trace_id), extra);
+        view! { <a class="copy" href=href title="Open the trace" data-testid="log-trace" on:click=|event| event.stop_propagation()>"trace →"</a> }
+    });
+    let offset = app.offset();
+    let (time, day) = (calendar::clock(record.time_unix_nano, offset), calendar::date(record.time_unix_nano, offset));
+    let service = record.service.clone();
+    view! {
+        <div class=format!("log-item level-{}", level.name()) role="listitem" class:open=is_open>
+            <div class="log-row" class:selected=move || selected.get() == Some(index) data-testid="log-row" data-level=level.name() on:click=move |_| toggle(index)>
+                <span class="num quiet" title=calendar::date_time(record.time_unix_nano, offset)><span class="day">{day}" "</span>{time}</span>
+                <span class="level-word">{level.name()}</span>
+                {text::service_name(&service)}
+                <button class="log-line mono" aria-expanded=move || is_open.get().to_string()>{shown}</button>
+                {trace}
+            </div>
+            {move || is_open.get().then(|| details(index, &record, heights))}
+        </div>
+    }
+    .into_any()
+}
+
+fn details(index: usize, record: &LogRecord, heights: RwSignal<Heights>) -> AnyView {
+    let app = App::get();
+    let node: NodeRef<html::Div> = NodeRef::new();
+    canvas::on_resize(node, move |_, height| {
+        heights.try_update(|h| h.open(index, height));
+    });
+    let wanted = Signal::derive(String::new);
+    let copied = line(record);
+    let scope = if record.scope_version.is_empty() { record.scope_name.clone() } else { format!("{} {}", record.scope_name, record.scope_version) };
+    let severity = if record.severity_text.is_empty() { String::new() } else { format!("{} ({})", record.severity_text, record.severity_number) };
+    let observed = (record.observed_time_unix_nano > 0).then(|| calendar::date_time(record.observed_time_unix_nano, app.offset()));
+    let fact = |name: &'static str, value: String| (!value.is_empty()).then(|| view! { <dt>{name}</dt><dd class="mono">{value}</dd> });
+    let by = Some(Callback::new(move |pair: String| app.href("/explore", &[("attr", pair.as_str())])));
+    view! {
+        <div class="log-details" node_ref=node data-testid="log-details">
+            <div class="code"><pre class="body">{text::long_text(line(record))}</pre>{text::copy_button("Copy the message", move || copied.clone())}</div>
+            <dl class="facts-list num">
+                {fact("Time", calendar::rfc3339(record.time_unix_nano))}
+                {fact("Observed", observed.unwrap_or_default())}
+                {fact("Severity", severity)}
+                {fact("Event", record.event_name.clone())}
+                {fact("Trace", record.trace_id.clone())}
+                {fact("Span", record.span_id.clone())}
+                {fact("Scope", scope)}
+            </dl>
+            <div class="columns">
+                {attributes::group("Attributes", &record.attributes, record.dropped_attributes_count, wanted, by)}
+                {attributes::group("Resource", &record.resource, 0, wanted, by)}
+                {attributes::group("Scope", &record.scope_attributes, 0, wanted, None)}
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn foot(found: Paged<LogsResponse>) -> AnyView {
+    view! {
+        <div class="list-foot">
+            {move || found.failure.get().map(|f| message::failed(&f, move || found.more()))}
+            <Show when=move || found.cursor.with(Option::is_some)>
+                <button class="button" data-testid="load-more" disabled=move || found.growing.get() on:click=move |_| found.more()>
+                    {move || if found.growing.get() { "Loading…" } else { "Load older" }}
+                </button>
+            </Show>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,175 @@
+//! How are histograms drawn? As a heat map of all measurements, and their quantiles as lines below it.
+
+use super::lines;
+use crate::component::app::App;
+use crate::component::canvas::{self, Align, Pen};
+use crate::component::chart::{self, Table};
+use crate::component::plot::{self, LEFT, Line, Plot, RIGHT};
+use crate::state::metric::heat::Heat;
+use crate::state::time::Range;
+use crate::state::{calendar, format, scale};
+use leptos::prelude::*;
+use leptos::web_sys;
+use query_api::metric::Series;
+use std::rc::Rc;
+use std::sync::Arc;
+
+const BOTTOM: f64 = 22.0;
+const TOP: f64 = 6.0;
+/// Quantiles drawn: share, name, colour.
+const QUANTILES: [(f64, &str, &str); 3] = [(0.5, "p50", "--heat-3"), (0.95, "p95", "--heat-5"), (0.99, "p99", "--heat-7")];
+
+/// Heat map and quantiles.
+pub(super) fn histogram(series: Arc<Vec<Series>>, range: Range) -> AnyView {
+    let unit = series.first().map_or_else(String::new, |s| s.unit.clone());
+    let heat = Arc::new(Heat::new(&series, range));
+    if heat.edges.len() < 2 {
+        let why = "A cumulative histogram needs two points in the range before its growth is known.";
+        return crate::component::message::empty("Nothing was measured in this range", why, ().into_any());
+    }
+    let exemplars = lines::exemplars(&series);
+    view! { {map(heat.clone(), unit.clone(), range, &exemplars)} {quantiles(heat, unit)} }.into_any()
+}
+
+/// Where a value is among the rows: 0 at the top, 1 at the foot.
+fn height_of(edges: &[f64], value: f64) -> f64 {
+    let rows = edges.len() - 1;
+    let row = edges.partition_point(|edge| *edge <= value).saturating_sub(1).min(rows - 1);
+    let width = edges[row + 1] - edges[row];
+    let inside = if width > 0.0 { ((value - edges[row]) / width).clamp(0.0, 1.0) } else { 0.5 };
+    1.0 - (row as f64 + inside) / rows as f64
+}
+
+fn map(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[query_api::metric::Exemplar]) -> AnyView {
+    let app = App::get();
+    let hover = RwSignal::new(None::<(usize, usize)>);
+    let (of_draw, of_hover, of_aside, of_table) = (heat.clone(), heat.clone(), heat.clone(), heat.clone());
+    let unit_of_draw = unit.clone();
+    let (canvas, node) = canvas::drawing("Measurements over time by size", move |pen| {
+        draw(pen, app, &of_draw, &unit_of_draw, hover.get());
+    });
+    let moved = move |event: web_sys::PointerEvent| {
+        let cell = node.get_untracked().and_then(|canvas| {
+            let area = canvas.get_bounding_client_rect();
+            let (x, y) = canvas::place(&event, &canvas);
+            let across = (x - LEFT) / (area.width() - LEFT - RIGHT);
+            let down = (y - TOP) / (area.height() - TOP - BOTTOM);
+            let rows = of_hover.edges.len() - 1;
+            let inside = (0.0..1.0).contains(&across) && (0.0..1.0).contains(&down);
+            inside.then(|| ((across * of_hover.grid.count as f64) as usize, rows - 1 - (down * rows as f64) as usize))
+        });
+        if cell != hover.get_untracked() {
+            hover.set(cell);
+        }
+    };
+    let unit_of_aside = unit.clone();
+    let aside = move || {
+        let Some((column, row)) = hover.get() else { return "darker is more".to_owned() };
+        let count = of_aside.cells.get(column).and_then(|c| c.get(row)).copied().unwrap_or(0.0);
+        let edge = |row: usize| of_aside.edges.get(row).map_or_else(String::new, |e| format::measured(*e, &unit_of_aside));
+        let time = calendar::short_date_time(of_aside.grid.time(column), app.offset());
+        format!("{time} · {} to {} · {}", edge(row), edge(row + 1), format::counted(count.round() as u64, "measurement"))
+    };
+    let diamonds = exemplars.iter().filter_map(|one| lines::diamond(one, range, &unit, Some(height_of(&heat.edges, one.value))));
+    let body = view! {
+        <div class="heat" on:pointermove=moved on:pointerleave=move |_| hover.set(None) data-testid="heatmap">
+            {canvas}<div class="exemplars">{diamonds.collect_view()}</div>
+        </div>
+    };
+    let table = move || as_table(app, &of_table, &unit);
+    chart::framed("Measurements", aside, body.into_any(), table)
+}
+
+fn draw(pen: &Pen, app: App, heat: &Heat, unit: &str, hover: Option<(usize, usize)>) {
+    let rows = heat.edges.len() - 1;
+    let (width, height) = (pen.width - LEFT - RIGHT, pen.height - TOP - BOTTOM);
+    let (cell_width, cell_height) = (width / heat.grid.count as f64, height / rows as f64);
+    let colours: Vec<String> = (1..=8).map(|i| pen.colour(&format!("--heat-{i}"))).collect();
+    let fullest = heat.fullest().max(1.0);
+    // A point stands for the time since the one before: it is drawn as wide as points are apart.
+    let filled: Vec<usize> = (0..heat.grid.count).filter(|c| heat.total(*c) > 0.0).collect();
+    let mut gaps: Vec<usize> = filled.windows(2).map(|w| w[1] - w[0]).collect();
+    gaps.sort_unstable();
+    let wide = gaps.get(gaps.len() / 2).copied().unwrap_or(1).max(1);
+    for column in filled {
+        let from = (column + 1).saturating_sub(wide);
+        for (row, count) in heat.cells[column].iter().enumerate().filter(|(_, count)| **count > 0.0) {
+            // Square root: few are seen beside many.
+            let shade = ((count / fullest).sqrt() * 7.999) as usize;
+            pen.fill(colours.get(shade).map_or("", String::as_str));
+            let (x, y) = (LEFT + from as f64 * cell_width, TOP + height - (row + 1) as f64 * cell_height);
+            pen.rect(x.floor(), y.floor(), (cell_width * wide as f64).ceil(), (cell_height - 1.0).max(1.0).ceil());
+        }
+    }
+    let quiet = pen.colour("--quiet");
+    pen.fill(&quiet);
+    let every = (16.0 / cell_height).ceil().max(1.0) as usize;
+    for (row, edge) in heat.edges.iter().enumerate().step_by(every) {
+        let y = TOP + height - row as f64 * cell_height;
+        pen.text(&format::measured(*edge, unit), LEFT - 8.0, y.clamp(6.0, TOP + height), Align::Right);
+    }
+    let end = heat.grid.start + heat.grid.step * heat.grid.count as i64;
+    let (step, ticks) = scale::time_ticks(heat.grid.start, end, (width / 110.0) as usize, app.offset());
+    for tick in ticks {
+        let x = LEFT + (tick - heat.grid.start) as f64 / (end - heat.grid.start).max(1) as f64 * width;
+        pen.text(&calendar::tick_label(tick, step, app.offset()), x, pen.height - BOTTOM / 2.0, Align::Middle);
+    }
+    if let Some((column, row)) = hover {
+        let (x, y) = (LEFT + column as f64 * cell_width, TOP + height - (row + 1) as f64 * cell_height);
+        pen.frame(&pen.colour("--text"), x, y, cell_width.max(3.0), cell_height.max(3.0));
+    }
+}
+
+fn quantiles(heat: Arc<Heat>, unit: String) -> AnyView {
+    let app = App::get();
+    let cursor = RwSignal::new(None::<usize>);
+    let (of_plot, of_aside, of_table) = (heat.clone(), heat.clone(), heat);
+    let unit_of_plot = unit.clone();
+    let chart = plot::plot("Quantiles over time", cursor, move || {
+        let line = |(share, name, colour): &(f64, &str, &str)| {
+            let samples: Vec<(i64, f64)> = (0..of_plot.grid.count)
+                .filter_map(|column| Some((of_plot.grid.time(column), of_plot.quantile(column, *share)?)))
+                .collect();
+            Line { label: (*name).into(), colour: (*colour).into(), filled: false, cells: of_plot.grid.lay(&samples) }
+        };
+        let unit = unit_of_plot.clone();
+        let lines = QUANTILES.iter().map(line).collect();
+        Some(Plot { grid: of_plot.grid, lines, format: Rc::new(move |v| format::measured(v, &unit)), height: 200.0, from_zero: true })
+    });
+    let unit_of_aside = unit.clone();
+    let aside = move || {
+        let last = (0..of_aside.grid.count).rev().find(|column| of_aside.total(*column) > 0.0);
+        let column = cursor.get().filter(|column| of_aside.total(*column) > 0.0).or(last);
+        let item = |(share, name, colour): &(f64, &'static str, &'static str)| {
+            let value = column.and_then(|column| of_aside.quantile(column, *share));
+            let value = value.map_or_else(|| "–".to_owned(), |v| format!("≈ {}", format::measured(v, &unit_of_aside)));
+            view! { <span class="legend-item"><i class="stroke" style=format!("--svc:var({colour})")></i>{*name}<span class="num">{value}</span></span> }
+        };
+        view! { <span class="legend">{QUANTILES.iter().map(item).collect_view()}</span> }
+    };
+    let table = move || {
+        let columns: Vec<usize> = (0..of_table.grid.count).filter(|c| of_table.total(*c) > 0.0).collect();
+        let row = |column: usize| {
+            let mut cells = vec![calendar::date_time(of_table.grid.time(column), app.offset())];
+            cells.extend(QUANTILES.iter().map(|(share, _, _)| of_table.quantile(column, *share).map_or_else(|| "–".into(), |v| format::measured(v, &unit))));
+            cells
+        };
+        Table { heads: ["Time", "p50", "p95", "p99"].map(str::to_owned).to_vec(), rows: columns.into_iter().map(row).collect() }
+    };
+    chart::framed("Quantiles", aside, chart, table)
+}
+
+fn as_table(app: App, heat: &Heat, unit: &str) -> Table {
+    let mut rows = Vec::new();
+    for column in (0..heat.grid.count).filter(|column| heat.total(*column) > 0.0) {
+        for (row, count) in heat.cells[column].iter().enumerate().filter(|(_, count)| **count > 0.0) {
+            rows.push(vec![
+                calendar::date_time(heat.grid.time(column), app.offset()),
+                format::measured(heat.edges[row], unit),
+                format::measured(heat.edges[row + 1], unit),
+                format::count(count.round() as u64),
+            ]);
+        }
+    }
+    Table { heads: ["Time", "From", "To", "Measurements"].map(str::to_owned).to_vec(), rows }
+}

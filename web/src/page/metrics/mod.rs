@@ -1,0 +1,129 @@
+//! What was measured? A list of metrics, and the chosen one drawn as its kind deserves.
+
+mod heatmap;
+mod lines;
+mod list;
+
+use crate::client::load::{Load, Old, load};
+use crate::component::app::{App, Entry};
+use crate::component::combobox::{Field, combobox};
+use crate::component::message;
+use crate::state::address::Params;
+use crate::state::time::Range;
+use crate::state::{filter, format};
+use leptos::prelude::*;
+use query_api::metric::{Metric, MetricType, MetricsResponse, Series, SeriesResponse, Temporality};
+use std::sync::Arc;
+
+/// Series that are asked for at most.
+const LIMIT: u32 = 100_000;
+
+/// The page.
+pub(super) fn page() -> impl IntoView {
+    super::title("Metrics");
+    let app = App::get();
+    let all = load::<MetricsResponse>(Old::Keep, move || Some(filter::ranged("/api/v1/metrics", app.span()?)));
+    let name = Memo::new(move |_| app.params.with(|p| p.get("name").map(str::to_owned)));
+    let service = Memo::new(move |_| app.params.with(|p| p.get("service").unwrap_or_default().to_owned()));
+    let asked = Memo::new(move |_| {
+        let mut params = Params::default();
+        params.set("name", Some(&name.get()?));
+        params.set("service", Some(&service.get()));
+        filter::within(&mut params, app.span()?);
+        params.set("limit", Some(&LIMIT.to_string()));
+        Some((params.behind("/api/v1/series"), app.span()?))
+    });
+    let series = load::<SeriesResponse>(Old::Keep, move || asked.get().map(|(path, _)| path));
+    let chosen = Memo::new(move |_| {
+        let name = name.get()?;
+        all.data.with(|d| d.as_ref()?.metrics.iter().find(|m| m.name == name).cloned())
+    });
+    view! {
+        <div class="page metrics-page">
+            {message::progress(move || all.busy.get() || series.busy.get())}
+            <div class="split">
+                {list::list(all, name)}
+                <section class="metric">
+                    {move || match name.get() {
+                        None => message::empty("Choose a metric", "Its kind decides how it is drawn: rates, values, or a heat map with quantiles.", ().into_any()),
+                        Some(name) => view! { {head(name, chosen, service)} {drawing(series, chosen)} }.into_any(),
+                    }}
+                </section>
+            </div>
+        </div>
+    }
+}
+
+/// The word for a kind of metric.
+fn kind_word(metric: &Metric) -> &'static str {
+    match metric.r#type {
+        MetricType::Gauge => "gauge",
+        MetricType::Sum if metric.is_monotonic => "counter",
+        MetricType::Sum => "sum",
+        MetricType::Histogram => "histogram",
+        MetricType::ExponentialHistogram => "exp. histogram",
+        MetricType::Summary => "summary",
+    }
+}
+
+fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>) -> AnyView {
+    let app = App::get();
+    let about = move || {
+        chosen.get().map(|metric| {
+            let temporality = match metric.temporality {
+                Temporality::Delta => ", delta",
+                Temporality::Cumulative => ", cumulative",
+                Temporality::Unspecified => "",
+            };
+            let unit = if metric.unit.is_empty() { String::new() } else { format!(" · unit {}", metric.unit) };
+            let size = format!("{} · {}", format::counted(metric.series_count, "series").replace("seriess", "series"), format::counted(metric.point_count, "point"));
+            view! {
+                <span class="badge">{kind_word(&metric)}{temporality}</span>
+                <span class="quiet">{format!("{size}{unit}")}</span>
+                <p class="quiet description">{metric.description.clone()}</p>
+            }
+        })
+    };
+    let services = Signal::derive(move || chosen.with(|m| m.as_ref().map_or_else(Vec::new, |m| m.services.clone())));
+    let field = combobox(Field {
+        label: "Service",
+        hint: "all",
+        width: 16,
+        value: service.into(),
+        offers: services,
+        chosen: Callback::new(move |text: String| app.set(Entry::Push, "service", Some(&text))),
+        testid: "metric-service",
+    });
+    view! { <header class="metric-head"><div class="grow"><h1 class="mono">{name}</h1>{about}</div>{field}</header> }.into_any()
+}
+
+fn drawing(load: Load<SeriesResponse>, chosen: Memo<Option<Metric>>) -> AnyView {
+    let app = App::get();
+    message::loaded(load, 8, move |answer| {
+        // The range is the one that the answer was asked for; it is not followed, lest old data move.
+        let Some(range) = untrack(|| app.span()) else { return ().into_any() };
+        if answer.series.iter().all(|one| one.points.is_empty()) {
+            let widen = view! { <button class="button" on:click=move |_| app.look_at("now-24h", "now")>"Look at the last 24 hours"</button> };
+            return message::empty("No points in this range", "The metric was not sent then, or not by this service.", widen.into_any());
+        }
+        let cut = answer.truncated.then(|| message::partial("There is more than one answer may hold: some series or points are missing. Narrow the range or the service.".into()));
+        let wanted = untrack(|| chosen.get()).map(|m| m.r#type);
+        view! { {cut} {by_kind(&answer, wanted, range)} }.into_any()
+    })
+}
+
+/// Draws the series of one kind; others of the same name are told, not mixed in.
+fn by_kind(answer: &SeriesResponse, wanted: Option<MetricType>, range: Range) -> AnyView {
+    let kind = wanted.or(answer.series.first().map(|s| s.r#type)).unwrap_or_default();
+    let (series, others): (Vec<Series>, Vec<Series>) = answer.series.iter().cloned().partition(|s| s.r#type == kind);
+    let told = (!others.is_empty()).then(|| {
+        message::partial(format!("{} of another kind have the same name and are not drawn.", format::count(others.len() as u64)))
+    });
+    let series = Arc::new(series);
+    let drawn = match kind {
+        MetricType::Gauge | MetricType::Sum => lines::numbers(series, range),
+        MetricType::Summary => lines::summary(series, range),
+        MetricType::Histogram | MetricType::ExponentialHistogram => heatmap::histogram(series, range),
+    };
+    view! { {told} {drawn} }.into_any()
+}

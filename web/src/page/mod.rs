@@ -1,0 +1,72 @@
+//! Which pages are there, and how does the interface start?
+//!
+//! The metrics page lives at `/metric`: `/metrics` is where the server tells Prometheus of itself.
+
+mod explore;
+mod logs;
+mod metrics;
+mod overview;
+mod service;
+mod trace;
+mod welcome;
+
+use crate::component::app::App;
+use crate::component::{frame, message};
+use leptos::prelude::*;
+use leptos::web_sys;
+use leptos_router::components::{Route, Router, Routes};
+use leptos_router::path;
+
+/// Draws the interface; called once.
+pub fn start() {
+    std::panic::set_hook(Box::new(|info| stopped(&info.to_string())));
+    if let Some(boot) = by_id("boot") {
+        boot.remove();
+    }
+    leptos::mount::mount_to_body(|| view! { <Router>{shell()}</Router> });
+}
+
+fn by_id(id: &str) -> Option<web_sys::Element> {
+    web_sys::window()?.document()?.get_element_by_id(id)
+}
+
+/// A defect of the interface is said, not hidden behind a page that no longer answers.
+fn stopped(reason: &str) {
+    web_sys::console::error_1(&reason.into());
+    let Some(document) = web_sys::window().and_then(|window| window.document()) else { return };
+    let (Some(body), Ok(element)) = (document.body(), document.create_element("div")) else { return };
+    element.set_class_name("stopped");
+    element.set_text_content(Some("This page has stopped because of a defect. Reload it; the console has the details."));
+    body.append_child(&element).ok();
+}
+
+fn shell() -> impl IntoView {
+    App::provide();
+    view! {
+        {frame::top_bar()}
+        <main id="main">
+            <Routes fallback=not_found>
+                <Route path=path!("/") view=overview::page />
+                <Route path=path!("/service/:name") view=service::page />
+                <Route path=path!("/explore") view=explore::page />
+                <Route path=path!("/trace/:id") view=trace::page />
+                <Route path=path!("/logs") view=logs::page />
+                <Route path=path!("/metric") view=metrics::page />
+            </Routes>
+        </main>
+        {frame::overlays()}
+    }
+}
+
+fn not_found() -> impl IntoView {
+    let app = App::get();
+    let home = view! { <a class="button" href=move || app.href("/", &[])>"Go to the overview"</a> }.into_any();
+    view! { <div class="page">{message::empty("No such page", "The address may be mistyped, or from another version.", home)}</div> }
+}
+
+/// The title of the tab.
+fn title(text: &str) {
+    if let Some(document) = web_sys::window().and_then(|window| window.document()) {
+        document.set_title(&format!("{text} · Spanlight"));
+    }
+}

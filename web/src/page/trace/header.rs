@@ -1,0 +1,118 @@
+//! Which trace is this, and can it be trusted? Root, duration, spans, services, errors, start; what is wrong with it.
+
+use super::view::View;
+use crate::component::text;
+use crate::state::trace::critical;
+use crate::state::trace::tree::Trace;
+use crate::state::{calendar, format, hue};
+use leptos::prelude::*;
+use std::sync::Arc;
+
+/// The header.
+pub(super) fn header(view: View) -> AnyView {
+    let shown = move || view.trace().map(|trace| filled(view, trace));
+    view! { <header class="trace-head" data-testid="trace-header">{shown}</header> }.into_any()
+}
+
+fn filled(view: View, trace: Arc<Trace>) -> AnyView {
+    let root = trace.rows.first();
+    let service = root.map_or("", |row| trace.services[row.service].name.as_str());
+    let name = root.map_or_else(String::new, |row| row.span.name.clone());
+    let errors = if trace.errors > 0 {
+        view! { <span class="fact error-text"><span class="error-mark" aria-hidden="true">"■"</span>{format::counted(trace.errors as u64, "error")}</span> }
+            .into_any()
+    } else {
+        ().into_any()
+    };
+    let started = {
+        let start = trace.start;
+        move || {
+            let ago = format::ago(view.app.now.get().saturating_sub(start));
+            format!("{} ({ago})", calendar::date_time(start, view.app.offset()))
+        }
+    };
+    let id = view.id.get_untracked();
+    let copied = id.clone();
+    let warnings = trace.warnings.iter().map(|words| view! { <li><span aria-hidden="true">"▲"</span>{words.clone()}</li> }).collect_view();
+    let deepest = trace.rows.iter().map(|row| row.depth + 1).max().unwrap_or(0);
+    view! {
+        <div class="trace-title">
+            <h1>{text::service_name(service)}<span class="op">{name}</span></h1>
+            <span class="quiet mono small">{id}</span>{text::copy_button("Copy the trace id", move || copied.clone())}
+        </div>
+        <div class="facts num">
+            <span class="fact"><b>{format::duration(trace.duration)}</b></span>
+            <span class="fact">{format::counted(trace.rows.len() as u64, "span")}</span>
+            <span class="fact">{format::counted(trace.services.len() as u64, "service")}</span>
+            <span class="fact">{format!("{deepest} deep")}</span>
+            {errors}
+            <span class="fact quiet">{started}</span>
+        </div>
+        {(!trace.warnings.is_empty()).then(|| view! { <ul class="warnings" data-testid="trace-warnings">{warnings}</ul> })}
+        {shares(view, &trace)}
+    }
+    .into_any()
+}
+
+/// The critical path by service, as one stacked line.
+fn shares(view: View, trace: &Trace) -> AnyView {
+    let path = view.path.get();
+    let shares = critical::by_service(trace, &path);
+    let total: i64 = shares.iter().sum();
+    if total <= 0 || trace.services.len() < 2 {
+        return ().into_any();
+    }
+    let mut parts: Vec<(usize, i64)> = shares.into_iter().enumerate().filter(|(_, share)| *share > 0).collect();
+    parts.sort_by_key(|(_, share)| std::cmp::Reverse(*share));
+    let share = |(index, nanos): &(usize, i64)| (trace.services[*index].name.clone(), *nanos as f64 / total as f64);
+    let segments = parts.iter().map(share).map(|(name, share)| {
+        let title = format!("{name}: {} of the critical path", format::percent(share));
+        view! { <i style=format!("width:{:.2}%;--svc:{}", share * 100.0, hue::css(&name)) title=title></i> }
+    });
+    let legend = parts.iter().take(6).map(share).map(|(name, share)| {
+        view! { <span class="legend-item">{text::service_name(&name)}<span class="quiet num">{format::percent(share)}</span></span> }
+    });
+    view! {
+        <div class="shares">
+            <span class="quiet small">"Critical path"</span>
+            <div class="share-bar">{segments.collect_view()}</div>
+            <div class="legend">{legend.collect_view()}</div>
+        </div>
+    }
+    .into_any()
+}
+
+/// Search within the trace, and switches.
+pub(super) fn tools(view: View) -> AnyView {
+    let count = move || {
+        let found = view.matches.with(|m| m.len());
+        if view.wanted.with(|w| w.trim().is_empty()) { String::new() } else { format!("{} found", format::count(found as u64)) }
+    };
+    let typed = move |text: String| {
+        view.wanted.set(text);
+        if let Some(first) = view.matches.get_untracked().first() {
+            view.go_to(*first);
+        }
+    };
+    let keys = move |event: leptos::ev::KeyboardEvent| match event.key().as_str() {
+        "Enter" => super::keyboard::next_match(view, if event.shift_key() { -1 } else { 1 }),
+        "Escape" => view.wanted.set(String::new()),
+        _ => {}
+    };
+    view! {
+        <div class="tools">
+            <span class="quiet small num">{count}</span>
+            <input class="search" type="search" data-query placeholder="Find in trace" prop:value=view.wanted spellcheck="false"
+                aria-label="Find in trace" data-testid="find" on:input=move |event| typed(event_target_value(&event)) on:keydown=keys />
+            <button class="button" class:on=move || view.critical.get() aria-pressed=move || view.critical.get().to_string()
+                title="Critical path (c)" on:click=move |_| view.critical.update(|c| *c = !*c)>"Critical path"</button>
+            <button class="button icon" title="Expand all ([)" aria-label="Expand all" on:click=move |_| view.closed.update(|c| c.clear())>"⊞"</button>
+            <button class="button icon" title="Collapse all (])" aria-label="Collapse all" on:click=move |_| {
+                if let Some(trace) = view.trace_now() {
+                    view.closed.set(trace.all_closed());
+                }
+            }>"⊟"</button>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,46 @@
+//! What exactly was stored? The trace as OTLP/JSON, as the API answers it.
+
+use super::view::View;
+use crate::client::load::{Old, load};
+use crate::component::virtual_list::{List, virtual_list};
+use crate::component::{message, text};
+use crate::state::json;
+use crate::state::rows::Heights;
+use leptos::prelude::*;
+use serde::{Deserialize, Deserializer};
+use std::sync::Arc;
+
+/// The text of an answer, kept as it came.
+struct Raw(Arc<Vec<String>>, Arc<str>);
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        Ok(Raw(Arc::new(json::lines(text.get())), Arc::from(text.get())))
+    }
+}
+
+/// The tab.
+pub(super) fn tab(view: View) -> AnyView {
+    let raw = load::<Raw>(Old::Forget, move || Some(format!("/api/v1/traces/{}", view.id.get())));
+    message::loaded(raw, 20, move |raw| {
+        let lines: Arc<Vec<String>> = raw.0.clone();
+        let count = lines.len();
+        let (list, _) = virtual_list(List {
+            count: Signal::derive(move || count),
+            heights: RwSignal::new(Heights::new(20.0)),
+            generation: Signal::derive(|| 0),
+            reveal: Signal::derive(|| None),
+            role: "list",
+            label: "JSON",
+            row: move |index| {
+                let line = lines.get(index).map(|line: &String| json::shown(line)).unwrap_or_default();
+                view! { <div class="json-line mono"><span class="quiet num">{index + 1}</span><code>{line}</code></div> }.into_any()
+            },
+            foot: ().into_any(),
+        });
+        let whole = raw.1.clone();
+        view! { <div class="json fill" data-testid="json"><div class="json-tools">{text::copy_button("Copy all of it", move || whole.to_string())}</div>{list}</div> }
+            .into_any()
+    })
+}

@@ -1,0 +1,82 @@
+//! Where in the whole trace is the window? All spans in miniature; a drag chooses the window, a double click all of it.
+
+use super::view::View;
+use crate::component::canvas::{self, Pen};
+use crate::state::hue;
+use crate::state::trace::tree::Trace;
+use crate::state::trace::window::Window;
+use leptos::prelude::*;
+use leptos::web_sys;
+
+/// The minimap.
+pub(super) fn minimap(view: View) -> AnyView {
+    let drag = RwSignal::new(None::<(f64, f64)>);
+    let (canvas, node) = canvas::drawing("All spans of the trace in miniature", move |pen| {
+        if let Some(trace) = view.trace() {
+            let window = drag.get().map_or_else(|| view.window.get(), |(a, b)| Window::between(a, b));
+            draw(pen, &trace, window);
+        }
+    });
+    let share = move |event: &web_sys::PointerEvent| {
+        let canvas = node.get_untracked()?;
+        let width = canvas.get_bounding_client_rect().width().max(1.0);
+        Some((canvas::place(event, &canvas).0 / width).clamp(0.0, 1.0))
+    };
+    let pressed = move |event: web_sys::PointerEvent| {
+        if let (Some(at), Some(canvas)) = (share(&event), node.get_untracked()) {
+            canvas.set_pointer_capture(event.pointer_id()).ok();
+            drag.set(Some((at, at)));
+        }
+    };
+    let moved = move |event: web_sys::PointerEvent| {
+        if let (Some((from, _)), Some(at)) = (drag.get_untracked(), share(&event)) {
+            drag.set(Some((from, at)));
+        }
+    };
+    let released = move |_: web_sys::PointerEvent| {
+        let Some((from, to)) = drag.get_untracked() else { return };
+        drag.set(None);
+        if (from - to).abs() > 0.004 {
+            view.look_at(Window::between(from, to));
+        } else if !view.window.get_untracked().is_whole() {
+            let width = view.window.get_untracked().width();
+            let start = (to - width / 2.0).clamp(0.0, 1.0 - width);
+            view.look_at(Window::between(start, start + width));
+        }
+    };
+    view! {
+        <div class="minimap" title="Drag to zoom, double click to show all" on:pointerdown=pressed on:pointermove=moved
+            on:pointerup=released on:dblclick=move |_| view.look_at(Window::default()) data-testid="minimap">{canvas}</div>
+    }
+    .into_any()
+}
+
+fn draw(pen: &Pen, trace: &Trace, window: Window) {
+    let colours: Vec<String> = (0..hue::HUES).map(|i| pen.colour(&format!("--svc-{i}"))).collect();
+    let error = pen.colour("--error");
+    let of_service: Vec<&str> =
+        trace.services.iter().map(|s| colours.get(hue::of(&s.name) as usize).map_or("", String::as_str)).collect();
+    let length = trace.duration.max(1) as f64;
+    let rows = trace.rows.len().max(1) as f64;
+    let row_height = (pen.height / rows).clamp(0.4, 4.0);
+    pen.opacity(0.85);
+    for (index, row) in trace.rows.iter().enumerate() {
+        pen.fill(if row.is_error() { &error } else { of_service[row.service] });
+        let x = row.start as f64 / length * pen.width;
+        let width = (row.duration as f64 / length * pen.width).max(1.0);
+        let y = if rows * row_height <= pen.height { index as f64 * row_height } else { index as f64 / rows * pen.height };
+        pen.rect(x, y, width, row_height.max(1.0) - if row_height > 2.5 { 1.0 } else { 0.0 });
+    }
+    pen.opacity(1.0);
+    if !window.is_whole() {
+        let (start, end) = (window.start * pen.width, window.end * pen.width);
+        pen.opacity(0.75);
+        pen.fill(&pen.colour("--ground"));
+        pen.rect(0.0, 0.0, start, pen.height);
+        pen.rect(end, 0.0, pen.width - end, pen.height);
+        pen.opacity(1.0);
+        pen.fill(&pen.colour("--accent"));
+        pen.rect(start - 1.0, 0.0, 2.0, pen.height);
+        pen.rect(end - 1.0, 0.0, 2.0, pen.height);
+    }
+}

@@ -1,0 +1,93 @@
+//! What happened in this trace? Header, minimap, and four ways to look: timeline, statistics, logs, JSON.
+
+mod detail;
+mod header;
+mod json;
+mod keyboard;
+mod logs;
+mod minimap;
+mod statistics;
+mod timeline;
+mod view;
+
+use crate::client::load::{Load, Old, load};
+use crate::component::app::{App, Entry};
+use crate::component::message;
+use crate::state::address;
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+use view::{Built, View};
+
+/// Tabs: what the URL says, and what they are called.
+const TABS: [(&str, &str); 4] = [("", "Timeline"), ("statistics", "Statistics"), ("logs", "Logs"), ("json", "JSON")];
+
+/// The page.
+pub(super) fn page() -> impl IntoView {
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default().to_lowercase()));
+    Effect::new(move |_| super::title(&format!("Trace {}", id.get().get(..8).unwrap_or_default())));
+    let found = load::<Built>(Old::Forget, move || {
+        address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}"))
+    });
+    let view = View::new(id, found);
+    let body = move || {
+        if address::trace_id(&id.get()).is_none() {
+            return message::empty("This is no trace id", "A trace id has 32 hex digits and is not all zero.", to_search());
+        }
+        if let Some(failure) = found.failure.get() {
+            if failure.is_not_found() {
+                return not_here(found, &id.get());
+            }
+            return message::failed(&failure, move || found.retry());
+        }
+        match found.data.get() {
+            None => message::skeleton(16),
+            Some(built) if built.0.rows.is_empty() => not_here(found, &id.get()),
+            Some(_) => whole(view),
+        }
+    };
+    view! { <div class="page trace-page">{message::progress(move || found.busy.get())}{body}</div> }
+}
+
+fn to_search() -> AnyView {
+    let app = App::get();
+    view! { <a class="button" href=move || app.href("/explore", &[])>"Search traces"</a> }.into_any()
+}
+
+fn not_here(found: Load<Built>, id: &str) -> AnyView {
+    let actions = view! { <button class="button" on:click=move |_| found.retry()>"Look again"</button>{to_search()} };
+    let why = format!("No span of {id} is stored: it was not sampled, has not arrived yet, or is older than the retention.");
+    message::empty("Trace not found", why, actions.into_any())
+}
+
+fn whole(view: View) -> AnyView {
+    keyboard::listen(view);
+    let app = view.app;
+    let tab = Memo::new(move |_| app.params.with(|p| p.get("tab").unwrap_or_default().to_owned()));
+    let button = move |(key, words): (&'static str, &'static str)| {
+        let here = move || tab.with(|t| t == key);
+        view! {
+            <button role="tab" class:current=here aria-selected=move || here().to_string() data-testid=format!("tab-{}", words.to_lowercase())
+                on:click=move |_| app.set(Entry::Push, "tab", Some(key))>{words}</button>
+        }
+    };
+    let shown = move || match tab.get().as_str() {
+        "statistics" => statistics::tab(view),
+        "logs" => logs::tab(view),
+        "json" => json::tab(view),
+        _ => timeline::tab(view),
+    };
+    view! {
+        {header::header(view)}
+        <div class="tab-bar">
+            <div class="tabs" role="tablist" aria-label="Ways to look at the trace">{TABS.into_iter().map(button).collect_view()}</div>
+            <span class="grow"></span>
+            {header::tools(view)}
+        </div>
+        <div class="with-panel">
+            <div class="tab-body">{shown}</div>
+            {detail::panel(view)}
+        </div>
+    }
+    .into_any()
+}

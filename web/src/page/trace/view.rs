@@ -1,0 +1,168 @@
+//! What do the parts of the trace page share? The trace, what is folded, which window, which span.
+
+use crate::client::load::{Load, Old, load};
+use crate::component::app::{App, Entry};
+use crate::state::calendar::HOUR;
+use crate::state::filter::LogFilter;
+use crate::state::time::Range;
+use crate::state::trace::critical::{self, Section};
+use crate::state::trace::tree::Trace;
+use crate::state::trace::window::Window;
+use leptos::prelude::*;
+use query_api::log::LogsResponse;
+use query_api::otlp::TracesData;
+use serde::{Deserialize, Deserializer};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// A trace, put in order while it is read.
+pub(super) struct Built(pub(super) Arc<Trace>);
+
+impl<'de> Deserialize<'de> for Built {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        TracesData::deserialize(deserializer).map(|data| Built(Arc::new(Trace::new(data))))
+    }
+}
+
+/// What the parts share.
+#[derive(Clone, Copy)]
+pub(super) struct View {
+    /// What all pages share.
+    pub(super) app: App,
+    /// The trace's id.
+    pub(super) id: Memo<String>,
+    found: Load<Built>,
+    /// Rows whose children are hidden.
+    pub(super) closed: RwSignal<HashSet<usize>>,
+    /// Rows that are shown.
+    pub(super) shown: Memo<Arc<Vec<usize>>>,
+    /// What of the time is shown.
+    pub(super) window: RwSignal<Window>,
+    /// The row that is selected, as the URL says.
+    pub(super) selected: Memo<Option<usize>>,
+    /// The row that the keys are at.
+    pub(super) at: RwSignal<Option<usize>>,
+    /// What is looked for.
+    pub(super) wanted: RwSignal<String>,
+    /// Rows that hold it.
+    pub(super) matches: Memo<Arc<Vec<usize>>>,
+    /// Whether the critical path is drawn.
+    pub(super) critical: RwSignal<bool>,
+    /// The critical path.
+    pub(super) path: Memo<Arc<Vec<Section>>>,
+    /// Times of logs by span id, in nanoseconds after the trace's start, and their severity.
+    pub(super) logs: Memo<Arc<HashMap<String, Vec<(i64, i32)>>>>,
+    /// The element that scrolls the rows.
+    pub(super) scroller: StoredValue<Option<NodeRef<leptos::html::Div>>>,
+}
+
+/// The range in which a trace's logs are looked for: its own, and an hour on both sides for clocks that differ.
+pub(super) fn log_range(trace: &Trace) -> Range {
+    Range {
+        start: trace.start.saturating_sub(HOUR),
+        end: trace.start.saturating_add(trace.duration).saturating_add(HOUR),
+    }
+}
+
+impl View {
+    /// Sets up what is shared.
+    pub(super) fn new(id: Memo<String>, found: Load<Built>) -> View {
+        let app = App::get();
+        let trace = move || found.data.with(|d| d.as_ref().map(|built| built.0.clone()));
+        let closed = RwSignal::new(HashSet::new());
+        let wanted = RwSignal::new(app.params.with_untracked(|p| p.get("find").unwrap_or_default().to_owned()));
+        let window = app.params.with_untracked(|p| p.get("view").and_then(Window::parse)).unwrap_or_default();
+        let span = Memo::new(move |_| app.params.with(|p| p.get("span").map(str::to_owned)));
+        let logs = load::<LogsResponse>(Old::Forget, move || {
+            let trace = trace()?;
+            let filter = LogFilter { trace_id: id.get(), ..LogFilter::default() };
+            Some(filter.request(log_range(&trace), None).replace("limit=100", "limit=1000"))
+        });
+        let view = View {
+            app,
+            id,
+            found,
+            closed,
+            shown: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| closed.with(|c| t.shown(c))))),
+            window: RwSignal::new(window),
+            selected: Memo::new(move |_| span.get().and_then(|span| trace()?.row_of(&span))),
+            at: RwSignal::new(None),
+            wanted,
+            matches: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| wanted.with(|w| t.search(w))))),
+            critical: RwSignal::new(true),
+            path: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| critical::path(&t)))),
+            logs: Memo::new(move |_| {
+                let start = trace().map_or(0, |t| t.start);
+                let mut by_span: HashMap<String, Vec<(i64, i32)>> = HashMap::new();
+                for record in logs.data.get().iter().flat_map(|d| &d.logs) {
+                    let at = record.time_unix_nano.saturating_sub(start);
+                    by_span.entry(record.span_id.clone()).or_default().push((at, record.severity_number));
+                }
+                Arc::new(by_span)
+            }),
+            scroller: StoredValue::new(None),
+        };
+        // Another trace begins unfolded; the span in the URL is brought into view.
+        Effect::new(move |before: Option<String>| {
+            let id = id.get();
+            if before.is_some_and(|before| before != id) {
+                closed.set(HashSet::new());
+                view.window.set(Window::default());
+                view.at.set(None);
+                wanted.set(String::new());
+            }
+            id
+        });
+        Effect::new(move |_| {
+            if let Some(row) = view.selected.get() {
+                view.go_to(row);
+            }
+        });
+        view
+    }
+
+    /// The trace, once it is there.
+    pub(super) fn trace(&self) -> Option<Arc<Trace>> {
+        self.found.data.with(|d| d.as_ref().map(|built| built.0.clone()))
+    }
+
+    /// The same without following it.
+    pub(super) fn trace_now(&self) -> Option<Arc<Trace>> {
+        self.found.data.with_untracked(|d| d.as_ref().map(|built| built.0.clone()))
+    }
+
+    /// Moves the keys to a row, unfolding what hides it.
+    pub(super) fn go_to(&self, row: usize) {
+        if let Some(trace) = self.trace_now() {
+            let mut closed = self.closed.get_untracked();
+            let before = closed.len();
+            trace.reveal(row, &mut closed);
+            if closed.len() != before {
+                self.closed.set(closed);
+            }
+            self.at.set(Some(row));
+        }
+    }
+
+    /// Selects a row, or nothing; the URL follows.
+    pub(super) fn select(&self, row: Option<usize>) {
+        let id = row.and_then(|row| Some(self.trace_now()?.rows.get(row)?.span.span_id.clone()));
+        let entry = if self.selected.get_untracked().is_some() && id.is_some() { Entry::Replace } else { Entry::Push };
+        self.app.set(entry, "span", id.as_deref());
+    }
+
+    /// Folds or unfolds a row.
+    pub(super) fn fold(&self, row: usize) {
+        self.closed.update(|closed| {
+            if !closed.remove(&row) {
+                closed.insert(row);
+            }
+        });
+    }
+
+    /// Shows another window; the URL follows without an entry of its own.
+    pub(super) fn look_at(&self, window: Window) {
+        self.window.set(window);
+        self.app.set(Entry::Replace, "view", window.write().as_deref());
+    }
+}
