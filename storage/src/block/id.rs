@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn ids_are_folder_names_in_the_order_of_their_making() {
         let id = BlockId::new(NOW, 7);
-        assert_eq!(id.to_string(), "18ea9d8b2a0e80000000000000000007");
+        assert_eq!(id.to_string(), "18eaaacd413b80000000000000000007");
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!(BlockId::new(NOW, u64::MAX) < BlockId::new(NOW + 1, 0));
         assert_eq!(BlockId::new(-1, 9), BlockId(9));

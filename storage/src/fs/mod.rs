@@ -13,8 +13,10 @@
 //! Not here: file formats (`wal`, `block`, `manifest`).
 
 mod disk;
+mod simulated;
 
 pub use disk::{Disk, SystemClock};
+pub use simulated::{Faults, Loss, SimulatedClock, SimulatedDisk};
 
 use std::fmt::Debug;
 use std::io;

@@ -326,3 +326,6 @@ fn group_len(records: &[Record<'_>]) -> Result<u64> {
     }
     Ok(records.iter().map(record_len).sum())
 }
+
+#[cfg(test)]
+mod tests;
