@@ -3,8 +3,13 @@
 //! Owns the data model (`model`). Knows no protocol, no query language and no network.
 
 pub mod block;
+pub mod engine;
 pub mod error;
 pub mod fs;
+mod index;
+pub mod inspect;
 pub mod manifest;
+mod memtable;
 pub mod model;
+pub mod scan;
 pub mod wal;

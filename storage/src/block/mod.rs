@@ -1,5 +1,79 @@
-//! What is a block? One tenant, one signal, one window; written once, read many.
+//! How do rows lie on disk, immutable, and how are they found there?
+//!
+//! A block is a directory of one tenant's rows of one signal: `data.parquet` (the columns), `keys.idx` (where traces
+//! lie) and `meta` (what to know without opening the others). `docs/format/block.md` is the format to the letter.
+//!
+//! - [`write`] sorts (`order`), gathers (`gather`, `shred`) and encodes (`encode`) batches into a new block.
+//! - [`Block`] opens one; [`Block::scan`] and [`Block::trace`] read from it, late: predicates first, then the wanted columns of
+//!   the rows that are left.
+//!
+//! Invariants
+//! B1  What comes out is what went in, bit for bit and row for row; only the order of rows is the block's own.
+//! B2  A scan answers the rows that `scan::evaluate` would choose. Bounds, filters and indexes only leave out what cannot match.
+//! B3  No byte is interpreted before its checksum was compared: damage is an error, never a wrong row, never a panic.
+//!
+//! Not here: which blocks there are (`manifest`), when they are written (`flush`).
 
+mod checked;
+mod encode;
+mod gather;
 mod id;
+mod interner;
+mod layout;
+mod meta;
+mod order;
+mod prune;
+mod read;
+mod restore;
+mod scan;
+mod shred;
+mod write;
 
-pub use id::{BlockId, Window};
+pub(crate) use checked::CheckedFile;
+pub use id::{BlockId, InvalidBlockId, Window};
+pub use meta::{BlockMeta, ColumnBytes, FileMeta};
+pub use read::Block;
+pub use scan::{BlockProgress, BlockScan};
+pub use write::write;
+
+/// Name of the file with the columns.
+const DATA: &str = "data.parquet";
+/// Name of the file that finds traces.
+const KEYS: &str = "keys.idx";
+
+/// How blocks are written. The defaults were chosen by measurement (`docs/format/block.md`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockConfig {
+    /// Rows of a row group. Each has dictionaries of its own, which a read decodes whole: fewer rows make a small read
+    /// cheaper and the file larger.
+    pub row_group_rows: usize,
+    /// Bytes of a page before compression; what the smallest read decodes of each column.
+    pub page_bytes: usize,
+    /// Pages have a multiple of so many rows.
+    pub least_page_rows: usize,
+    /// Zstandard level.
+    pub zstd_level: i32,
+    /// An attribute gets a column if one row in so many has it …
+    pub attribute_least_share: usize,
+    /// … and so many rows have it …
+    pub attribute_least_rows: usize,
+    /// … and it is among so many most frequent ones.
+    pub attribute_most_columns: usize,
+}
+
+impl Default for BlockConfig {
+    fn default() -> Self {
+        BlockConfig {
+            row_group_rows: 64 * 1024,
+            page_bytes: 16 * 1024,
+            least_page_rows: 1024,
+            zstd_level: 1,
+            attribute_least_share: 500,
+            attribute_least_rows: 16,
+            attribute_most_columns: 256,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

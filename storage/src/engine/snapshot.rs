@@ -103,9 +103,9 @@ fn order(sources: &mut [Source], order: ScanOrder) {
 pub struct ScanProgress {
     /// Rows that were looked at.
     pub rows_scanned: u64,
-    /// Blocks that were opened.
+    /// Blocks that were read, the one under way left out.
     pub blocks_read: u64,
-    /// Blocks that their times ruled out.
+    /// Blocks that metadata ruled out.
     pub blocks_pruned: u64,
 }
 
@@ -122,7 +122,7 @@ pub struct Scan {
 impl Scan {
     /// How far it has come.
     pub fn progress(&self) -> ScanProgress {
-        let in_open = self.open.as_ref().map_or(0, BlockScan::rows_scanned);
+        let in_open = self.open.as_ref().map_or(0, |open| open.progress().rows_scanned);
         ScanProgress { rows_scanned: self.progress.rows_scanned + in_open, ..self.progress }
     }
 
@@ -130,7 +130,11 @@ impl Scan {
         let open = self.open.as_mut()?;
         let next = open.next();
         if next.is_none() {
-            self.progress.rows_scanned += open.rows_scanned();
+            let done = open.progress();
+            self.progress.rows_scanned += done.rows_scanned;
+            let read = u64::from(done.groups_read > 0);
+            self.progress.blocks_read += read;
+            self.progress.blocks_pruned += 1 - read;
             self.open = None;
         }
         next
@@ -171,13 +175,10 @@ impl Iterator for Scan {
                         return Some(rows);
                     }
                 }
-                Source::Block(block) => {
-                    self.progress.blocks_read += 1;
-                    match block.scan(&self.request) {
-                        Ok(scan) => self.open = Some(scan),
-                        Err(error) => return Some(Err(error)),
-                    }
-                }
+                Source::Block(block) => match block.scan(&self.request) {
+                    Ok(scan) => self.open = Some(scan),
+                    Err(error) => return Some(Err(error)),
+                },
             }
         }
     }

@@ -126,6 +126,11 @@ impl ManifestStore {
         Ok((store, current))
     }
 
+    /// Reads the newest version without opening the manifest: nothing is changed, and what is read may not be durable yet.
+    pub fn read(fs: &dyn Filesystem, dir: &Path) -> Result<Manifest> {
+        newest(fs, dir).map(|(manifest, _)| manifest)
+    }
+
     /// The newest version that is known.
     pub fn current(&self) -> &Arc<Manifest> {
         &self.current
@@ -275,6 +280,11 @@ fn load(fs: &dyn Filesystem, dir: &Path) -> Result<(Manifest, u64)> {
     }
     // What we are about to read may have been published and not synced. Callers build on it, so sync first (N6).
     fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
+    newest(fs, dir)
+}
+
+/// The newest version that can be seen, and the version of its snapshot. Changes nothing.
+fn newest(fs: &dyn Filesystem, dir: &Path) -> Result<(Manifest, u64)> {
     let files = list(fs, dir)?;
     let (mut manifest, passed_over) = newest_snapshot(fs, dir, &files)?;
     let snapshot = manifest.version;

@@ -26,7 +26,7 @@ const SMALL_BATCH_ROWS: usize = 256;
 
 /// All memtables between two WAL boundaries.
 #[derive(Debug)]
-pub struct Generation {
+pub(crate) struct Generation {
     first_segment: u64,
     created: std::time::Duration,
     tables: Mutex<BTreeMap<(TenantId, Signal), Table>>,
@@ -45,7 +45,7 @@ struct Table {
 
 /// A batch in memory, and the rows of it that may be in a block already.
 #[derive(Debug)]
-pub struct MemBatch {
+pub(crate) struct MemBatch {
     batch: Batch,
     suspects: Suspects,
     bytes: usize,
@@ -53,44 +53,44 @@ pub struct MemBatch {
 
 /// What a table holds, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TableSize {
+pub(crate) struct TableSize {
     /// Rows.
-    pub rows: usize,
+    pub(crate) rows: usize,
     /// Bytes of memory.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// Earliest and latest time, both inclusive.
-    pub time_range: Option<(i64, i64)>,
+    pub(crate) time_range: Option<(i64, i64)>,
 }
 
 impl Generation {
     /// A generation whose first row will be in WAL segment `first_segment`.
-    pub fn new(first_segment: u64, created: std::time::Duration) -> Self {
+    pub(crate) fn new(first_segment: u64, created: std::time::Duration) -> Self {
         Generation { first_segment, created, tables: Mutex::default(), bytes: AtomicUsize::new(0) }
     }
 
     /// The WAL segment of the first row.
-    pub fn first_segment(&self) -> u64 {
+    pub(crate) fn first_segment(&self) -> u64 {
         self.first_segment
     }
 
     /// The monotonic time at which it was begun.
-    pub fn created(&self) -> std::time::Duration {
+    pub(crate) fn created(&self) -> std::time::Duration {
         self.created
     }
 
     /// Bytes of memory that it holds.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
     /// Whether it holds no row.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes() == 0
     }
 
     /// Adds a batch, less the spans that `sealed` or this generation hold already. Spans that a block of `blocks` may
     /// hold are marked, and looked up when somebody reads them. Returns how many rows were added.
-    pub fn insert(
+    pub(crate) fn insert(
         &self,
         tenant: &TenantId,
         batch: Batch,
@@ -148,19 +148,19 @@ impl Generation {
     }
 
     /// The batches of a tenant's table, each as it stands now.
-    pub fn batches(&self, tenant: &TenantId, signal: Signal) -> Vec<Arc<MemBatch>> {
+    pub(crate) fn batches(&self, tenant: &TenantId, signal: Signal) -> Vec<Arc<MemBatch>> {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         tables.get(&(tenant.clone(), signal)).map(|table| table.batches.clone()).unwrap_or_default()
     }
 
     /// Which tables it has.
-    pub fn tables(&self) -> Vec<(TenantId, Signal)> {
+    pub(crate) fn tables(&self) -> Vec<(TenantId, Signal)> {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         tables.keys().cloned().collect()
     }
 
     /// How much a tenant's table holds.
-    pub fn size(&self, tenant: &TenantId, signal: Signal) -> TableSize {
+    pub(crate) fn size(&self, tenant: &TenantId, signal: Signal) -> TableSize {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         tables.get(&(tenant.clone(), signal)).map_or_else(TableSize::default, |table| TableSize {
             rows: table.rows,
@@ -199,7 +199,7 @@ impl Table {
 
 impl MemBatch {
     /// The rows that match, in the columns asked for.
-    pub fn scan(&self, request: &ScanRequest) -> Result<Option<RecordBatch>> {
+    pub(crate) fn scan(&self, request: &ScanRequest) -> Result<Option<RecordBatch>> {
         let overlaps = self.batch.time_range().is_some_and(|(min, max)| request.time.overlaps(min, max));
         if !overlaps {
             return Ok(None);
@@ -208,7 +208,7 @@ impl MemBatch {
     }
 
     /// The rows that are in no block.
-    pub fn resolved(&self) -> Result<Batch> {
+    pub(crate) fn resolved(&self) -> Result<Batch> {
         match self.suspects.keep(&self.batch)? {
             None => Ok(self.batch.clone()),
             Some(keep) => select(&self.batch, &keep),
@@ -216,12 +216,12 @@ impl MemBatch {
     }
 
     /// How many rows, suspects included.
-    pub fn num_rows(&self) -> usize {
+    pub(crate) fn num_rows(&self) -> usize {
         self.batch.num_rows()
     }
 
     /// Earliest and latest time, both inclusive.
-    pub fn time_range(&self) -> Option<(i64, i64)> {
+    pub(crate) fn time_range(&self) -> Option<(i64, i64)> {
         self.batch.time_range()
     }
 

@@ -11,7 +11,7 @@ use crate::model::schema::column;
 use crate::model::{Batch, Signal, TraceId, schema};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
-use arrow_array::{Array, BooleanArray};
+use arrow_array::BooleanArray;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, OnceLock};
 

@@ -10,6 +10,9 @@ mod evaluate;
 mod predicate;
 
 pub use evaluate::{evaluate, filter};
+pub(crate) use evaluate::{
+    Condition, Outcome, Rows, attribute_column, column_outcome, in_time, map_outcome, matching, required, unknown,
+};
 pub use predicate::{AttributeScope, Compare, Field, Predicate, Scalar};
 
 use std::sync::Arc;

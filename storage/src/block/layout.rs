@@ -1,0 +1,107 @@
+//! Which columns has `data.parquet`? Those of the model, but for attributes and parents.
+//!
+//! L1  `attributes.<type>.<key>` columns and the rest in `attributes` stand for the model's `attributes` of spans and logs.
+//! L2  `parent_row` and `parent_span_id` together stand for the model's `parent_span_id` of spans: the first is how many
+//!     rows before the span its parent lies (negative: after it), or 0 where the parent is not in the same trace and row
+//!     group (or is the span itself) and the second holds its id.
+
+use super::encode::{Bounds, Packing, Style};
+use super::shred::{AttributeColumn, Kind};
+use crate::model::schema::{self, column as name};
+use crate::model::Signal;
+use arrow_schema::{DataType, Field, Schema};
+
+/// The column of L2.
+pub(super) const PARENT_ROW: &str = "parent_row";
+/// What the names of attribute columns start with.
+const ATTRIBUTE_PREFIX: &str = "attributes.";
+
+/// Where the values of a stored column come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The model's column of this index.
+    Column(usize),
+    /// The rows of parents.
+    ParentRow,
+    /// The ids of parents that have no row.
+    ForeignParent,
+    /// The attribute column of this index.
+    Attribute(usize),
+    /// The entries without a column.
+    Rest,
+}
+
+/// A column of `data.parquet`.
+#[derive(Debug, Clone)]
+pub(super) struct StoredColumn {
+    pub(super) field: Field,
+    pub(super) part: Part,
+    pub(super) style: Style,
+}
+
+/// The columns of a block, in their order in the file.
+pub(super) fn columns(signal: Signal, attributes: &[AttributeColumn]) -> Vec<StoredColumn> {
+    let mut columns = Vec::new();
+    for (index, field) in schema::of(signal).fields().iter().enumerate() {
+        let plain = StoredColumn { field: stored_field(field), part: Part::Column(index), style: style(field.name()) };
+        match (signal, field.name().as_str()) {
+            (Signal::Spans, name::PARENT_SPAN_ID) => {
+                let field = Field::new(PARENT_ROW, DataType::Int32, false);
+                columns.push(StoredColumn { field, part: Part::ParentRow, ..plain.clone() });
+                columns.push(StoredColumn { part: Part::ForeignParent, ..plain });
+            }
+            (Signal::Spans | Signal::Logs, name::ATTRIBUTES) => {
+                columns.extend(attributes.iter().enumerate().map(|(index, attribute)| StoredColumn {
+                    field: Field::new(attribute.name(), attribute_type(attribute.kind), attribute.nullable),
+                    part: Part::Attribute(index),
+                    style: Style { packing: Packing::Auto, bounds: Bounds::None },
+                }));
+                columns.push(StoredColumn { part: Part::Rest, ..plain });
+            }
+            _ => columns.push(plain),
+        }
+    }
+    columns
+}
+
+/// The schema of `data.parquet`.
+pub(super) fn schema(columns: &[StoredColumn]) -> Schema {
+    Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>())
+}
+
+/// The attribute and type of a stored column's name, if it is one of L1.
+pub(super) fn parse_attribute(name: &str) -> Option<(Kind, &str)> {
+    let (kind, key) = name.strip_prefix(ATTRIBUTE_PREFIX)?.split_once('.')?;
+    Some((Kind::ALL.into_iter().find(|other| other.as_str() == kind)?, key))
+}
+
+/// Parquet has no dictionary type: whether a column is one is up to each row group.
+fn stored_field(field: &Field) -> Field {
+    match field.data_type() {
+        DataType::Dictionary(_, values) => field.clone().with_data_type(values.as_ref().clone()),
+        _ => field.clone(),
+    }
+}
+
+fn attribute_type(kind: Kind) -> DataType {
+    match kind {
+        // With ABSENT_STRING among the values it is not text.
+        Kind::String => DataType::Binary,
+        Kind::Bool => DataType::Int32,
+        Kind::Int => DataType::Int64,
+        Kind::Double => DataType::Float64,
+    }
+}
+
+fn style(column: &str) -> Style {
+    let packing = match column {
+        name::SPAN_ID | name::PARENT_SPAN_ID => Packing::Raw,
+        name::START | name::TIME | name::OBSERVED_TIME => Packing::Deltas,
+        _ => Packing::Auto,
+    };
+    let bounds = match column {
+        name::START | name::TIME | name::DURATION | name::STATUS_CODE | name::SEVERITY_NUMBER => Bounds::Pages,
+        _ => Bounds::None,
+    };
+    Style { packing, bounds }
+}

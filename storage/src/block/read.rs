@@ -1,0 +1,305 @@
+//! How is a block opened, and how are some rows of some columns read?
+//!
+//! R1  Opening reads `meta`, the footer and page indexes of `data.parquet` and the filter of `keys.idx`, and keeps them in
+//!     memory; everything else is read by range when it is asked for.
+//! R2  A read decodes only the pages that hold wanted rows, of the wanted columns.
+//!
+//! Not here: which rows are wanted (`scan`), what stored columns mean (`restore`).
+
+use super::checked::{CheckedFile, Source, from_parquet};
+use super::layout::parse_attribute;
+use super::meta::{BlockMeta, META};
+use super::shred::Kind;
+use super::{DATA, KEYS};
+use crate::error::{Error, Result};
+use crate::fs::Filesystem;
+use crate::index::TraceIndex;
+use crate::model::schema::column as name;
+use crate::model::{Signal, TraceId};
+use crate::scan::required;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, BooleanArray, RecordBatch};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// More damaged ranges than this are not told one by one.
+const MOST_TOLD: usize = 8;
+
+/// A block, open for reading.
+#[derive(Debug)]
+pub struct Block {
+    fs: Arc<dyn Filesystem>,
+    dir: PathBuf,
+    signal: Signal,
+    meta: BlockMeta,
+    data: Arc<CheckedFile>,
+    keys: Option<TraceIndex>,
+    keys_file: Option<Arc<CheckedFile>>,
+    reader: ArrowReaderMetadata,
+    leaves: HashMap<String, usize>,
+    attributes: Vec<AttributeLeaf>,
+    groups: Vec<Range<usize>>,
+}
+
+/// A stored column that holds an attribute.
+#[derive(Debug, Clone)]
+pub(super) struct AttributeLeaf {
+    /// The column's name.
+    pub(super) name: String,
+    pub(super) key: String,
+    pub(super) kind: Kind,
+    pub(super) leaf: usize,
+    /// Whether absence is a null; else it is a value of its own.
+    pub(super) nullable: bool,
+}
+
+impl Block {
+    /// Opens the block in a directory. `meta_crc` is what the manifest knows of it: [`BlockMeta::crc`].
+    pub fn open(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
+        let meta = read_meta(&*fs, dir, signal, meta_crc)?;
+        let open = |name: &str| match meta.file(name) {
+            Some(file) => Ok(Some(Arc::new(CheckedFile::open(&*fs, dir, file)?))),
+            None => Ok(None),
+        };
+        let keys_file = open(KEYS)?;
+        let missing = || Error::Damaged { path: dir.join(META), what: format!("it does not list {DATA}") };
+        let data = open(DATA)?.ok_or_else(missing)?;
+        let keys = keys_file.clone().map(TraceIndex::open).transpose()?;
+        let reader = open_data(&data)?;
+        let schema = reader.schema().clone();
+        let leaves = (0..).zip(schema.fields()).map(|(leaf, field)| (field.name().clone(), leaf)).collect();
+        let attribute = |(leaf, field): (usize, &Arc<Field>)| {
+            let (kind, key) = parse_attribute(field.name())?;
+            let name = field.name().clone();
+            Some(AttributeLeaf { key: key.to_owned(), name, kind, leaf, nullable: field.is_nullable() })
+        };
+        let attributes = schema.fields().iter().enumerate().filter_map(attribute).collect();
+        let mut groups: Vec<Range<usize>> = Vec::new();
+        for group in reader.metadata().row_groups() {
+            let start = groups.last().map_or(0, |group| group.end);
+            groups.push(start..start + usize::try_from(group.num_rows()).unwrap_or(0));
+        }
+        let dir = dir.to_owned();
+        Ok(Arc::new(Block { fs, dir, signal, meta, data, keys, keys_file, reader, leaves, attributes, groups }))
+    }
+
+    /// What is known of the block.
+    pub fn meta(&self) -> &BlockMeta {
+        &self.meta
+    }
+
+    /// Whose rows it holds.
+    pub fn signal(&self) -> Signal {
+        self.signal
+    }
+
+    /// Bytes of memory that the open block holds.
+    pub fn memory_bytes(&self) -> usize {
+        self.metadata().memory_size() + self.keys.as_ref().map_or(0, TraceIndex::memory_bytes)
+    }
+
+    /// Whether rows of a trace may be here. Memory only; wrong for 0.4 % of the traces that are not.
+    pub fn may_hold_trace(&self, trace: &TraceId) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.may_hold(trace))
+    }
+
+    /// The rows of a trace, in the requested columns. Reads the pages that hold them, found by `keys.idx`.
+    pub fn trace(&self, trace: &TraceId, columns: &[&'static str]) -> Result<Vec<RecordBatch>> {
+        let mut wanted = columns.to_vec();
+        if !wanted.contains(&name::TRACE_ID) {
+            wanted.push(name::TRACE_ID);
+        }
+        let answer: Vec<usize> = (0..columns.len()).collect();
+        let mut batches = Vec::new();
+        let candidates = self.trace_rows(trace)?;
+        for group in 0..self.groups.len() {
+            let mask = self.mask_of(group, &candidates);
+            if mask.count_set_bits() == 0 {
+                continue;
+            }
+            let batch = self.restore(group, &mask, &wanted)?;
+            let ids = required(&batch, name::TRACE_ID)?.as_fixed_size_binary();
+            let same = BooleanBuffer::collect_bool(ids.len(), |row| ids.is_valid(row) && ids.value(row) == trace.0);
+            let failed = |source| Error::Columns { action: "choose the rows of a trace", source };
+            let batch = batch.project(&answer).map_err(failed)?;
+            match same.count_set_bits() {
+                0 => {}
+                all if all == batch.num_rows() => batches.push(batch),
+                _ => {
+                    let same = BooleanArray::new(same, None);
+                    batches.push(arrow_select::filter::filter_record_batch(&batch, &same).map_err(failed)?);
+                }
+            }
+        }
+        Ok(batches)
+    }
+
+    /// Compares every checksum of every file. The error names what is damaged: file, bytes, columns.
+    pub fn verify(&self) -> Result<()> {
+        read_meta(&*self.fs, &self.dir, self.signal, self.meta.crc())?;
+        let mut told = Vec::new();
+        for file in self.keys_file.iter().chain([&self.data]) {
+            file.verify(|range| told.push((file.path(), range)))?;
+            if let Some((path, _)) = told.first() {
+                let ranges = told.iter().take(MOST_TOLD).map(|(_, range)| self.describe(path, range));
+                let mut what = ranges.collect::<Vec<_>>().join("; ");
+                if told.len() > MOST_TOLD {
+                    what.push_str(&format!("; and {} more ranges", told.len() - MOST_TOLD));
+                }
+                return Err(Error::Damaged { path: path.to_path_buf(), what });
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self, path: &Path, range: &Range<u64>) -> String {
+        let mut what = format!("bytes {}..{} do not match their checksum", range.start, range.end);
+        if path != self.data.path() {
+            return what;
+        }
+        let mut columns = Vec::new();
+        for (number, group) in self.metadata().row_groups().iter().enumerate() {
+            for column in group.columns() {
+                let (start, length) = column.byte_range();
+                if start < range.end && start + length > range.start {
+                    columns.push(format!("`{}` of row group {number}", column.column_path().string()));
+                }
+            }
+        }
+        match columns.is_empty() {
+            true => what.push_str(" (footer or page index)"),
+            false => what.push_str(&format!(" ({})", columns.join(", "))),
+        }
+        what
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.data.path()
+    }
+
+    pub(super) fn metadata(&self) -> &Arc<ParquetMetaData> {
+        self.reader.metadata()
+    }
+
+    /// The rows of each row group.
+    pub(super) fn groups(&self) -> &[Range<usize>] {
+        &self.groups
+    }
+
+    pub(super) fn group_rows(&self, group: usize) -> usize {
+        self.groups.get(group).map_or(0, ExactSizeIterator::len)
+    }
+
+    /// The place of a stored column.
+    pub(super) fn leaf(&self, name: &str) -> Option<usize> {
+        self.leaves.get(name).copied()
+    }
+
+    pub(super) fn attributes(&self) -> &[AttributeLeaf] {
+        &self.attributes
+    }
+
+    /// Rows that may be those of a trace.
+    pub(super) fn trace_rows(&self, trace: &TraceId) -> Result<Vec<Range<usize>>> {
+        self.keys.as_ref().map_or(Ok(Vec::new()), |keys| keys.find(trace))
+    }
+
+    /// The rows of a row group that lie in ascending ranges of the block's rows.
+    pub(super) fn mask_of(&self, group: usize, ranges: &[Range<usize>]) -> BooleanBuffer {
+        let rows = self.groups.get(group).cloned().unwrap_or_default();
+        let mut mask = BooleanBufferBuilder::new(rows.len());
+        for range in ranges {
+            let from = range.start.clamp(rows.start, rows.end) - rows.start;
+            let to = range.end.clamp(rows.start, rows.end) - rows.start;
+            if to > from && from >= mask.len() {
+                mask.append_n(from - mask.len(), false);
+                mask.append_n(to - from, true);
+            }
+        }
+        mask.append_n(rows.len() - mask.len(), false);
+        mask.finish()
+    }
+
+    /// Some stored columns, ascending and without doubles, of the rows of a row group that are set in `mask`.
+    pub(super) fn read(&self, group: usize, leaves: &[usize], mask: &BooleanBuffer) -> Result<RecordBatch> {
+        let rows = mask.count_set_bits();
+        let failed = || from_parquet("read", self.data.path());
+        let projection = ProjectionMask::leaves(self.reader.parquet_schema(), leaves.iter().copied());
+        let source = Source(self.data.clone());
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.reader.clone())
+            .with_row_groups(vec![group])
+            .with_projection(projection)
+            .with_batch_size(rows.max(1));
+        if rows < mask.len() {
+            let ranges = mask.set_slices().map(|(from, to)| from..to);
+            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(ranges, mask.len()));
+        }
+        let reader = builder.build().map_err(failed())?;
+        let schema: SchemaRef = arrow_array::RecordBatchReader::schema(&reader);
+        let batches: Vec<RecordBatch> = reader
+            .collect::<Result<_, _>>()
+            .map_err(|source| from_parquet("read", self.data.path())(unwrap_arrow(source)))?;
+        let batch = match <[RecordBatch; 1]>::try_from(batches) {
+            Ok([batch]) => batch,
+            Err(batches) => arrow_select::concat::concat_batches(&schema, &batches)
+                .map_err(|source| Error::Columns { action: "join batches", source })?,
+        };
+        if batch.num_rows() != rows {
+            let what = format!("it gave {} rows instead of {rows}", batch.num_rows());
+            return Err(Error::Damaged { path: self.data.path().to_owned(), what });
+        }
+        Ok(batch)
+    }
+}
+
+fn unwrap_arrow(error: arrow_schema::ArrowError) -> parquet::errors::ParquetError {
+    match error {
+        arrow_schema::ArrowError::ExternalError(inner) => match inner.downcast::<parquet::errors::ParquetError>() {
+            Ok(error) => *error,
+            Err(inner) => parquet::errors::ParquetError::External(inner),
+        },
+        other => parquet::errors::ParquetError::External(Box::new(other)),
+    }
+}
+
+fn read_meta(fs: &dyn Filesystem, dir: &Path, signal: Signal, crc: u32) -> Result<BlockMeta> {
+    let path = dir.join(META);
+    let file = match fs.open(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::Damaged { path, what: "it is missing".into() });
+        }
+        opened => opened.map_err(Error::io("open", &path))?,
+    };
+    let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or(usize::MAX)];
+    file.read_at(0, &mut bytes).map_err(Error::io("read", &path))?;
+    BlockMeta::decode(&bytes, crc, signal, &path)
+}
+
+/// Footer, page indexes, and the Arrow types to read as: where every row group has a dictionary, so has the array.
+fn open_data(data: &Arc<CheckedFile>) -> Result<ArrowReaderMetadata> {
+    let failed = || from_parquet("open", data.path());
+    let options = || ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let plain = ArrowReaderMetadata::load(&Source(data.clone()), options()).map_err(failed())?;
+    let coded = |leaf: usize| {
+        plain.metadata().row_groups().iter().all(|group| group.column(leaf).dictionary_page_offset().is_some())
+    };
+    let field = |(leaf, field): (usize, &Arc<Field>)| match field.data_type() {
+        values @ (DataType::Utf8 | DataType::Binary) if coded(leaf) => {
+            let r#type = DataType::Dictionary(Box::new(DataType::Int32), Box::new(values.clone()));
+            field.as_ref().clone().with_data_type(r#type)
+        }
+        _ => field.as_ref().clone(),
+    };
+    let fields: Vec<Field> = plain.schema().fields().iter().enumerate().map(field).collect();
+    let options = options().with_schema(Arc::new(Schema::new(fields)));
+    ArrowReaderMetadata::try_new(plain.metadata().clone(), options).map_err(failed())
+}

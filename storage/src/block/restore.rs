@@ -1,0 +1,234 @@
+//! How do stored columns become the model's again?
+//!
+//! Not here: how columns were taken apart (`shred`, `gather`), which rows are wanted (`scan`).
+
+use super::layout::PARENT_ROW;
+use super::read::{AttributeLeaf, Block};
+use super::shred::{ABSENT_BOOL, ABSENT_INT, ABSENT_STRING, Kind};
+use crate::error::{Error, Result};
+use crate::model::attribute::{Map, Value, put_value};
+use crate::model::record::{put_bytes, put_varint};
+use crate::model::schema::{self, column as name};
+use crate::model::Signal;
+use crate::scan::{required, unknown};
+use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_schema::{DataType, Schema};
+use std::sync::Arc;
+
+impl Block {
+    /// Some of the model's columns, of the rows of a row group that are set in `mask`.
+    pub(super) fn restore(&self, group: usize, mask: &BooleanBuffer, columns: &[&'static str]) -> Result<RecordBatch> {
+        let mut leaves = Vec::new();
+        for column in columns {
+            self.leaves_of(column, &mut leaves)?;
+        }
+        leaves.sort_unstable();
+        leaves.dedup();
+        let rows = mask.count_set_bits();
+        let stored = if leaves.is_empty() { None } else { Some(self.read(group, &leaves, mask)?) };
+        let model = schema::of(self.signal());
+        let (mut fields, mut arrays) = (Vec::new(), Vec::new());
+        for column in columns {
+            let field = model.field_with_name(column).map_err(|_| unknown(column))?;
+            let stored = stored.as_ref().ok_or_else(|| unknown(column))?;
+            let array = match (self.signal(), *column) {
+                (Signal::Spans, name::PARENT_SPAN_ID) => self.parents(group, mask, stored)?,
+                (Signal::Spans | Signal::Logs, name::ATTRIBUTES) => self.merge_attributes(stored)?,
+                _ => as_type(required(stored, column)?, field.data_type())?,
+            };
+            fields.push(field.clone());
+            arrays.push(array);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
+            .map_err(|source| Error::Columns { action: "put the columns of a block together", source })
+    }
+
+    /// The stored columns that a column of the model is made of.
+    pub(super) fn leaves_of(&self, column: &str, leaves: &mut Vec<usize>) -> Result<()> {
+        leaves.push(self.leaf(column).ok_or_else(|| unknown(column))?);
+        match (self.signal(), column) {
+            (Signal::Spans, name::PARENT_SPAN_ID) => leaves.extend(self.leaf(PARENT_ROW)),
+            (_, name::ATTRIBUTES) => leaves.extend(self.attributes().iter().map(|attribute| attribute.leaf)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The ids of parents, of which most are found in the rows that they are kept as.
+    fn parents(&self, group: usize, mask: &BooleanBuffer, stored: &RecordBatch) -> Result<ArrayRef> {
+        let distances = required(stored, PARENT_ROW)?.as_primitive::<Int32Type>().values();
+        let foreign = required(stored, name::PARENT_SPAN_ID)?.as_fixed_size_binary();
+        let place = |row: usize, distance: i32| match usize::try_from(distance) {
+            Ok(before) => row.checked_sub(before),
+            Err(_) => row.checked_add(distance.unsigned_abs() as usize),
+        };
+        let parents: Vec<Option<usize>> = mask
+            .set_indices()
+            .zip(distances)
+            .map(|(row, &distance)| if distance == 0 { None } else { place(row, distance) })
+            .collect();
+        let mut wanted: Vec<usize> = parents.iter().flatten().copied().filter(|&row| row < mask.len()).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let span_id = self.leaf(name::SPAN_ID).ok_or_else(|| unknown(name::SPAN_ID))?;
+        let batch = match wanted.is_empty() {
+            true => None,
+            false => Some(self.read(group, &[span_id], &mask_of_rows(mask.len(), &wanted))?),
+        };
+        let ids = batch.as_ref().map(|batch| batch.column(0).as_fixed_size_binary());
+
+        let mut column = FixedSizeBinaryBuilder::with_capacity(parents.len(), 8);
+        for (row, parent) in parents.into_iter().enumerate() {
+            let id = match parent {
+                None if foreign.is_valid(row) => Some(foreign.value(row)),
+                None => None,
+                Some(parent) => {
+                    let found = wanted.binary_search(&parent).ok().zip(ids).map(|(at, ids)| ids.value(at));
+                    let damaged = || Error::Damaged {
+                        path: self.path().to_owned(),
+                        what: format!("a parent lies in row {parent} of row group {group}, which it has not"),
+                    };
+                    Some(found.ok_or_else(damaged)?)
+                }
+            };
+            match id {
+                Some(id) => column
+                    .append_value(id)
+                    .map_err(|source| Error::Columns { action: "put parents together", source })?,
+                None => column.append_null(),
+            }
+        }
+        Ok(Arc::new(column.finish()))
+    }
+
+    fn merge_attributes(&self, stored: &RecordBatch) -> Result<ArrayRef> {
+        let rest = as_type(required(stored, name::ATTRIBUTES)?, &DataType::Binary)?;
+        let rest = rest.as_binary::<i32>();
+        let mut columns = Vec::with_capacity(self.attributes().len());
+        for attribute in self.attributes() {
+            let array = required(stored, &attribute.name)?;
+            columns.push(Merged::new(attribute, array)?);
+        }
+        let mut maps = BinaryBuilder::with_capacity(rest.len(), rest.value_data().len());
+        let mut map = Vec::new();
+        for row in 0..rest.len() {
+            map.clear();
+            merge_row(&columns, rest.value(row), row, &mut map);
+            maps.append_value(&map);
+        }
+        Ok(Arc::new(maps.finish()))
+    }
+}
+
+/// Entries from columns and from the rest, by key.
+fn merge_row(columns: &[Merged<'_>], mut rest: &[u8], row: usize, map: &mut Vec<u8>) {
+    for column in columns.iter().filter(|column| column.cells.is_present(row)) {
+        while let Some(entry) = Map::new(rest).raw_entries().next().filter(|entry| entry.key < column.key) {
+            map.extend_from_slice(entry.entry);
+            rest = rest.get(entry.entry.len()..).unwrap_or_default();
+        }
+        map.extend_from_slice(&column.entry_key);
+        column.cells.put(row, map);
+    }
+    map.extend_from_slice(rest);
+}
+
+/// An attribute's column on its way back into the maps.
+struct Merged<'a> {
+    key: &'a [u8],
+    /// The key as it stands in a map.
+    entry_key: Vec<u8>,
+    cells: Cells<'a>,
+}
+
+impl<'a> Merged<'a> {
+    fn new(attribute: &'a AttributeLeaf, array: &'a ArrayRef) -> Result<Self> {
+        let key = attribute.key.as_bytes();
+        let mut entry_key = Vec::new();
+        put_bytes(&mut entry_key, key);
+        Ok(Merged { key, entry_key, cells: Cells::new(attribute, array)? })
+    }
+}
+
+/// An attribute's column, by how its values are kept.
+pub(super) enum Cells<'a> {
+    Coded { keys: &'a [i32], values: &'a BinaryArray, absent: Option<i32> },
+    Text(&'a BinaryArray),
+    Bool(&'a [i32]),
+    /// Absence is a null, or a value of its own.
+    Int(&'a Int64Array, Option<i64>),
+    Double(&'a Float64Array),
+}
+
+impl<'a> Cells<'a> {
+    pub(super) fn new(attribute: &AttributeLeaf, array: &'a ArrayRef) -> Result<Self> {
+        let absent_int = (!attribute.nullable).then_some(ABSENT_INT);
+        let cells = match attribute.kind {
+            Kind::String => match array.as_dictionary_opt::<Int32Type>() {
+                Some(coded) => coded.values().as_binary_opt::<i32>().map(|values| Cells::Coded {
+                    keys: coded.keys().values(),
+                    absent: (0i32..).zip(values).find(|(_, value)| *value == Some(ABSENT_STRING)).map(|(key, _)| key),
+                    values,
+                }),
+                None => array.as_binary_opt::<i32>().map(Cells::Text),
+            },
+            Kind::Bool => array.as_primitive_opt::<Int32Type>().map(|array| Cells::Bool(array.values())),
+            Kind::Int => array.as_primitive_opt::<Int64Type>().map(|array| Cells::Int(array, absent_int)),
+            Kind::Double => array.as_primitive_opt::<Float64Type>().map(Cells::Double),
+        };
+        cells.ok_or_else(|| Error::Request { what: format!("an attribute column has type {}", array.data_type()) })
+    }
+
+    pub(super) fn is_present(&self, row: usize) -> bool {
+        match self {
+            Cells::Coded { keys, absent, .. } => keys.get(row).copied() != *absent,
+            Cells::Text(values) => values.value(row) != ABSENT_STRING,
+            Cells::Bool(values) => values.get(row).is_some_and(|&value| value != ABSENT_BOOL),
+            Cells::Int(values, absent) => values.is_valid(row) && Some(values.value(row)) != *absent,
+            Cells::Double(values) => values.is_valid(row),
+        }
+    }
+
+    /// Appends the encoded value of a row that has one.
+    fn put(&self, row: usize, out: &mut Vec<u8>) {
+        const STRING: u8 = 1;
+        let text = |out: &mut Vec<u8>, value: &[u8]| {
+            out.push(STRING);
+            put_varint(out, value.len() as u64);
+            out.extend_from_slice(value);
+        };
+        match self {
+            Cells::Coded { keys, values, .. } => text(out, coded_value(keys, values, row)),
+            Cells::Text(values) => text(out, values.value(row)),
+            Cells::Bool(values) => put_value(out, Value::Bool(values.get(row) == Some(&1))),
+            Cells::Int(values, _) => put_value(out, Value::Int(values.value(row))),
+            Cells::Double(values) => put_value(out, Value::Double(values.value(row))),
+        }
+    }
+}
+
+fn coded_value<'a>(keys: &[i32], values: &'a BinaryArray, row: usize) -> &'a [u8] {
+    let key = keys.get(row).and_then(|&key| usize::try_from(key).ok()).filter(|&key| key < values.len());
+    key.map_or(&[], |key| values.value(key))
+}
+
+/// An array as another of the types that hold the same values.
+pub(super) fn as_type(array: &ArrayRef, r#type: &DataType) -> Result<ArrayRef> {
+    if array.data_type() == r#type {
+        return Ok(array.clone());
+    }
+    arrow_cast::cast(array, r#type).map_err(|source| Error::Columns { action: "restore a column", source })
+}
+
+/// A mask with some rows set, which are ascending.
+pub(super) fn mask_of_rows(len: usize, rows: &[usize]) -> BooleanBuffer {
+    let mut mask = BooleanBufferBuilder::new(len);
+    mask.append_n(len, false);
+    rows.iter().for_each(|&row| mask.set_bit(row, true));
+    mask.finish()
+}

@@ -1,0 +1,88 @@
+use super::*;
+use crate::model::attribute::{Map, MapBuilder, Value};
+use crate::model::origin::{Resource, Scope};
+use crate::model::schema::column;
+use crate::model::{Span, SpanBatchBuilder, SpanId, TraceId};
+use crate::scan::ScanRequest;
+use std::time::Duration;
+
+/// Spans by number; the attributes are given in the order of `keys`.
+fn spans(numbers: &[u64], keys: &[&str]) -> Batch {
+    let mut builder = SpanBatchBuilder::default();
+    builder.set_resource(&Resource::default());
+    builder.set_scope(&Scope::default());
+    let mut attributes = MapBuilder::default();
+    keys.iter().for_each(|key| attributes.push(key, Value::Int(1)));
+    let attributes = attributes.finish();
+    for number in numbers {
+        let span = Span {
+            trace_id: TraceId((u128::from(*number / 10) + 1).to_be_bytes()),
+            span_id: SpanId((number + 1).to_be_bytes()),
+            parent_span_id: None,
+            trace_state: "",
+            flags: 1,
+            name: "GET /",
+            kind: 2,
+            start: (*number).cast_signed(),
+            duration: 5,
+            status_code: 0,
+            status_message: "",
+            attributes: Map::new(&attributes),
+            dropped_attributes_count: 0,
+            events: &[],
+            dropped_events_count: 0,
+            links: &[],
+            dropped_links_count: 0,
+        };
+        builder.append(&span).unwrap();
+    }
+    builder.finish().unwrap()
+}
+
+fn rows(generation: &Generation) -> usize {
+    let batches = generation.batches(&TenantId::default(), Signal::Spans);
+    let request = ScanRequest::all([column::START]);
+    batches.iter().filter_map(|batch| batch.scan(&request).unwrap()).map(|batch| batch.num_rows()).sum()
+}
+
+fn insert(generation: &Generation, batch: Batch, sealed: &[Arc<Generation>]) -> usize {
+    generation.insert(&TenantId::default(), batch, sealed, &[]).unwrap()
+}
+
+#[test]
+fn g3_a_repeated_span_is_one_row_within_a_batch_between_batches_and_across_generations() {
+    let first = Arc::new(Generation::new(1, Duration::ZERO));
+    assert_eq!(insert(&first, spans(&[1, 2, 2, 3], &["a", "b"]), &[]), 3);
+    assert_eq!(insert(&first, spans(&[2, 4], &["b", "a"]), &[]), 1);
+    let second = Generation::new(2, Duration::ZERO);
+    assert_eq!(insert(&second, spans(&[1, 3, 5], &["a", "b"]), &[Arc::clone(&first)]), 1);
+    assert_eq!((rows(&first), rows(&second)), (4, 1));
+}
+
+#[test]
+fn g3_a_span_with_other_content_is_another_row() {
+    let generation = Generation::new(1, Duration::ZERO);
+    insert(&generation, spans(&[1], &["a"]), &[]);
+    assert_eq!(insert(&generation, spans(&[1], &["a", "b"]), &[]), 1);
+    assert_eq!(rows(&generation), 2);
+}
+
+#[test]
+fn small_batches_are_merged_and_no_row_is_lost() {
+    let generation = Generation::new(1, Duration::ZERO);
+    for number in 0..2_000 {
+        insert(&generation, spans(&[number], &["a"]), &[]);
+    }
+    assert_eq!(rows(&generation), 2_000);
+    let batches = generation.batches(&TenantId::default(), Signal::Spans).len();
+    assert!(batches <= 2_000 / SMALL_BATCH_ROWS + 9, "{batches} batches");
+}
+
+#[test]
+fn tenants_do_not_see_each_other() {
+    let generation = Generation::new(1, Duration::ZERO);
+    insert(&generation, spans(&[1], &[]), &[]);
+    let other = TenantId::new("other").unwrap();
+    assert!(generation.batches(&other, Signal::Spans).is_empty());
+    assert_eq!(generation.insert(&other, spans(&[1], &[]), &[], &[]).unwrap(), 1);
+}
