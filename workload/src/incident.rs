@@ -45,6 +45,9 @@ pub struct Truth {
     pub affected: Vec<Service>,
 }
 
+/// How many times longer a slow dependency takes: enough that some of its callers' deadlines pass.
+const SLOW: f64 = 24.0;
+
 /// How a service behaves now: the sum of the incidents that hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Effect {
@@ -68,7 +71,7 @@ impl Effect {
         let holds = |incident: &&Incident| incident.service == service && (incident.start..incident.end).contains(&now);
         for incident in incidents.iter().filter(holds) {
             match incident.kind {
-                IncidentKind::SlowDependency => effect.slowness *= 9.0,
+                IncidentKind::SlowDependency => effect.slowness *= SLOW,
                 IncidentKind::ErrorBurst => effect.error_share = effect.error_share.max(0.35),
                 IncidentKind::RetryStorm => {
                     effect.error_share = effect.error_share.max(0.6);

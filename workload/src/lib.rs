@@ -26,6 +26,8 @@ mod fleet;
 mod identity;
 mod incident;
 mod random;
+#[cfg(test)]
+mod reading;
 mod telemetry;
 mod wire;
 

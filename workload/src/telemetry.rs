@@ -190,26 +190,4 @@ impl std::fmt::Display for Ip {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CONTEXT: Context =
-        Context { user: 7, session: 4, product: 1_001, order: 9, amount_minor: 1, address: 0x0102_0304 };
-
-    #[test]
-    fn routes_are_filled_with_the_request_s_ids() {
-        let path = |route| Path { route, context: &CONTEXT }.to_string();
-        assert_eq!(path("/cart"), "/cart");
-        assert_eq!(path("/users/{user_id}"), "/users/7");
-        assert_eq!(path("/orders/{order_id}/lines"), "/orders/9/lines");
-        assert_eq!(path("/products/{product_id}"), "/products/1001");
-    }
-
-    #[test]
-    fn query_strings_have_no_spaces() {
-        for product in 0..24 {
-            let query = Query(&Context { product, ..CONTEXT }).to_string();
-            assert!(query.starts_with("q=") && !query.contains(' ') && query.ends_with("&page=2"), "{query}");
-        }
-    }
-}
+mod tests;

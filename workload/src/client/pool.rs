@@ -12,6 +12,7 @@ use super::stamp::{self, Clock, Form, Sites};
 use super::{LoadConfig, LoadError, Protocol, SpanKey, Stop, json};
 use crate::config::{Config, SECOND, Shape, Signal, Signals};
 use crate::engine::Workload;
+use crate::export::Batch;
 use crate::identity::Identity;
 
 /// Requests from outside in a full pool: some 60,000 spans, 25 MB.
@@ -30,6 +31,8 @@ pub(super) struct Prepared {
     binary: Bytes,
     binary_sites: Sites,
     text: Option<(Vec<u8>, Sites)>,
+    /// Its place among the requests of all signals.
+    turn: u64,
 }
 
 /// What a run sends, pass after pass.
@@ -57,21 +60,31 @@ impl Pool {
                 }
                 Protocol::Grpc | Protocol::HttpProtobuf => None,
             };
-            requests.push(Prepared {
-                signal: batch.signal,
-                items: batch.items,
-                binary: batch.bytes,
-                binary_sites,
-                text,
-            });
+            let Batch { signal, bytes: binary, items, .. } = batch;
+            requests.push(Prepared { signal, items, binary, binary_sites, text, turn: 0 });
         }
         if requests.iter().all(|request| request.items == 0) {
             return Err(LoadError::Empty);
         }
+        interleave(&mut requests);
         // A pass is at least a second long, so that passes in virtual time do not pile up.
         let end = shop.now_unix_nano().max(begin + SECOND);
         Ok(Self { requests, identity: shop.identity().clone(), begin, end })
     }
+}
+
+/// Spreads each signal evenly over the pool, so that a short run has all of them; a signal's own order stays.
+fn interleave(requests: &mut [Prepared]) {
+    const WHOLE: u64 = 1 << 40;
+    let count = |signal| requests.iter().filter(|request| request.signal == signal).count() as u64;
+    let all = Signal::ALL.map(count);
+    let mut seen = [0_u64; Signal::ALL.len()];
+    for request in requests.iter_mut() {
+        let signal = request.signal as usize;
+        request.turn = (2 * seen[signal] + 1) * WHOLE / (2 * all[signal]);
+        seen[signal] += 1;
+    }
+    requests.sort_by_key(|request| request.turn);
 }
 
 fn model(config: &LoadConfig) -> Config {

@@ -399,6 +399,3 @@ impl HttpTransport {
         status.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
     }
 }
-
-#[cfg(test)]
-mod tests;

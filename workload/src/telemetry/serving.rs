@@ -204,7 +204,7 @@ fn particulars(attributes: &mut Attributes<'_>, head: &Head, name: &str) {
     match name {
         "FraudModel.score" => {
             attributes.double("fraud.score", (context.user % 997) as f64 / 997.0);
-            attributes.flag("fraud.review", context.user % 97 == 0);
+            attributes.flag("fraud.review", context.user.is_multiple_of(97));
         }
         "CardNetwork.authorize" => {
             attributes.formatted("order.id", format_args!("o-{}", context.order));
