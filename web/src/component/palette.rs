@@ -34,7 +34,7 @@ fn entries(app: App, typed: &str, services: &[String]) -> Vec<Entry> {
         }
     }
     for service in services.iter().filter(|s| s.to_lowercase().contains(&wanted)) {
-        let href = app.href(&format!("/service/{}", address::encode(service)), &[]);
+        let href = app.href("/service", &[("name", service)]);
         found.push(Entry { kind: "service", name: service.clone(), href, service: Some(service.clone()) });
     }
     if !typed.is_empty() && address::trace_id(typed).is_none() {

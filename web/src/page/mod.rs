@@ -1,6 +1,7 @@
 //! Which pages are there, and how does the interface start?
 //!
-//! The metrics page lives at `/metric`: `/metrics` is where the server tells Prometheus of itself.
+//! The metrics page lives at `/metric`: `/metrics` is where the server tells Prometheus of itself. A service is named by
+//! a parameter, since the server takes a path whose last part has a dot for a file.
 
 mod explore;
 mod logs;
@@ -47,7 +48,7 @@ fn shell() -> impl IntoView {
         <main id="main">
             <Routes fallback=not_found>
                 <Route path=path!("/") view=overview::page />
-                <Route path=path!("/service/:name") view=service::page />
+                <Route path=path!("/service") view=service::page />
                 <Route path=path!("/explore") view=explore::page />
                 <Route path=path!("/trace/:id") view=trace::page />
                 <Route path=path!("/logs") view=logs::page />

@@ -5,7 +5,7 @@ use crate::client::load::{Load, Old, load};
 use crate::component::app::{App, Entry};
 use crate::component::{keys, message, text};
 use crate::state::service::{self, By, Change};
-use crate::state::{address, calendar, filter, format};
+use crate::state::{calendar, filter, format};
 use leptos::prelude::*;
 use leptos::web_sys;
 use query_api::service::{Red, Service, ServicesResponse, Sparkline};
@@ -127,7 +127,7 @@ fn head(name: &'static str, key: &'static str, class: &'static str) -> AnyView {
 }
 
 fn href(app: App, name: &str) -> String {
-    app.href(&format!("/service/{}", address::encode(name)), &[])
+    app.href("/service", &[("name", name)])
 }
 
 fn row(index: usize, one: &Service, busiest: u64, selected: RwSignal<Option<usize>>) -> AnyView {

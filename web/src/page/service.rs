@@ -9,7 +9,6 @@ use crate::state::metric::grid::{Cell, Grid};
 use crate::state::trace::tree;
 use crate::state::{address, calendar, filter, format, service};
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
 use query_api::service::{Operation, OperationsResponse, Service, ServicesResponse, Sparkline};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,8 +16,7 @@ use std::sync::Arc;
 /// The page.
 pub(super) fn page() -> impl IntoView {
     let app = App::get();
-    let params = use_params_map();
-    let name = Memo::new(move |_| params.with(|p| p.get("name").unwrap_or_default()));
+    let name = Memo::new(move |_| app.params.with(|p| p.get("name").unwrap_or_default().to_owned()));
     Effect::new(move |_| super::title(&name.get()));
     let services = load::<ServicesResponse>(Old::Keep, move || Some(filter::ranged("/api/v1/services", app.span()?)));
     let operations = load::<OperationsResponse>(Old::Forget, move || {
