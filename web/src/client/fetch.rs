@@ -55,12 +55,7 @@ fn read<T: DeserializeOwned>(body: &str, path: &str) -> Result<T, Failure> {
         .map_err(|error| Failure::new("unreadable", format!("the answer cannot be read: {error}"), 200, path))
 }
 
-async fn send(
-    method: &str,
-    path: &str,
-    tenant: &str,
-    abort: Option<&AbortSignal>,
-) -> Option<Result<String, Failure>> {
+async fn send(method: &str, path: &str, tenant: &str, abort: Option<&AbortSignal>) -> Option<Result<String, Failure>> {
     match exchange(method, path, tenant, abort).await {
         Ok((status, body)) if (200..300).contains(&status) => Some(Ok(body)),
         Ok((status, body)) => Some(Err(refusal(status, &body, path))),

@@ -123,10 +123,11 @@ pub(crate) fn drawing(label: impl Into<String>, draw: impl Fn(&Pen) + 'static) -
         let (width, height) = size.get();
         app.colours.track();
         let Some(canvas) = node.get() else { return };
-        if width > 0.0 && height > 0.0 {
-            if let Some(pen) = Pen::new(&canvas, width, height) {
-                draw(&pen);
-            }
+        if width <= 0.0 || height <= 0.0 {
+            return;
+        }
+        if let Some(pen) = Pen::new(&canvas, width, height) {
+            draw(&pen);
         }
     });
     (view! { <canvas class="drawing" node_ref=node role="img" aria-label=label></canvas> }.into_any(), node)

@@ -34,7 +34,8 @@ pub(crate) fn combobox(field: Field) -> AnyView {
     let fitting = Memo::new(move |_| {
         let wanted = typed.get().to_lowercase();
         let all = wanted.is_empty() || typed.get() == value.get();
-        let mut fits: Vec<String> = offers.get().into_iter().filter(|o| all || o.to_lowercase().contains(&wanted)).collect();
+        let mut fits: Vec<String> =
+            offers.get().into_iter().filter(|o| all || o.to_lowercase().contains(&wanted)).collect();
         fits.truncate(OFFERS);
         fits
     });

@@ -58,8 +58,10 @@ fn tenant() -> AnyView {
     let input: NodeRef<html::Input> = NodeRef::new();
     Effect::new(move |_| {
         if let Some(input) = input.get() {
-            input.focus().ok();
-            input.select();
+            request_animation_frame(move || {
+                input.focus().ok();
+                input.select();
+            });
         }
     });
     let edit = move || {

@@ -25,8 +25,18 @@ fn entries(app: App, typed: &str, services: &[String]) -> Vec<Entry> {
     let wanted = typed.to_lowercase();
     let mut found = Vec::new();
     if let Some(id) = address::trace_id(typed) {
-        found.push(Entry { kind: "trace", name: format!("Open trace {id}"), href: app.href(&format!("/trace/{id}"), &[]), service: None });
-        found.push(Entry { kind: "logs", name: format!("Logs of trace {id}"), href: app.href("/logs", &[("trace_id", &id)]), service: None });
+        found.push(Entry {
+            kind: "trace",
+            name: format!("Open trace {id}"),
+            href: app.href(&format!("/trace/{id}"), &[]),
+            service: None,
+        });
+        found.push(Entry {
+            kind: "logs",
+            name: format!("Logs of trace {id}"),
+            href: app.href("/logs", &[("trace_id", &id)]),
+            service: None,
+        });
     }
     for (name, path) in PLACES {
         if name.to_lowercase().contains(&wanted) {
@@ -52,7 +62,9 @@ pub(crate) fn palette() -> AnyView {
     let typed = RwSignal::new(String::new());
     let at = RwSignal::new(0usize);
     let names = move || {
-        services.data.with(|d| d.as_ref().map_or_else(Vec::new, |d| d.services.iter().map(|s| s.name.clone()).collect::<Vec<_>>()))
+        services.data.with(|d| {
+            d.as_ref().map_or_else(Vec::new, |d| d.services.iter().map(|s| s.name.clone()).collect::<Vec<_>>())
+        })
     };
     let found = Memo::new(move |_| entries(app, &typed.get(), &names()));
     let go = move |entry: &Entry| {

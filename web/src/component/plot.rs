@@ -46,6 +46,8 @@ pub(crate) struct Plot {
     pub(crate) height: f64,
     /// Whether the axis of values begins at zero.
     pub(crate) from_zero: bool,
+    /// Whether ticks are round in powers of two, for bytes.
+    pub(crate) binary: bool,
 }
 
 #[derive(Default)]
@@ -142,7 +144,8 @@ fn build(
     let bounds = Closure::<dyn Fn(JsValue, JsValue, JsValue) -> Array>::new(move |_, low: JsValue, high: JsValue| {
         bounds(low.as_f64(), high.as_f64(), from_zero)
     });
-    let (start, end) = (plot.grid.start as f64 / 1e9, (plot.grid.start + plot.grid.step * plot.grid.count as i64) as f64 / 1e9);
+    let (start, end) =
+        (plot.grid.start as f64 / 1e9, (plot.grid.start + plot.grid.step * plot.grid.count as i64) as f64 / 1e9);
     let x_range = Array::of2(&start.into(), &end.into());
     let scales = object(&[
         ("x", object(&[("time", true.into()), ("range", x_range.into())])),
@@ -193,7 +196,13 @@ fn axes(app: App, plot: &Plot, colour: &dyn Fn(&str) -> String, family: &str, ke
     let offset = app.offset();
     let splits = Closure::<dyn Fn(JsValue, JsValue, f64, f64) -> Array>::new(move |_, _, low: f64, high: f64| {
         let (_, ticks) = scale::time_ticks((low * 1e9) as i64, (high * 1e9) as i64, 8, offset);
-        ticks.into_iter().map(|tick| JsValue::from(tick as f64 / 1e9)).collect()
+        // A label at the very edge would be cut.
+        let last = high - (high - low) * 0.02;
+        ticks
+            .into_iter()
+            .filter(|tick| *tick as f64 / 1e9 <= last)
+            .map(|tick| JsValue::from(tick as f64 / 1e9))
+            .collect()
     });
     let times = Closure::<dyn Fn(JsValue, Array) -> Array>::new(move |_, ticks: Array| {
         let ticks: Vec<i64> = ticks.iter().filter_map(|t| t.as_f64()).map(|t| (t * 1e9).round() as i64).collect();
@@ -208,15 +217,31 @@ fn axes(app: App, plot: &Plot, colour: &dyn Fn(&str) -> String, family: &str, ke
     let line = || object(&[("stroke", colour("--line-soft").into()), ("width", 1.into())]);
     let none = || object(&[("show", false.into())]);
     let common = |extra: &[(&str, JsValue)]| {
-        let axis = object(&[("stroke", colour("--quiet").into()), ("font", font.as_str().into()), ("grid", line()), ("ticks", none())]);
-        for (key, value) in extra {
+        let axis = object(&[
+            ("stroke", colour("--quiet").into()),
+            ("font", font.as_str().into()),
+            ("grid", line()),
+            ("ticks", none()),
+        ]);
+        for (key, value) in extra.iter().filter(|(_, value)| !value.is_undefined()) {
             Reflect::set(&axis, &(*key).into(), value).ok();
         }
         axis
     };
+    let steps: JsValue = if plot.binary {
+        (0..60).map(|power| JsValue::from(2f64.powi(power))).collect::<Array>().into()
+    } else {
+        JsValue::UNDEFINED
+    };
     Array::of2(
         &common(&[("splits", kept.hold(splits)), ("values", kept.hold(times)), ("size", 28.into()), ("gap", 6.into())]),
-        &common(&[("values", kept.hold(values)), ("size", LEFT.into()), ("gap", 8.into()), ("space", 32.into())]),
+        &common(&[
+            ("values", kept.hold(values)),
+            ("size", LEFT.into()),
+            ("gap", 8.into()),
+            ("space", 32.into()),
+            ("incrs", steps),
+        ]),
     )
 }
 

@@ -11,7 +11,8 @@ pub(crate) fn range_picker() -> AnyView {
     let app = App::get();
     let open = move || app.overlay.get() == Some(Overlay::Range);
     let label = move || time::range_label(&app.from.get(), &app.to.get(), app.offset());
-    let toggle = move |_| app.overlay.update(|o| *o = if *o == Some(Overlay::Range) { None } else { Some(Overlay::Range) });
+    let toggle =
+        move |_| app.overlay.update(|o| *o = if *o == Some(Overlay::Range) { None } else { Some(Overlay::Range) });
     let absolute = move || match app.range.get() {
         Ok(range) => {
             let offset = app.offset();
@@ -57,8 +58,11 @@ fn picker() -> AnyView {
     let first: NodeRef<leptos::html::Input> = NodeRef::new();
     Effect::new(move |_| {
         if let Some(input) = first.get() {
-            input.focus().ok();
-            input.select();
+            // Its text is set after this, so selecting waits for the next frame.
+            request_animation_frame(move || {
+                input.focus().ok();
+                input.select();
+            });
         }
     });
     let keys = move |event: web_sys::KeyboardEvent| match event.key().as_str() {
@@ -112,7 +116,12 @@ fn more() -> AnyView {
         app.colours.update(|n| *n += 1);
     };
     let minutes = local_offset();
-    let local = format!("Local (UTC{}{:02}:{:02})", if minutes < 0 { '−' } else { '+' }, minutes.abs() / 60, minutes.abs() % 60);
+    let local = format!(
+        "Local (UTC{}{:02}:{:02})",
+        if minutes < 0 { '−' } else { '+' },
+        minutes.abs() / 60,
+        minutes.abs() % 60
+    );
     view! {
         <div class="row-actions">
             <button class="button" title="Move back by half" on:click=move |_| shift(-0.5)>"←"</button>

@@ -44,7 +44,12 @@ pub(crate) fn copy_button(label: &'static str, text: impl Fn() -> String + 'stat
                 None => false,
             };
             said.try_set(if written { "copied" } else { "not allowed" });
-            set_timeout(move || { said.try_set(""); }, Duration::from_millis(1_500));
+            set_timeout(
+                move || {
+                    said.try_set("");
+                },
+                Duration::from_millis(1_500),
+            );
         });
     };
     view! {

@@ -37,7 +37,8 @@ fn stopped(reason: &str) {
     let Some(document) = web_sys::window().and_then(|window| window.document()) else { return };
     let (Some(body), Ok(element)) = (document.body(), document.create_element("div")) else { return };
     element.set_class_name("stopped");
-    element.set_text_content(Some("This page has stopped because of a defect. Reload it; the console has the details."));
+    element
+        .set_text_content(Some("This page has stopped because of a defect. Reload it; the console has the details."));
     body.append_child(&element).ok();
 }
 

@@ -66,12 +66,16 @@ fn sentence(list: &[Service]) -> AnyView {
 /// No service in the range: says where the last data is.
 fn nothing_here(status: Load<StatusResponse>) -> AnyView {
     let app = App::get();
-    let last = status.data.with(|s| {
-        s.as_ref()?.signals.iter().find(|signal| signal.signal == "spans")?.max_time.map(|time| time.0)
-    });
+    let last = status
+        .data
+        .with(|s| s.as_ref()?.signals.iter().find(|signal| signal.signal == "spans")?.max_time.map(|time| time.0));
     let Some(last) = last else {
         let widen = view! { <button class="button" on:click=move |_| app.look_at("now-7d", "now")>"Look at the last 7 days"</button> };
-        return message::empty("No spans in this range", "Other signals have arrived, spans have not.", widen.into_any());
+        return message::empty(
+            "No spans in this range",
+            "Other signals have arrived, spans have not.",
+            widen.into_any(),
+        );
     };
     let why = format!(
         "The newest span is from {} ({}).",
@@ -89,11 +93,15 @@ fn table(list: Vec<Service>) -> AnyView {
     let hrefs: Vec<String> = list.iter().map(|s| href(app, &s.name)).collect();
     let count = hrefs.len();
     let target = hrefs.clone();
-    keys::list_keys(move || count, selected, move |at| {
-        if let Some(href) = target.get(at) {
-            app.go(href);
-        }
-    });
+    keys::list_keys(
+        move || count,
+        selected,
+        move |at| {
+            if let Some(href) = target.get(at) {
+                app.go(href);
+            }
+        },
+    );
     let busiest = list.iter().flat_map(|s| s.sparkline.requests.iter().copied()).max().unwrap_or(0);
     let rows = list.into_iter().enumerate().map(|(index, one)| row(index, &one, busiest, selected)).collect_view();
     view! {
@@ -170,13 +178,14 @@ fn errors(red: &Red, before: &Red) -> AnyView {
         Change::Moved(points) => {
             let class = if points > 0.0 { "change worse" } else { "change better" };
             let arrow = if points > 0.0 { "▲" } else { "▼" };
-            let words = format!("{arrow} {} pt", format::significant(points.abs() * 100.0));
+            let words = format!("{arrow} {:.1} pt", points.abs() * 100.0);
             view! { <span class=class title="Points more or less than in the range before">{words}</span> }.into_any()
         }
         Change::Quiet => ().into_any(),
     };
     let text = if red.error_count == 0 { "–".to_owned() } else { format::percent(service::error_share(red)) };
-    let mark = (service::sure_error_share(red) > 0.001).then(|| view! { <span class="error-mark" aria-label="failing">"■"</span> });
+    let mark = (service::sure_error_share(red) > 0.001)
+        .then(|| view! { <span class="error-mark" aria-label="failing">"■"</span> });
     view! { {moved}{mark}{text} }.into_any()
 }
 

@@ -44,7 +44,12 @@ fn head(name: &str, one: Option<&Service>) -> AnyView {
         || "no request in this range".to_owned(),
         |s| {
             let quantile = s.red.p95_nano.map_or_else(String::new, |p| format!(", p95 {}", format::duration(p)));
-            format!("{} requests, {}, {} failed{quantile}", format::count(s.red.request_count), format::rate(s.red.rate), format::percent(service::error_share(&s.red)))
+            format!(
+                "{} requests, {}, {} failed{quantile}",
+                format::count(s.red.request_count),
+                format::rate(s.red.rate),
+                format::percent(service::error_share(&s.red))
+            )
         },
     );
     let link = |path: &str, words: &'static str, extra: &[(&str, &str)]| {
@@ -90,9 +95,9 @@ fn p95_of(line: &Sparkline, index: usize) -> Option<f64> {
 fn charts(one: Memo<Option<Arc<Service>>>) -> AnyView {
     view! {
         <div class="red">
-            {small_chart("Rate", "--accent", one, rate_of, |v| format::rate(v))}
-            {small_chart("Errors", "--error", one, errors_of, |v| format::percent(v))}
-            {small_chart("Duration p95", "--svc-5", one, p95_of, |v| format::duration(v as i64))}
+            {small_chart("Rate", "--accent", one, rate_of, format::rate)}
+            {small_chart("Errors", "--error", one, errors_of, format::percent)}
+            {small_chart("Duration p95", "--accent", one, p95_of, |v| format::duration(v as i64))}
         </div>
     }
     .into_any()
@@ -111,7 +116,7 @@ fn small_chart(
     let drawn = plot::plot(title, cursor, move || {
         let (grid, cells) = line().filter(|(grid, _)| grid.count > 0)?;
         let lines = vec![Line { label: title.into(), colour: colour.into(), filled: true, cells }];
-        Some(Plot { grid, lines, format: Rc::new(write), height: 150.0, from_zero: true })
+        Some(Plot { grid, lines, format: Rc::new(write), height: 150.0, from_zero: true, binary: false })
     });
     let now = move || {
         let service = one.get()?;
@@ -124,10 +129,13 @@ fn small_chart(
         let (grid, cells) = line().unwrap_or((Grid { start: 0, step: 1, count: 0 }, Vec::new()));
         let rows = cells.iter().enumerate().map(|(i, cell)| {
             let time = calendar::date_time(grid.time(i), app.offset());
-            vec![time, match cell {
-                Cell::Value(v) => write(*v),
-                _ => "–".into(),
-            }]
+            vec![
+                time,
+                match cell {
+                    Cell::Value(v) => write(*v),
+                    _ => "–".into(),
+                },
+            ]
         });
         Table { heads: vec!["Time".into(), title.into()], rows: rows.collect() }
     };
@@ -137,7 +145,11 @@ fn small_chart(
 fn operations_table(operations: Load<OperationsResponse>, name: Memo<String>) -> AnyView {
     message::loaded(operations, 6, move |answer| {
         if answer.operations.is_empty() {
-            return message::empty("No spans of this service in this range", "Choose a wider range with t.", ().into_any());
+            return message::empty(
+                "No spans of this service in this range",
+                "Choose a wider range with t.",
+                ().into_any(),
+            );
         }
         let mut list = answer.operations.clone();
         let weight = |o: &Operation| (service::sure_error_share(&o.red), o.red.rate);

@@ -39,11 +39,20 @@ pub(super) fn watch(app: App, status: Load<StatusResponse>, never: Memo<bool>) {
 /// Languages, and what is run there.
 const LANGUAGES: [(&str, &str); 6] = [
     ("Any", ""),
-    ("Python", "pip install opentelemetry-distro opentelemetry-exporter-otlp\nopentelemetry-bootstrap -a install\nopentelemetry-instrument python app.py"),
-    ("Node.js", "npm install @opentelemetry/api @opentelemetry/auto-instrumentations-node\nnode --require @opentelemetry/auto-instrumentations-node/register app.js"),
+    (
+        "Python",
+        "pip install opentelemetry-distro opentelemetry-exporter-otlp\nopentelemetry-bootstrap -a install\nopentelemetry-instrument python app.py",
+    ),
+    (
+        "Node.js",
+        "npm install @opentelemetry/api @opentelemetry/auto-instrumentations-node\nnode --require @opentelemetry/auto-instrumentations-node/register app.js",
+    ),
     ("Java", "java -javaagent:opentelemetry-javaagent.jar -jar app.jar"),
     ("Go", "go get go.opentelemetry.io/contrib/exporters/autoexport\ngo run ."),
-    ("Rust", "cargo add opentelemetry opentelemetry_sdk\ncargo add opentelemetry-otlp --features grpc-tonic\ncargo run"),
+    (
+        "Rust",
+        "cargo add opentelemetry opentelemetry_sdk\ncargo add opentelemetry-otlp --features grpc-tonic\ncargo run",
+    ),
 ];
 
 fn lines(status: &StatusResponse, grpc: bool, language: usize) -> String {
@@ -65,7 +74,8 @@ pub(super) fn welcome(status: Load<StatusResponse>) -> AnyView {
     let app = App::get();
     let grpc = RwSignal::new(true);
     let language = RwSignal::new(0usize);
-    let shown = move || status.data.with(|s| s.as_ref().map_or_else(String::new, |s| lines(s, grpc.get(), language.get())));
+    let shown =
+        move || status.data.with(|s| s.as_ref().map_or_else(String::new, |s| lines(s, grpc.get(), language.get())));
     let tab = move |(index, (name, _)): (usize, (&'static str, &'static str))| {
         let here = move || language.get() == index;
         view! { <button role="tab" class:current=here aria-selected=move || here().to_string() on:click=move |_| language.set(index)>{name}</button> }
@@ -107,7 +117,11 @@ fn listening(status: Load<StatusResponse>, app: App) -> AnyView {
         }
         None => {
             let failed = status.failure.with(Option::is_some);
-            let words = if failed { "The server does not answer; trying again…".to_owned() } else { format!("Listening for tenant “{}”…", app.tenant.get()) };
+            let words = if failed {
+                "The server does not answer; trying again…".to_owned()
+            } else {
+                format!("Listening for tenant “{}”…", app.tenant.get())
+            };
             view! { <span class="pulse"></span>{words} }.into_any()
         }
     }
@@ -128,7 +142,15 @@ fn demo(status: Load<StatusResponse>) -> AnyView {
     };
     let running = move || status.data.with(|s| s.as_ref().is_some_and(|s| s.demo.running));
     let available = move || status.data.with(|s| s.as_ref().is_some_and(|s| s.demo.available));
-    let label = move || if running() { "Demo data is on its way…" } else if asked.get() { "Starting…" } else { "Start demo data" };
+    let label = move || {
+        if running() {
+            "Demo data is on its way…"
+        } else if asked.get() {
+            "Starting…"
+        } else {
+            "Start demo data"
+        }
+    };
     view! {
         <Show when=move || available() || running()>
             <section class="card row">

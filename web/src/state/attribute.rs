@@ -89,7 +89,10 @@ pub fn matches(attribute: &KeyValue, wanted: &str) -> bool {
 
 /// Whether a value can be filtered by with `key=value`.
 pub fn can_filter(value: &AnyValue) -> bool {
-    matches!(value, AnyValue::StringValue(_) | AnyValue::BoolValue(_) | AnyValue::IntValue(_) | AnyValue::DoubleValue(_))
+    matches!(
+        value,
+        AnyValue::StringValue(_) | AnyValue::BoolValue(_) | AnyValue::IntValue(_) | AnyValue::DoubleValue(_)
+    )
 }
 
 /// The same in the order of their keys.

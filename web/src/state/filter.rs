@@ -145,7 +145,8 @@ impl LogFilter {
 
     /// What is wrong with a field, if anything.
     pub fn fault(&self) -> Option<(&'static str, String)> {
-        let hex = |text: &str, width| text.is_empty() || (text.len() == width && text.bytes().all(|b| b.is_ascii_hexdigit()));
+        let hex =
+            |text: &str, width| text.is_empty() || (text.len() == width && text.bytes().all(|b| b.is_ascii_hexdigit()));
         if !hex(&self.trace_id, 32) {
             return Some(("trace_id", "a trace id has 32 hex digits".into()));
         }

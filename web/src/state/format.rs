@@ -10,6 +10,9 @@ pub fn duration(nanos: i64) -> String {
     if nanos < 0 {
         return format!("{MINUS}{}", duration(nanos.checked_neg().unwrap_or(i64::MAX)));
     }
+    if nanos == 0 {
+        return "0".to_owned();
+    }
     let n = nanos as f64;
     for (unit, size) in [("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)] {
         let value = n / size;
@@ -34,7 +37,13 @@ fn two_parts(seconds: i64) -> String {
 /// Three significant digits without exponent: `0.0123`, `1.24`, `12.4`, `124`, `1240`.
 pub fn significant(value: f64) -> String {
     if !value.is_finite() {
-        return if value.is_nan() { "NaN".into() } else if value > 0.0 { "∞".into() } else { format!("{MINUS}∞") };
+        return if value.is_nan() {
+            "NaN".into()
+        } else if value > 0.0 {
+            "∞".into()
+        } else {
+            format!("{MINUS}∞")
+        };
     }
     let magnitude = value.abs();
     let text = if magnitude == 0.0 {
@@ -116,7 +125,7 @@ pub fn bytes(value: f64) -> String {
 pub fn percent(share: f64) -> String {
     let value = share * 100.0;
     let text = match value {
-        v if v == 0.0 => "0".into(),
+        0.0 => "0".into(),
         v if v < 0.01 => "<0.01".into(),
         v if v < 0.995 => trim_zeros(&format!("{v:.2}")),
         v if v < 9.95 => format!("{v:.1}"),
@@ -164,13 +173,38 @@ pub fn measured(value: f64, unit: &str) -> String {
         "" | "1" => compact_fine(value),
         other => {
             let word = other.trim_matches(|c| c == '{' || c == '}').replace(['{', '}'], "");
-            if word.starts_with('/') { format!("{}{word}", compact_fine(value)) } else { format!("{} {word}", compact_fine(value)) }
+            if word.starts_with('/') {
+                format!("{}{word}", compact_fine(value))
+            } else {
+                format!("{} {word}", compact_fine(value))
+            }
         }
     }
 }
 
 fn compact_fine(value: f64) -> String {
     if value.is_finite() { compact(value) } else { significant(value) }
+}
+
+/// A tick of an axis: as `measured` where the unit scales, else the bare number, whose unit the title tells.
+pub fn tick(value: f64, unit: &str) -> String {
+    match unit {
+        "s" | "ms" | "us" | "µs" | "ns" | "min" | "h" | "By" | "By/s" => measured(value, unit),
+        _ => {
+            let text = compact_fine(value);
+            let (number, prefix) =
+                text.split_once(' ').map_or((text.as_str(), ""), |(number, prefix)| (number, prefix));
+            format!("{}{}{prefix}", trim_zeros(number), if prefix.is_empty() { "" } else { " " })
+        }
+    }
+}
+
+/// The unit that a chart's title tells, where its ticks do not.
+pub fn title_unit(unit: &str) -> String {
+    match unit {
+        "" | "1" | "s" | "ms" | "us" | "µs" | "ns" | "min" | "h" | "By" | "By/s" => String::new(),
+        other => other.replace(['{', '}'], ""),
+    }
 }
 
 /// The unit of the rate of something in `unit`: `By` per second is `By/s`, `{request}` per second `{request}/s`.
@@ -203,7 +237,7 @@ mod tests {
     #[test]
     fn durations_have_three_digits_and_a_fitting_unit() {
         let cases = [
-            (0, "0 ns"),
+            (0, "0"),
             (999, "999 ns"),
             (1_000, "1.00 µs"),
             (834_000, "834 µs"),
@@ -247,9 +281,17 @@ mod tests {
         assert_eq!(measured(f64::NAN, "s"), "NaN s");
     }
 
+    #[test]
+    fn ticks_leave_a_unit_that_does_not_scale_to_the_title() {
+        assert_eq!(tick(2.5, "{order}/s"), "2.5");
+        assert_eq!(tick(12_500.0, "{order}"), "12.5 k");
+        assert_eq!(tick(0.25, "s"), "250 ms");
+        assert_eq!((title_unit("{order}/s").as_str(), title_unit("s").as_str()), ("order/s", ""));
+    }
+
     proptest! {
         #[test]
-        fn durations_never_show_a_thousand_of_a_unit(nanos in 0i64..100_000_000_000) {
+        fn durations_never_show_a_thousand_of_a_unit(nanos in 1i64..100_000_000_000) {
             let text = duration(nanos);
             let number: f64 = text.split(' ').next().unwrap().parse().unwrap();
             prop_assert!(number < 1000.0, "{text}");

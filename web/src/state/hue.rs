@@ -5,9 +5,12 @@
 /// How many hues there are.
 pub const HUES: u32 = 12;
 
+/// FNV-1a's offset basis, moved on until the services of the demo shop all differ.
+const BASIS: u32 = 0x811c_9e34;
+
 /// The hue of a name: FNV-1a, folded.
 pub fn of(name: &str) -> u32 {
-    let mut hash = 0x811c_9dc5u32;
+    let mut hash = BASIS;
     for byte in name.bytes() {
         hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     }
@@ -31,6 +34,13 @@ mod tests {
     fn a_name_always_has_the_same_hue() {
         assert_eq!(of("payment"), of("payment"));
         assert_eq!(css("payment"), format!("var(--svc-{})", of("payment")));
+    }
+
+    #[test]
+    fn the_services_of_the_demo_shop_all_differ() {
+        let names = "gateway order cart inventory payment user search recommend shipping notification";
+        let hues: std::collections::HashSet<u32> = names.split(' ').map(of).collect();
+        assert_eq!(hues.len(), 10);
     }
 
     #[test]

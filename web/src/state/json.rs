@@ -69,7 +69,10 @@ mod tests {
     #[test]
     fn structure_is_indented_and_strings_are_kept() {
         let got = lines(r#"{"a":[1,{}, [ ]],"b":"x, \"y\": {"}"#);
-        assert_eq!(got, ["{", "  \"a\": [", "    1,", "    {},", "    []", "  ],", "  \"b\": \"x, \\\"y\\\": {\"", "}"]);
+        assert_eq!(
+            got,
+            ["{", "  \"a\": [", "    1,", "    {},", "    []", "  ],", "  \"b\": \"x, \\\"y\\\": {\"", "}"]
+        );
     }
 
     #[test]

@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn numbers_fall_into_six_levels() {
-        let expected = [(0, "unset"), (1, "trace"), (8, "debug"), (9, "info"), (16, "warn"), (17, "error"), (24, "fatal")];
+        let expected =
+            [(0, "unset"), (1, "trace"), (8, "debug"), (9, "info"), (16, "warn"), (17, "error"), (24, "fatal")];
         for (number, name) in expected {
             assert_eq!(Level::of(number).name(), name);
             assert_eq!(Level::named(name), Some(Level::of(number)));

@@ -24,7 +24,11 @@ impl Log {
             return Log { low: 1.0, high: 10.0 };
         }
         let (low, high) = (low / 1.25, high * 1.25);
-        if high / low >= 10.0 { Log { low, high } } else { Log { low: (low * high).sqrt() / 10f64.sqrt(), high: (low * high).sqrt() * 10f64.sqrt() } }
+        if high / low >= 10.0 {
+            Log { low, high }
+        } else {
+            Log { low: (low * high).sqrt() / 10f64.sqrt(), high: (low * high).sqrt() * 10f64.sqrt() }
+        }
     }
 
     /// Position of a value: 0 at the foot, 1 at the top.

@@ -107,7 +107,7 @@ pub fn rate_change(now: &Red, before: &Red) -> Change {
     if share.abs() > 0.2 && (n - b).abs() > 3.0 * (n + b).sqrt() { Change::Moved(share) } else { Change::Quiet }
 }
 
-/// How the error share moved, in points (0.02 is two points): beyond three times its scatter and a tenth of a point.
+/// How the error share moved, in points (0.02 is two points): beyond three times its scatter and 0.3 points.
 pub fn error_change(now: &Red, before: &Red) -> Change {
     if now.request_count.min(before.request_count) < ENOUGH {
         return Change::Quiet;
@@ -116,7 +116,7 @@ pub fn error_change(now: &Red, before: &Red) -> Change {
     let pooled = (now.error_count + before.error_count) as f64 / (n + b);
     let scatter = (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / b)).sqrt();
     let points = error_share(now) - error_share(before);
-    if points.abs() > 3.0 * scatter && points.abs() > 0.001 { Change::Moved(points) } else { Change::Quiet }
+    if points.abs() > 3.0 * scatter && points.abs() > 0.003 { Change::Moved(points) } else { Change::Quiet }
 }
 
 #[cfg(test)]

@@ -143,10 +143,9 @@ impl Range {
 
 /// What the time button says: the name of a quick range, or both ends.
 pub fn range_label(from: &str, to: &str, offset: i32) -> String {
-    if to == DEFAULT_TO {
-        if let Some((_, name)) = QUICK.iter().find(|(text, _)| *text == from) {
-            return (*name).into();
-        }
+    let quick = QUICK.iter().find(|(text, _)| *text == from);
+    if let Some((_, name)) = quick.filter(|_| to == DEFAULT_TO) {
+        return (*name).into();
     }
     format!("{} → {}", moment_label(from, offset), moment_label(to, offset))
 }

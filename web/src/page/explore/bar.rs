@@ -27,7 +27,9 @@ pub(super) fn bar(filter: Memo<TraceFilter>) -> AnyView {
         (!service.is_empty()).then(|| app.span().map(|span| filter::ranged(&path, span))).flatten()
     });
     let service_names = Signal::derive(move || {
-        services.data.with(|d| d.as_ref().map_or_else(Vec::new, |d| d.services.iter().map(|s| s.name.clone()).collect()))
+        services
+            .data
+            .with(|d| d.as_ref().map_or_else(Vec::new, |d| d.services.iter().map(|s| s.name.clone()).collect()))
     });
     let operation_names = Signal::derive(move || {
         let mut names: Vec<String> = operations
@@ -98,7 +100,8 @@ fn status(filter: Memo<TraceFilter>) -> AnyView {
 
 fn duration(filter: Memo<TraceFilter>, label: &'static str, hint: &'static str, field: &'static str) -> AnyView {
     let app = App::get();
-    let value = move || filter.with(|f| if field == "min_duration" { f.min_duration.clone() } else { f.max_duration.clone() });
+    let value =
+        move || filter.with(|f| if field == "min_duration" { f.min_duration.clone() } else { f.max_duration.clone() });
     let bad = move || value() != String::new() && time::span(&value()).is_none();
     let set = move |text: String| {
         let text = text.trim().to_owned();

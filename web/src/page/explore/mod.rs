@@ -25,12 +25,19 @@ pub(super) fn page() -> impl IntoView {
         Some(filter.request(app.span()?, cursor))
     });
     let words = move || {
+        if found.first.data.with(Option::is_none) || found.first.failure.with(Option::is_some) {
+            return String::new();
+        }
         let rows = found.rows.get();
         let errors = rows.iter().filter(|t| t.error_count > 0).count();
         let more = if found.cursor.with(Option::is_some) { "first " } else { "" };
         let scanned = found.first.data.with(|d| {
             d.as_ref().map_or_else(String::new, |d| {
-                format!(" · {} spans looked at in {} ms", format::count(d.stats.rows_scanned), format::significant(d.stats.elapsed_ms))
+                format!(
+                    " · {} spans looked at in {} ms",
+                    format::count(d.stats.rows_scanned),
+                    format::significant(d.stats.elapsed_ms)
+                )
             })
         });
         format!("{more}{}, {errors} with errors{scanned}", format::counted(rows.len() as u64, "trace"))

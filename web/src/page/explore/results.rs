@@ -24,11 +24,15 @@ pub(super) fn href(app: App, id: &str) -> String {
 pub(super) fn results(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -> AnyView {
     let app = App::get();
     let selected = RwSignal::new(None::<usize>);
-    keys::list_keys(move || found.rows.with(|r| r.len()), selected, move |at| {
-        if let Some(id) = found.rows.with_untracked(|rows| rows.get(at).map(|t| t.trace_id.clone())) {
-            app.go(&href(app, &id));
-        }
-    });
+    keys::list_keys(
+        move || found.rows.with(|r| r.len()),
+        selected,
+        move |at| {
+            if let Some(id) = found.rows.with_untracked(|rows| rows.get(at).map(|t| t.trace_id.clone())) {
+                app.go(&href(app, &id));
+            }
+        },
+    );
     let longest = Memo::new(move |_| found.rows.with(|rows| rows.iter().map(|t| t.duration_nano).max().unwrap_or(0)));
     let (list, _) = virtual_list(List {
         count: Signal::derive(move || found.rows.with(|r| r.len())),
@@ -62,7 +66,11 @@ fn nothing(filter: Memo<TraceFilter>) -> AnyView {
     let app = App::get();
     let widen = view! { <button class="button" on:click=move |_| app.look_at("now-24h", "now")>"Look at the last 24 hours"</button> };
     if filter.with(TraceFilter::is_empty) {
-        return message::empty("No traces in this range", "Nothing was sent then, or it is older than the retention.", widen.into_any());
+        return message::empty(
+            "No traces in this range",
+            "Nothing was sent then, or it is older than the retention.",
+            widen.into_any(),
+        );
     }
     let clear = move |_| app.change(Entry::Push, |params| TraceFilter::default().write(params));
     let both = view! { <button class="button primary" on:click=clear>"Clear the filters"</button>{widen} };
@@ -81,14 +89,22 @@ fn heads(filter: Memo<TraceFilter>) -> AnyView {
             app.set(Entry::Push, "order", Some(to).filter(|o| *o != "newest"));
         };
         let oldest = move || other.is_some() && filter.with(|f| f.order == "oldest");
-        let mark = move || if here() { " ↓" } else if oldest() { " ↑" } else { "" };
+        let mark = move || {
+            if here() {
+                " ↓"
+            } else if oldest() {
+                " ↑"
+            } else {
+                ""
+            }
+        };
         view! { <button class="sort" class:current=move || here() || oldest() on:click=choose>{words}{mark}</button> }
     };
     view! {
         <div class="trace-row heads" role="row">
             <span role="columnheader">{order("newest", Some("oldest"), "Time")}</span>
             <span role="columnheader">"Root"</span>
-            <span role="columnheader">{order("longest", None, "Duration")}<span class="quiet small">" log scale"</span></span>
+            <span role="columnheader">{order("longest", None, "Duration")}<span class="quiet small">", log scale"</span></span>
             <span role="columnheader" class="num">"Spans"</span>
             <span role="columnheader" class="num">"Errors"</span>
             <span role="columnheader">"Services"</span>
@@ -102,15 +118,15 @@ fn row(index: usize, one: TraceSummary, longest: Memo<i64>, selected: RwSignal<O
     let link = href(app, &one.trace_id);
     let (duration, errors) = (one.duration_nano, one.error_count);
     let colour = hue::css(&one.root_service);
-    let bar = move || {
-        format!("width:{:.1}%;--svc:{}", scale::log_share(duration, longest.get()) * 100.0, colour)
-    };
+    let bar = move || format!("width:{:.1}%;--svc:{}", scale::log_share(duration, longest.get()) * 100.0, colour);
     let rest = one.services.len().saturating_sub(DOTS);
     let dots = one
         .services
         .iter()
         .take(DOTS)
-        .map(|s| text::service_dot(&s.name, format!("{}: {}", s.name, format::counted(u64::from(s.span_count), "span"))))
+        .map(|s| {
+            text::service_dot(&s.name, format!("{}: {}", s.name, format::counted(u64::from(s.span_count), "span")))
+        })
         .collect_view();
     let offset = app.offset();
     let root = if one.has_root { one.root_name.clone() } else { format!("{} (root not here)", one.root_name) };
@@ -123,7 +139,7 @@ fn row(index: usize, one: TraceSummary, longest: Memo<i64>, selected: RwSignal<O
             <span role="cell" class="root"><span class="root-service">{text::service_name(&one.root_service)}</span><span class="cutoff">{root}</span></span>
             <span role="cell" class="bar-cell"><span class="bar-track"><i class="bar" style=bar></i></span><span class="num">{format::duration(duration)}</span></span>
             <span role="cell" class="num">{format::count(u64::from(one.span_count))}</span>
-            <span role="cell" class="num errors">{(errors > 0).then(|| view! { <span class="error-mark" aria-hidden="true">"■"</span>{errors} })}</span>
+            <span role="cell" class="num errors">{(errors > 0).then(|| view! { <span class="error-mark" aria-hidden="true">"■"</span>{format::count(u64::from(errors))} })}</span>
             <span role="cell" class="dots">{dots}{(rest > 0).then(|| view! { <span class="quiet small">{format!("+{rest}")}</span> })}</span>
         </a>
     }

@@ -99,10 +99,11 @@ pub(super) fn scatter(found: Paged<SearchResponse>) -> AnyView {
         let Some((frame, at)) = here(&event) else { return };
         if (from.0 - to.0).abs() > 5.0 || (from.1 - to.1).abs() > 5.0 {
             narrow(app, &frame, from, to);
-        } else if let Some(index) = found.rows.with_untracked(|rows| nearest(rows, &frame, at)) {
-            if let Some(id) = found.rows.with_untracked(|rows| rows.get(index).map(|t| t.trace_id.clone())) {
-                app.go(&href(app, &id));
-            }
+            return;
+        }
+        let id = found.rows.with_untracked(|rows| nearest(rows, &frame, at).map(|index| rows[index].trace_id.clone()));
+        if let Some(id) = id {
+            app.go(&href(app, &id));
         }
     };
     let chart = view! {
@@ -113,7 +114,10 @@ pub(super) fn scatter(found: Paged<SearchResponse>) -> AnyView {
         </div>
     };
     let table = move || rows_as_table(found, app);
-    let aside = "click opens a trace, drag narrows time and duration";
+    let aside = move || {
+        let part = if found.cursor.with(Option::is_some) { "only what is listed below · " } else { "" };
+        format!("{part}click opens a trace, drag narrows time and duration")
+    };
     view! { <div class="block" class:none=move || found.rows.with(|r| r.is_empty())>{chart::framed("Duration over time", aside, chart.into_any(), table)}</div> }
         .into_any()
 }
@@ -123,8 +127,7 @@ fn nearest(rows: &[TraceSummary], frame: &Frame, (x, y): (f64, f64)) -> Option<u
         let (dx, dy) = (frame.x(one.start_unix_nano) - x, frame.y(one.duration_nano) - y);
         (dx * dx + dy * dy).sqrt()
     };
-    let (index, distance) =
-        rows.iter().map(far).enumerate().min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let (index, distance) = rows.iter().map(far).enumerate().min_by(|a, b| a.1.total_cmp(&b.1))?;
     (distance <= NEAR).then_some(index)
 }
 
@@ -201,17 +204,25 @@ fn axes(pen: &Pen, app: App, frame: &Frame) {
             last = y;
         }
     }
-    let (step, ticks) = scale::time_ticks(frame.range.start, frame.range.end, (frame.width / 110.0) as usize, app.offset());
+    let (step, ticks) =
+        scale::time_ticks(frame.range.start, frame.range.end, (frame.width / 110.0) as usize, app.offset());
     for tick in ticks {
         let x = frame.x(tick);
         pen.fill(&line);
         pen.rect(x.round(), TOP, 1.0, frame.height - TOP - BOTTOM);
         pen.fill(&quiet);
-        pen.text(&calendar::tick_label(tick, step, app.offset()), x, frame.height - BOTTOM / 2.0, Align::Middle);
+        if x < frame.width - 20.0 {
+            pen.text(&calendar::tick_label(tick, step, app.offset()), x, frame.height - BOTTOM / 2.0, Align::Middle);
+        }
     }
 }
 
-fn tip(found: Paged<SearchResponse>, app: App, index: usize, node: Option<web_sys::HtmlCanvasElement>) -> Option<AnyView> {
+fn tip(
+    found: Paged<SearchResponse>,
+    app: App,
+    index: usize,
+    node: Option<web_sys::HtmlCanvasElement>,
+) -> Option<AnyView> {
     let area = node?.get_bounding_client_rect();
     let frame = frame(found, app, area.width(), area.height())?;
     found.rows.with(|rows| {

@@ -53,7 +53,8 @@ pub(super) fn chart(load: Load<HistogramResponse>) -> AnyView {
     let released = move |_: web_sys::PointerEvent| {
         let Some((from, to)) = drag.get_untracked() else { return };
         drag.set(None);
-        let range = load.data.with_untracked(|d| d.as_ref().map(|d| (d.start_unix_nano, d.step_nano * steps(d) as i64)));
+        let range =
+            load.data.with_untracked(|d| d.as_ref().map(|d| (d.start_unix_nano, d.step_nano * steps(d) as i64)));
         if let Some((start, length)) = range.filter(|_| (from - to).abs() > 0.005) {
             let time = |share: f64| start.saturating_add((share * length as f64) as i64);
             app.zoom_to(time(from.min(to)), time(from.max(to)));
@@ -63,7 +64,8 @@ pub(super) fn chart(load: Load<HistogramResponse>) -> AnyView {
         <div class="log-histogram" on:pointerdown=pressed on:pointermove=moved on:pointerup=released
             on:pointerleave=move |_| hover.set(None) data-testid="log-histogram">{canvas}</div>
     };
-    let aside = move || hover.get().and_then(|at| load.data.with(|d| d.as_ref().map(|d| said(app, d, at)))).unwrap_or_default();
+    let aside =
+        move || hover.get().and_then(|at| load.data.with(|d| d.as_ref().map(|d| said(app, d, at)))).unwrap_or_default();
     let table = move || load.data.with(|d| d.as_ref().map_or_else(Table::default, |d| as_table(app, d)));
     view! {
         {move || load.failure.get().map(|f| message::failed(&f, move || load.retry()))}
@@ -109,8 +111,8 @@ fn draw(pen: &Pen, app: App, data: &HistogramResponse, hover: Option<f64>, drag:
         for (index, n) in found.counts.iter().enumerate().filter(|(_, n)| **n > 0) {
             let (low, high) = (tops[index] as f64 / most as f64, (tops[index] + n) as f64 / most as f64);
             tops[index] += n;
-            // What is loud is never invisible, however few.
-            let tall = ((high - low) * height).max(if level >= Level::Warn { 2.0 } else { 0.5 });
+            // An error is never invisible, however few there are beside the rest.
+            let tall = ((high - low) * height).max(if level >= Level::Error { 1.5 } else { 0.5 });
             pen.rect(LEFT + index as f64 * step, 4.0 + height * (1.0 - high), (step - gap).max(1.0), tall);
         }
     }
@@ -119,7 +121,9 @@ fn draw(pen: &Pen, app: App, data: &HistogramResponse, hover: Option<f64>, drag:
     pen.fill(&quiet);
     for tick in ticks {
         let x = LEFT + (tick - data.start_unix_nano) as f64 / (end - data.start_unix_nano).max(1) as f64 * width;
-        pen.text(&calendar::tick_label(tick, tick_step, app.offset()), x, pen.height - BOTTOM / 2.0, Align::Middle);
+        if x < pen.width - 20.0 {
+            pen.text(&calendar::tick_label(tick, tick_step, app.offset()), x, pen.height - BOTTOM / 2.0, Align::Middle);
+        }
     }
     overlay(pen, hover, drag, width, height);
 }

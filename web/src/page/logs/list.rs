@@ -64,7 +64,10 @@ pub(in crate::page) fn log_list(found: Paged<LogsResponse>, none: Empty, context
         label: "Log records",
         row: move |index| {
             let record = found.rows.with_untracked(|rows| rows.get(index).cloned());
-            record.map_or_else(|| ().into_any(), |record| row(Entry { index, record, context, heights, open, selected }, toggle))
+            record.map_or_else(
+                || ().into_any(),
+                |record| row(Entry { index, record, context, heights, open, selected }, toggle),
+            )
         },
         foot: foot(found),
     });
@@ -136,10 +139,21 @@ fn details(index: usize, record: &LogRecord, heights: RwSignal<Heights>) -> AnyV
     });
     let wanted = Signal::derive(String::new);
     let copied = line(record);
-    let scope = if record.scope_version.is_empty() { record.scope_name.clone() } else { format!("{} {}", record.scope_name, record.scope_version) };
-    let severity = if record.severity_text.is_empty() { String::new() } else { format!("{} ({})", record.severity_text, record.severity_number) };
-    let observed = (record.observed_time_unix_nano > 0).then(|| calendar::date_time(record.observed_time_unix_nano, app.offset()));
-    let fact = |name: &'static str, value: String| (!value.is_empty()).then(|| view! { <dt>{name}</dt><dd class="mono">{value}</dd> });
+    let scope = if record.scope_version.is_empty() {
+        record.scope_name.clone()
+    } else {
+        format!("{} {}", record.scope_name, record.scope_version)
+    };
+    let severity = if record.severity_text.is_empty() {
+        String::new()
+    } else {
+        format!("{} ({})", record.severity_text, record.severity_number)
+    };
+    let observed =
+        (record.observed_time_unix_nano > 0).then(|| calendar::date_time(record.observed_time_unix_nano, app.offset()));
+    let fact = |name: &'static str, value: String| {
+        (!value.is_empty()).then(|| view! { <dt>{name}</dt><dd class="mono">{value}</dd> })
+    };
     let by = Some(Callback::new(move |pair: String| app.href("/explore", &[("attr", pair.as_str())])));
     view! {
         <div class="log-details" node_ref=node data-testid="log-details">

@@ -33,7 +33,11 @@ pub(super) fn page() -> impl IntoView {
         Some(filter.with(|f| f.histogram_request(range, BUCKETS)))
     });
     let words = move || {
-        let total: u64 = histogram.data.with(|d| d.as_ref().map_or(0, |d| d.levels.iter().flat_map(|l| &l.counts).sum()));
+        if found.first.data.with(Option::is_none) || found.first.failure.with(Option::is_some) {
+            return String::new();
+        }
+        let total: u64 =
+            histogram.data.with(|d| d.as_ref().map_or(0, |d| d.levels.iter().flat_map(|l| &l.counts).sum()));
         let shown = found.rows.with(|r| r.len());
         if total as usize > shown {
             format!("newest {} of {}", format::count(shown as u64), format::counted(total, "record"))
@@ -65,7 +69,9 @@ fn bar(filter: Memo<LogFilter>) -> AnyView {
     let app = App::get();
     let services = load::<ServicesResponse>(Old::Keep, move || Some(filter::ranged("/api/v1/services", app.span()?)));
     let offers = Signal::derive(move || {
-        services.data.with(|d| d.as_ref().map_or_else(Vec::new, |d| d.services.iter().map(|s| s.name.clone()).collect()))
+        services
+            .data
+            .with(|d| d.as_ref().map_or_else(Vec::new, |d| d.services.iter().map(|s| s.name.clone()).collect()))
     });
     let service = combobox(Field {
         label: "Service",

@@ -17,7 +17,8 @@ use std::sync::Arc;
 const BOTTOM: f64 = 22.0;
 const TOP: f64 = 6.0;
 /// Quantiles drawn: share, name, colour.
-const QUANTILES: [(f64, &str, &str); 3] = [(0.5, "p50", "--heat-3"), (0.95, "p95", "--heat-5"), (0.99, "p99", "--heat-7")];
+const QUANTILES: [(f64, &str, &str); 3] =
+    [(0.5, "p50", "--heat-4"), (0.95, "p95", "--heat-6"), (0.99, "p99", "--heat-8")];
 
 /// Heat map and quantiles.
 pub(super) fn histogram(series: Arc<Vec<Series>>, range: Range) -> AnyView {
@@ -64,13 +65,20 @@ fn map(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[query_api::metr
     };
     let unit_of_aside = unit.clone();
     let aside = move || {
-        let Some((column, row)) = hover.get() else { return "darker is more".to_owned() };
+        let Some((column, row)) = hover.get() else { return "stronger is more".to_owned() };
         let count = of_aside.cells.get(column).and_then(|c| c.get(row)).copied().unwrap_or(0.0);
-        let edge = |row: usize| of_aside.edges.get(row).map_or_else(String::new, |e| format::measured(*e, &unit_of_aside));
+        let edge =
+            |row: usize| of_aside.edges.get(row).map_or_else(String::new, |e| format::measured(*e, &unit_of_aside));
         let time = calendar::short_date_time(of_aside.grid.time(column), app.offset());
-        format!("{time} · {} to {} · {}", edge(row), edge(row + 1), format::counted(count.round() as u64, "measurement"))
+        format!(
+            "{time} · {} to {} · {}",
+            edge(row),
+            edge(row + 1),
+            format::counted(count.round() as u64, "measurement")
+        )
     };
-    let diamonds = exemplars.iter().filter_map(|one| lines::diamond(one, range, &unit, Some(height_of(&heat.edges, one.value))));
+    let diamonds =
+        exemplars.iter().filter_map(|one| lines::diamond(one, range, &unit, Some(height_of(&heat.edges, one.value))));
     let body = view! {
         <div class="heat" on:pointermove=moved on:pointerleave=move |_| hover.set(None) data-testid="heatmap">
             {canvas}<div class="exemplars">{diamonds.collect_view()}</div>
@@ -97,8 +105,12 @@ fn draw(pen: &Pen, app: App, heat: &Heat, unit: &str, hover: Option<(usize, usiz
             // Square root: few are seen beside many.
             let shade = ((count / fullest).sqrt() * 7.999) as usize;
             pen.fill(colours.get(shade).map_or("", String::as_str));
-            let (x, y) = (LEFT + from as f64 * cell_width, TOP + height - (row + 1) as f64 * cell_height);
-            pen.rect(x.floor(), y.floor(), (cell_width * wide as f64).ceil(), (cell_height - 1.0).max(1.0).ceil());
+            // Whole pixels, or neighbours would overlap or gape.
+            let edge = |row: usize| (TOP + height - row as f64 * cell_height).round();
+            let side = |column: usize| (LEFT + column as f64 * cell_width).round();
+            let line = if cell_height > 8.0 { 1.0 } else { 0.0 };
+            let (x, y) = (side(from), edge(row + 1));
+            pen.rect(x, y, side(from + wide) - x, (edge(row) - y - line).max(1.0));
         }
     }
     let quiet = pen.colour("--quiet");
@@ -106,12 +118,15 @@ fn draw(pen: &Pen, app: App, heat: &Heat, unit: &str, hover: Option<(usize, usiz
     let every = (16.0 / cell_height).ceil().max(1.0) as usize;
     for (row, edge) in heat.edges.iter().enumerate().step_by(every) {
         let y = TOP + height - row as f64 * cell_height;
-        pen.text(&format::measured(*edge, unit), LEFT - 8.0, y.clamp(6.0, TOP + height), Align::Right);
+        pen.text(&format::tick(*edge, unit), LEFT - 8.0, y.clamp(6.0, TOP + height), Align::Right);
     }
     let end = heat.grid.start + heat.grid.step * heat.grid.count as i64;
     let (step, ticks) = scale::time_ticks(heat.grid.start, end, (width / 110.0) as usize, app.offset());
     for tick in ticks {
         let x = LEFT + (tick - heat.grid.start) as f64 / (end - heat.grid.start).max(1) as f64 * width;
+        if x > pen.width - 20.0 {
+            continue;
+        }
         pen.text(&calendar::tick_label(tick, step, app.offset()), x, pen.height - BOTTOM / 2.0, Align::Middle);
     }
     if let Some((column, row)) = hover {
@@ -134,7 +149,14 @@ fn quantiles(heat: Arc<Heat>, unit: String) -> AnyView {
         };
         let unit = unit_of_plot.clone();
         let lines = QUANTILES.iter().map(line).collect();
-        Some(Plot { grid: of_plot.grid, lines, format: Rc::new(move |v| format::measured(v, &unit)), height: 200.0, from_zero: true })
+        Some(Plot {
+            grid: of_plot.grid,
+            lines,
+            format: Rc::new(move |v| format::tick(v, &unit)),
+            height: 200.0,
+            from_zero: true,
+            binary: unit_of_plot.starts_with("By"),
+        })
     });
     let unit_of_aside = unit.clone();
     let aside = move || {
@@ -151,10 +173,15 @@ fn quantiles(heat: Arc<Heat>, unit: String) -> AnyView {
         let columns: Vec<usize> = (0..of_table.grid.count).filter(|c| of_table.total(*c) > 0.0).collect();
         let row = |column: usize| {
             let mut cells = vec![calendar::date_time(of_table.grid.time(column), app.offset())];
-            cells.extend(QUANTILES.iter().map(|(share, _, _)| of_table.quantile(column, *share).map_or_else(|| "–".into(), |v| format::measured(v, &unit))));
+            cells.extend(QUANTILES.iter().map(|(share, _, _)| {
+                of_table.quantile(column, *share).map_or_else(|| "–".into(), |v| format::measured(v, &unit))
+            }));
             cells
         };
-        Table { heads: ["Time", "p50", "p95", "p99"].map(str::to_owned).to_vec(), rows: columns.into_iter().map(row).collect() }
+        Table {
+            heads: ["Time", "p50", "p95", "p99"].map(str::to_owned).to_vec(),
+            rows: columns.into_iter().map(row).collect(),
+        }
     };
     chart::framed("Quantiles", aside, chart, table)
 }

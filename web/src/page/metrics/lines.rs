@@ -29,7 +29,10 @@ struct Named {
 }
 
 /// What tells a series from its sisters: its service when they differ in it, and its attributes.
-fn label(one: &Series, several_services: bool) -> String {
+fn label(one: &Series, several_services: bool, one_each: bool) -> String {
+    if one_each {
+        return one.service.clone();
+    }
     let attributes = attribute::joined(&one.attributes);
     let instance = attribute::find(&one.resource, "service.instance.id");
     match (several_services, attributes.is_empty()) {
@@ -42,14 +45,18 @@ fn label(one: &Series, several_services: bool) -> String {
 
 fn named(series: &[Series], samples: impl Fn(&Series) -> Vec<Sample>) -> Vec<Named> {
     let services: HashSet<&str> = series.iter().map(|s| s.service.as_str()).collect();
-    let one_each = services.len() == series.len();
+    let one_each = services.len() == series.len() && series.len() > 1;
     let mut lines: Vec<Named> = series
         .iter()
         .enumerate()
         .map(|(index, one)| {
             // One line a service has that service's colour; else colours only tell lines apart.
             let at = if one_each { hue::of(&one.service) } else { index as u32 % hue::HUES };
-            Named { label: label(one, services.len() > 1), colour: format!("--svc-{at}"), samples: samples(one) }
+            Named {
+                label: label(one, services.len() > 1, one_each),
+                colour: format!("--svc-{at}"),
+                samples: samples(one),
+            }
         })
         .filter(|line| !line.samples.is_empty())
         .collect();
@@ -72,7 +79,7 @@ pub(super) fn numbers(series: Arc<Vec<Series>>, range: Range) -> AnyView {
 /// One line for every quantile that the sender computed.
 pub(super) fn summary(series: Arc<Vec<Series>>, range: Range) -> AnyView {
     let unit = series.first().map_or_else(String::new, |s| s.unit.clone());
-    let several = series.iter().map(|s| s.service.as_str()).collect::<HashSet<_>>().len() > 1;
+    let services = series.iter().map(|s| s.service.as_str()).collect::<HashSet<_>>().len();
     let mut lines = Vec::new();
     for one in series.iter() {
         let mut by_quantile: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
@@ -86,7 +93,11 @@ pub(super) fn summary(series: Arc<Vec<Series>>, range: Range) -> AnyView {
         }
         for (name, samples) in by_quantile {
             let colour = format!("--svc-{}", lines.len() as u32 % hue::HUES);
-            lines.push(Named { label: format!("{name} {}", label(one, several)), colour, samples });
+            lines.push(Named {
+                label: format!("{name} {}", label(one, services > 1, services == series.len())),
+                colour,
+                samples,
+            });
         }
     }
     drawn("Quantiles", lines, unit, range, Vec::new())
@@ -110,11 +121,18 @@ pub(super) fn diamond(one: &Exemplar, range: Range, unit: &str, height: Option<f
     }
     let extra: &[(&str, &str)] = if one.span_id.is_empty() { &[] } else { &[("span", &one.span_id)] };
     let href = app.href(&format!("/trace/{}", one.trace_id), extra);
-    let title = format!("{} at {}: open the trace", format::measured(one.value, unit), calendar::clock(one.time_unix_nano, app.offset()));
+    let title = format!(
+        "{} at {}: open the trace",
+        format::measured(one.value, unit),
+        calendar::clock(one.time_unix_nano, app.offset())
+    );
     let top = height.map_or_else(String::new, |h| format!(";top:{:.2}%", h * 100.0));
     let style = format!("left:calc({LEFT}px + (100% - {}px) * {share:.5}){top}", LEFT + RIGHT);
     let label = title.clone();
-    Some(view! { <a class="exemplar" href=href style=style title=title aria-label=label data-testid="exemplar"></a> }.into_any())
+    Some(
+        view! { <a class="exemplar" href=href style=style title=title aria-label=label data-testid="exemplar"></a> }
+            .into_any(),
+    )
 }
 
 fn drawn(title: &'static str, mut lines: Vec<Named>, unit: String, range: Range, exemplars: Vec<Exemplar>) -> AnyView {
@@ -122,8 +140,15 @@ fn drawn(title: &'static str, mut lines: Vec<Named>, unit: String, range: Range,
     let count = lines.len();
     lines.truncate(LINES);
     let grid = Grid::over(range);
-    let laid: Arc<Vec<(Named, Vec<Cell>)>> =
-        Arc::new(lines.into_iter().map(|line| { let cells = grid.lay(&line.samples); (line, cells) }).collect());
+    let laid: Arc<Vec<(Named, Vec<Cell>)>> = Arc::new(
+        lines
+            .into_iter()
+            .map(|line| {
+                let cells = grid.lay(&line.samples);
+                (line, cells)
+            })
+            .collect(),
+    );
     let cursor = RwSignal::new(None::<usize>);
     let alone = RwSignal::new(None::<usize>);
     let (of_plot, of_legend, of_table) = (laid.clone(), laid.clone(), laid);
@@ -132,27 +157,50 @@ fn drawn(title: &'static str, mut lines: Vec<Named>, unit: String, range: Range,
         let only = alone.get();
         let lines = of_plot.iter().enumerate().filter(|(index, _)| only.is_none_or(|only| only == *index));
         let lines: Vec<Line> = lines
-            .map(|(_, (line, cells))| Line { label: line.label.clone(), colour: line.colour.clone(), filled: of_plot.len() == 1, cells: cells.clone() })
+            .map(|(_, (line, cells))| Line {
+                label: line.label.clone(),
+                colour: line.colour.clone(),
+                filled: of_plot.len() == 1,
+                cells: cells.clone(),
+            })
             .collect();
         let from_zero = lines.iter().flat_map(|l| &l.cells).all(|c| !matches!(c, Cell::Value(v) if *v < 0.0));
         let unit = unit_of_plot.clone();
-        Some(Plot { grid, lines, format: Rc::new(move |v| format::measured(v, &unit)), height: 320.0, from_zero })
+        Some(Plot {
+            grid,
+            lines,
+            format: Rc::new(move |v| format::tick(v, &unit)),
+            height: 320.0,
+            from_zero,
+            binary: unit_of_plot.starts_with("By"),
+        })
     });
     let diamonds = exemplars.iter().filter_map(|one| diamond(one, range, &unit, None)).collect_view();
-    let strip = (!exemplars.is_empty()).then(|| view! { <div class="exemplar-strip" aria-label="Exemplars">{diamonds}</div> });
+    let strip =
+        (!exemplars.is_empty()).then(|| view! { <div class="exemplar-strip" aria-label="Exemplars">{diamonds}</div> });
     let aside = if count > LINES { format!("the {LINES} highest of {count} series") } else { String::new() };
     let table_unit = unit.clone();
     let table = move || as_table(app, &of_table, grid, &table_unit);
-    let body = view! { <div class="with-strip">{strip}{chart}</div> {legend(of_legend, unit, cursor, alone)} };
+    let body = view! { <div class="with-strip">{strip}{chart}</div> {legend(of_legend, unit.clone(), cursor, alone)} };
+    let title = match format::title_unit(&unit) {
+        told if told.is_empty() => title.to_owned(),
+        told => format!("{title}, {told}"),
+    };
     chart::framed(title, aside, body.into_any(), table)
 }
 
-fn legend(lines: Arc<Vec<(Named, Vec<Cell>)>>, unit: String, cursor: RwSignal<Option<usize>>, alone: RwSignal<Option<usize>>) -> AnyView {
+fn legend(
+    lines: Arc<Vec<(Named, Vec<Cell>)>>,
+    unit: String,
+    cursor: RwSignal<Option<usize>>,
+    alone: RwSignal<Option<usize>>,
+) -> AnyView {
     let item = |(index, (line, cells)): (usize, &(Named, Vec<Cell>))| {
         let (cells, unit) = (cells.clone(), unit.clone());
         let value = move || {
             let at = cursor.get().unwrap_or(cells.len().saturating_sub(1));
-            let last = cells.iter().take(at + 1).rev().find_map(|c| if let Cell::Value(v) = c { Some(*v) } else { None });
+            let last =
+                cells.iter().take(at + 1).rev().find_map(|c| if let Cell::Value(v) = c { Some(*v) } else { None });
             last.map_or_else(|| "–".to_owned(), |v| format::measured(v, &unit))
         };
         let other = move || alone.get().is_some_and(|only| only != index);

@@ -21,10 +21,16 @@ pub(super) fn list(all: Load<MetricsResponse>, name: Memo<Option<String>>) -> An
     let fitting = Memo::new(move |_| {
         let fits = |m: &&Metric| {
             wanted.with(|w| {
-                w.split_whitespace().all(|w| m.name.to_lowercase().contains(w) || m.description.to_lowercase().contains(w) || kind_word(m) == w)
+                w.split_whitespace().all(|w| {
+                    m.name.to_lowercase().contains(w) || m.description.to_lowercase().contains(w) || kind_word(m) == w
+                })
             })
         };
-        Arc::new(all.data.with(|d| d.as_ref().map_or_else(Vec::new, |d| d.metrics.iter().filter(fits).cloned().collect::<Vec<_>>())))
+        Arc::new(
+            all.data.with(|d| {
+                d.as_ref().map_or_else(Vec::new, |d| d.metrics.iter().filter(fits).cloned().collect::<Vec<_>>())
+            }),
+        )
     });
     let generation = RwSignal::new(0u64);
     Effect::new(move |_| {
@@ -60,8 +66,12 @@ pub(super) fn list(all: Load<MetricsResponse>, name: Memo<Option<String>>) -> An
         }
         match all.data.get() {
             None => message::skeleton(12),
-            Some(d) if d.metrics.is_empty() => message::empty("No metrics in this range", "Choose a wider range with t.", ().into_any()),
-            Some(_) if fitting.with(|f| f.is_empty()) => message::empty("No metric matches", "Search looks at names, descriptions and kinds.", ().into_any()),
+            Some(d) if d.metrics.is_empty() => {
+                message::empty("No metrics in this range", "Choose a wider range with t.", ().into_any())
+            }
+            Some(_) if fitting.with(|f| f.is_empty()) => {
+                message::empty("No metric matches", "Search looks at names, descriptions and kinds.", ().into_any())
+            }
             Some(_) => ().into_any(),
         }
     };

@@ -76,7 +76,11 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>) -> An
                 Temporality::Unspecified => "",
             };
             let unit = if metric.unit.is_empty() { String::new() } else { format!(" · unit {}", metric.unit) };
-            let size = format!("{} · {}", format::counted(metric.series_count, "series").replace("seriess", "series"), format::counted(metric.point_count, "point"));
+            let size = format!(
+                "{} · {}",
+                format::counted(metric.series_count, "series").replace("seriess", "series"),
+                format::counted(metric.point_count, "point")
+            );
             view! {
                 <span class="badge">{kind_word(&metric)}{temporality}</span>
                 <span class="quiet">{format!("{size}{unit}")}</span>
@@ -94,7 +98,8 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>) -> An
         chosen: Callback::new(move |text: String| app.set(Entry::Push, "service", Some(&text))),
         testid: "metric-service",
     });
-    view! { <header class="metric-head"><div class="grow"><h1 class="mono">{name}</h1>{about}</div>{field}</header> }.into_any()
+    view! { <header class="metric-head"><div class="grow"><h1 class="mono">{name}</h1>{about}</div>{field}</header> }
+        .into_any()
 }
 
 fn drawing(load: Load<SeriesResponse>, chosen: Memo<Option<Metric>>) -> AnyView {
@@ -104,7 +109,11 @@ fn drawing(load: Load<SeriesResponse>, chosen: Memo<Option<Metric>>) -> AnyView 
         let Some(range) = untrack(|| app.span()) else { return ().into_any() };
         if answer.series.iter().all(|one| one.points.is_empty()) {
             let widen = view! { <button class="button" on:click=move |_| app.look_at("now-24h", "now")>"Look at the last 24 hours"</button> };
-            return message::empty("No points in this range", "The metric was not sent then, or not by this service.", widen.into_any());
+            return message::empty(
+                "No points in this range",
+                "The metric was not sent then, or not by this service.",
+                widen.into_any(),
+            );
         }
         let cut = answer.truncated.then(|| message::partial("There is more than one answer may hold: some series or points are missing. Narrow the range or the service.".into()));
         let wanted = untrack(|| chosen.get()).map(|m| m.r#type);
@@ -117,7 +126,10 @@ fn by_kind(answer: &SeriesResponse, wanted: Option<MetricType>, range: Range) ->
     let kind = wanted.or(answer.series.first().map(|s| s.r#type)).unwrap_or_default();
     let (series, others): (Vec<Series>, Vec<Series>) = answer.series.iter().cloned().partition(|s| s.r#type == kind);
     let told = (!others.is_empty()).then(|| {
-        message::partial(format!("{} of another kind have the same name and are not drawn.", format::count(others.len() as u64)))
+        message::partial(format!(
+            "{} of another kind have the same name and are not drawn.",
+            format::count(others.len() as u64)
+        ))
     });
     let series = Arc::new(series);
     let drawn = match kind {

@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 /// The panel at the side; nothing while no span is selected.
 pub(super) fn panel(view: View) -> AnyView {
-    let width = RwSignal::new(stored("panel").and_then(|w| w.parse::<f64>().ok()).unwrap_or(520.0).clamp(320.0, 1_000.0));
+    let width =
+        RwSignal::new(stored("panel").and_then(|w| w.parse::<f64>().ok()).unwrap_or(520.0).clamp(320.0, 1_000.0));
     let wanted = RwSignal::new(String::new());
     let shown = move || {
         let (row, trace) = (view.selected.get()?, view.trace()?);
@@ -56,7 +57,7 @@ fn grip(width: RwSignal<f64>) -> AnyView {
         store("panel", &width.get_untracked().to_string());
     };
     view! { <div class="grip" node_ref=node role="separator" aria-orientation="vertical" aria-label="Width of the panel"
-        on:pointerdown=pressed on:pointermove=moved on:pointerup=released></div> }
+    on:pointerdown=pressed on:pointermove=moved on:pointerup=released></div> }
     .into_any()
 }
 
@@ -71,7 +72,8 @@ fn content(view: View, trace: Arc<Trace>, at: usize, wanted: RwSignal<String>) -
         (name, "") => format!("Scope {name}"),
         (name, version) => format!("Scope {name} {version}"),
     };
-    let scope_head = scope.attributes.is_empty().then(|| view! { <p class="quiet small scope-line">{scope_name.clone()}</p> });
+    let scope_head =
+        scope.attributes.is_empty().then(|| view! { <p class="quiet small scope-line">{scope_name.clone()}</p> });
     view! {
         <header class="panel-head" style=format!("--svc:{}", hue::css(&service))>
             <div class="panel-title">
@@ -136,7 +138,11 @@ fn facts(view: View, trace: &Arc<Trace>, at: usize) -> AnyView {
 fn outcome(one: &Row) -> AnyView {
     match one.span.status.code {
         2 => {
-            let message = if one.span.status.message.is_empty() { "no message was sent".to_owned() } else { one.span.status.message.clone() };
+            let message = if one.span.status.message.is_empty() {
+                "no message was sent".to_owned()
+            } else {
+                one.span.status.message.clone()
+            };
             view! { <div class="notice error"><span class="mark" aria-hidden="true">"■"</span><div class="notice-text"><strong>"Error"</strong><span>{text::long_text(message)}</span></div></div> }
                 .into_any()
         }
@@ -192,7 +198,15 @@ fn logs(view: View, trace: &Arc<Trace>, one: &Row) -> AnyView {
     let filter = LogFilter { trace_id: view.id.get_untracked(), span_id, ..LogFilter::default() };
     let path = filter.request(range, None);
     let found = load::<LogsResponse>(Old::Forget, move || Some(path.clone()));
-    let all = view.app.href("/logs", &[("trace_id", &filter.trace_id), ("span_id", &filter.span_id), ("from", &calendar::rfc3339(range.start)), ("to", &calendar::rfc3339(range.end))]);
+    let all = view.app.href(
+        "/logs",
+        &[
+            ("trace_id", &filter.trace_id),
+            ("span_id", &filter.span_id),
+            ("from", &calendar::rfc3339(range.start)),
+            ("to", &calendar::rfc3339(range.end)),
+        ],
+    );
     let shown = message::loaded(found, 2, move |answer| {
         if answer.logs.is_empty() {
             return view! { <p class="quiet small">"Nothing was logged within this span."</p> }.into_any();

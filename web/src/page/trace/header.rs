@@ -33,7 +33,11 @@ fn filled(view: View, trace: Arc<Trace>) -> AnyView {
     };
     let id = view.id.get_untracked();
     let copied = id.clone();
-    let warnings = trace.warnings.iter().map(|words| view! { <li><span aria-hidden="true">"▲"</span>{words.clone()}</li> }).collect_view();
+    let warnings = trace
+        .warnings
+        .iter()
+        .map(|words| view! { <li><span aria-hidden="true">"▲"</span>{words.clone()}</li> })
+        .collect_view();
     let deepest = trace.rows.iter().map(|row| row.depth + 1).max().unwrap_or(0);
     view! {
         <div class="trace-title">
@@ -86,7 +90,11 @@ fn shares(view: View, trace: &Trace) -> AnyView {
 pub(super) fn tools(view: View) -> AnyView {
     let count = move || {
         let found = view.matches.with(|m| m.len());
-        if view.wanted.with(|w| w.trim().is_empty()) { String::new() } else { format!("{} found", format::count(found as u64)) }
+        if view.wanted.with(|w| w.trim().is_empty()) {
+            String::new()
+        } else {
+            format!("{} found", format::count(found as u64))
+        }
     };
     let typed = move |text: String| {
         view.wanted.set(text);
@@ -100,7 +108,7 @@ pub(super) fn tools(view: View) -> AnyView {
         _ => {}
     };
     view! {
-        <div class="tools">
+        <div class="trace-tools">
             <span class="quiet small num">{count}</span>
             <input class="search" type="search" data-query placeholder="Find in trace" prop:value=view.wanted spellcheck="false"
                 aria-label="Find in trace" data-testid="find" on:input=move |event| typed(event_target_value(&event)) on:keydown=keys />

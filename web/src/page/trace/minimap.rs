@@ -64,7 +64,8 @@ fn draw(pen: &Pen, trace: &Trace, window: Window) {
         pen.fill(if row.is_error() { &error } else { of_service[row.service] });
         let x = row.start as f64 / length * pen.width;
         let width = (row.duration as f64 / length * pen.width).max(1.0);
-        let y = if rows * row_height <= pen.height { index as f64 * row_height } else { index as f64 / rows * pen.height };
+        let y =
+            if rows * row_height <= pen.height { index as f64 * row_height } else { index as f64 / rows * pen.height };
         pen.rect(x, y, width, row_height.max(1.0) - if row_height > 2.5 { 1.0 } else { 0.0 });
     }
     pen.opacity(1.0);

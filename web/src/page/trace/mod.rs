@@ -26,13 +26,16 @@ pub(super) fn page() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default().to_lowercase()));
     Effect::new(move |_| super::title(&format!("Trace {}", id.get().get(..8).unwrap_or_default())));
-    let found = load::<Built>(Old::Forget, move || {
-        address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}"))
-    });
+    let found =
+        load::<Built>(Old::Forget, move || address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}")));
     let view = View::new(id, found);
     let body = move || {
         if address::trace_id(&id.get()).is_none() {
-            return message::empty("This is no trace id", "A trace id has 32 hex digits and is not all zero.", to_search());
+            return message::empty(
+                "This is no trace id",
+                "A trace id has 32 hex digits and is not all zero.",
+                to_search(),
+            );
         }
         if let Some(failure) = found.failure.get() {
             if failure.is_not_found() {
@@ -56,7 +59,8 @@ fn to_search() -> AnyView {
 
 fn not_here(found: Load<Built>, id: &str) -> AnyView {
     let actions = view! { <button class="button" on:click=move |_| found.retry()>"Look again"</button>{to_search()} };
-    let why = format!("No span of {id} is stored: it was not sampled, has not arrived yet, or is older than the retention.");
+    let why =
+        format!("No span of {id} is stored: it was not sampled, has not arrived yet, or is older than the retention.");
     message::empty("Trace not found", why, actions.into_any())
 }
 

@@ -59,6 +59,10 @@ pub(super) fn tab(view: View) -> AnyView {
             }
         }
     };
+    let lines = move || {
+        let line = |(_, position): (f64, f64)| view! { <i style=format!("left:{:.3}%", position * 100.0)></i> };
+        ticks(view).into_iter().filter(|(_, p)| (0.0..=1.0).contains(p)).map(line).collect_view()
+    };
     view! {
         <div class="waterfall" style=move || format!("--names:{}px", width.get()) on:wheel=wheel>
             <div class="waterfall-head">
@@ -66,6 +70,7 @@ pub(super) fn tab(view: View) -> AnyView {
                 {handle(width)}
                 <div class="time-head">{minimap::minimap(view)}{ruler(view)}</div>
             </div>
+            <div class="grid-lines" aria-hidden="true">{lines}</div>
             {list}
         </div>
     }
@@ -168,7 +173,8 @@ fn names(view: View, trace: &Trace, at: usize, service: String) -> AnyView {
         view! { <span class="twisty"></span> }.into_any()
     };
     let hidden = closed.then(|| view! { <span class="badge num">{format::count(one.subtree as u64 - 1)}</span> });
-    let below = (closed && one.errors_below > 0).then(|| view! { <span class="error-mark hollow" title="Errors below">"□"</span> });
+    let below = (closed && one.errors_below > 0)
+        .then(|| view! { <span class="error-mark hollow" title="Errors below">"□"</span> });
     let error = one.is_error().then(|| view! { <span class="error-mark" title="Status is error">"■"</span> });
     let flaw = one.flaw.map(|flaw| view! { <span class="flaw" title=flaw.words()>"▲"</span> });
     let deep = (one.depth > DEEPEST).then(|| view! { <span class="badge num" title="Depth">{one.depth}</span> });

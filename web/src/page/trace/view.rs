@@ -24,6 +24,9 @@ impl<'de> Deserialize<'de> for Built {
     }
 }
 
+/// Logs by span id: nanoseconds after the trace's start, and severity.
+pub(super) type LogMarks = HashMap<String, Vec<(i64, i32)>>;
+
 /// What the parts share.
 #[derive(Clone, Copy)]
 pub(super) struct View {
@@ -51,7 +54,7 @@ pub(super) struct View {
     /// The critical path.
     pub(super) path: Memo<Arc<Vec<Section>>>,
     /// Times of logs by span id, in nanoseconds after the trace's start, and their severity.
-    pub(super) logs: Memo<Arc<HashMap<String, Vec<(i64, i32)>>>>,
+    pub(super) logs: Memo<Arc<LogMarks>>,
     /// The element that scrolls the rows.
     pub(super) scroller: StoredValue<Option<NodeRef<leptos::html::Div>>>,
 }
@@ -93,7 +96,7 @@ impl View {
             path: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| critical::path(&t)))),
             logs: Memo::new(move |_| {
                 let start = trace().map_or(0, |t| t.start);
-                let mut by_span: HashMap<String, Vec<(i64, i32)>> = HashMap::new();
+                let mut by_span = LogMarks::new();
                 for record in logs.data.get().iter().flat_map(|d| &d.logs) {
                     let at = record.time_unix_nano.saturating_sub(start);
                     by_span.entry(record.span_id.clone()).or_default().push((at, record.severity_number));

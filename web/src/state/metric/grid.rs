@@ -73,7 +73,7 @@ impl Grid {
         for index in 0..cells.len() {
             if matches!(cells[index], Cell::Value(_)) {
                 if let Some(last) = last.filter(|last| index - last > patience) {
-                    cells[last + 1] = Cell::Gap;
+                    cells[last + 1..index].fill(Cell::Gap);
                 }
                 last = Some(index);
             }
@@ -105,7 +105,8 @@ mod tests {
         assert_eq!(cells[1], Cell::Hole);
         assert_eq!(cells[60], Cell::Value(1.0));
         assert_eq!(cells[181], Cell::Gap);
-        assert_eq!(cells.iter().filter(|c| **c == Cell::Gap).count(), 1);
+        assert_eq!(cells[181..420], [Cell::Gap; 239]);
+        assert_eq!(cells.iter().filter(|c| **c == Cell::Gap).count(), 239);
     }
 
     #[test]

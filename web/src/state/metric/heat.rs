@@ -188,7 +188,8 @@ impl Run {
     /// This run less an older one; none when any bucket shrank.
     fn less(&self, old: &Run) -> Option<Run> {
         let lost = old.counts.iter().enumerate().any(|(i, count)| *count > self.get(old.offset + i as i64));
-        let counts = self.counts.iter().enumerate().map(|(i, count)| count - old.get(self.offset + i as i64).min(*count));
+        let counts =
+            self.counts.iter().enumerate().map(|(i, count)| count - old.get(self.offset + i as i64).min(*count));
         (!lost).then(|| Run { offset: self.offset, counts: counts.collect() })
     }
 
@@ -288,7 +289,8 @@ fn shared_edges(columns: &[Vec<Bucket>]) -> Vec<f64> {
     if low == high {
         return vec![low, high + high.abs().max(1.0)];
     }
-    let positive = used().map(|b| if b.low > 0.0 { b.low } else { b.high }).filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);
+    let positive =
+        used().map(|b| if b.low > 0.0 { b.low } else { b.high }).filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);
     let step = |index: usize| index as f64 / ROWS as f64;
     if low < 0.0 || !positive.is_finite() || positive >= high {
         return (0..=ROWS).map(|i| low + (high - low) * step(i)).collect();
@@ -313,7 +315,8 @@ fn spread(buckets: &[Bucket], edges: &[f64]) -> Vec<f64> {
         let width = bucket.high - bucket.low;
         let mut left = bucket.count;
         for row in first..last {
-            let share = if width > 0.0 { (edges[row + 1].min(bucket.high) - edges[row].max(bucket.low)) / width } else { 0.0 };
+            let share =
+                if width > 0.0 { (edges[row + 1].min(bucket.high) - edges[row].max(bucket.low)) / width } else { 0.0 };
             let part = (bucket.count * share).clamp(0.0, left);
             cells[row] += part;
             left -= part;

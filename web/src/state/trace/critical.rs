@@ -114,7 +114,10 @@ mod tests {
     fn children_one_after_the_other_are_all_on_the_path() {
         let trace = trace(&[(1, 0, 0, 100), (2, 1, 10, 40), (3, 1, 40, 90)]);
         let path = path(&trace);
-        assert_eq!(path.iter().map(|s| (s.row, s.start, s.end)).collect::<Vec<_>>(), [(0, 90, 100), (2, 40, 90), (1, 10, 40), (0, 0, 10)]);
+        assert_eq!(
+            path.iter().map(|s| (s.row, s.start, s.end)).collect::<Vec<_>>(),
+            [(0, 90, 100), (2, 40, 90), (1, 10, 40), (0, 0, 10)]
+        );
         assert_eq!(by_service(&trace, &path), [100]);
     }
 

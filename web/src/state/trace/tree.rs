@@ -205,7 +205,10 @@ impl Trace {
         let mut told = Vec::new();
         let missing = count(Flaw::MissingParent);
         if missing > 0 {
-            told.push(format!("{} without parent here: it was not sent, was sampled away, or is yet to come", spans(missing)));
+            told.push(format!(
+                "{} without parent here: it was not sent, was sampled away, or is yet to come",
+                spans(missing)
+            ));
         }
         let roots = self.rows.iter().filter(|row| row.parent.is_none() && row.flaw.is_none()).count();
         if roots > 1 {

@@ -35,17 +35,19 @@ fn heat(temporality: Temporality, points: Vec<Point>) -> Heat {
 
 #[test]
 fn cumulative_points_are_differenced() {
-    let heat = heat(Temporality::Cumulative, vec![explicit_point(10, &[1, 1, 0, 0]), explicit_point(20, &[1, 5, 2, 0])]);
+    let heat =
+        heat(Temporality::Cumulative, vec![explicit_point(10, &[1, 1, 0, 0]), explicit_point(20, &[1, 5, 2, 0])]);
     assert_eq!(heat.total(10), 0.0);
-    assert_eq!(heat.columns[20], [
-        Bucket { low: 1.0, high: 2.0, count: 4.0 },
-        Bucket { low: 2.0, high: 4.0, count: 2.0 }
-    ]);
+    assert_eq!(
+        heat.columns[20],
+        [Bucket { low: 1.0, high: 2.0, count: 4.0 }, Bucket { low: 2.0, high: 4.0, count: 2.0 }]
+    );
 }
 
 #[test]
 fn a_reset_counts_from_zero() {
-    let heat = heat(Temporality::Cumulative, vec![explicit_point(10, &[9, 9, 9, 9]), explicit_point(20, &[0, 3, 0, 0])]);
+    let heat =
+        heat(Temporality::Cumulative, vec![explicit_point(10, &[9, 9, 9, 9]), explicit_point(20, &[0, 3, 0, 0])]);
     assert_eq!(heat.total(20), 3.0);
 }
 
