@@ -1,1 +1,3 @@
-//! collector
+//! How do bytes from outside become acknowledged batches?
+
+pub mod decode;
