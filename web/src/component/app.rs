@@ -3,21 +3,12 @@
 //! P1  What changes what is shown is in the URL; only taste (theme, zone) is kept by the browser.
 //! P2  `now` moves when a page is opened, a range is chosen or a refresh is due, not in between: one view, one now.
 
+pub(crate) use super::location::Entry;
+use super::location::Location;
 use crate::state::address::Params;
 use crate::state::time::{self, Range};
 use leptos::prelude::*;
 use leptos::web_sys;
-use leptos_router::NavigateOptions;
-use leptos_router::hooks::{use_location, use_navigate};
-
-/// Whether a change of the URL can be gone back from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entry {
-    /// A new entry of the history.
-    Push,
-    /// The present entry is replaced.
-    Replace,
-}
 
 /// What floats above the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +43,6 @@ impl Theme {
     }
 }
 
-type Navigate = std::rc::Rc<dyn Fn(&str, NavigateOptions)>;
-
 /// What all pages share.
 #[derive(Clone, Copy)]
 pub(crate) struct App {
@@ -81,7 +70,7 @@ pub(crate) struct App {
     pub(crate) colours: RwSignal<u32>,
     /// What floats above the page.
     pub(crate) overlay: RwSignal<Option<Overlay>>,
-    navigate: StoredValue<Navigate, LocalStorage>,
+    location: Location,
 }
 
 /// The present, in nanoseconds since 1970 UTC.
@@ -95,11 +84,12 @@ pub(crate) fn local_offset() -> i32 {
 }
 
 impl App {
-    /// Sets up what is shared; once, inside the router.
+    /// Sets up what is shared; once.
     pub(crate) fn provide() -> App {
-        let location = use_location();
-        let params = Memo::new(move |_| Params::parse(&location.search.get()));
-        let path = Memo::new(move |_| location.pathname.get());
+        let location = Location::follow();
+        // The path first: who follows it hears of a change before those who follow the parameters.
+        let (path, query) = (location.path(), location.query());
+        let params = Memo::new(move |_| Params::parse(&query.get()));
         let now = RwSignal::new(present());
         let utc = RwSignal::new(stored("zone").as_deref() == Some("utc"));
         let value = move |key: &'static str, default: &'static str| {
@@ -113,7 +103,6 @@ impl App {
             Some("dark") => Theme::Dark,
             _ => Theme::System,
         };
-        let navigate = use_navigate();
         let app = App {
             path,
             params,
@@ -127,7 +116,7 @@ impl App {
             theme: RwSignal::new(theme),
             colours: RwSignal::new(0),
             overlay: RwSignal::new(None),
-            navigate: StoredValue::new_local(std::rc::Rc::new(navigate)),
+            location,
         };
         provide_context(app);
         Effect::new(move |before: Option<String>| {
@@ -173,8 +162,7 @@ impl App {
 
     /// Goes to a path of this site.
     pub(crate) fn go(&self, href: &str) {
-        let options = NavigateOptions { scroll: false, resolve: false, ..NavigateOptions::default() };
-        self.navigate.with_value(|navigate| navigate(href, options));
+        self.location.go(href, Entry::Push);
     }
 
     /// Changes parameters of this page's URL.
@@ -186,9 +174,7 @@ impl App {
             return;
         }
         let href = params.behind(&self.path.get_untracked());
-        let replace = entry == Entry::Replace;
-        let options = NavigateOptions { scroll: false, resolve: false, replace, ..NavigateOptions::default() };
-        self.navigate.with_value(|navigate| navigate(&href, options));
+        self.location.go(&href, entry);
     }
 
     /// Changes one parameter.

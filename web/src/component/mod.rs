@@ -7,6 +7,7 @@ pub(crate) mod chart;
 pub(crate) mod combobox;
 pub(crate) mod frame;
 pub(crate) mod keys;
+pub(crate) mod location;
 pub(crate) mod message;
 pub(crate) mod palette;
 pub(crate) mod plot;

@@ -15,8 +15,6 @@ use crate::component::app::App;
 use crate::component::{frame, message};
 use leptos::prelude::*;
 use leptos::web_sys;
-use leptos_router::components::{Route, Router, Routes};
-use leptos_router::path;
 
 /// Draws the interface; called once.
 pub fn start() {
@@ -24,7 +22,7 @@ pub fn start() {
     if let Some(boot) = by_id("boot") {
         boot.remove();
     }
-    leptos::mount::mount_to_body(|| view! { <Router>{shell()}</Router> });
+    leptos::mount::mount_to_body(shell);
 }
 
 fn by_id(id: &str) -> Option<web_sys::Element> {
@@ -42,20 +40,50 @@ fn stopped(reason: &str) {
     body.append_child(&element).ok();
 }
 
+/// What the path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Overview,
+    Service,
+    Explore,
+    Trace,
+    Logs,
+    Metrics,
+    Unknown,
+}
+
+impl Route {
+    fn of(path: &str) -> Route {
+        match path.trim_end_matches('/') {
+            "" => Route::Overview,
+            "/service" => Route::Service,
+            "/explore" => Route::Explore,
+            "/logs" => Route::Logs,
+            "/metric" => Route::Metrics,
+            path if path.starts_with("/trace/") => Route::Trace,
+            _ => Route::Unknown,
+        }
+    }
+
+    fn page(self) -> AnyView {
+        match self {
+            Route::Overview => overview::page().into_any(),
+            Route::Service => service::page().into_any(),
+            Route::Explore => explore::page().into_any(),
+            Route::Trace => trace::page().into_any(),
+            Route::Logs => logs::page().into_any(),
+            Route::Metrics => metrics::page().into_any(),
+            Route::Unknown => not_found().into_any(),
+        }
+    }
+}
+
 fn shell() -> impl IntoView {
-    App::provide();
+    let app = App::provide();
+    let route = Memo::new(move |_| app.path.with(|path| Route::of(path)));
     view! {
         {frame::top_bar()}
-        <main id="main">
-            <Routes fallback=not_found>
-                <Route path=path!("/") view=overview::page />
-                <Route path=path!("/service") view=service::page />
-                <Route path=path!("/explore") view=explore::page />
-                <Route path=path!("/trace/:id") view=trace::page />
-                <Route path=path!("/logs") view=logs::page />
-                <Route path=path!("/metric") view=metrics::page />
-            </Routes>
-        </main>
+        <main id="main">{move || { let route = route.get(); untrack(|| route.page()) }}</main>
         {frame::overlays()}
     }
 }

@@ -15,7 +15,6 @@ use crate::component::app::{App, Entry};
 use crate::component::message;
 use crate::state::address;
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
 use view::{Built, View};
 
 /// Tabs: what the URL says, and what they are called.
@@ -23,8 +22,8 @@ const TABS: [(&str, &str); 4] = [("", "Timeline"), ("statistics", "Statistics"),
 
 /// The page.
 pub(super) fn page() -> impl IntoView {
-    let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default().to_lowercase()));
+    let app = App::get();
+    let id = Memo::new(move |_| app.path.with(|path| path.rsplit('/').next().unwrap_or_default().to_lowercase()));
     Effect::new(move |_| super::title(&format!("Trace {}", id.get().get(..8).unwrap_or_default())));
     let found =
         load::<Built>(Old::Forget, move || address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}")));
