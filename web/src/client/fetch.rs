@@ -34,25 +34,24 @@ impl Failure {
     }
 }
 
-/// Asks with GET and reads JSON. An aborted request is `None`.
-pub(crate) async fn get<T: DeserializeOwned>(
-    path: &str,
-    tenant: &str,
-    abort: Option<&AbortSignal>,
-) -> Option<Result<T, Failure>> {
-    Some(send("GET", path, tenant, abort).await?.and_then(|body| read(&body, path)))
+/// Asks with GET; the answer's text. An aborted request is `None`.
+pub(crate) async fn get(path: &str, tenant: &str, abort: Option<&AbortSignal>) -> Option<Result<String, Failure>> {
+    send("GET", path, tenant, abort).await
 }
 
-/// Sends without a body and reads JSON.
-pub(crate) async fn call<T: DeserializeOwned>(method: &str, path: &str, tenant: &str) -> Result<T, Failure> {
+/// Sends without a body; the answer's text.
+pub(crate) async fn call(method: &str, path: &str, tenant: &str) -> Result<String, Failure> {
     let body = send(method, path, tenant, None).await;
     body.unwrap_or_else(|| Err(Failure::new("aborted", "the request was aborted".into(), 0, path)))
-        .and_then(|body| read(&body, path))
 }
 
-fn read<T: DeserializeOwned>(body: &str, path: &str) -> Result<T, Failure> {
-    serde_json::from_str(body)
-        .map_err(|error| Failure::new("unreadable", format!("the answer cannot be read: {error}"), 200, path))
+/// Reads the JSON of an answer to `path`.
+pub(crate) fn read<T: DeserializeOwned>(body: &str, path: &str) -> Result<T, Failure> {
+    serde_json::from_str(body).map_err(|error| unreadable(&error, path))
+}
+
+fn unreadable(error: &serde_json::Error, path: &str) -> Failure {
+    Failure::new("unreadable", format!("the answer cannot be read: {error}"), 200, path)
 }
 
 async fn send(method: &str, path: &str, tenant: &str, abort: Option<&AbortSignal>) -> Option<Result<String, Failure>> {

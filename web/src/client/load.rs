@@ -6,9 +6,11 @@
 
 use super::fetch::{self, Failure};
 use crate::component::app::App;
+use crate::component::effect::effect;
 use leptos::prelude::*;
 use leptos::web_sys::AbortController;
 use serde::de::DeserializeOwned;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What becomes of old data when the path changes.
@@ -51,13 +53,42 @@ pub(crate) fn load<T>(old: Old, path: impl Fn() -> Option<String> + 'static) -> 
 where
     T: DeserializeOwned + Send + Sync + 'static,
 {
-    let app = App::get();
     let load = Load {
         data: RwSignal::new(None),
         failure: RwSignal::new(None),
         busy: RwSignal::new(false),
         again: RwSignal::new(0),
     };
+    let keep = move |body: Option<(&str, &str)>| -> Result<(), Failure> {
+        let read = body.map(|(body, path)| fetch::read::<T>(body, path)).transpose()?;
+        load.data.try_set(read.map(Arc::new));
+        Ok(())
+    };
+    follow(Followed {
+        old,
+        path: Box::new(path),
+        keep: Rc::new(keep),
+        failure: load.failure,
+        busy: load.busy,
+        again: load.again,
+    });
+    load
+}
+
+/// What following an answer needs, whatever its type: compiled once.
+struct Followed {
+    old: Old,
+    path: Box<dyn Fn() -> Option<String>>,
+    /// Keeps an answer, given its text and path; forgets the old one, given nothing.
+    keep: Rc<dyn Fn(Option<(&str, &str)>) -> Result<(), Failure>>,
+    failure: RwSignal<Option<Failure>>,
+    busy: RwSignal<bool>,
+    again: RwSignal<u32>,
+}
+
+fn follow(followed: Followed) {
+    let app = App::get();
+    let Followed { old, path, keep, failure, busy, again } = followed;
     let running: StoredValue<Option<AbortController>, LocalStorage> = StoredValue::new_local(None);
     let abort = move || {
         running.try_update_value(|slot| {
@@ -66,39 +97,33 @@ where
             }
         });
     };
-    Effect::new(move |before: Option<Option<String>>| {
+    let mut before: Option<Option<String>> = None;
+    effect(move || {
         let path = path();
-        load.again.track();
+        again.track();
         app.tick.track();
         let tenant = app.tenant.get();
         abort();
-        if before.is_some_and(|before| before != path) && old == Old::Forget || path.is_none() {
-            load.data.set(None);
+        let changed = before.replace(path.clone()).is_some_and(|before| before != path);
+        if (changed && old == Old::Forget) || path.is_none() {
+            keep(None).ok();
         }
-        let Some(asked) = path.clone() else {
-            load.busy.set(false);
-            load.failure.set(None);
-            return path;
+        let Some(asked) = path else {
+            busy.set(false);
+            failure.set(None);
+            return;
         };
         let controller = AbortController::new().ok();
         let signal = controller.as_ref().map(AbortController::signal);
         running.set_value(controller);
-        load.busy.set(true);
+        busy.set(true);
+        let keep = keep.clone();
         leptos::task::spawn_local(async move {
-            let Some(answer) = fetch::get::<T>(&asked, &tenant, signal.as_ref()).await else { return };
-            load.busy.try_set(false);
-            match answer {
-                Ok(data) => {
-                    load.failure.try_set(None);
-                    load.data.try_set(Some(Arc::new(data)));
-                }
-                Err(failure) => {
-                    load.failure.try_set(Some(failure));
-                }
-            }
+            let Some(answer) = fetch::get(&asked, &tenant, signal.as_ref()).await else { return };
+            busy.try_set(false);
+            let kept = answer.and_then(|body| keep(Some((&body, &asked))));
+            failure.try_set(kept.err());
         });
-        path
     });
     on_cleanup(abort);
-    load
 }

@@ -5,6 +5,7 @@
 use super::fetch::{self, Failure};
 use super::load::{Load, Old, load};
 use crate::component::app::App;
+use crate::component::effect::effect;
 use leptos::prelude::*;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -82,7 +83,7 @@ pub(crate) fn paged<P: Page>(request: impl Fn(Option<&str>) -> Option<String> + 
         tenant: App::get().tenant,
         request: StoredValue::new_local(request),
     };
-    Effect::new(move |_| {
+    effect(move || {
         let page = first.data.get();
         paged.generation.update(|g| *g += 1);
         paged.growing.set(false);
@@ -103,7 +104,8 @@ impl<P: Page> Paged<P> {
         let tenant = self.tenant.get_untracked();
         self.growing.set(true);
         leptos::task::spawn_local(async move {
-            let Some(answer) = fetch::get::<P>(&path, &tenant, None).await else { return };
+            let Some(answer) = fetch::get(&path, &tenant, None).await else { return };
+            let answer = answer.and_then(|body| fetch::read::<P>(&body, &path));
             if self.generation.try_get_untracked() != Some(generation) {
                 return;
             }

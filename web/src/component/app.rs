@@ -5,6 +5,7 @@
 
 pub(crate) use super::location::Entry;
 use super::location::Location;
+use crate::component::effect::effect;
 use crate::state::address::Params;
 use crate::state::time::{self, Range};
 use leptos::prelude::*;
@@ -119,13 +120,13 @@ impl App {
             location,
         };
         provide_context(app);
-        Effect::new(move |before: Option<String>| {
+        let mut before = None;
+        effect(move || {
             let path = app.path.get();
-            if before.is_some_and(|before| before != path) {
+            if before.replace(path.clone()).is_some_and(|before| before != path) {
                 app.now.set(present());
                 app.overlay.set(None);
             }
-            path
         });
         app
     }

@@ -3,6 +3,7 @@
 //! CV1  A drawing is drawn again when its size, its data or the theme changes.
 
 use super::app::App;
+use crate::component::effect::effect;
 use leptos::html;
 use leptos::prelude::*;
 use leptos::web_sys::{self, CanvasRenderingContext2d, CssStyleDeclaration, HtmlCanvasElement};
@@ -119,7 +120,7 @@ pub(crate) fn drawing(label: impl Into<String>, draw: impl Fn(&Pen) + 'static) -
     on_resize(node, move |width, height| {
         size.try_set((width, height));
     });
-    Effect::new(move |_| {
+    effect(move || {
         let (width, height) = size.get();
         app.colours.track();
         let Some(canvas) = node.get() else { return };
@@ -142,7 +143,7 @@ where
     type Kept = (web_sys::ResizeObserver, Closure<dyn FnMut()>);
     let kept: StoredValue<Option<Kept>, LocalStorage> = StoredValue::new_local(None);
     let tell = std::rc::Rc::new(tell);
-    Effect::new(move |_| {
+    effect(move || {
         let Some(element) = node.get() else { return };
         let Ok(element) = element.dyn_into::<web_sys::Element>() else { return };
         let tell = tell.clone();

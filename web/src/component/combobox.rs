@@ -1,5 +1,6 @@
 //! How is one of many known words typed? A field that offers what fits; anything else may be typed as well.
 
+use crate::component::effect::effect;
 use leptos::prelude::*;
 use leptos::web_sys::KeyboardEvent;
 
@@ -30,7 +31,7 @@ pub(crate) fn combobox(field: Field) -> AnyView {
     let typed = RwSignal::new(value.get_untracked());
     let open = RwSignal::new(false);
     let at = RwSignal::new(None::<usize>);
-    Effect::new(move |_| typed.set(value.get()));
+    effect(move || typed.set(value.get()));
     let fitting = Memo::new(move |_| {
         let wanted = typed.get().to_lowercase();
         let all = wanted.is_empty() || typed.get() == value.get();

@@ -2,6 +2,7 @@
 
 use super::app::{App, Entry, Overlay, Theme, store};
 use super::{keys, palette, range, sheet};
+use crate::component::effect::effect;
 use crate::state::time;
 use leptos::ev;
 use leptos::html;
@@ -56,7 +57,7 @@ fn tenant() -> AnyView {
         app.set(Entry::Push, "tenant", Some(text.as_str()).filter(|t| *t != "default"));
     };
     let input: NodeRef<html::Input> = NodeRef::new();
-    Effect::new(move |_| {
+    effect(move || {
         if let Some(input) = input.get() {
             request_animation_frame(move || {
                 input.focus().ok();
@@ -94,8 +95,9 @@ fn tenant() -> AnyView {
 fn refresh() -> AnyView {
     let app = App::get();
     let chosen = Memo::new(move |_| app.params.with(|p| p.get("refresh").unwrap_or("off").to_owned()));
-    Effect::new(move |before: Option<Option<IntervalHandle>>| {
-        if let Some(Some(handle)) = before {
+    let mut running = None::<IntervalHandle>;
+    effect(move || {
+        if let Some(handle) = running.take() {
             handle.clear();
         }
         let seconds = time::INTERVALS.iter().find(|(name, _)| chosen.with(|c| c == name)).map_or(0, |(_, s)| *s);
@@ -105,7 +107,9 @@ fn refresh() -> AnyView {
                 app.refresh();
             }
         };
-        (seconds > 0).then(|| set_interval_with_handle(again, Duration::from_secs(u64::from(seconds))).ok()).flatten()
+        if seconds > 0 {
+            running = set_interval_with_handle(again, Duration::from_secs(u64::from(seconds))).ok();
+        }
     });
     let option = move |(name, _): (&'static str, u32)| {
         view! { <option value=name selected=move || chosen.with(|c| c == name)>{name}</option> }
@@ -127,7 +131,7 @@ fn refresh() -> AnyView {
 
 fn theme_button() -> AnyView {
     let app = App::get();
-    Effect::new(move |_| {
+    effect(move || {
         let theme = app.theme.get();
         if let Some(root) = web_sys::window().and_then(|w| w.document()).and_then(|d| d.document_element()) {
             root.set_attribute("data-theme", theme.word()).ok();
@@ -170,7 +174,7 @@ fn follow_system(app: App) {
 pub(crate) fn overlays() -> AnyView {
     let app = App::get();
     let before: StoredValue<Option<web_sys::HtmlElement>, LocalStorage> = StoredValue::new_local(None);
-    Effect::new(move |_| {
+    effect(move || {
         let focused = || {
             let document = web_sys::window()?.document()?;
             document.active_element()?.dyn_into::<web_sys::HtmlElement>().ok()

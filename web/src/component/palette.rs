@@ -2,6 +2,7 @@
 
 use super::app::{App, Overlay};
 use crate::client::load::{Old, load};
+use crate::component::effect::effect;
 use crate::state::{address, filter, hue};
 use leptos::html;
 use leptos::prelude::*;
@@ -88,7 +89,7 @@ pub(crate) fn palette() -> AnyView {
         event.prevent_default();
     };
     let input: NodeRef<html::Input> = NodeRef::new();
-    Effect::new(move |_| {
+    effect(move || {
         if let Some(input) = input.get() {
             input.focus().ok();
         }

@@ -5,6 +5,7 @@
 
 use super::app::App;
 use super::canvas;
+use crate::component::effect::effect;
 use crate::state::metric::grid::{Cell, Grid};
 use crate::state::{calendar, scale};
 use js_sys::{Array, Function, Object, Reflect};
@@ -85,7 +86,7 @@ pub(crate) fn plot(
     let node: NodeRef<html::Div> = NodeRef::new();
     let kept: StoredValue<Kept, LocalStorage> = StoredValue::new_local(Kept::default());
     let height = RwSignal::new(160.0);
-    Effect::new(move |_| {
+    effect(move || {
         app.colours.track();
         app.utc.track();
         let (Some(plot), Some(element)) = (plot(), node.get()) else { return };

@@ -1,6 +1,7 @@
 //! How does a person choose a range of time? With one click, by typing, or absolutely.
 
 use super::app::{App, Overlay, local_offset, store};
+use crate::component::effect::effect;
 use crate::state::calendar;
 use crate::state::time::{self, Range};
 use leptos::prelude::*;
@@ -56,7 +57,7 @@ fn picker() -> AnyView {
         view! { <button class="item" class:current=current on:click=choose>{*name}</button> }
     };
     let first: NodeRef<leptos::html::Input> = NodeRef::new();
-    Effect::new(move |_| {
+    effect(move || {
         if let Some(input) = first.get() {
             // Its text is set after this, so selecting waits for the next frame.
             request_animation_frame(move || {

@@ -1,6 +1,7 @@
 //! Which keys are there? One sheet of them, behind `?`.
 
 use super::app::App;
+use crate::component::effect::effect;
 use leptos::html;
 use leptos::prelude::*;
 
@@ -47,7 +48,7 @@ fn group(name: &'static str, keys: Keys) -> AnyView {
 pub(crate) fn sheet() -> AnyView {
     let app = App::get();
     let close: NodeRef<html::Button> = NodeRef::new();
-    Effect::new(move |_| {
+    effect(move || {
         if let Some(button) = close.get() {
             button.focus().ok();
         }

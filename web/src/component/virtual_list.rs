@@ -3,6 +3,7 @@
 //! VL1  Rows outside the viewport, and a few to spare, are not in the DOM.
 
 use super::canvas;
+use crate::component::effect::effect;
 use crate::state::rows::Heights;
 use leptos::html;
 use leptos::prelude::*;
@@ -48,7 +49,7 @@ where
         let (top, height) = view_port.get();
         heights.with(|heights| heights.visible(count.get(), top, height, SPARE))
     });
-    Effect::new(move |_| {
+    effect(move || {
         let (Some(index), Some(element)) = (reveal.get(), node.get()) else { return };
         let (top, height) = (f64::from(element.scroll_top()), f64::from(element.client_height()));
         if let Some(top) = heights.with_untracked(|heights| heights.reveal(index, top, height)) {

@@ -3,6 +3,7 @@
 use crate::client::load::{Load, Old, load};
 use crate::component::app::App;
 use crate::component::chart::{self, Table};
+use crate::component::effect::effect;
 use crate::component::plot::{self, Line, Plot};
 use crate::component::{message, text};
 use crate::state::metric::grid::{Cell, Grid};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 pub(super) fn page() -> impl IntoView {
     let app = App::get();
     let name = Memo::new(move |_| app.params.with(|p| p.get("name").unwrap_or_default().to_owned()));
-    Effect::new(move |_| super::title(&name.get()));
+    effect(move || super::title(&name.get()));
     let services = load::<ServicesResponse>(Old::Keep, move || Some(filter::ranged("/api/v1/services", app.span()?)));
     let operations = load::<OperationsResponse>(Old::Forget, move || {
         Some(filter::ranged(&format!("/api/v1/services/{}/operations", address::encode(&name.get())), app.span()?))

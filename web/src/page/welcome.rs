@@ -3,6 +3,7 @@
 use crate::client::fetch::{self, Failure};
 use crate::client::load::Load;
 use crate::component::app::App;
+use crate::component::effect::effect;
 use crate::component::{message, text};
 use crate::state::format;
 use leptos::prelude::*;
@@ -27,12 +28,13 @@ pub(super) fn watch(app: App, status: Load<StatusResponse>, never: Memo<bool>) {
             handle.clear();
         }
     });
-    Effect::new(move |before: Option<bool>| {
+    let mut before = false;
+    effect(move || {
         let now = never.get();
-        if before == Some(true) && !now {
+        if before && !now {
             app.refresh();
         }
-        now
+        before = now;
     });
 }
 
@@ -134,7 +136,9 @@ fn demo(status: Load<StatusResponse>) -> AnyView {
     let start = move || {
         asked.set(true);
         leptos::task::spawn_local(async move {
-            let answer = fetch::call::<DemoStatus>("POST", "/api/v1/demo", &tenant.get_untracked()).await;
+            let path = "/api/v1/demo";
+            let answer = fetch::call("POST", path, &tenant.get_untracked()).await;
+            let answer = answer.and_then(|body| fetch::read::<DemoStatus>(&body, path));
             asked.try_set(false);
             failure.try_set(answer.err());
             status.retry();

@@ -3,6 +3,7 @@
 use crate::client::paged::Paged;
 use crate::component::app::App;
 use crate::component::canvas;
+use crate::component::effect::effect;
 use crate::component::virtual_list::{List, virtual_list};
 use crate::component::{attributes, keys, message, text};
 use crate::state::log::{Level, line};
@@ -39,7 +40,7 @@ pub(in crate::page) fn log_list(found: Paged<LogsResponse>, none: Empty, context
     let heights = RwSignal::new(Heights::new(ROW));
     let open = RwSignal::new(HashSet::<usize>::new());
     let selected = RwSignal::new(None::<usize>);
-    Effect::new(move |_| {
+    effect(move || {
         found.generation.track();
         heights.update(Heights::close_all);
         open.set(HashSet::new());

@@ -3,6 +3,7 @@
 use super::kind_word;
 use crate::client::load::Load;
 use crate::component::app::{App, Entry};
+use crate::component::effect::effect;
 use crate::component::virtual_list::{List, virtual_list};
 use crate::component::{keys, message};
 use crate::state::format;
@@ -33,7 +34,7 @@ pub(super) fn list(all: Load<MetricsResponse>, name: Memo<Option<String>>) -> An
         )
     });
     let generation = RwSignal::new(0u64);
-    Effect::new(move |_| {
+    effect(move || {
         fitting.track();
         generation.update(|g| *g += 1);
     });

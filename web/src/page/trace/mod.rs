@@ -12,6 +12,7 @@ mod view;
 
 use crate::client::load::{Load, Old, load};
 use crate::component::app::{App, Entry};
+use crate::component::effect::effect;
 use crate::component::message;
 use crate::state::address;
 use leptos::prelude::*;
@@ -24,7 +25,7 @@ const TABS: [(&str, &str); 4] = [("", "Timeline"), ("statistics", "Statistics"),
 pub(super) fn page() -> impl IntoView {
     let app = App::get();
     let id = Memo::new(move |_| app.path.with(|path| path.rsplit('/').next().unwrap_or_default().to_lowercase()));
-    Effect::new(move |_| super::title(&format!("Trace {}", id.get().get(..8).unwrap_or_default())));
+    effect(move || super::title(&format!("Trace {}", id.get().get(..8).unwrap_or_default())));
     let found =
         load::<Built>(Old::Forget, move || address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}")));
     let view = View::new(id, found);

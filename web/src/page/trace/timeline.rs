@@ -5,6 +5,7 @@
 use super::minimap;
 use super::view::View;
 use crate::component::app::{store, stored};
+use crate::component::effect::effect;
 use crate::component::virtual_list::{List, virtual_list};
 use crate::state::log::Level;
 use crate::state::rows::Heights;
@@ -27,7 +28,7 @@ const MARKS: usize = 60;
 pub(super) fn tab(view: View) -> AnyView {
     let width = RwSignal::new(stored("names").and_then(|w| w.parse::<f64>().ok()).unwrap_or(380.0).clamp(160.0, 900.0));
     let generation = RwSignal::new(0u64);
-    Effect::new(move |_| {
+    effect(move || {
         view.shown.track();
         generation.update(|g| *g += 1);
     });

@@ -2,6 +2,7 @@
 
 use crate::client::load::{Load, Old, load};
 use crate::component::app::{App, Entry};
+use crate::component::effect::effect;
 use crate::state::calendar::HOUR;
 use crate::state::filter::LogFilter;
 use crate::state::time::Range;
@@ -106,17 +107,17 @@ impl View {
             scroller: StoredValue::new(None),
         };
         // Another trace begins unfolded; the span in the URL is brought into view.
-        Effect::new(move |before: Option<String>| {
-            let id = id.get();
-            if before.is_some_and(|before| before != id) {
+        let mut before = None;
+        effect(move || {
+            let now = id.get();
+            if before.replace(now.clone()).is_some_and(|before| before != now) {
                 closed.set(HashSet::new());
                 view.window.set(Window::default());
                 view.at.set(None);
                 wanted.set(String::new());
             }
-            id
         });
-        Effect::new(move |_| {
+        effect(move || {
             if let Some(row) = view.selected.get() {
                 view.go_to(row);
             }
