@@ -109,6 +109,8 @@ pub struct ManifestStore {
     current: Arc<Manifest>,
     /// Version of the newest snapshot, 0 without one.
     snapshot: u64,
+    /// After how many commits the next one follows.
+    snapshot_every: u64,
     /// Whether files may be there that `current` does not know of (N8).
     in_doubt: bool,
 }
@@ -122,7 +124,14 @@ impl ManifestStore {
         fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
         let (current, snapshot) = load(fs.as_ref(), dir)?;
         let current = Arc::new(current);
-        let store = ManifestStore { fs, dir: dir.to_owned(), current: current.clone(), snapshot, in_doubt: false };
+        let store = ManifestStore {
+            fs,
+            dir: dir.to_owned(),
+            current: current.clone(),
+            snapshot,
+            snapshot_every: SNAPSHOT_EVERY,
+            in_doubt: false,
+        };
         Ok((store, current))
     }
 
@@ -169,7 +178,7 @@ impl ManifestStore {
             }
         }
         self.current = Arc::new(next);
-        if self.current.version.saturating_sub(self.snapshot) >= SNAPSHOT_EVERY
+        if self.current.version.saturating_sub(self.snapshot) >= self.snapshot_every
             && let Err(error) = self.write_snapshot()
         {
             tracing::warn!(%error, "failed to write a manifest snapshot; the next commit tries again");
@@ -241,15 +250,25 @@ impl ManifestStore {
         self.fs.sync_dir(&self.dir).map_err(Error::io("sync", &self.dir))
     }
 
-    /// Removes what two durable snapshots make superfluous (N7).
+    /// Removes what two durable snapshots make superfluous (N7). They are read first: a damaged one does not count.
     fn collect(&self) -> Result<()> {
         let files = list(self.fs.as_ref(), &self.dir)?;
-        let snapshots = files.iter().rev().filter(|(kind, _)| *kind == Kind::Snapshot).map(|&(_, version)| version);
-        let Some(oldest_kept) = snapshots.take(SNAPSHOTS_KEPT).nth(SNAPSHOTS_KEPT - 1) else { return Ok(()) };
+        let mut whole = Vec::new();
+        for &(_, version) in files.iter().rev().filter(|(kind, _)| *kind == Kind::Snapshot) {
+            match read_snapshot(self.fs.as_ref(), &self.dir, version) {
+                Ok(_) => whole.push(version),
+                Err(Error::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            if whole.len() == SNAPSHOTS_KEPT {
+                break;
+            }
+        }
+        let Some(&oldest_kept) = whole.get(SNAPSHOTS_KEPT - 1) else { return Ok(()) };
         for (kind, version) in files {
             let superfluous = match kind {
                 Kind::Commit => version <= oldest_kept,
-                Kind::Snapshot => version < oldest_kept,
+                Kind::Snapshot => version < self.snapshot && !whole.contains(&version),
             };
             if superfluous {
                 let path = self.dir.join(file::name(kind, version));
@@ -258,6 +277,11 @@ impl ManifestStore {
         }
         Ok(())
     }
+}
+
+fn read_snapshot(fs: &dyn Filesystem, dir: &Path, version: u64) -> Result<Manifest> {
+    let path = dir.join(file::name(Kind::Snapshot, version));
+    file::decode_snapshot(&path, version, &file::read_file(fs, &path)?)
 }
 
 /// The files of a manifest, commits before snapshots, each by version.
@@ -312,8 +336,7 @@ fn newest(fs: &dyn Filesystem, dir: &Path) -> Result<(Manifest, u64)> {
 fn newest_snapshot(fs: &dyn Filesystem, dir: &Path, files: &[(Kind, u64)]) -> Result<(Manifest, Option<Error>)> {
     let mut passed_over = None;
     for &(_, version) in files.iter().rev().filter(|(kind, _)| *kind == Kind::Snapshot) {
-        let path = dir.join(file::name(Kind::Snapshot, version));
-        match file::decode_snapshot(&path, version, &file::read_file(fs, &path)?) {
+        match read_snapshot(fs, dir, version) {
             Ok(manifest) => return Ok((manifest, passed_over)),
             Err(error @ Error::Damaged { .. }) => {
                 tracing::error!(%error, "passing over a damaged manifest snapshot");
@@ -324,3 +347,6 @@ fn newest_snapshot(fs: &dyn Filesystem, dir: &Path, files: &[(Kind, u64)]) -> Re
     }
     Ok((Manifest::default(), passed_over))
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,9 +138,11 @@ impl SimulatedDisk {
         self.lock_state().operations
     }
 
-    /// Sets how often operations fail from now on.
+    /// Sets how often operations fail from now on. What `fail_at` asked for is forgotten.
     pub fn set_faults(&self, faults: Faults) {
-        self.lock_state().faults = faults;
+        let mut state = self.lock_state();
+        state.faults = faults;
+        state.fail_at.clear();
     }
 
     /// Sets the size of the disk; `None` is without bound.

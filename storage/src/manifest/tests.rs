@@ -1,0 +1,154 @@
+//! What must hold of the manifest. `damage` breaks its bytes, `failure` its disk.
+
+mod damage;
+mod failure;
+mod fixture;
+
+use super::*;
+use crate::fs::{Loss, SimulatedDisk};
+
+pub(super) const DIR: &str = "/manifest";
+
+pub(super) fn open(disk: &SimulatedDisk) -> Result<(ManifestStore, Arc<Manifest>)> {
+    ManifestStore::open(Arc::new(disk.clone()), Path::new(DIR))
+}
+
+pub(super) fn read(disk: &SimulatedDisk) -> Result<Arc<Manifest>> {
+    open(disk).map(|(_, manifest)| manifest)
+}
+
+pub(super) fn entry(id: u128) -> BlockEntry {
+    BlockEntry {
+        id: BlockId(id),
+        tenant: TenantId::new("Team-7").unwrap(),
+        signal: Signal::Logs,
+        window: "2026-11-23".parse().unwrap(),
+        rows: id as u64,
+        bytes: u64::MAX,
+        min_time: i64::MIN,
+        max_time: i64::MAX,
+        meta_crc: 7,
+    }
+}
+
+/// Adds a block and sets a checkpoint.
+pub(super) fn adding(id: u128) -> Commit {
+    Commit { add: vec![entry(id)], remove: vec![], checkpoints: BTreeMap::from([("wal".to_owned(), id.to_string())]) }
+}
+
+pub(super) fn path(kind: Kind, version: u64) -> PathBuf {
+    Path::new(DIR).join(file::name(kind, version))
+}
+
+/// A disk with commits that add the blocks 1 to `count`.
+pub(super) fn disk_with(count: u64) -> (SimulatedDisk, ManifestStore) {
+    let disk = SimulatedDisk::new(count);
+    let (mut store, _) = open(&disk).unwrap();
+    for id in 1..=count {
+        store.commit(adding(id.into())).unwrap();
+    }
+    (disk, store)
+}
+
+fn files(disk: &SimulatedDisk) -> Vec<(Kind, u64)> {
+    list(disk, Path::new(DIR)).unwrap()
+}
+
+#[test]
+fn a_new_manifest_is_empty() {
+    let disk = SimulatedDisk::new(1);
+    assert_eq!(*read(&disk).unwrap(), Manifest::default());
+    assert_eq!(files(&disk), []);
+}
+
+#[test]
+fn commits_survive_power_loss_as_they_were_made() {
+    let (disk, mut store) = disk_with(3);
+    let other = BlockEntry { window: Window::OTHER, signal: Signal::Metrics, ..entry(u128::MAX) };
+    let checkpoints = BTreeMap::from([("kafka/ü/0".to_owned(), "\"[0,17)\"\n".to_owned())]);
+    let made = store.commit(Commit { add: vec![other.clone()], remove: vec![BlockId(2)], checkpoints }).unwrap();
+    disk.crash(Loss::All);
+    let found = read(&disk).unwrap();
+    assert_eq!(found, made);
+    assert_eq!(found.version, 4);
+    assert_eq!(found.blocks.values().map(|entry| (**entry).clone()).collect::<Vec<_>>(), [entry(1), entry(3), other]);
+    let checkpoints: Vec<_> = found.checkpoints.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(checkpoints, [("kafka/ü/0", "\"[0,17)\"\n"), ("wal", "3")]);
+}
+
+#[test]
+fn a_commit_that_does_not_fit_changes_nothing() {
+    let (disk, mut store) = disk_with(2);
+    let before = (files(&disk), store.current().clone());
+    let commit = |add: &[u128], remove: &[u128]| Commit {
+        add: add.iter().map(|&id| entry(id)).collect(),
+        remove: remove.iter().map(|&id| BlockId(id)).collect(),
+        checkpoints: BTreeMap::from([("wal".to_owned(), "9".to_owned())]),
+    };
+    for (add, remove) in [(&[1][..], &[][..]), (&[3, 3], &[]), (&[], &[3]), (&[], &[1, 1]), (&[3], &[3]), (&[1], &[1])]
+    {
+        assert!(matches!(store.commit(commit(add, remove)), Err(Error::Request { .. })), "{add:?} {remove:?}");
+    }
+    assert_eq!((files(&disk), store.current().clone()), before);
+    assert_eq!(store.commit(commit(&[3], &[1, 2])).unwrap().version, 3);
+}
+
+#[test]
+fn a_version_that_somebody_else_made_is_a_conflict_until_it_is_read() {
+    let (disk, mut ours) = disk_with(1);
+    let (mut theirs, _) = open(&disk).unwrap();
+    theirs.commit(adding(2)).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(ours.commit(adding(3)), Err(Error::Conflict { version: 2 })));
+    }
+    assert_eq!(ours.reload().unwrap().blocks.len(), 2);
+    assert_eq!(ours.commit(adding(3)).unwrap().version, 3);
+    assert_eq!(read(&disk).unwrap().blocks.len(), 3);
+}
+
+#[test]
+fn snapshots_bound_what_is_kept_and_two_of_them_are() {
+    let (disk, store) = disk_with(5 * SNAPSHOT_EVERY + 3);
+    let every = SNAPSHOT_EVERY;
+    let mut expected: Vec<(Kind, u64)> =
+        (4 * every + 1..=5 * every + 3).map(|version| (Kind::Commit, version)).collect();
+    expected.extend([(Kind::Snapshot, 4 * every), (Kind::Snapshot, 5 * every)]);
+    assert_eq!(files(&disk), expected);
+    disk.crash(Loss::All);
+    let (mut reopened, found) = open(&disk).unwrap();
+    assert_eq!(found, *store.current());
+    for id in 1..=every {
+        reopened.commit(adding((1000 + id).into())).unwrap();
+    }
+    assert_eq!(files(&disk).last(), Some(&(Kind::Snapshot, 6 * every)), "the interval goes on from the last snapshot");
+}
+
+#[test]
+fn nothing_is_removed_before_two_later_snapshots_are_durable() {
+    let (disk, _) = disk_with(2 * SNAPSHOT_EVERY - 1);
+    assert_eq!(files(&disk).len() as u64, 2 * SNAPSHOT_EVERY, "all commits, one snapshot");
+    let (disk, _) = disk_with(2 * SNAPSHOT_EVERY);
+    assert_eq!(files(&disk).len() as u64, SNAPSHOT_EVERY + 2);
+    disk.crash(Loss::All);
+    read(&disk).unwrap();
+}
+
+#[test]
+fn temporary_and_foreign_files_do_not_matter() {
+    let (disk, store) = disk_with(2);
+    let temporary = Path::new(DIR).join(format!("{}.tmp", file::name(Kind::Commit, 3)));
+    disk.place(&temporary, b"half a comm").unwrap();
+    for name in ["README", "3.commit", "00000000000000000003.commit.bak", "99999999999999999999.commit"] {
+        disk.place(&Path::new(DIR).join(name), b"not ours").unwrap();
+    }
+    let (mut reopened, found) = open(&disk).unwrap();
+    assert_eq!(found, *store.current());
+    assert!(disk.contents(&temporary).is_err());
+    disk.place(&temporary, b"half a comm").unwrap();
+    assert_eq!(reopened.commit(adding(3)).unwrap().version, 3);
+}
+
+#[test]
+fn a_block_lies_at_the_path_of_its_names() {
+    assert_eq!(entry(10).path(), Path::new("Team-7/logs/2026-11-23/0000000000000000000000000000000a"));
+}
