@@ -1,0 +1,189 @@
+//! May this request come in? Decided before it is decoded, and while it is read.
+//!
+//! A1  What is reserved is given back when the [`Ticket`] is dropped, whatever became of the request.
+//! A2  A request that could never fit is too large; one that does not fit now is told to come again.
+//! A3  Tenants are told apart by a header that anybody can set, so their number here is bounded; those beyond it
+//!     share one account.
+
+mod bucket;
+mod memory;
+
+pub(crate) use memory::{Pool, Ticket};
+
+use crate::CollectorConfig;
+use crate::error::Refusal;
+use crate::telemetry::LastReceived;
+use bucket::Bucket;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use storage::model::TenantId;
+
+/// Tenants with an account of their own.
+const MAX_TENANTS: usize = 4_096;
+
+/// Accounts of memory and rate.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    memory: Arc<Pool>,
+    tenants: Mutex<HashMap<TenantId, Arc<Account>>>,
+    /// For tenants beyond [`MAX_TENANTS`].
+    shared: Arc<Account>,
+    tenant_bytes_in_flight: usize,
+    rate: u64,
+    burst: u64,
+}
+
+/// One tenant's account.
+#[derive(Debug)]
+pub(crate) struct Account {
+    memory: Pool,
+    bucket: Mutex<Bucket>,
+    last: Mutex<Option<LastReceived>>,
+}
+
+impl Account {
+    fn new(memory: usize, burst: u64) -> Self {
+        Account { memory: Pool::new(memory), bucket: Mutex::new(Bucket::full(burst)), last: Mutex::new(None) }
+    }
+
+    pub(crate) fn set_last(&self, last: LastReceived) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+}
+
+impl Admission {
+    pub(crate) fn new(config: &CollectorConfig) -> Self {
+        let shared = Account::new(config.tenant_bytes_in_flight, config.tenant_burst_bytes);
+        Admission {
+            memory: Arc::new(Pool::new(config.max_bytes_in_flight)),
+            tenants: Mutex::default(),
+            shared: Arc::new(shared),
+            tenant_bytes_in_flight: config.tenant_bytes_in_flight,
+            rate: config.tenant_bytes_per_second,
+            burst: config.tenant_burst_bytes,
+        }
+    }
+
+    /// The memory that is in flight now, and the most that ever was.
+    pub(crate) fn bytes_in_flight(&self) -> (usize, usize) {
+        (self.memory.used(), self.memory.peak())
+    }
+
+    pub(crate) fn last_received(&self, tenant: &TenantId) -> Option<LastReceived> {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = tenants.get(tenant)?.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone()
+    }
+
+    /// Lets a request in that has not been read yet, unless its tenant is in debt.
+    pub(crate) fn enter(&self, tenant: &TenantId, now: Duration) -> Result<Ticket, Refusal> {
+        let account = self.account(tenant);
+        self.charge_account(&account, tenant, 0, now)?;
+        Ok(Ticket::new(self.memory.clone(), account))
+    }
+
+    /// Takes a request's bytes off its tenant's rate.
+    pub(crate) fn charge(
+        &self,
+        ticket: &Ticket,
+        tenant: &TenantId,
+        bytes: usize,
+        now: Duration,
+    ) -> Result<(), Refusal> {
+        self.charge_account(ticket.account(), tenant, bytes as u64, now)
+    }
+
+    fn charge_account(&self, account: &Account, tenant: &TenantId, bytes: u64, now: Duration) -> Result<(), Refusal> {
+        let mut bucket = account.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.take(bytes, now, self.rate, self.burst).map_err(|retry_after| Refusal::Rate {
+            tenant: tenant.to_string(),
+            limit: self.rate,
+            retry_after,
+        })
+    }
+
+    fn account(&self, tenant: &TenantId) -> Arc<Account> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = tenants.get(tenant) {
+            return account.clone();
+        }
+        if tenants.len() >= MAX_TENANTS {
+            return self.shared.clone();
+        }
+        let account = Arc::new(Account::new(self.tenant_bytes_in_flight, self.burst));
+        tenants.insert(tenant.clone(), account.clone());
+        account
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(config: &CollectorConfig) -> (Admission, TenantId) {
+        (Admission::new(config), TenantId::default())
+    }
+
+    #[test]
+    fn a1_memory_is_given_back_with_the_ticket() {
+        let (admission, tenant) =
+            admission(&CollectorConfig { max_bytes_in_flight: 100, ..CollectorConfig::default() });
+        let mut first = admission.enter(&tenant, Duration::ZERO).unwrap();
+        first.reserve(60).unwrap();
+        let mut second = admission.enter(&tenant, Duration::ZERO).unwrap();
+        assert_eq!(second.reserve(60), Err(Refusal::Memory));
+        drop(first);
+        assert_eq!(second.reserve(60), Ok(()));
+        assert_eq!(admission.bytes_in_flight(), (60, 60));
+        drop(second);
+        assert_eq!(admission.bytes_in_flight(), (0, 60));
+    }
+
+    #[test]
+    fn a2_what_can_never_fit_is_too_large() {
+        let config = CollectorConfig { tenant_bytes_in_flight: 100, ..CollectorConfig::default() };
+        let (admission, tenant) = admission(&config);
+        let mut ticket = admission.enter(&tenant, Duration::ZERO).unwrap();
+        ticket.reserve(60).unwrap();
+        assert_eq!(ticket.reserve(50), Err(Refusal::TooLarge { limit: 100 }));
+        assert_eq!(admission.bytes_in_flight().0, 60, "a refused reservation takes nothing, of no account");
+    }
+
+    #[test]
+    fn one_tenant_does_not_use_up_the_memory_of_another() {
+        let config = CollectorConfig { tenant_bytes_in_flight: 100, ..CollectorConfig::default() };
+        let (admission, first) = admission(&config);
+        let second = TenantId::new("second").unwrap();
+        let mut busy = admission.enter(&first, Duration::ZERO).unwrap();
+        busy.reserve(100).unwrap();
+        let mut waiting = admission.enter(&first, Duration::ZERO).unwrap();
+        assert_eq!(waiting.reserve(1), Err(Refusal::Memory));
+        assert_eq!(admission.enter(&second, Duration::ZERO).unwrap().reserve(100), Ok(()));
+    }
+
+    #[test]
+    fn a_rate_is_told_with_the_time_at_which_the_request_fits() {
+        let config =
+            CollectorConfig { tenant_bytes_per_second: 10, tenant_burst_bytes: 20, ..CollectorConfig::default() };
+        let (admission, tenant) = admission(&config);
+        let at = Duration::from_secs;
+        let ticket = admission.enter(&tenant, at(0)).unwrap();
+        assert_eq!(admission.charge(&ticket, &tenant, 20, at(0)), Ok(()));
+        let refused = admission.charge(&ticket, &tenant, 15, at(0)).unwrap_err();
+        assert_eq!(refused.retry_after(), Some(Duration::from_millis(1_500)));
+        assert_eq!(admission.charge(&ticket, &tenant, 15, at(2)), Ok(()));
+        assert_eq!(admission.charge(&ticket, &tenant, 1_000, at(9)), Ok(()), "more than the burst, from a full bucket");
+        assert!(admission.enter(&TenantId::new("other").unwrap(), at(9)).is_ok());
+    }
+
+    #[test]
+    fn a3_the_number_of_accounts_is_bounded() {
+        let (admission, _) = admission(&CollectorConfig::default());
+        for index in 0..MAX_TENANTS + 10 {
+            let tenant = TenantId::new(&format!("t{index}")).unwrap();
+            assert!(admission.enter(&tenant, Duration::ZERO).is_ok());
+        }
+        assert_eq!(admission.tenants.lock().unwrap().len(), MAX_TENANTS);
+    }
+}

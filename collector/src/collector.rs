@@ -1,0 +1,243 @@
+//! How does a request that has been read become an acknowledged batch? The part that HTTP, gRPC and the process
+//! itself share.
+
+use crate::admission::{Admission, Ticket};
+use crate::config::CollectorConfig;
+use crate::decode::{self, json};
+use crate::error::Refusal;
+use crate::receiver::compression::{self, Compression};
+use crate::telemetry::{CollectorMetrics, LastReceived, Tally};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use std::fmt;
+use std::sync::Arc;
+use storage::engine::{Engine, Write};
+use storage::fs::Clock;
+use storage::model::{Signal, TenantId};
+
+/// Where accepted batches go. Resolves when they are durable and visible.
+pub type Sink = Arc<dyn Fn(Write) -> BoxFuture<'static, storage::error::Result<()>> + Send + Sync>;
+
+/// The sink that is the store.
+pub fn engine_sink(engine: Arc<Engine>) -> Sink {
+    Arc::new(move |write| {
+        let engine = engine.clone();
+        Box::pin(async move { engine.append(write).await })
+    })
+}
+
+/// Bodies up to this size are decoded where they arrive: handing over to another thread costs more.
+const INLINE_BYTES: usize = 128 << 10;
+/// The same for compressed ones, which may grow a thousandfold.
+const INLINE_COMPRESSED_BYTES: usize = 16 << 10;
+/// Memory of a row beside its message: fixed columns, offsets, dictionary keys, doubled as builders grow.
+const ROW_BYTES: usize = 192;
+/// Longest message to a sender, in bytes; it may quote what was sent.
+const MAX_MESSAGE_BYTES: usize = 4 << 10;
+
+/// How a request is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// OTLP's protobuf messages.
+    Protobuf,
+    /// OTLP/JSON.
+    Json,
+}
+
+/// What became of a request that was accepted, at least in parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// Records that are stored now.
+    pub accepted: u64,
+    /// Records that were left out. The sender must not send them again.
+    pub rejected: u64,
+    /// Why the first of them was, in English.
+    pub message: Option<String>,
+}
+
+/// The collector. Cheap to clone.
+#[derive(Clone)]
+pub struct Collector {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: CollectorConfig,
+    pub(crate) admission: Admission,
+    metrics: CollectorMetrics,
+    sink: Sink,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collector").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}
+
+/// A request whose body has been read.
+pub(crate) struct Incoming {
+    pub(crate) tenant: TenantId,
+    pub(crate) signal: Signal,
+    pub(crate) encoding: Encoding,
+    pub(crate) compression: Compression,
+    pub(crate) body: Bytes,
+    pub(crate) ticket: Ticket,
+}
+
+/// A decoded request.
+struct Prepared {
+    write: Write,
+    ticket: Ticket,
+    accepted: Accepted,
+    service: Option<String>,
+    tally: Tally,
+}
+
+impl Collector {
+    /// Makes a collector; it listens nowhere yet.
+    pub fn new(config: CollectorConfig, sink: Sink, clock: Arc<dyn Clock>) -> Self {
+        let admission = Admission::new(&config);
+        Collector { shared: Arc::new(Shared { config, admission, metrics: CollectorMetrics::default(), sink, clock }) }
+    }
+
+    /// Takes a request from within the process: the same way as from a door, without compression.
+    pub async fn accept(
+        &self,
+        tenant: &TenantId,
+        signal: Signal,
+        encoding: Encoding,
+        body: Bytes,
+    ) -> Result<Accepted, Refusal> {
+        let enter = || {
+            let limit = self.config().max_request_bytes;
+            if body.len() > limit {
+                return Err(Refusal::TooLarge { limit });
+            }
+            let mut ticket = self.enter(tenant)?;
+            ticket.reserve(body.len())?;
+            Ok(ticket)
+        };
+        let ticket = enter().inspect_err(|refusal| self.metrics().refuse(signal, refusal))?;
+        let compression = Compression::None;
+        self.process(Incoming { tenant: tenant.clone(), signal, encoding, compression, body, ticket }).await
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &CollectorMetrics {
+        &self.shared.metrics
+    }
+
+    /// Bytes of memory reserved for requests now, and the most that ever were.
+    pub fn bytes_in_flight(&self) -> (usize, usize) {
+        self.shared.admission.bytes_in_flight()
+    }
+
+    /// What came last from a tenant, if anything has since the start.
+    pub fn last_received(&self, tenant: &TenantId) -> Option<LastReceived> {
+        self.shared.admission.last_received(tenant)
+    }
+
+    pub(crate) fn config(&self) -> &CollectorConfig {
+        &self.shared.config
+    }
+
+    /// Lets a request in before its body is read.
+    pub(crate) fn enter(&self, tenant: &TenantId) -> Result<Ticket, Refusal> {
+        self.shared.admission.enter(tenant, self.shared.clock.monotonic())
+    }
+
+    /// Decodes and stores a request.
+    pub(crate) async fn process(&self, incoming: Incoming) -> Result<Accepted, Refusal> {
+        let signal = incoming.signal;
+        let outcome = self.decode_and_store(incoming).await;
+        outcome.inspect_err(|refusal| {
+            tracing::debug!(%signal, reason = refusal.reason(), %refusal, "request refused");
+            self.shared.metrics.refuse(signal, refusal);
+        })
+    }
+
+    async fn decode_and_store(&self, incoming: Incoming) -> Result<Accepted, Refusal> {
+        let (tenant, signal) = (incoming.tenant.clone(), incoming.signal);
+        let inline = if incoming.compression == Compression::None { INLINE_BYTES } else { INLINE_COMPRESSED_BYTES };
+        let prepared = if incoming.body.len() <= inline {
+            self.shared.prepare(incoming)?
+        } else {
+            let shared = self.shared.clone();
+            let decoding = tokio::task::spawn_blocking(move || shared.prepare(incoming));
+            decoding.await.map_err(|_| Refusal::Internal { what: "decoding ended early" })??
+        };
+        let Prepared { write, ticket, accepted, service, tally } = prepared;
+        let received_at = write.received_at;
+        if write.batch.num_rows() > 0 {
+            let append = (self.shared.sink)(write);
+            // A task of its own goes on when the client leaves, and so does the reservation.
+            let stored = tokio::spawn(async move {
+                let stored = append.await;
+                ticket.account().set_last(LastReceived {
+                    at: received_at,
+                    signal,
+                    service: service.unwrap_or_default(),
+                });
+                stored
+            });
+            let stored = stored.await.map_err(|_| Refusal::Internal { what: "writing ended early" })?;
+            stored.inspect_err(|error| tracing::warn!(%tenant, %signal, %error, "the store refused a write"))?;
+        }
+        self.shared.metrics.add(signal, tally);
+        Ok(accepted)
+    }
+}
+
+impl Shared {
+    /// Decompresses and decodes, within the limits. May take long.
+    fn prepare(&self, incoming: Incoming) -> Result<Prepared, Refusal> {
+        let Incoming { tenant, signal, encoding, compression, body, mut ticket } = incoming;
+        let limit = self.config.max_request_bytes;
+        let (started, wire_bytes) = (self.clock.monotonic(), body.len());
+        let body = match compression {
+            Compression::None => body,
+            _ => compression::decompress(compression, &body, limit, &mut ticket)?.into(),
+        };
+        self.admission.charge(&ticket, &tenant, body.len(), self.clock.monotonic())?;
+        let bytes = body.len();
+        let (payload, json_warnings) = match encoding {
+            Encoding::Protobuf => (body, 0),
+            Encoding::Json if body.is_empty() => (body, 0),
+            Encoding::Json => {
+                ticket.reserve(body.len())?;
+                let json::Transcoded { protobuf, warnings } = json::to_protobuf(signal, &body, limit)?;
+                (protobuf.into(), warnings)
+            }
+        };
+        // Columns hold what the message holds, and a fixed part for each row.
+        let rows = decode::count_records(signal, &payload).min(self.config.decode.records);
+        ticket.reserve(payload.len().saturating_add(rows.saturating_mul(ROW_BYTES)))?;
+        let received_at = self.clock.now_unix_nano();
+        let decoded = decode::decode(signal, received_at, &payload, &self.config.decode)?;
+        let accepted = Accepted {
+            accepted: decoded.batch.num_rows() as u64,
+            rejected: decoded.rejected,
+            message: decoded.message.map(shorten),
+        };
+        let tally = Tally {
+            accepted: accepted.accepted,
+            rejected: accepted.rejected,
+            warnings: decoded.warnings + json_warnings,
+            bytes,
+            wire_bytes,
+            decode: self.clock.monotonic().saturating_sub(started),
+        };
+        let write = Write { tenant, signal, received_at, payload, batch: decoded.batch };
+        Ok(Prepared { write, ticket, accepted, service: decoded.service, tally })
+    }
+}
+
+/// Cuts a message to [`MAX_MESSAGE_BYTES`].
+pub(crate) fn shorten(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE_BYTES {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES - '…'.len_utf8()));
+        message.push('…');
+    }
+    message
+}

@@ -1,0 +1,50 @@
+//! How do requests come in from the network?
+//!
+//! Both doors, 4317 and 4318 by convention, understand OTLP/gRPC and OTLP/HTTP alike: who mixes up the ports is
+//! served all the same. The Content-Type tells the protocols apart.
+
+mod body;
+pub(crate) mod compression;
+mod otlp_grpc;
+mod otlp_http;
+mod patience;
+mod server;
+mod status;
+
+use crate::Collector;
+use crate::error::Refusal;
+use axum::body::Body;
+use axum::extract::State;
+use http::{HeaderMap, Request, Response, header};
+use storage::model::TenantId;
+
+/// The header that names the tenant; the one that Grafana's stores use.
+const TENANT_HEADER: &str = "x-scope-orgid";
+
+impl Collector {
+    /// The routes of both protocols, for servers of other making. [`Collector::serve`] is the usual way.
+    pub fn router(&self) -> axum::Router {
+        axum::Router::new().fallback(dispatch).with_state(self.clone())
+    }
+}
+
+async fn dispatch(State(collector): State<Collector>, request: Request<Body>) -> Response<Body> {
+    if otlp_grpc::is_grpc(request.headers()) {
+        otlp_grpc::call(&collector, request).await
+    } else {
+        otlp_http::call(&collector, request).await
+    }
+}
+
+/// The tenant that a request names, or the default one.
+fn tenant(headers: &HeaderMap) -> Result<TenantId, Refusal> {
+    match headers.get(TENANT_HEADER) {
+        None => Ok(TenantId::default()),
+        Some(name) => Ok(TenantId::new(name.to_str().unwrap_or_default())?),
+    }
+}
+
+/// A header as text; empty where it is absent or no text.
+fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
