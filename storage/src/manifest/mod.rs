@@ -8,7 +8,8 @@
 //!     read.
 //! N6  What `open` answers is durable, also when the process before died between publishing and syncing.
 //! N7  A file is removed only when two later snapshots are durable: one damaged snapshot loses nothing.
-//! N8  After an error that leaves the outcome open, nothing is committed until it is known (`ManifestStore::reload`).
+//! N8  After an error the outcome is read back. If the disk refuses even that and the commit had happened, the next one
+//!     is a conflict (by N4), until `ManifestStore::reload`.
 //!
 //! N1 and N2 are in `file`. Not here: the blocks' own files (`block`), who commits when (`engine`).
 
@@ -111,8 +112,6 @@ pub struct ManifestStore {
     snapshot: u64,
     /// After how many commits the next one follows.
     snapshot_every: u64,
-    /// Whether files may be there that `current` does not know of (N8).
-    in_doubt: bool,
 }
 
 impl ManifestStore {
@@ -130,7 +129,6 @@ impl ManifestStore {
             current: current.clone(),
             snapshot,
             snapshot_every: SNAPSHOT_EVERY,
-            in_doubt: false,
         };
         Ok((store, current))
     }
@@ -151,7 +149,6 @@ impl ManifestStore {
         let (current, snapshot) = load(self.fs.as_ref(), &self.dir)?;
         self.current = Arc::new(current);
         self.snapshot = snapshot;
-        self.in_doubt = false;
         Ok(self.current.clone())
     }
 
@@ -160,22 +157,14 @@ impl ManifestStore {
     /// `Error::Request`: the commit does not fit the current version; nothing happened. `Error::Conflict`: the version
     /// exists already, made by somebody else or by an earlier commit whose outcome was open; `current` is not the newest,
     /// `reload` and decide anew. Any other error: it did not happen, or the disk refuses to tell; `reload` does once it
-    /// can, and until then commits fail.
+    /// can.
     pub fn commit(&mut self, commit: Commit) -> Result<Arc<Manifest>> {
-        if self.in_doubt {
-            let (newest, _) = load(self.fs.as_ref(), &self.dir)?;
-            if newest.version != self.current.version {
-                return Err(Error::Conflict { version: newest.version });
-            }
-            self.in_doubt = false;
-        }
         let next = self.current.with(&commit).map_err(|what| Error::Request { what })?;
         let bytes = file::encode_commit(next.version, &commit);
-        if let Err(error) = self.publish(Kind::Commit, next.version, &bytes) {
-            self.in_doubt = true;
-            if !self.happened(&next) {
-                return Err(error);
-            }
+        if let Err(error) = self.publish(Kind::Commit, next.version, &bytes)
+            && !self.happened(&next)
+        {
+            return Err(error);
         }
         self.current = Arc::new(next);
         if self.current.version.saturating_sub(self.snapshot) >= self.snapshot_every
@@ -186,14 +175,10 @@ impl ManifestStore {
         Ok(self.current.clone())
     }
 
-    /// After a failed commit: did it happen all the same? Ends the doubt unless the disk refuses to tell.
-    fn happened(&mut self, wanted: &Manifest) -> bool {
+    /// After a failed commit: did it happen all the same?
+    fn happened(&self, wanted: &Manifest) -> bool {
         match load(self.fs.as_ref(), &self.dir) {
-            Ok((found, _)) => {
-                let happened = found == *wanted;
-                self.in_doubt = !happened && found.version != self.current.version;
-                happened
-            }
+            Ok((found, _)) => found == *wanted,
             Err(error) => {
                 tracing::warn!(%error, "failed to find out whether a manifest commit happened");
                 false
@@ -203,12 +188,7 @@ impl ManifestStore {
 
     fn write_snapshot(&mut self) -> Result<()> {
         let version = self.current.version;
-        match self.publish(Kind::Snapshot, version, &file::encode_snapshot(&self.current)) {
-            Ok(()) => {}
-            // An earlier try was published, and its sync failed: this one has to hold.
-            Err(Error::Conflict { .. }) => self.sync_dir()?,
-            Err(error) => return Err(error),
-        }
+        self.publish(Kind::Snapshot, version, &file::encode_snapshot(&self.current))?;
         self.snapshot = version;
         self.collect()
     }

@@ -5,7 +5,7 @@ mod failure;
 mod fixture;
 
 use super::*;
-use crate::fs::{Loss, SimulatedDisk};
+use crate::fs::{Disk, Loss, SimulatedDisk};
 
 pub(super) const DIR: &str = "/manifest";
 
@@ -131,6 +131,24 @@ fn nothing_is_removed_before_two_later_snapshots_are_durable() {
     assert_eq!(files(&disk).len() as u64, SNAPSHOT_EVERY + 2);
     disk.crash(Loss::All);
     read(&disk).unwrap();
+}
+
+#[test]
+fn the_manifest_works_on_the_machines_own_disk() {
+    let temp = tempfile::tempdir().unwrap();
+    let (disk, dir): (Arc<dyn Filesystem>, _) = (Arc::new(Disk), temp.path().join("data/manifest"));
+    let (mut store, _) = ManifestStore::open(disk.clone(), &dir).unwrap();
+    store.snapshot_every = 2;
+    for id in 0..7 {
+        store.commit(adding(id)).unwrap();
+    }
+    let (_, found) = ManifestStore::open(disk.clone(), &dir).unwrap();
+    assert_eq!(found, *store.current());
+    let names: Vec<String> = disk.list(&dir).unwrap().into_iter().map(|entry| entry.name).collect();
+    let expected = [(5, "commit"), (6, "commit"), (7, "commit"), (4, "snapshot"), (6, "snapshot")];
+    let mut expected: Vec<String> = expected.map(|(version, kind)| format!("{version:020}.{kind}")).to_vec();
+    expected.sort_unstable();
+    assert_eq!(names, expected);
 }
 
 #[test]

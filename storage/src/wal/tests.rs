@@ -6,7 +6,7 @@ mod fixture;
 mod model;
 
 use super::*;
-use crate::fs::{Loss, SimulatedDisk};
+use crate::fs::{Disk, Loss, SimulatedDisk};
 use bytes::Bytes;
 
 pub(super) const DIR: &str = "/wal";
@@ -189,6 +189,24 @@ fn segments_below_the_first_are_not_looked_at() {
     let mut wal = open_with(&disk, 3, WalConfig::default()).unwrap();
     append(&mut wal, &["three"]).unwrap();
     assert_eq!(read_from(&disk, 3).unwrap(), ["three"]);
+}
+
+#[test]
+fn the_log_works_on_the_machines_own_disk() {
+    let temp = tempfile::tempdir().unwrap();
+    let (disk, dir): (Arc<dyn Filesystem>, _) = (Arc::new(Disk), temp.path().join("data/wal"));
+    for payload in ["one", "two", "three"] {
+        append(&mut Wal::open(disk.clone(), &dir, 0, WalConfig::default()).unwrap(), &[payload]).unwrap();
+    }
+    Wal::open(disk.clone(), &dir, 2, WalConfig::default()).unwrap().release(2).unwrap();
+    let mut found = Vec::new();
+    replay(disk.as_ref(), &dir, 2, &mut |record| {
+        found.push((record.segment, record.payload));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(found, [(2, Bytes::from("two")), (3, Bytes::from("three"))]);
+    assert_eq!(disk.list(&dir).unwrap().len(), 2);
 }
 
 #[test]

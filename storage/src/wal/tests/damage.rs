@@ -33,7 +33,7 @@ fn replay_stops_at_a_torn_tail_at_every_byte() {
     for len in 0..=bytes.len() {
         let count = ends.iter().filter(|&&end| end <= len as u64).count();
         let last_end = if count == 0 { (len as u64).min(HEADER_BYTES) } else { ends[count - 1] };
-        for (tail, kind) in [(0, "cut"), (1, "zeros"), (100, "zeros"), (5000, "zeros")] {
+        for (tail, kind) in [(0, "cut"), (1, "zeros"), (1000, "zeros")] {
             // A header that is cut off has nothing behind it: records are written after it is synced.
             let tail = if len < HEADER_LEN { tail.min(HEADER_LEN - len) } else { tail };
             let mut torn = bytes[..len].to_vec();
