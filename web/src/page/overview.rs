@@ -38,8 +38,7 @@ fn table_or_reason(services: Load<ServicesResponse>, status: Load<StatusResponse
         if answer.services.is_empty() {
             return nothing_here(status);
         }
-        let mut list = answer.services.clone();
-        service::sort(&mut list, order.get());
+        let list = service::sorted(answer.services.clone(), order.get());
         view! { {sentence(&list)} {table(list)} }.into_any()
     })
 }

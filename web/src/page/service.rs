@@ -8,7 +8,7 @@ use crate::component::plot::{self, Line, Plot};
 use crate::component::{message, text};
 use crate::state::metric::grid::{Cell, Grid};
 use crate::state::trace::tree;
-use crate::state::{address, calendar, filter, format, service};
+use crate::state::{address, calendar, filter, format, order, service};
 use leptos::prelude::*;
 use query_api::service::{Operation, OperationsResponse, Service, ServicesResponse, Sparkline};
 use std::rc::Rc;
@@ -152,9 +152,8 @@ fn operations_table(operations: Load<OperationsResponse>, name: Memo<String>) ->
                 ().into_any(),
             );
         }
-        let mut list = answer.operations.clone();
-        let weight = |o: &Operation| (service::sure_error_share(&o.red), o.red.rate);
-        list.sort_by(|a, b| weight(b).partial_cmp(&weight(a)).unwrap_or(std::cmp::Ordering::Equal));
+        let by_rate = order::falling(answer.operations.clone(), |o| o.red.rate);
+        let list = order::falling(by_rate, |o| service::sure_error_share(&o.red));
         let name = name.get();
         let rows = list.into_iter().map(|one| operation(&name, one)).collect_view();
         view! {

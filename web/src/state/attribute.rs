@@ -98,7 +98,7 @@ pub fn can_filter(value: &AnyValue) -> bool {
 /// The same in the order of their keys.
 pub fn sorted(attributes: &[KeyValue]) -> Vec<KeyValue> {
     let mut sorted = attributes.to_vec();
-    sorted.sort_by(|a, b| a.key.cmp(&b.key));
+    sorted.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     sorted
 }
 

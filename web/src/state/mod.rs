@@ -14,6 +14,7 @@ pub mod hue;
 pub mod json;
 pub mod log;
 pub mod metric;
+pub mod order;
 pub mod rows;
 pub mod scale;
 pub mod service;

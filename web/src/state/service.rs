@@ -3,6 +3,7 @@
 //! R1  Worst first: by share of errors that is beyond chance, then by errors, then by rate.
 //! R2  A change is told only when both ranges hold enough requests and the difference is beyond their scatter.
 
+use super::order;
 use query_api::service::{Red, Service};
 
 /// Requests that a quantile needs on both sides before its change is told.
@@ -67,22 +68,18 @@ impl By {
     }
 }
 
-/// Puts services in order; ties by name.
-pub fn sort(services: &mut [Service], by: By) {
-    let key = |s: &Service| match by {
-        By::Worst => sure_error_share(&s.red),
-        By::Name => 0.0,
-        By::Rate => s.red.rate,
-        By::Errors => error_share(&s.red),
-        By::P50 => s.red.p50_nano.unwrap_or(-1) as f64,
-        By::P95 => s.red.p95_nano.unwrap_or(-1) as f64,
-        By::P99 => s.red.p99_nano.unwrap_or(-1) as f64,
-    };
-    services.sort_by(|a, b| {
-        let first = key(b).total_cmp(&key(a));
-        let second = if by == By::Worst { b.red.rate.total_cmp(&a.red.rate) } else { std::cmp::Ordering::Equal };
-        first.then(second).then_with(|| a.name.cmp(&b.name))
-    });
+/// The services in order; equal ones stay as they were: by name, as the API has them.
+pub fn sorted(services: Vec<Service>, by: By) -> Vec<Service> {
+    let by_rate = |services| order::falling(services, |s: &Service| s.red.rate);
+    match by {
+        By::Worst => order::falling(by_rate(services), |s| sure_error_share(&s.red)),
+        By::Name => services,
+        By::Rate => by_rate(services),
+        By::Errors => order::falling(services, |s| error_share(&s.red)),
+        By::P50 => order::falling(services, |s| s.red.p50_nano.unwrap_or(-1) as f64),
+        By::P95 => order::falling(services, |s| s.red.p95_nano.unwrap_or(-1) as f64),
+        By::P99 => order::falling(services, |s| s.red.p99_nano.unwrap_or(-1) as f64),
+    }
 }
 
 /// How a duration quantile moved: told beyond 15 % and 1 ms/20, with enough requests on both sides.
@@ -133,16 +130,16 @@ mod tests {
 
     #[test]
     fn one_failure_of_one_is_not_worse_than_many_of_many() {
-        let mut list = vec![service("once", 1, 1), service("fine", 1_000, 0), service("burning", 1_000, 400)];
-        sort(&mut list, By::Worst);
+        let list = vec![service("once", 1, 1), service("fine", 1_000, 0), service("burning", 1_000, 400)];
+        let list = sorted(list, By::Worst);
         let names: Vec<&str> = list.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names, ["burning", "once", "fine"]);
     }
 
     #[test]
     fn services_without_errors_come_by_rate() {
-        let mut list = vec![service("a", 10, 0), service("b", 1_000, 0)];
-        sort(&mut list, By::Worst);
+        let list = vec![service("a", 10, 0), service("b", 1_000, 0)];
+        let list = sorted(list, By::Worst);
         assert_eq!(list[0].name, "b");
     }
 

@@ -7,7 +7,7 @@ use crate::component::chart::{self, Table};
 use crate::component::plot::{self, LEFT, Line, Plot, RIGHT};
 use crate::state::metric::heat::Heat;
 use crate::state::time::Range;
-use crate::state::{calendar, format, scale};
+use crate::state::{calendar, format, order, scale};
 use leptos::prelude::*;
 use leptos::web_sys;
 use query_api::metric::Series;
@@ -96,9 +96,8 @@ fn draw(pen: &Pen, app: App, heat: &Heat, unit: &str, hover: Option<(usize, usiz
     let fullest = heat.fullest().max(1.0);
     // A point stands for the time since the one before: it is drawn as wide as points are apart.
     let filled: Vec<usize> = (0..heat.grid.count).filter(|c| heat.total(*c) > 0.0).collect();
-    let mut gaps: Vec<usize> = filled.windows(2).map(|w| w[1] - w[0]).collect();
-    gaps.sort_unstable();
-    let wide = gaps.get(gaps.len() / 2).copied().unwrap_or(1).max(1);
+    let gaps: Vec<i64> = filled.windows(2).map(|w| (w[1] - w[0]) as i64).collect();
+    let wide = order::median(&gaps).unwrap_or(1).max(1) as usize;
     for column in filled {
         let from = (column + 1).saturating_sub(wide);
         for (row, count) in heat.cells[column].iter().enumerate().filter(|(_, count)| **count > 0.0) {

@@ -7,7 +7,7 @@ use crate::component::text;
 use crate::state::metric::grid::{Cell, Grid};
 use crate::state::metric::rate::{self, Sample};
 use crate::state::time::Range;
-use crate::state::{attribute, calendar, format, hue};
+use crate::state::{attribute, calendar, format, hue, order};
 use leptos::prelude::*;
 use query_api::metric::{Exemplar, PointValue, Series, Temporality};
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ fn label(one: &Series, several_services: bool, one_each: bool) -> String {
 fn named(series: &[Series], samples: impl Fn(&Series) -> Vec<Sample>) -> Vec<Named> {
     let services: HashSet<&str> = series.iter().map(|s| s.service.as_str()).collect();
     let one_each = services.len() == series.len() && series.len() > 1;
-    let mut lines: Vec<Named> = series
+    let lines: Vec<Named> = series
         .iter()
         .enumerate()
         .map(|(index, one)| {
@@ -61,8 +61,7 @@ fn named(series: &[Series], samples: impl Fn(&Series) -> Vec<Sample>) -> Vec<Nam
         .filter(|line| !line.samples.is_empty())
         .collect();
     let mean = |line: &Named| line.samples.iter().map(|s| s.1.abs()).sum::<f64>() / line.samples.len() as f64;
-    lines.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
-    lines
+    order::falling(lines, mean)
 }
 
 /// Gauges as they are; sums that grow, or that count since the point before, as rates.
@@ -106,8 +105,8 @@ pub(super) fn summary(series: Arc<Vec<Series>>, range: Range) -> AnyView {
 /// The exemplars of all series that name a trace, newest first.
 pub(super) fn exemplars(series: &[Series]) -> Vec<Exemplar> {
     let all = series.iter().flat_map(|s| s.points.iter()).flat_map(|p| p.exemplars.iter());
-    let mut found: Vec<Exemplar> = all.filter(|e| !e.trace_id.is_empty()).cloned().collect();
-    found.sort_by_key(|e| std::cmp::Reverse(e.time_unix_nano));
+    let found: Vec<Exemplar> = all.filter(|e| !e.trace_id.is_empty()).cloned().collect();
+    let mut found = order::falling(found, |e| e.time_unix_nano as f64);
     found.truncate(EXEMPLARS);
     found
 }

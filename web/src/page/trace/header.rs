@@ -4,7 +4,7 @@ use super::view::View;
 use crate::component::text;
 use crate::state::trace::critical;
 use crate::state::trace::tree::Trace;
-use crate::state::{calendar, format, hue};
+use crate::state::{calendar, format, hue, order};
 use leptos::prelude::*;
 use std::sync::Arc;
 
@@ -66,8 +66,8 @@ fn shares(view: View, trace: &Trace) -> AnyView {
     if total <= 0 || trace.services.len() < 2 {
         return ().into_any();
     }
-    let mut parts: Vec<(usize, i64)> = shares.into_iter().enumerate().filter(|(_, share)| *share > 0).collect();
-    parts.sort_by_key(|(_, share)| std::cmp::Reverse(*share));
+    let parts: Vec<(usize, i64)> = shares.into_iter().enumerate().filter(|(_, share)| *share > 0).collect();
+    let parts = order::falling(parts, |(_, share)| *share as f64);
     let share = |(index, nanos): &(usize, i64)| (trace.services[*index].name.clone(), *nanos as f64 / total as f64);
     let segments = parts.iter().map(share).map(|(name, share)| {
         let title = format!("{name}: {} of the critical path", format::percent(share));

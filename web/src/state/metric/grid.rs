@@ -3,6 +3,7 @@
 //! G1  Every step of every line is a value, a hole, or a real gap: a gap only where samples are missing that the
 //!     series' own interval would have given.
 
+use super::super::order;
 use super::super::time::Range;
 use super::rate::Sample;
 
@@ -84,9 +85,8 @@ impl Grid {
 
 /// The median distance between samples.
 fn typical_interval(samples: &[Sample]) -> i64 {
-    let mut intervals: Vec<i64> = samples.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].0)).collect();
-    intervals.sort_unstable();
-    intervals.get(intervals.len() / 2).copied().unwrap_or(0)
+    let intervals: Vec<i64> = samples.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].0)).collect();
+    order::median(&intervals).unwrap_or(0)
 }
 
 #[cfg(test)]

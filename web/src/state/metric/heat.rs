@@ -5,6 +5,7 @@
 //! HM2  A quantile lies within the bucket that holds its rank.
 //! HM3  Whatever the buckets, the cells of a column add up to its measurements.
 
+use super::super::order;
 use super::super::time::Range;
 use super::grid::Grid;
 use query_api::metric::{ExponentialHistogram, Histogram, Point, PointValue, Series, Temporality};
@@ -246,8 +247,12 @@ fn exponential_growth(new: &ExponentialHistogram, old: &ExponentialHistogram) ->
 }
 
 /// Buckets by lower edge, equal ones added up.
-fn merged(mut buckets: Vec<Bucket>) -> Vec<Bucket> {
-    buckets.sort_by(|a, b| a.low.total_cmp(&b.low).then(a.high.total_cmp(&b.high)));
+fn merged(buckets: Vec<Bucket>) -> Vec<Bucket> {
+    // Sorting is stable: by the upper edge first, then by the lower.
+    let by_high = order::rising(buckets.iter().map(|bucket| bucket.high));
+    let buckets = order::pick(buckets, &by_high);
+    let by_low = order::rising(buckets.iter().map(|bucket| bucket.low));
+    let buckets = order::pick(buckets, &by_low);
     let mut out: Vec<Bucket> = Vec::new();
     for bucket in buckets {
         match out.last_mut().filter(|last| last.low == bucket.low && last.high == bucket.high) {

@@ -3,6 +3,7 @@
 //! CP1  Sections do not overlap, lie within their span, and together cover the root from start to end.
 //! CP2  Walks back from the root's end, from child to child; linear but for one sort per span. Nothing recurses.
 
+use super::super::order;
 use super::tree::Trace;
 
 /// A stretch of the path, in nanoseconds after the start of the trace.
@@ -57,8 +58,9 @@ struct Step {
 
 impl Step {
     fn new(trace: &Trace, row: usize, start: i64) -> Step {
-        let mut children: Vec<usize> = trace.children(row).collect();
-        children.sort_by_key(|child| trace.rows[*child].end());
+        let children: Vec<usize> = trace.children(row).collect();
+        let rising = order::rising(children.iter().map(|child| trace.rows[*child].end() as f64));
+        let children = order::pick(children, &rising);
         Step { row, start, children }
     }
 

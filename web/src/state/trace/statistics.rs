@@ -2,6 +2,7 @@
 //!
 //! ST1  Counts add up to the spans of the trace, self times to the sum of theirs.
 
+use super::super::order;
 use super::tree::Trace;
 use std::collections::HashMap;
 
@@ -58,16 +59,13 @@ pub fn groups(trace: &Trace, by: By) -> Vec<Group> {
         group.self_time = group.self_time.saturating_add(row.self_time);
         group.longest = group.longest.max(row.duration);
     }
-    groups.sort_by_key(|group| {
-        std::cmp::Reverse(match by {
-            By::SelfTime => group.self_time,
-            By::Total => group.total,
-            By::Count => group.count as i64,
-            By::Longest => group.longest,
-            By::Errors => group.errors as i64,
-        })
-    });
-    groups
+    order::falling(groups, |group| match by {
+        By::SelfTime => group.self_time as f64,
+        By::Total => group.total as f64,
+        By::Count => group.count as f64,
+        By::Longest => group.longest as f64,
+        By::Errors => group.errors as f64,
+    })
 }
 
 #[cfg(test)]

@@ -408,7 +408,7 @@ fn preorder(rows: &[Row], parents: &[Option<usize>], flaws: &[Option<Flaw>]) -> 
     let key = |index: &usize| {
         (parents[*index].map_or(0, |parent| parent + 1), flaws[*index].is_some(), rows[*index].start, *index)
     };
-    by_parent.sort_by_key(key);
+    by_parent.sort_unstable_by_key(key);
     let mut first_child = vec![rows.len(); rows.len() + 1];
     for (position, index) in by_parent.iter().enumerate().rev() {
         first_child[parents[*index].map_or(0, |parent| parent + 1)] = position;
