@@ -221,6 +221,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         #[test]
         fn h1_h2_h3_exponential_buckets_hold_what_was_recorded(
             values in proptest::collection::vec(prop_oneof![Just(0.0), 1e-9..1e-3, 1e-3..10.0, 10.0..1e7], 1..400),
