@@ -1,0 +1,37 @@
+//! Which limits do queries have? Each with its reason.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+const MIB: u64 = 1024 * 1024;
+
+/// Settings of the query side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Queries that run at once. Default: two per core, since a scan waits for the disk part of its time.
+    pub concurrency: usize,
+    /// Queries that may wait for their turn; one more is answered 503. Default 64: a dashboard or two.
+    pub queue: usize,
+    /// Time a query has, waiting included, unless it asks for another. Default 30 s.
+    pub timeout: Duration,
+    /// The most that a query may ask for. Default 5 min.
+    pub max_timeout: Duration,
+    /// Bytes that one query may hold. Default 256 MiB: a trace of some hundred thousand spans.
+    pub memory_per_query: u64,
+    /// Rows that one query may collect for its answer. Default 1,000,000.
+    pub max_rows: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Config {
+            concurrency: 2 * cores,
+            queue: 64,
+            timeout: Duration::from_secs(30),
+            max_timeout: Duration::from_secs(300),
+            memory_per_query: 256 * MIB,
+            max_rows: 1_000_000,
+        }
+    }
+}

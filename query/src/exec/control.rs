@@ -1,0 +1,177 @@
+//! What may a running query do, and how much of it?
+//!
+//! C1  Every batch of a scan counts its bytes while it is looked at; what a query keeps it charges itself.
+//! C2  All memory is given back when the control is dropped.
+
+use super::cancel::Cancel;
+use crate::error::{Error, Result};
+use arrow_array::RecordBatch;
+use query_api::trace::Stats;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use storage::engine::Snapshot;
+use storage::model::{Signal, TraceId, schema};
+use storage::scan::{ScanRequest, Threshold};
+
+/// What one query may use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) started: Instant,
+    pub(super) deadline: Instant,
+    pub(super) timeout: Duration,
+    pub(super) memory: u64,
+    pub(super) rows: u64,
+}
+
+/// A running query's hold on data, time and memory. One thread's; nothing of it outlives the query.
+#[derive(Debug)]
+pub struct Control {
+    snapshot: Snapshot,
+    limits: Limits,
+    cancel: Arc<Cancel>,
+    memory: Cell<u64>,
+    total_memory: Arc<AtomicU64>,
+    rows: Cell<u64>,
+    stats: RefCell<Stats>,
+}
+
+impl Control {
+    pub(super) fn new(
+        snapshot: Snapshot,
+        limits: Limits,
+        cancel: Arc<Cancel>,
+        total_memory: Arc<AtomicU64>,
+    ) -> Self {
+        Control {
+            snapshot,
+            limits,
+            cancel,
+            memory: Cell::new(0),
+            total_memory,
+            rows: Cell::new(0),
+            stats: RefCell::default(),
+        }
+    }
+
+    /// Whether the query should go on. To be asked at least once per batch of rows.
+    pub fn check(&self) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        if Instant::now() >= self.limits.deadline {
+            return Err(past_deadline(self.limits.timeout));
+        }
+        Ok(())
+    }
+
+    /// Counts bytes that the query keeps until it ends, or until they are given to `release`.
+    pub fn charge(&self, bytes: usize) -> Result<()> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let used = self.memory.get().saturating_add(bytes);
+        if used > self.limits.memory {
+            let mib = self.limits.memory / (1024 * 1024);
+            let message = format!("the answer needs more than the {mib} MiB a query may hold; narrow the time range, the filters or the limit");
+            return Err(Error::Limit { message });
+        }
+        self.memory.set(used);
+        self.total_memory.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives back bytes that were charged.
+    pub fn release(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).min(self.memory.get());
+        self.memory.set(self.memory.get() - bytes);
+        self.total_memory.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts bytes until the answer is dropped.
+    pub fn hold(&self, bytes: usize) -> Result<Held<'_>> {
+        self.charge(bytes)?;
+        Ok(Held { control: self, bytes })
+    }
+
+    /// Counts rows that the query collects for its answer.
+    pub fn collect(&self, rows: usize) -> Result<()> {
+        let rows = self.rows.get().saturating_add(u64::try_from(rows).unwrap_or(u64::MAX));
+        if rows > self.limits.rows {
+            let message = format!("the answer has more than the {} rows a query may collect", self.limits.rows);
+            return Err(Error::Limit { message });
+        }
+        self.rows.set(rows);
+        Ok(())
+    }
+
+    /// Gives every matching row to `each`, batch by batch.
+    pub fn scan(
+        &self,
+        signal: Signal,
+        mut request: ScanRequest,
+        mut each: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let unbounded = || Threshold::at_least(schema::time_column(signal));
+        self.cancel.watch(request.threshold.get_or_insert_with(unbounded).clone());
+        self.check()?;
+        let mut scan = self.snapshot.scan(signal, request)?;
+        for batch in scan.by_ref() {
+            let batch = batch?;
+            let _held = self.hold(batch.get_array_memory_size())?;
+            self.stats.borrow_mut().rows_matched += count(batch.num_rows());
+            each(&batch)?;
+            // Asked again, since `each` may have moved the threshold that a cancellation has set.
+            self.check()?;
+        }
+        let progress = scan.progress();
+        let mut stats = self.stats.borrow_mut();
+        stats.rows_scanned += progress.rows_scanned;
+        stats.blocks_read += progress.blocks_read;
+        stats.blocks_pruned += progress.blocks_pruned;
+        self.check()
+    }
+
+    /// All spans of a trace in the full schema, and a hold on their memory.
+    pub fn trace(&self, trace: &TraceId) -> Result<(Vec<RecordBatch>, Held<'_>)> {
+        self.check()?;
+        let batches = self.snapshot.trace(trace)?;
+        let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+        let held = self.hold(bytes)?;
+        self.stats.borrow_mut().rows_scanned += batches.iter().map(|batch| count(batch.num_rows())).sum::<u64>();
+        Ok((batches, held))
+    }
+
+    /// What the query has cost so far.
+    pub fn stats(&self) -> Stats {
+        let elapsed_ms = self.limits.started.elapsed().as_secs_f64() * 1e3;
+        Stats { elapsed_ms, ..self.stats.borrow().clone() }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.total_memory.fetch_sub(self.memory.get(), Ordering::Relaxed);
+    }
+}
+
+/// Bytes that count as used until this is dropped.
+#[derive(Debug)]
+pub struct Held<'a> {
+    control: &'a Control,
+    bytes: usize,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.control.release(self.bytes);
+    }
+}
+
+pub(super) fn past_deadline(timeout: Duration) -> Error {
+    let message = format!("the query took longer than {timeout:?}; narrow the time range, or ask for a longer `timeout`");
+    Error::Limit { message }
+}
+
+fn count(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
+}

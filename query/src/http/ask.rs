@@ -1,0 +1,234 @@
+//! What does a request ask for? Parameters become queries, queries become answers.
+
+use super::answer::{self, Body};
+use super::endpoint::Call;
+use super::parameter::{DefaultRange, Parameters};
+use super::state::DemoAction;
+use crate::cursor::Cursor;
+use crate::error::{Error, Result};
+use crate::exec::Control;
+use crate::{log, metric, service, time, trace};
+use query_api::log::LogsResponse;
+use query_api::trace::{Order, SearchResponse};
+use storage::model::schema::column;
+use storage::model::{SpanId, TraceId};
+use storage::scan::{AttributeScope, Compare, Field, Predicate, Scalar, TimeRange};
+
+/// A request, understood.
+#[derive(Debug)]
+pub(super) enum Ask {
+    Status,
+    Demo(DemoAction),
+    OpenApi,
+    Data(DataAsk),
+}
+
+/// A request that reads stored data.
+#[derive(Debug)]
+pub(super) enum DataAsk {
+    Trace(TraceId),
+    Traces(trace::SearchQuery, u64),
+    Services(TimeRange),
+    Operations(String, TimeRange),
+    Logs(log::SearchQuery, u64),
+    LogHistogram(log::Filter, u64),
+    Metrics(metric::MetricsQuery),
+    Series(metric::SeriesQuery),
+}
+
+impl Ask {
+    /// Reads the parameters of a call.
+    pub(super) fn read(call: Call, parameters: &mut Parameters) -> Result<Self> {
+        Ok(Ask::Data(match call {
+            Call::Status => return Ok(Ask::Status),
+            Call::OpenApi => return Ok(Ask::OpenApi),
+            Call::DemoTell => return Ok(Ask::Demo(DemoAction::Tell)),
+            Call::DemoStart => return Ok(Ask::Demo(DemoAction::Start)),
+            Call::DemoStop => return Ok(Ask::Demo(DemoAction::Stop)),
+            Call::Trace => {
+                let id = parameters.path("trace_id")?.parse();
+                DataAsk::Trace(id.map_err(|invalid| Error::parameter("trace_id", format!("{invalid}")))?)
+            }
+            Call::Traces => traces(parameters)?,
+            Call::Services => DataAsk::Services(parameters.range(DefaultRange::LastHour)?),
+            Call::Operations => {
+                let name = parameters.path("name")?.to_owned();
+                DataAsk::Operations(name, parameters.range(DefaultRange::LastHour)?)
+            }
+            Call::Logs => logs(parameters)?,
+            Call::LogHistogram => {
+                let filter = log_filter(parameters)?;
+                DataAsk::LogHistogram(filter, parameters.count("buckets")?)
+            }
+            Call::Metrics => DataAsk::Metrics(metric::MetricsQuery {
+                range: parameters.range(DefaultRange::LastHour)?,
+                prefix: parameters.text("prefix").unwrap_or_default(),
+                service: parameters.text("service"),
+            }),
+            Call::Series => series(parameters)?,
+        }))
+    }
+}
+
+impl DataAsk {
+    /// Computes and writes the answer, on the executor's threads.
+    pub(super) fn answer(self, control: &Control, gzip: bool) -> Result<Body> {
+        match self {
+            DataAsk::Trace(id) => answer::large(control, &trace::by_id(control, id)?, gzip),
+            DataAsk::Traces(query, filter_hash) => {
+                let (traces, last) = trace::search(control, &query)?;
+                let next_cursor = last.map(|last| {
+                    let key = last.key(query.order);
+                    Cursor { filter_hash, range: query.filter.range, key, tie: last.trace.0 }.encode()
+                });
+                answer::large(control, &SearchResponse { traces, next_cursor, stats: control.stats() }, gzip)
+            }
+            DataAsk::Services(range) => answer::large(control, &service::services(control, range)?, gzip),
+            DataAsk::Operations(name, range) => {
+                answer::large(control, &service::operations(control, &name, range)?, gzip)
+            }
+            DataAsk::Logs(query, filter_hash) => {
+                let (logs, last) = log::search(control, &query)?;
+                let next_cursor = last.map(|place| {
+                    let tie = tie_of(&place);
+                    Cursor { filter_hash, range: query.filter.range, key: place.time, tie }.encode()
+                });
+                answer::large(control, &LogsResponse { logs, next_cursor, stats: control.stats() }, gzip)
+            }
+            DataAsk::LogHistogram(filter, buckets) => {
+                answer::large(control, &log::histogram(control, &filter, buckets)?, gzip)
+            }
+            DataAsk::Metrics(query) => answer::large(control, &metric::metrics(control, &query)?, gzip),
+            DataAsk::Series(query) => answer::large(control, &metric::series(control, &query)?, gzip),
+        }
+    }
+}
+
+fn traces(parameters: &mut Parameters) -> Result<DataAsk> {
+    let mut predicate = service(parameters);
+    if let Some(operation) = parameters.text("operation") {
+        predicate = predicate.and(Predicate::equal(column::NAME, Scalar::String(operation)));
+    }
+    if let Some(code) = parameters.parsed("status", status_code)? {
+        predicate = predicate.and(Predicate::equal(column::STATUS_CODE, Scalar::Int(code)));
+    }
+    let min = parameters.parsed("min_duration", time::length)?;
+    let max = parameters.parsed("max_duration", time::length)?;
+    if min.zip(max).is_some_and(|(min, max)| min > max) {
+        return Err(Error::parameter("min_duration", "`min_duration` is longer than `max_duration`"));
+    }
+    for (bound, compare) in [(min, Compare::GreaterOrEqual), (max, Compare::LessOrEqual)] {
+        if let Some(nanos) = bound {
+            let field = Field::Column(column::DURATION);
+            predicate = predicate.and(Predicate::Compare { field, compare, value: Scalar::Int(nanos) });
+        }
+    }
+    predicate = predicate.and(attributes(parameters)?);
+    let mut range = parameters.range(DefaultRange::LastHour)?;
+    let limit = parameters.limit()?;
+    let order = parameters.parsed("order", order)?.unwrap_or_default();
+    let mut after = None;
+    if let Some(cursor) = parameters.cursor::<16>()? {
+        range = cursor.range;
+        after = Some(trace::Position::new(order, cursor.key, TraceId(cursor.tie)));
+    }
+    let filter = trace::Filter { range, predicate };
+    Ok(DataAsk::Traces(trace::SearchQuery { filter, order, limit, after }, parameters.filter_hash()))
+}
+
+fn logs(parameters: &mut Parameters) -> Result<DataAsk> {
+    let mut filter = log_filter(parameters)?;
+    let limit = parameters.limit()?;
+    let mut after = None;
+    if let Some(cursor) = parameters.cursor::<16>()? {
+        filter.range = cursor.range;
+        after = Some(place_of(&cursor));
+    }
+    Ok(DataAsk::Logs(log::SearchQuery { filter, limit, after }, parameters.filter_hash()))
+}
+
+fn tie_of(place: &log::Place) -> [u8; 16] {
+    (u128::from(place.fingerprint) | u128::from(place.answered) << 64).to_le_bytes()
+}
+
+fn place_of(cursor: &Cursor<16>) -> log::Place {
+    let [fingerprint, answered] = [0, 64].map(|shift| {
+        let bits = (u128::from_le_bytes(cursor.tie) >> shift) & u128::from(u64::MAX);
+        u64::try_from(bits).unwrap_or(u64::MAX)
+    });
+    log::Place { time: cursor.key, fingerprint, answered }
+}
+
+fn log_filter(parameters: &mut Parameters) -> Result<log::Filter> {
+    let mut predicate = Predicate::All;
+    let trace = parameters.parsed("trace_id", |text| text.parse::<TraceId>().map_err(|invalid| invalid.to_string()))?;
+    let span = parameters.parsed("span_id", |text| text.parse::<SpanId>().map_err(|invalid| invalid.to_string()))?;
+    predicate = trace.map_or(Predicate::All, Predicate::Trace).and(predicate);
+    predicate = predicate.and(span.map_or(Predicate::All, Predicate::Span)).and(service(parameters));
+    let severity = |text: &str| {
+        let expected = || format!("expected one of {} or a number from 0 to 24", log::LEVELS.get(..6).unwrap_or_default().join(", "));
+        log::number_of(text).ok_or_else(expected)
+    };
+    if let Some(number) = parameters.parsed("min_severity", severity)? {
+        let field = Field::Column(column::SEVERITY_NUMBER);
+        let value = Scalar::Int(number.into());
+        predicate = predicate.and(Predicate::Compare { field, compare: Compare::GreaterOrEqual, value });
+    }
+    if let Some(needle) = parameters.text("contains") {
+        let contains = |name| {
+            let field = Field::Column(name);
+            Predicate::Contains { field, needle: needle.clone(), case_sensitive: false }
+        };
+        predicate = predicate.and(Predicate::Or(vec![contains(column::BODY), contains(column::EVENT_NAME)]));
+    }
+    predicate = predicate.and(attributes(parameters)?);
+    let default = if trace.is_some() { DefaultRange::AllTime } else { DefaultRange::LastHour };
+    Ok(log::Filter { range: parameters.range(default)?, predicate })
+}
+
+fn series(parameters: &mut Parameters) -> Result<DataAsk> {
+    let name = parameters.text("name").ok_or_else(|| Error::parameter("name", "which metric? `name` is required"))?;
+    Ok(DataAsk::Series(metric::SeriesQuery {
+        name,
+        predicate: service(parameters).and(attributes(parameters)?),
+        range: parameters.range(DefaultRange::LastHour)?,
+        limit: parameters.limit()?,
+    }))
+}
+
+fn service(parameters: &mut Parameters) -> Predicate {
+    let service = parameters.text("service");
+    service.map_or(Predicate::All, |name| Predicate::equal(column::SERVICE_NAME, Scalar::String(name)))
+}
+
+fn attributes(parameters: &mut Parameters) -> Result<Predicate> {
+    let mut predicate = Predicate::All;
+    for text in parameters.texts("attr") {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => (key, value),
+            _ => return Err(Error::parameter("attr", "expected `key=value`")),
+        };
+        let field = Field::Attribute(AttributeScope::Any, key.to_owned());
+        let value = Scalar::Typed(value.to_owned());
+        predicate = predicate.and(Predicate::Compare { field, compare: Compare::Equal, value });
+    }
+    Ok(predicate)
+}
+
+fn status_code(text: &str) -> Result<i64, String> {
+    match text {
+        "unset" => Ok(0),
+        "ok" => Ok(1),
+        "error" => Ok(2),
+        _ => Err("expected unset, ok or error".into()),
+    }
+}
+
+fn order(text: &str) -> Result<Order, String> {
+    match text {
+        "newest" => Ok(Order::Newest),
+        "oldest" => Ok(Order::Oldest),
+        "longest" => Ok(Order::Longest),
+        _ => Err("expected newest, oldest or longest".into()),
+    }
+}

@@ -1,0 +1,264 @@
+//! Which endpoints are there, and which parameters has each?
+
+use axum::http::Method;
+
+/// One method of one path.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) call: Call,
+    pub(super) method: Method,
+    /// Below the API's prefix.
+    pub(super) path: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) parameters: &'static [Parameter],
+    /// Name of the answer's schema.
+    pub(super) answer: &'static str,
+}
+
+/// What an endpoint does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    Trace,
+    Traces,
+    Services,
+    Operations,
+    Logs,
+    LogHistogram,
+    Metrics,
+    Series,
+    Status,
+    DemoTell,
+    DemoStart,
+    DemoStop,
+    OpenApi,
+}
+
+/// One parameter.
+#[derive(Debug)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) place: Place,
+    pub(super) kind: Kind,
+    pub(super) is_required: bool,
+    pub(super) description: &'static str,
+}
+
+/// Where a parameter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Path,
+    Query,
+}
+
+/// What a parameter's text may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Text,
+    TraceId,
+    SpanId,
+    Time,
+    Duration,
+    /// `key=value`, any number of times.
+    Attribute,
+    Severity,
+    Choice(&'static [&'static str]),
+    Count {
+        default: u64,
+        max: u64,
+    },
+}
+
+const fn path(name: &'static str, kind: Kind, description: &'static str) -> Parameter {
+    Parameter { name, place: Place::Path, kind, is_required: true, description }
+}
+
+const fn query(name: &'static str, kind: Kind, description: &'static str) -> Parameter {
+    Parameter { name, place: Place::Query, kind, is_required: false, description }
+}
+
+const START: Parameter = query("start", Kind::Time, "First moment of the range; an hour before `end` unless given.");
+const END: Parameter = query("end", Kind::Time, "First moment after the range; now unless given.");
+const TIMEOUT: Parameter = query("timeout", Kind::Duration, "Time the answer may take; the server's default unless given.");
+const SERVICE: Parameter = query("service", Kind::Text, "service.name, exactly.");
+const CURSOR: Parameter = query(
+    "cursor",
+    Kind::Text,
+    "`next_cursor` of the page before. It belongs to the same filters, and keeps the range of the first page.",
+);
+const ATTR: Parameter = query(
+    "attr",
+    Kind::Attribute,
+    "`key=value`; the first `=` splits. Matches the own attribute, else the resource's, else the scope's; numbers and \
+     booleans match as they are written. Given several times, all must match.",
+);
+
+const TRACES: &[Parameter] = &[
+    SERVICE,
+    query("operation", Kind::Text, "Span name, exactly."),
+    query("status", Kind::Choice(&["unset", "ok", "error"]), "Span status."),
+    query("min_duration", Kind::Duration, "Spans at least this long."),
+    query("max_duration", Kind::Duration, "Spans at most this long."),
+    ATTR,
+    START,
+    END,
+    query("limit", Kind::Count { default: 20, max: 1000 }, "Traces on a page."),
+    query(
+        "order",
+        Kind::Choice(&["newest", "oldest", "longest"]),
+        "By the latest start, the earliest start or the longest duration of a matching span; `newest` unless given.",
+    ),
+    CURSOR,
+    TIMEOUT,
+];
+
+const LOG_START: Parameter = query(
+    "start",
+    Kind::Time,
+    "First moment of the range; an hour before `end` unless given. With `trace_id`, and neither `start` nor `end`, all \
+     of time.",
+);
+
+/// What `/logs` and `/logs/histogram` filter by.
+macro_rules! log_filters {
+    ($($more:expr),* $(,)?) => {
+        &[
+            query("trace_id", Kind::TraceId, "Records of a trace."),
+            query("span_id", Kind::SpanId, "Records of a span."),
+            SERVICE,
+            query("min_severity", Kind::Severity, "Records at least this severe."),
+            query("contains", Kind::Text, "Records whose body or event name contains the text; case does not matter."),
+            ATTR,
+            LOG_START,
+            END,
+            $($more,)*
+            TIMEOUT,
+        ]
+    };
+}
+
+const LOGS: &[Parameter] =
+    log_filters![query("limit", Kind::Count { default: 100, max: 5000 }, "Records on a page."), CURSOR];
+const LOG_HISTOGRAM: &[Parameter] =
+    log_filters![query("buckets", Kind::Count { default: 60, max: 1000 }, "Steps of equal length, at most.")];
+
+/// Everything there is.
+pub(super) static ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        call: Call::Traces,
+        method: Method::GET,
+        path: "/traces",
+        summary: "Finds traces: those with a span that matches all filters and starts in the range.",
+        parameters: TRACES,
+        answer: "SearchResponse",
+    },
+    Endpoint {
+        call: Call::Trace,
+        method: Method::GET,
+        path: "/traces/{trace_id}",
+        summary: "One trace as OTLP/JSON, with everything that was sent.",
+        parameters: &[path("trace_id", Kind::TraceId, "The trace."), TIMEOUT],
+        answer: "TracesData",
+    },
+    Endpoint {
+        call: Call::Services,
+        method: Method::GET,
+        path: "/services",
+        summary: "Rate, errors and durations of every service with a span in the range.",
+        parameters: &[START, END, TIMEOUT],
+        answer: "ServicesResponse",
+    },
+    Endpoint {
+        call: Call::Operations,
+        method: Method::GET,
+        path: "/services/{name}/operations",
+        summary: "Rate, errors and durations of a service's spans, by name and kind.",
+        parameters: &[path("name", Kind::Text, "service.name."), START, END, TIMEOUT],
+        answer: "OperationsResponse",
+    },
+    Endpoint {
+        call: Call::Logs,
+        method: Method::GET,
+        path: "/logs",
+        summary: "Finds log records, newest first.",
+        parameters: LOGS,
+        answer: "LogsResponse",
+    },
+    Endpoint {
+        call: Call::LogHistogram,
+        method: Method::GET,
+        path: "/logs/histogram",
+        summary: "Counts log records per step and level.",
+        parameters: LOG_HISTOGRAM,
+        answer: "HistogramResponse",
+    },
+    Endpoint {
+        call: Call::Metrics,
+        method: Method::GET,
+        path: "/metrics",
+        summary: "Metrics with a point in the range.",
+        parameters: &[query("prefix", Kind::Text, "Start of the name."), SERVICE, START, END, TIMEOUT],
+        answer: "MetricsResponse",
+    },
+    Endpoint {
+        call: Call::Series,
+        method: Method::GET,
+        path: "/series",
+        summary: "The series of a metric with their raw points.",
+        parameters: &[
+            Parameter {
+                name: "name",
+                place: Place::Query,
+                kind: Kind::Text,
+                is_required: true,
+                description: "The metric's name, exactly.",
+            },
+            SERVICE,
+            ATTR,
+            START,
+            END,
+            query("limit", Kind::Count { default: 20_000, max: 200_000 }, "Points of all series together."),
+            TIMEOUT,
+        ],
+        answer: "SeriesResponse",
+    },
+    Endpoint {
+        call: Call::Status,
+        method: Method::GET,
+        path: "/status",
+        summary: "What is stored, where telemetry may be sent, and how the server is.",
+        parameters: &[],
+        answer: "StatusResponse",
+    },
+    Endpoint {
+        call: Call::DemoTell,
+        method: Method::GET,
+        path: "/demo",
+        summary: "Whether the demo workload runs.",
+        parameters: &[],
+        answer: "DemoStatus",
+    },
+    Endpoint {
+        call: Call::DemoStart,
+        method: Method::POST,
+        path: "/demo",
+        summary: "Starts the demo workload.",
+        parameters: &[],
+        answer: "DemoStatus",
+    },
+    Endpoint {
+        call: Call::DemoStop,
+        method: Method::DELETE,
+        path: "/demo",
+        summary: "Stops the demo workload.",
+        parameters: &[],
+        answer: "DemoStatus",
+    },
+    Endpoint {
+        call: Call::OpenApi,
+        method: Method::GET,
+        path: "/openapi.json",
+        summary: "This description.",
+        parameters: &[],
+        answer: "OpenApi",
+    },
+];

@@ -1,0 +1,148 @@
+//! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`.
+//!
+//! W1  `endpoint::ENDPOINTS` is the one list of what there is: the router, the check of parameters and the OpenAPI
+//!     document are made from it.
+//! W2  Every answer, also every error, is JSON with the same headers; an unknown or doubled parameter is an error, never
+//!     ignored.
+//! W3  Parsing happens here, on the network's threads; work that grows with data happens on the executor's.
+//!
+//! Not here: what an answer consists of (`trace`, `service`, `log`, `metric`), listening, the UI's files.
+
+mod answer;
+mod ask;
+mod endpoint;
+mod openapi;
+mod parameter;
+mod state;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use state::{DemoAction, Host, QueryState, SwitchDemo, TellLastReceived};
+
+use crate::error::{Error, Result};
+use crate::exec::QueryContext;
+use answer::Body;
+use ask::Ask;
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, Method, Uri, header};
+use axum::response::Response;
+use axum::routing::{MethodFilter, any, on};
+use endpoint::{ENDPOINTS, Endpoint};
+use parameter::Parameters;
+use std::sync::Arc;
+use storage::model::TenantId;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// Where the API lives.
+pub const PREFIX: &str = "/api/v1";
+/// The header that names the tenant.
+const TENANT: &str = "x-scope-orgid";
+
+/// The API, ready to be merged into the server's router.
+pub fn router(state: QueryState) -> Router {
+    let mut api: Router<Arc<QueryState>> = Router::new();
+    for endpoint in ENDPOINTS {
+        let filter = if endpoint.method == Method::POST {
+            MethodFilter::POST
+        } else if endpoint.method == Method::DELETE {
+            MethodFilter::DELETE
+        } else {
+            MethodFilter::GET
+        };
+        let handler = move |state, path, request| serve(endpoint, state, path, request);
+        api = api.route(endpoint.path, on(filter, handler));
+    }
+    let api = api
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(unknown_path)
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(Arc::new(state));
+    // What is nested does not see the prefix itself with a slash behind it.
+    Router::new().nest(PREFIX, api).route(&format!("{PREFIX}/"), any(unknown_path))
+}
+
+async fn serve(
+    endpoint: &'static Endpoint,
+    State(state): State<Arc<QueryState>>,
+    path: Result<Path<Vec<(String, String)>>, PathRejection>,
+    request: Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    let outcome = match path {
+        Ok(Path(path)) => outcome(endpoint, &state, path, &parts.uri, &parts.headers).await,
+        Err(_) => Err(Error::parameter("path", "the path is not valid UTF-8 once its percent signs are decoded")),
+    };
+    match outcome {
+        Ok(body) => answer::ok(body),
+        Err(error) => answer::failed(&error),
+    }
+}
+
+async fn outcome(
+    endpoint: &'static Endpoint,
+    state: &Arc<QueryState>,
+    path: Vec<(String, String)>,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Body> {
+    let tenant = tenant(headers)?;
+    if endpoint.method != Method::GET {
+        same_origin(uri, headers)?;
+    }
+    let mut parameters = Parameters::read(endpoint, path, uri.query().unwrap_or_default(), state.now(), &tenant)?;
+    let config = state.executor().config();
+    let timeout = parameters.timeout(config)?;
+    let ask = Ask::read(endpoint.call, &mut parameters)?;
+    parameters.finish()?;
+    let gzip = answer::accepts_gzip(headers);
+    match ask {
+        Ask::Status => answer::small(&status::status(state, &tenant)),
+        Ask::Demo(action) => answer::small(&state.demo(action)?),
+        Ask::OpenApi => answer::small(openapi::document()),
+        Ask::Data(ask) => {
+            let context = QueryContext { tenant, timeout };
+            state.executor().run(context, move |control| ask.answer(control, gzip)).await
+        }
+    }
+}
+
+fn tenant(headers: &HeaderMap) -> Result<TenantId> {
+    let mut names = headers.get_all(TENANT).iter();
+    match (names.next(), names.next()) {
+        (None, _) => Ok(TenantId::default()),
+        (Some(name), None) => name
+            .to_str()
+            .ok()
+            .and_then(|name| TenantId::new(name).ok())
+            .ok_or_else(|| Error::parameter("X-Scope-OrgID", storage::model::InvalidTenant.to_string())),
+        (Some(_), Some(_)) => Err(Error::parameter("X-Scope-OrgID", "given more than once")),
+    }
+}
+
+/// A browser tells the origin of the page that asks; programs tell none.
+fn same_origin(uri: &Uri, headers: &HeaderMap) -> Result<()> {
+    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| uri.authority().map(axum::http::uri::Authority::as_str));
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+    match (origin, host) {
+        (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host) => Ok(()),
+        _ => Err(Error::ForeignOrigin),
+    }
+}
+
+async fn unknown_path() -> Response {
+    let what = format!("no such path; {PREFIX}/openapi.json lists those there are");
+    answer::failed(&Error::NotFound { what })
+}
+
+async fn wrong_method(method: Method) -> Response {
+    answer::failed(&Error::Method { method: method.to_string() })
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    answer::failed(&Error::bug("a request handler panicked"))
+}

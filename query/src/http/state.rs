@@ -1,0 +1,107 @@
+//! What does the API need of the process around it?
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::exec::Executor;
+use query_api::status::{DemoStatus, LastReceived};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+use storage::engine::Engine;
+use storage::fs::Clock;
+use storage::model::TenantId;
+
+/// What to do with the demo workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DemoAction {
+    /// Tell its state.
+    Tell,
+    /// Start it; nothing happens when it runs.
+    Start,
+    /// Stop it; nothing happens when it does not run.
+    Stop,
+}
+
+/// Tells the newest accepted request of a tenant.
+pub type TellLastReceived = Box<dyn Fn(&TenantId) -> Option<LastReceived> + Send + Sync>;
+/// Acts on the demo workload and tells its state; `Err` is a sentence that the caller is shown. Must not block.
+pub type SwitchDemo = Box<dyn Fn(DemoAction) -> Result<DemoStatus, String> + Send + Sync>;
+
+/// What only the binary knows.
+pub struct Host {
+    /// Spanlight's version.
+    pub version: String,
+    /// Where to send OTLP over gRPC, as a URL.
+    pub otlp_grpc_endpoint: String,
+    /// Where to send OTLP over HTTP, as a URL.
+    pub otlp_http_endpoint: String,
+    /// The newest accepted request.
+    pub last_received: TellLastReceived,
+    /// The demo workload.
+    pub demo: SwitchDemo,
+}
+
+impl Default for Host {
+    /// A process without doors and without demo.
+    fn default() -> Self {
+        Host {
+            version: env!("CARGO_PKG_VERSION").into(),
+            otlp_grpc_endpoint: String::new(),
+            otlp_http_endpoint: String::new(),
+            last_received: Box::new(|_| None),
+            demo: Box::new(|action| match action {
+                DemoAction::Tell => Ok(DemoStatus::default()),
+                DemoAction::Start | DemoAction::Stop => Err("this server has no demo workload".into()),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// What the API answers from.
+#[derive(Debug)]
+pub struct QueryState {
+    engine: Arc<Engine>,
+    executor: Executor,
+    clock: Arc<dyn Clock>,
+    host: Host,
+    started: Instant,
+}
+
+impl QueryState {
+    /// Starts the executor. Fails where the system gives it no runtime.
+    pub fn new(config: Config, engine: Arc<Engine>, clock: Arc<dyn Clock>, host: Host) -> std::io::Result<Self> {
+        let executor = Executor::new(config, engine.clone())?;
+        Ok(QueryState { engine, executor, clock, host, started: Instant::now() })
+    }
+
+    /// Runs the queries.
+    pub fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.clock.now_unix_nano()
+    }
+
+    pub(super) fn uptime_seconds(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    pub(super) fn demo(&self, action: DemoAction) -> Result<DemoStatus> {
+        (self.host.demo)(action).map_err(|message| Error::Host { message })
+    }
+}

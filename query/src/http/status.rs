@@ -1,0 +1,36 @@
+//! What does the server say of itself?
+
+use super::state::{DemoAction, QueryState};
+use query_api::status::{SignalStatus, StatusResponse, UnixNano};
+use storage::engine;
+use storage::model::TenantId;
+
+/// The answer of `GET /status`. Reads memory only.
+pub(super) fn status(state: &QueryState, tenant: &TenantId) -> StatusResponse {
+    let stored = state.engine().status(tenant);
+    let host = state.host();
+    StatusResponse {
+        version: host.version.clone(),
+        uptime_seconds: state.uptime_seconds(),
+        otlp_grpc_endpoint: host.otlp_grpc_endpoint.clone(),
+        otlp_http_endpoint: host.otlp_http_endpoint.clone(),
+        signals: stored.signals.iter().map(signal).collect(),
+        last_received: (host.last_received)(tenant),
+        wal_bytes: stored.wal_bytes,
+        write_refusal: stored.refusal,
+        demo: (host.demo)(DemoAction::Tell).unwrap_or_default(),
+    }
+}
+
+fn signal(status: &engine::SignalStatus) -> SignalStatus {
+    SignalStatus {
+        signal: status.signal.as_str().into(),
+        rows: status.block_rows.saturating_add(status.memtable_rows),
+        blocks: status.blocks,
+        block_bytes: status.block_bytes,
+        memtable_rows: status.memtable_rows,
+        memtable_bytes: status.memtable_bytes,
+        min_time: status.time_range.map(|(min, _)| UnixNano(min)),
+        max_time: status.time_range.map(|(_, max)| UnixNano(max)),
+    }
+}

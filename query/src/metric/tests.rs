@@ -1,0 +1,181 @@
+use super::*;
+use crate::fixture::{Fixture, NOW, SECOND, TestPoint, block_on, points, text_map};
+use proptest::prelude::*;
+use query_api::metric::{Metric, MetricType, PointValue, SeriesResponse, Temporality};
+use std::collections::{BTreeMap, BTreeSet};
+use storage::model::PointData;
+use storage::model::attribute::Map;
+use storage::model::record::{self, Number};
+use storage::scan::{Predicate, TimeRange};
+
+const RANGE: TimeRange = TimeRange { start: NOW - 3600 * SECOND, end: NOW };
+
+fn query(limit: usize) -> SeriesQuery {
+    SeriesQuery { range: RANGE, name: "requests".into(), predicate: Predicate::All, limit }
+}
+
+async fn ask(fixture: &Fixture, query: SeriesQuery) -> SeriesResponse {
+    fixture.run(move |control| series(control, &query)).await.unwrap()
+}
+
+fn any_point() -> impl Strategy<Value = TestPoint> {
+    let texts = (prop_oneof![Just("requests"), Just("errors")], prop_oneof![Just("1"), Just("By")], prop_oneof![Just("i1"), Just("i2")]);
+    let times = prop_oneof![(1i64..5).prop_map(|at| NOW - at * SECOND), Just(NOW)];
+    (texts, 1i32..3, times, proptest::bool::ANY).prop_map(|(texts, temporality, time, tagged)| TestPoint {
+        name: texts.0,
+        unit: texts.1,
+        instance: texts.2,
+        temporality,
+        time,
+        attributes: if tagged { vec![("route", "/a")] } else { vec![] },
+        ..TestPoint::default()
+    })
+}
+
+/// Attribute, instance, temporality, unit, time: in the order of the answer.
+type Row = (bool, String, Temporality, String, i64);
+
+fn rows(answer: &SeriesResponse) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for series in &answer.series {
+        let text = |value: &query_api::otlp::AnyValue| format!("{value:?}");
+        let instance = series.resource.iter().find(|entry| entry.key == "service.instance.id").unwrap();
+        for point in &series.points {
+            let tagged = !series.attributes.is_empty();
+            let row = (tagged, text(&instance.value), series.temporality, series.unit.clone(), point.time_unix_nano);
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn i3_the_limit_keeps_the_first_points_whatever_the_order_of_the_scan(
+        list in proptest::collection::vec(any_point(), 0..40), cut in 0usize..40, limit in 1usize..12,
+    ) {
+        let cut = cut.min(list.len());
+        let (whole, limited, metrics) = block_on(async {
+            let fixture = Fixture::new();
+            fixture.put(points(&list[..cut])).await;
+            fixture.flush().await;
+            fixture.put(points(&list[cut..])).await;
+            let whole = ask(&fixture, query(10_000)).await;
+            let limited = ask(&fixture, query(limit)).await;
+            let asked = MetricsQuery { range: RANGE, prefix: "req".into(), service: Some("shop".into()) };
+            (whole, limited, fixture.run(move |control| metrics(control, &asked)).await.unwrap())
+        });
+        // I1: one point per identity and time.
+        let own = || list.iter().filter(|point| point.name == "requests" && RANGE.contains(point.time));
+        let distinct: BTreeSet<_> =
+            own().map(|point| (point.attributes.clone(), point.instance, point.temporality, point.unit, point.time)).collect();
+        let all = rows(&whole);
+        prop_assert_eq!(all.len(), distinct.len());
+        prop_assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), distinct.len());
+        prop_assert!(!whole.truncated);
+        prop_assert_eq!(rows(&limited), all.get(..limit.min(all.len())).unwrap_or_default().to_vec());
+        prop_assert_eq!(limited.truncated, all.len() > limit);
+        check_metrics(&metrics.metrics, &own().collect::<Vec<_>>());
+    }
+}
+
+fn check_metrics(metrics: &[Metric], list: &[&TestPoint]) {
+    let mut by_head: BTreeMap<(&str, i32), Vec<&TestPoint>> = BTreeMap::new();
+    list.iter().for_each(|point| by_head.entry((point.unit, point.temporality)).or_default().push(point));
+    assert_eq!(metrics.len(), by_head.len());
+    for (metric, ((unit, temporality), own)) in metrics.iter().zip(by_head) {
+        let temporality = if temporality == 1 { Temporality::Delta } else { Temporality::Cumulative };
+        assert_eq!((metric.name.as_str(), metric.unit.as_str(), metric.temporality), ("requests", unit, temporality));
+        let series: BTreeSet<_> = own.iter().map(|point| (point.instance, &point.attributes)).collect();
+        assert_eq!((metric.series_count, metric.point_count), (series.len() as u64, own.len() as u64));
+        assert_eq!(Some(metric.last_time_unix_nano), own.iter().map(|point| point.time).max());
+        assert_eq!((metric.services.as_slice(), metric.description.as_str()), (["shop".to_owned()].as_slice(), "counts"));
+        assert!(metric.is_monotonic && metric.r#type == MetricType::Sum);
+    }
+}
+
+#[tokio::test]
+async fn i2_of_two_points_with_one_time_the_later_one_counts() {
+    let fixture = Fixture::new();
+    for value in [5, 9, 7] {
+        let data = PointData::Sum(Some(Number::Int(value)));
+        fixture.put(points(&[TestPoint { data, ..TestPoint::default() }])).await;
+    }
+    let answer = ask(&fixture, query(10)).await;
+    assert_eq!(answer.series[0].points.len(), 1);
+    assert_eq!(answer.series[0].points[0].value, PointValue::Int(7));
+}
+
+#[tokio::test]
+async fn every_kind_of_value_is_given_back() {
+    let cell = |write: &dyn Fn(&mut Vec<u8>)| {
+        let mut out = Vec::new();
+        write(&mut out);
+        &*out.leak()
+    };
+    let bounds = cell(&|out| record::put_doubles(out, [1.0, f64::INFINITY]));
+    let counts = cell(&|out| record::put_counts(out, [1, u64::MAX, 0]));
+    let buckets = cell(&|out| record::put_buckets(out, i32::MIN, [3, 4]));
+    let quantiles = cell(&|out| record::put_quantile(out, 0.5, f64::NAN));
+    let (sum, min, max) = (Some(f64::NEG_INFINITY), None, Some(2.5));
+    let data = [
+        PointData::Gauge(Some(Number::Double(f64::MAX))),
+        PointData::Gauge(None),
+        PointData::Sum(Some(Number::Int(i64::MIN))),
+        PointData::Histogram { count: 3, sum, min, max, explicit_bounds: bounds, bucket_counts: counts },
+        PointData::ExponentialHistogram {
+            count: 7,
+            sum,
+            min,
+            max,
+            scale: -10,
+            zero_count: 1,
+            zero_threshold: 0.25,
+            positive: buckets,
+            negative: &[],
+        },
+        PointData::Summary { count: 2, sum: 1.5, quantiles },
+    ];
+    let filtered = text_map(&[("k", "v")]);
+    let mut exemplars = Vec::new();
+    let exemplar = record::Exemplar {
+        time_unix_nano: 5,
+        value: Some(Number::Int(3)),
+        trace_id: &[0xab; 16],
+        span_id: &[1; 8],
+        filtered_attributes: Map::new(&filtered),
+    };
+    exemplar.put(&mut exemplars);
+    let fixture = Fixture::new();
+    let list: Vec<TestPoint> = data
+        .into_iter()
+        .zip(1..)
+        .map(|(data, at)| TestPoint { data, time: NOW - at, exemplars: exemplars.clone(), ..TestPoint::default() })
+        .collect();
+    fixture.put(points(&list)).await;
+    let answer = ask(&fixture, query(100)).await;
+    let mut found: Vec<_> = answer.series.iter().flat_map(|series| &series.points).collect();
+    found.sort_by_key(|point| -point.time_unix_nano);
+    let [double, none, int, explicit, exponential, summary] = found.as_slice() else { panic!("{} points", found.len()) };
+    assert_eq!((&double.value, &none.value), (&PointValue::Double(f64::MAX), &PointValue::None));
+    assert_eq!(int.value, PointValue::Int(i64::MIN));
+    let PointValue::Histogram(explicit) = &explicit.value else { panic!("{explicit:?}") };
+    assert_eq!((explicit.count, explicit.sum, explicit.min, explicit.max), (3, sum, min, max));
+    assert_eq!((&explicit.bounds, &explicit.bucket_counts), (&vec![1.0, f64::INFINITY], &vec![1, u64::MAX, 0]));
+    let PointValue::ExponentialHistogram(exponential) = &exponential.value else { panic!("{exponential:?}") };
+    assert_eq!((exponential.scale, exponential.zero_count, exponential.zero_threshold), (-10, 1, 0.25));
+    assert_eq!((exponential.positive_offset, &exponential.positive_counts), (i32::MIN, &vec![3, 4]));
+    assert_eq!((exponential.negative_offset, &exponential.negative_counts), (0, &vec![]));
+    let PointValue::Summary(summary) = &summary.value else { panic!("{summary:?}") };
+    assert_eq!((summary.count, summary.sum, summary.quantiles.len()), (2, 1.5, 1));
+    assert!(summary.quantiles[0].value.is_nan());
+
+    for point in found {
+        assert_eq!(point.start_unix_nano, point.time_unix_nano - 60 * SECOND);
+        let [exemplar] = point.exemplars.as_slice() else { panic!("{:?}", point.exemplars) };
+        assert_eq!((exemplar.value, exemplar.trace_id.as_str()), (3.0, &*"ab".repeat(16)));
+        assert_eq!(exemplar.filtered_attributes.len(), 1);
+    }
+}

@@ -1,0 +1,48 @@
+//! How are the services doing? Rate, errors and durations, per service and per operation.
+//!
+//! R1  Request spans are those of kind SERVER or CONSUMER, and spans without parent.
+//! R2  One pass over few columns; a service or resource is looked up once per batch, not once per row.
+//!
+//! Not here: parameters and paths (`http`).
+
+mod list;
+mod operation;
+
+pub(crate) use list::services;
+pub(crate) use operation::operations;
+
+use crate::quantile::Histogram;
+use query_api::service::Red;
+use storage::scan::TimeRange;
+
+const STATUS_ERROR: i32 = 2;
+const NANOS_PER_SECOND: f64 = 1e9;
+
+/// Requests, errors and durations of one range.
+#[derive(Debug, Default)]
+struct Tally {
+    errors: u64,
+    durations: Histogram,
+}
+
+impl Tally {
+    fn add(&mut self, duration: i64, is_error: bool) {
+        self.durations.add(duration);
+        self.errors += u64::from(is_error);
+    }
+
+    fn red(&self, range: TimeRange) -> Red {
+        let seconds = range.end.abs_diff(range.start) as f64 / NANOS_PER_SECOND;
+        Red {
+            request_count: self.durations.total(),
+            error_count: self.errors,
+            rate: self.durations.total() as f64 / seconds,
+            p50_nano: self.durations.quantile(0.5),
+            p95_nano: self.durations.quantile(0.95),
+            p99_nano: self.durations.quantile(0.99),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

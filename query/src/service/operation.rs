@@ -1,0 +1,49 @@
+//! What does a service do, and how well? Its spans by name and kind.
+
+use super::{STATUS_ERROR, Tally};
+use crate::column::Columns;
+use crate::error::Result;
+use crate::exec::Control;
+use query_api::service::{Operation, OperationsResponse};
+use std::collections::BTreeMap;
+use storage::model::Signal;
+use storage::model::schema::column;
+use storage::scan::{Predicate, Scalar, ScanRequest, TimeRange};
+
+const COLUMNS: [&str; 4] = [column::NAME, column::KIND, column::DURATION, column::STATUS_CODE];
+
+/// The operations of a service with a span in the range.
+pub(crate) fn operations(control: &Control, service: &str, range: TimeRange) -> Result<OperationsResponse> {
+    let mut request = ScanRequest::all(COLUMNS);
+    request.time = range;
+    request.predicate = Predicate::equal(column::SERVICE_NAME, Scalar::String(service.into()));
+    let mut tallies: BTreeMap<String, BTreeMap<i32, Tally>> = BTreeMap::new();
+    let mut charged = 0;
+    control.scan(Signal::Spans, request, |batch| {
+        let columns = Columns(batch);
+        let names = columns.text(column::NAME)?;
+        let kinds = columns.int32(column::KIND)?;
+        let durations = columns.int64(column::DURATION)?;
+        let codes = columns.int32(column::STATUS_CODE)?;
+        for row in 0..columns.rows() {
+            let name = names.get(row);
+            if !tallies.contains_key(name) {
+                control.collect(1)?;
+                control.charge(name.len() + size_of::<Tally>() + 128)?;
+                tallies.insert(name.to_owned(), BTreeMap::new());
+            }
+            if let Some(of_name) = tallies.get_mut(name) {
+                let is_error = codes.value(row) == STATUS_ERROR;
+                of_name.entry(kinds.value(row)).or_default().add(durations.value(row), is_error);
+            }
+        }
+        let bytes = tallies.values().flat_map(BTreeMap::values).map(|tally| tally.durations.memory_bytes()).sum::<usize>();
+        control.charge(bytes.saturating_sub(charged))?;
+        charged = charged.max(bytes);
+        Ok(())
+    })?;
+    let operations = tallies.into_iter().flat_map(|(name, of_name)| {
+        of_name.into_iter().map(move |(kind, tally)| Operation { name: name.clone(), kind, red: tally.red(range) })
+    });
+    Ok(OperationsResponse { operations: operations.collect(), stats: control.stats() })
+}

@@ -1,0 +1,29 @@
+//! Which traces are there, and what is in one?
+//!
+//! Not here: parameters and paths (`http`).
+
+pub(crate) use assemble::hex;
+
+mod assemble;
+mod search;
+mod summary;
+mod top;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use search::{Filter, Position, SearchQuery, search};
+
+use crate::error::{Error, Result};
+use crate::exec::Control;
+use query_api::otlp::TracesData;
+use storage::model::TraceId;
+
+/// A trace with everything that is stored of it.
+pub(crate) fn by_id(control: &Control, trace: TraceId) -> Result<TracesData> {
+    let (batches, _held) = control.trace(&trace)?;
+    let data = assemble::traces_data(control, &batches)?;
+    if data.resource_spans.is_empty() {
+        return Err(Error::NotFound { what: format!("no span of trace {trace} is stored") });
+    }
+    Ok(data)
+}
