@@ -3,6 +3,7 @@
 //! Prints `bench-row: {json}` lines. The target is a ratio of CPU-bound times in one run, so that it holds on any
 //! machine.
 #![expect(clippy::print_stdout, reason = "the rows are the product")]
+#![expect(clippy::disallowed_methods, reason = "time is what is measured")]
 #![expect(clippy::unwrap_used, reason = "a benchmark may end when its own input is wrong")]
 
 use collector::decode::{DecodeLimits, decode};

@@ -2,7 +2,6 @@
 
 use crate::error::Refusal;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -117,19 +116,24 @@ impl CollectorMetrics {
                 c.decode_nanos.load(Ordering::Relaxed) as f64 / 1e9
             }),
         ];
-        // Writing to a string cannot fail.
         for (name, help, read) in families {
-            let _ =
-                writeln!(out, "# HELP spanlight_collector_{name} {help}\n# TYPE spanlight_collector_{name} counter");
+            head(out, name, help);
             for signal in Signal::ALL {
-                let _ = writeln!(out, "spanlight_collector_{name}{{signal=\"{signal}\"}} {}", read(self.of(signal)));
+                let value = read(self.of(signal));
+                out.push_str(&format!("spanlight_collector_{name}{{signal=\"{signal}\"}} {value}\n"));
             }
         }
-        let name = "spanlight_collector_requests_refused_total";
-        let _ = writeln!(out, "# HELP {name} Requests refused as a whole.\n# TYPE {name} counter");
+        let name = "requests_refused_total";
+        head(out, name, "Requests refused as a whole.");
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         for ((signal, reason), count) in refused.iter() {
-            let _ = writeln!(out, "{name}{{signal=\"{signal}\",reason=\"{reason}\"}} {count}");
+            let labels = format!("signal=\"{signal}\",reason=\"{reason}\"");
+            out.push_str(&format!("spanlight_collector_{name}{{{labels}}} {count}\n"));
         }
     }
+}
+
+fn head(out: &mut String, name: &str, help: &str) {
+    let name = format!("spanlight_collector_{name}");
+    out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n"));
 }

@@ -58,6 +58,7 @@ pub(super) async fn drain(body: &mut Body, timeout: Duration) {
             }
         }
     };
-    // Whether it ended or not, the answer is sent next.
-    let _ = tokio::time::timeout(timeout, throw_away).await;
+    if tokio::time::timeout(timeout, throw_away).await.is_err() {
+        tracing::debug!("a refused body did not end in time");
+    }
 }

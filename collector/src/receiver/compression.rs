@@ -82,6 +82,7 @@ fn unpack(
     let mut out = Vec::new();
     loop {
         ticket.reserve(STEP_BYTES)?;
+        #[expect(clippy::disallowed_methods, reason = "the reader ends after one step")]
         let step = decoder.by_ref().take(STEP_BYTES as u64).read_to_end(&mut out).map_err(&malformed)?;
         if out.len() > limit {
             return Err(Refusal::TooLarge { limit });

@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 
 const PROTOBUF: &str = "application/x-protobuf";
 
+type Why = fn() -> Error;
+
 /// Waits until something holds that is bound to.
 async fn until(holds: impl Fn() -> bool) {
     let waiting = async {
@@ -83,7 +85,7 @@ async fn a_store_that_refuses_is_503_with_retry_after_and_only_our_own_defects_a
         path: "/secret/path".into(),
         source: std::io::Error::from(std::io::ErrorKind::StorageFull),
     };
-    let cases: [(fn() -> Error, u16, Option<&str>); 4] = [
+    let cases: [(Why, u16, Option<&str>); 4] = [
         (full, 503, Some("5")),
         (|| Error::Closing, 503, Some("5")),
         (|| Error::Damaged { path: "x".into(), what: "y".into() }, 503, Some("5")),

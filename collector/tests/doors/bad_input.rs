@@ -45,6 +45,8 @@ fn random(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
+type Headers = Vec<(&'static str, &'static str)>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_bodies_get_the_right_status_and_the_good_ones_between_are_intact() {
     let door = Door::open(config()).await;
@@ -54,7 +56,7 @@ async fn bad_bodies_get_the_right_status_and_the_good_ones_between_are_intact() 
     let mut flipped = packed.clone();
     let last = flipped.len() - 6;
     flipped[last] ^= 1;
-    let cases: Vec<(&str, Vec<(&str, &str)>, Vec<u8>, u16)> = vec![
+    let cases: Vec<(&str, Headers, Vec<u8>, u16)> = vec![
         ("one byte", with("identity"), vec![0x0a], 400),
         ("truncated protobuf", with("identity"), good[..good.len() - 1].to_vec(), 400),
         ("JSON as protobuf", with("identity"), b"{\"resourceSpans\":[]}".to_vec(), 400),

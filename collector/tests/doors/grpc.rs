@@ -100,12 +100,14 @@ async fn overload_is_retryable_and_says_when() {
     door.close().await;
 }
 
+type Headers = &'static [(&'static str, &'static str)];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_framing_is_told_apart_and_the_server_lives() {
     let door = Door::usual().await;
     let good = good_spans(1);
     let invalid = Code::InvalidArgument as i32;
-    let cases: Vec<(&str, Vec<u8>, &[(&str, &str)], i32, &str)> = vec![
+    let cases: Vec<(&str, Vec<u8>, Headers, i32, &str)> = vec![
         ("no message", vec![], &[], invalid, "no message"),
         ("half a header", vec![0, 0], &[], invalid, "no message"),
         ("short", vec![0, 0, 0, 0, 9, 1], &[], invalid, "shorter"),

@@ -1,5 +1,6 @@
 //! What must hold at the collector's doors, over real sockets? Every duty of OTLP 1.11 for a server, and every
 //! mistake that receivers are known for.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 mod admission;
 mod bad_input;

@@ -20,7 +20,7 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use schema::{Field, Kind, Message};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use storage::model::Signal;
 use storage::model::record::put_varint;
 
@@ -94,11 +94,10 @@ impl Writer {
     fn path(&self) -> String {
         let mut path = "$".to_owned();
         for step in &self.path {
-            // Writing to a string cannot fail.
-            let _ = match step {
-                Step::Field(name) => write!(path, ".{name}"),
-                Step::Item(index) => write!(path, "[{index}]"),
-            };
+            match step {
+                Step::Field(name) => path.extend([".", name]),
+                Step::Item(index) => path.push_str(&format!("[{index}]")),
+            }
         }
         path
     }

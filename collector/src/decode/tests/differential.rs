@@ -228,99 +228,100 @@ fn check_log(row: &Row<'_>, sent: &LogRecord) {
     assert_eq!(body, sent.body.as_ref().map(|body| prost_value(Some(body))));
 }
 
-/// A data point's kind, numbers and attributes as sent.
+/// What all rows of a metric repeat.
+fn check_metric(row: &Row<'_>, metric: &metrics::Metric, kind: i32, temporality: i32, monotonic: bool) {
+    let texts = [column::NAME, column::UNIT, column::DESCRIPTION].map(|name| row.repeated_text(name));
+    assert_eq!(texts, [&*metric.name, &*metric.unit, &*metric.description]);
+    assert_eq!(our_map(Map::new(row.repeated_cell(column::METADATA))), prost_map(&metric.metadata));
+    assert_eq!((row.i32(column::TYPE), row.i32(column::TEMPORALITY)), (kind, temporality));
+    assert_eq!(row.column(column::IS_MONOTONIC).as_boolean().value(row.1), monotonic);
+}
+
+/// What points of all kinds have; evaluates to nothing.
+macro_rules! check_common {
+    ($row:expr, $point:expr) => {
+        assert_eq!(our_map(Map::new($row.cell(column::ATTRIBUTES))), prost_map(&$point.attributes));
+        assert_eq!($row.time(column::START_TIME), $point.start_time_unix_nano);
+        assert_eq!(($row.time(column::TIME), $row.u32(column::FLAGS)), ($point.time_unix_nano, $point.flags));
+    };
+}
+
+fn bits(value: Option<f64>) -> Option<u64> {
+    value.map(f64::to_bits)
+}
+
+fn check_number(row: &Row<'_>, point: &metrics::NumberDataPoint) {
+    use metrics::number_data_point::Value as V;
+    check_common!(row, point);
+    row.check_exemplars(&point.exemplars);
+    let expected = match point.value {
+        None => (None, None),
+        Some(V::AsInt(value)) => (Some(value), None),
+        Some(V::AsDouble(value)) => (None, Some(value.to_bits())),
+    };
+    assert_eq!((row.i64(column::VALUE_INT), row.f64(column::VALUE_DOUBLE)), expected);
+}
+
+fn check_histogram(row: &Row<'_>, point: &metrics::HistogramDataPoint) {
+    check_common!(row, point);
+    row.check_exemplars(&point.exemplars);
+    assert_eq!((row.u64(column::COUNT), row.f64(column::SUM)), (Some(point.count), bits(point.sum)));
+    assert_eq!((row.f64(column::MIN), row.f64(column::MAX)), (bits(point.min), bits(point.max)));
+    assert_eq!(record::doubles(row.cell(column::EXPLICIT_BOUNDS)).collect::<Vec<_>>(), point.explicit_bounds);
+    assert_eq!(record::counts(row.cell(column::BUCKET_COUNTS)).collect::<Vec<_>>(), point.bucket_counts);
+}
+
+fn check_exponential(row: &Row<'_>, point: &metrics::ExponentialHistogramDataPoint) {
+    check_common!(row, point);
+    row.check_exemplars(&point.exemplars);
+    assert_eq!((row.u64(column::COUNT), row.f64(column::SUM)), (Some(point.count), bits(point.sum)));
+    assert_eq!((row.f64(column::MIN), row.f64(column::MAX)), (bits(point.min), bits(point.max)));
+    assert_eq!((row.i32(column::SCALE), row.u64(column::ZERO_COUNT)), (point.scale, Some(point.zero_count)));
+    assert_eq!(row.f64(column::ZERO_THRESHOLD), Some(point.zero_threshold.to_bits()));
+    for (name, sent) in [(column::POSITIVE, &point.positive), (column::NEGATIVE, &point.negative)] {
+        let (offset, counts) = record::buckets(row.cell(name));
+        let sent = sent.clone().unwrap_or_default();
+        assert_eq!((offset, counts.collect::<Vec<_>>()), (sent.offset, sent.bucket_counts));
+    }
+}
+
+fn check_summary(row: &Row<'_>, point: &metrics::SummaryDataPoint) {
+    check_common!(row, point);
+    assert_eq!((row.u64(column::COUNT), row.f64(column::SUM)), (Some(point.count), Some(point.sum.to_bits())));
+    let read: Vec<_> = record::quantiles(row.cell(column::QUANTILES)).collect();
+    let sent: Vec<_> = point.quantile_values.iter().map(|quantile| (quantile.quantile, quantile.value)).collect();
+    assert_eq!(read, sent);
+}
+
+/// Compares the rows of a metric, from the first on, and says how many there are.
 fn check_points(batch: &RecordBatch, first: usize, metric: &metrics::Metric) -> usize {
     use metrics::metric::Data;
-    let row = |index: usize| Row(batch, first + index);
-    let bits = |value: Option<f64>| value.map(f64::to_bits);
-    let head = |row: &Row<'_>, kind: i32, temporality: i32, monotonic: bool| {
-        let texts =
-            (row.repeated_text(column::NAME), row.repeated_text(column::UNIT), row.repeated_text(column::DESCRIPTION));
-        assert_eq!(texts, (&*metric.name, &*metric.unit, &*metric.description));
-        assert_eq!(our_map(Map::new(row.repeated_cell(column::METADATA))), prost_map(&metric.metadata));
-        assert_eq!((row.i32(column::TYPE), row.i32(column::TEMPORALITY)), (kind, temporality));
-        assert_eq!(row.column(column::IS_MONOTONIC).as_boolean().value(row.1), monotonic);
-    };
-    let common = |row: &Row<'_>, attributes: &[KeyValue], start: u64, time: u64, flags: u32| {
-        assert_eq!(our_map(Map::new(row.cell(column::ATTRIBUTES))), prost_map(attributes));
-        assert_eq!(
-            (row.time(column::START_TIME), row.time(column::TIME), row.u32(column::FLAGS)),
-            (start, time, flags)
-        );
-    };
-    let numbers = |points: &[metrics::NumberDataPoint], kind, temporality, monotonic| {
-        use metrics::number_data_point::Value as V;
-        for (index, point) in points.iter().enumerate() {
-            let row = row(index);
-            head(&row, kind, temporality, monotonic);
-            common(&row, &point.attributes, point.start_time_unix_nano, point.time_unix_nano, point.flags);
-            row.check_exemplars(&point.exemplars);
-            let value = (row.i64(column::VALUE_INT), row.f64(column::VALUE_DOUBLE));
-            assert_eq!(
-                value,
-                match point.value {
-                    None => (None, None),
-                    Some(V::AsInt(value)) => (Some(value), None),
-                    Some(V::AsDouble(value)) => (None, Some(value.to_bits())),
-                }
-            );
-        }
+    fn each<P>(batch: &RecordBatch, first: usize, points: &[P], mut check: impl FnMut(&Row<'_>, &P)) -> usize {
+        points.iter().enumerate().for_each(|(index, point)| check(&Row(batch, first + index), point));
         points.len()
-    };
+    }
     match metric.data.as_ref() {
         None => 0,
-        Some(Data::Gauge(data)) => numbers(&data.data_points, 1, 0, false),
-        Some(Data::Sum(data)) => numbers(&data.data_points, 2, data.aggregation_temporality, data.is_monotonic),
-        Some(Data::Histogram(data)) => {
-            for (index, point) in data.data_points.iter().enumerate() {
-                let row = row(index);
-                head(&row, 3, data.aggregation_temporality, false);
-                common(&row, &point.attributes, point.start_time_unix_nano, point.time_unix_nano, point.flags);
-                row.check_exemplars(&point.exemplars);
-                assert_eq!((row.u64(column::COUNT), row.f64(column::SUM)), (Some(point.count), bits(point.sum)));
-                assert_eq!((row.f64(column::MIN), row.f64(column::MAX)), (bits(point.min), bits(point.max)));
-                let bounds: Vec<_> = record::doubles(row.cell(column::EXPLICIT_BOUNDS)).collect();
-                assert_eq!(bounds, point.explicit_bounds);
-                assert_eq!(record::counts(row.cell(column::BUCKET_COUNTS)).collect::<Vec<_>>(), point.bucket_counts);
-            }
-            data.data_points.len()
-        }
-        Some(Data::ExponentialHistogram(data)) => {
-            for (index, point) in data.data_points.iter().enumerate() {
-                let row = row(index);
-                head(&row, 4, data.aggregation_temporality, false);
-                common(&row, &point.attributes, point.start_time_unix_nano, point.time_unix_nano, point.flags);
-                row.check_exemplars(&point.exemplars);
-                assert_eq!((row.u64(column::COUNT), row.f64(column::SUM)), (Some(point.count), bits(point.sum)));
-                assert_eq!((row.f64(column::MIN), row.f64(column::MAX)), (bits(point.min), bits(point.max)));
-                assert_eq!(
-                    (row.i32(column::SCALE), row.u64(column::ZERO_COUNT)),
-                    (point.scale, Some(point.zero_count))
-                );
-                assert_eq!(row.f64(column::ZERO_THRESHOLD), Some(point.zero_threshold.to_bits()));
-                for (name, sent) in [(column::POSITIVE, &point.positive), (column::NEGATIVE, &point.negative)] {
-                    let (offset, counts) = record::buckets(row.cell(name));
-                    let sent = sent.clone().unwrap_or_default();
-                    assert_eq!((offset, counts.collect::<Vec<_>>()), (sent.offset, sent.bucket_counts));
-                }
-            }
-            data.data_points.len()
-        }
-        Some(Data::Summary(data)) => {
-            for (index, point) in data.data_points.iter().enumerate() {
-                let row = row(index);
-                head(&row, 5, 0, false);
-                common(&row, &point.attributes, point.start_time_unix_nano, point.time_unix_nano, point.flags);
-                assert_eq!(
-                    (row.u64(column::COUNT), row.f64(column::SUM)),
-                    (Some(point.count), Some(point.sum.to_bits()))
-                );
-                let read: Vec<_> = record::quantiles(row.cell(column::QUANTILES)).collect();
-                let sent: Vec<_> = point.quantile_values.iter().map(|q| (q.quantile, q.value)).collect();
-                assert_eq!(read, sent);
-            }
-            data.data_points.len()
-        }
+        Some(Data::Gauge(data)) => each(batch, first, &data.data_points, |row, point| {
+            check_metric(row, metric, 1, 0, false);
+            check_number(row, point);
+        }),
+        Some(Data::Sum(data)) => each(batch, first, &data.data_points, |row, point| {
+            check_metric(row, metric, 2, data.aggregation_temporality, data.is_monotonic);
+            check_number(row, point);
+        }),
+        Some(Data::Histogram(data)) => each(batch, first, &data.data_points, |row, point| {
+            check_metric(row, metric, 3, data.aggregation_temporality, false);
+            check_histogram(row, point);
+        }),
+        Some(Data::ExponentialHistogram(data)) => each(batch, first, &data.data_points, |row, point| {
+            check_metric(row, metric, 4, data.aggregation_temporality, false);
+            check_exponential(row, point);
+        }),
+        Some(Data::Summary(data)) => each(batch, first, &data.data_points, |row, point| {
+            check_metric(row, metric, 5, 0, false);
+            check_summary(row, point);
+        }),
     }
 }
 

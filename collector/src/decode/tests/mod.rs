@@ -88,9 +88,11 @@ fn an_empty_request_is_an_empty_batch() {
     }
 }
 
+type Spoil = fn(&mut Span);
+
 #[test]
 fn s1_a_bad_span_is_rejected_and_its_neighbours_stay() {
-    let cases: &[(fn(&mut Span), &str)] = &[
+    let cases: &[(Spoil, &str)] = &[
         (|span| span.trace_id = vec![1; 15], "trace_id has 15 bytes, 16 are needed"),
         (|span| span.trace_id = vec![], "trace_id has 0 bytes, 16 are needed"),
         (|span| span.trace_id = vec![0; 16], "trace_id is all zeros"),
@@ -113,7 +115,7 @@ fn s1_a_bad_span_is_rejected_and_its_neighbours_stay() {
 
 #[test]
 fn s1_odd_but_representable_spans_are_kept() {
-    let cases: &[fn(&mut Span)] = &[
+    let cases: &[Spoil] = &[
         |span| span.parent_span_id = vec![0; 8],
         |span| span.parent_span_id = vec![0; 3],
         |span| span.parent_span_id = span.span_id.clone(),
