@@ -75,12 +75,14 @@ where
     load
 }
 
+/// Keeps an answer, given its text and path; forgets the old one, given nothing.
+type Keep = Rc<dyn Fn(Option<(&str, &str)>) -> Result<(), Failure>>;
+
 /// What following an answer needs, whatever its type: compiled once.
 struct Followed {
     old: Old,
     path: Box<dyn Fn() -> Option<String>>,
-    /// Keeps an answer, given its text and path; forgets the old one, given nothing.
-    keep: Rc<dyn Fn(Option<(&str, &str)>) -> Result<(), Failure>>,
+    keep: Keep,
     failure: RwSignal<Option<Failure>>,
     busy: RwSignal<bool>,
     again: RwSignal<u32>,

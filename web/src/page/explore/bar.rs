@@ -156,6 +156,7 @@ fn attributes(filter: Memo<TraceFilter>) -> AnyView {
                 <input class="mono" data-query placeholder="http.route=/cart" prop:value=typed spellcheck="false" aria-label="Attribute, key=value"
                     data-testid="filter-attribute" title=fault on:input=move |event| typed.set(event_target_value(&event)) on:keydown=keys on:blur=move |_| add() />
             </div>
+            {move || fault().map(|words| view! { <span class="fault small" role="alert">{words}</span> })}
         </div>
     }
     .into_any()

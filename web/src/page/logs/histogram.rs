@@ -95,7 +95,8 @@ fn draw(pen: &Pen, app: App, data: &HistogramResponse, hover: Option<f64>, drag:
     let (width, height) = (pen.width - LEFT - RIGHT, pen.height - BOTTOM - 4.0);
     let most = (0..count).map(|index| total(data, index)).max().unwrap_or(0).max(1);
     let (line, quiet) = (pen.colour("--line-soft"), pen.colour("--quiet"));
-    for share in [0.5, 1.0] {
+    let shares: &[f64] = if most > 1 { &[0.5, 1.0] } else { &[1.0] };
+    for share in shares {
         let y = 4.0 + height * (1.0 - share);
         pen.fill(&line);
         pen.rect(LEFT, y.round(), width, 1.0);

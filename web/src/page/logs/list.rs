@@ -17,14 +17,6 @@ use std::collections::HashSet;
 /// Height of a closed row.
 const ROW: f64 = 26.0;
 
-/// What an empty list says.
-pub(in crate::page) struct Empty {
-    /// In a few words.
-    pub(in crate::page) title: &'static str,
-    /// Why.
-    pub(in crate::page) why: &'static str,
-}
-
 /// Where the list stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::page) enum Context {
@@ -34,8 +26,12 @@ pub(in crate::page) enum Context {
     Trace,
 }
 
-/// The list.
-pub(in crate::page) fn log_list(found: Paged<LogsResponse>, none: Empty, context: Context) -> AnyView {
+/// The list; `none` says why it is empty when it is.
+pub(in crate::page) fn log_list(
+    found: Paged<LogsResponse>,
+    none: impl Fn() -> AnyView + Send + 'static,
+    context: Context,
+) -> AnyView {
     let app = App::get();
     let heights = RwSignal::new(Heights::new(ROW));
     let open = RwSignal::new(HashSet::<usize>::new());
@@ -78,7 +74,7 @@ pub(in crate::page) fn log_list(found: Paged<LogsResponse>, none: Empty, context
         }
         match found.first.data.get() {
             None if found.first.busy.get() => message::skeleton(12),
-            Some(page) if page.logs.is_empty() => message::empty(none.title, none.why, ().into_any()),
+            Some(page) if page.logs.is_empty() => none(),
             _ => ().into_any(),
         }
     };

@@ -11,7 +11,6 @@ use crate::component::message;
 use crate::state::filter::{self, LogFilter};
 use crate::state::format;
 use leptos::prelude::*;
-use list::Empty;
 use query_api::log::{HistogramResponse, LogsResponse};
 use query_api::service::ServicesResponse;
 
@@ -45,7 +44,7 @@ pub(super) fn page() -> impl IntoView {
             format::counted(shown as u64, "record")
         }
     };
-    let none = Empty { title: "No logs match", why: "Nothing that fits the filters was logged in this range." };
+    let none = move || nothing(filter);
     view! {
         <div class="page">
             {message::progress(move || found.first.busy.get() || found.growing.get() || histogram.busy.get())}
@@ -55,6 +54,18 @@ pub(super) fn page() -> impl IntoView {
             {list::log_list(found, none, list::Context::Page)}
         </div>
     }
+}
+
+fn nothing(filter: Memo<LogFilter>) -> AnyView {
+    let app = App::get();
+    let widen = view! { <button class="button" on:click=move |_| app.look_at("now-24h", "now")>"Look at the last 24 hours"</button> };
+    if filter.with(LogFilter::is_empty) {
+        let why = "Nothing was sent then, or it is older than the retention.";
+        return message::empty("No logs in this range", why, widen.into_any());
+    }
+    let clear = move |_| change(app, |f| *f = LogFilter::default());
+    let both = view! { <button class="button primary" on:click=clear>"Clear the filters"</button>{widen} };
+    message::empty("No logs match", "Nothing that fits the filters was logged in this range.", both.into_any())
 }
 
 fn change(app: App, change: impl FnOnce(&mut LogFilter)) {
