@@ -233,3 +233,13 @@ pub(crate) fn from_parquet(action: &'static str, path: &Path) -> impl FnOnce(Par
         source => Error::Parquet { action, path, source },
     }
 }
+
+/// Bytes as a checked file, for tests of what reads one.
+#[cfg(test)]
+pub(crate) fn open_checked(bytes: &[u8]) -> Arc<CheckedFile> {
+    let disk = crate::fs::SimulatedDisk::new(0);
+    let mut file = CheckedWriter::create(&disk, Path::new("/"), "file").expect("a new disk");
+    file.write_all(bytes).expect("a disk without faults");
+    let meta = file.finish().expect("a disk without faults");
+    Arc::new(CheckedFile::open(&disk, Path::new("/"), &meta).expect("what was just written"))
+}

@@ -8,9 +8,7 @@ use super::interner::Interner;
 use super::order::{RowRef, dictionary_value, id_number};
 use crate::error::{Error, Result};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt32Type, UInt64Type,
-};
+use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use std::collections::HashMap;
@@ -71,7 +69,8 @@ impl Strings {
 
     fn repeats(&self) -> bool {
         let distinct = self.dictionary.len();
-        self.dictionary.bytes_len() <= MOST_DICTIONARY_BYTES && (distinct <= FEW_DISTINCT || distinct * 2 <= self.keys.len())
+        self.dictionary.bytes_len() <= MOST_DICTIONARY_BYTES
+            && (distinct <= FEW_DISTINCT || distinct * 2 <= self.keys.len())
     }
 
     fn lay_down(&mut self) {
@@ -129,7 +128,9 @@ impl<'a> Source<'a> {
             DataType::Timestamp(_, _) => {
                 Values::Int64(self.numbers(rows, |array| array.as_primitive::<TimestampNanosecondType>().values()))
             }
-            DataType::Float64 => Values::Double(self.numbers(rows, |array| array.as_primitive::<Float64Type>().values())),
+            DataType::Float64 => {
+                Values::Double(self.numbers(rows, |array| array.as_primitive::<Float64Type>().values()))
+            }
             DataType::Boolean => {
                 let arrays: Vec<_> = self.arrays.iter().map(|array| array.as_boolean()).collect();
                 Values::Bool(rows.iter().map(|at| arrays[at.batch as usize].value(at.row as usize)).collect())
@@ -218,7 +219,12 @@ impl Present<'_> {
 
 /// The parents of a row group's spans: for each row how many rows before it its parent lies, 0 where the parent is not
 /// in the same trace and row group, and the ids of those that are not.
-pub(super) fn parents(spans: &Source<'_>, parents: &Source<'_>, rows: &[RowRef], traces: &[Range<usize>]) -> [ColumnData; 2] {
+pub(super) fn parents(
+    spans: &Source<'_>,
+    parents: &Source<'_>,
+    rows: &[RowRef],
+    traces: &[Range<usize>],
+) -> [ColumnData; 2] {
     let every = Present { rows, present: None };
     let ids: Vec<u64> = spans.fixed::<8>(&every).iter().map(|id| id_number(id)).collect();
     let has_parent = parents.present(rows);

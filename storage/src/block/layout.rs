@@ -7,8 +7,8 @@
 
 use super::encode::{Bounds, Packing, Style};
 use super::shred::{AttributeColumn, Kind};
-use crate::model::schema::{self, column as name};
 use crate::model::Signal;
+use crate::model::schema::{self, column as name};
 use arrow_schema::{DataType, Field, Schema};
 
 /// The column of L2.

@@ -97,8 +97,8 @@ impl BlockMeta {
             rest_keys: summary.rest_keys,
             encoded: (0, 0),
         };
-        let json = serde_json::to_vec(&meta)
-            .map_err(|error| Error::io("encode", path)(std::io::Error::other(error)))?;
+        let json =
+            serde_json::to_vec(&meta).map_err(|error| Error::io("encode", path)(std::io::Error::other(error)))?;
         let crc = crc32c::crc32c(&json);
         let mut file = format!("{MAGIC} {VERSION} {crc:08x} {}\n", json.len()).into_bytes();
         file.extend_from_slice(&json);

@@ -30,6 +30,8 @@ mod shred;
 mod write;
 
 pub(crate) use checked::CheckedFile;
+#[cfg(test)]
+pub(crate) use checked::open_checked;
 pub use id::{BlockId, InvalidBlockId, Window};
 pub use meta::{BlockMeta, ColumnBytes, FileMeta};
 pub use read::Block;

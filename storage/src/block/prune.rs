@@ -11,6 +11,9 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 use std::ops::Range;
 
+/// The rows of a page, and their least and greatest value.
+type PageBounds = (Range<usize>, Option<(i64, i64)>);
+
 impl Block {
     /// Whether some row of the block may be wanted.
     pub(super) fn may_match(&self, request: &ScanRequest) -> bool {
@@ -81,11 +84,12 @@ impl Block {
     }
 
     /// Rows and bounds of each page; `None` where they are not kept. A page of nulls has no bounds.
-    fn page_bounds(&self, group: usize, column: &str) -> Option<Vec<(Range<usize>, Option<(i64, i64)>)>> {
+    fn page_bounds(&self, group: usize, column: &str) -> Option<Vec<PageBounds>> {
         let leaf = self.leaf(column)?;
         let index = self.metadata().column_index()?.get(group)?.get(leaf)?;
         let locations = self.metadata().offset_index()?.get(group)?.get(leaf)?.page_locations();
-        let starts = locations.iter().map(|page| usize::try_from(page.first_row_index).ok()).collect::<Option<Vec<_>>>()?;
+        let starts =
+            locations.iter().map(|page| usize::try_from(page.first_row_index).ok()).collect::<Option<Vec<_>>>()?;
         let ends = starts.iter().copied().skip(1).chain([self.group_rows(group)]);
         let bounds = |page: usize| match index {
             ColumnIndexMetaData::INT32(index) => {
@@ -97,7 +101,9 @@ impl Block {
         if !matches!(index, ColumnIndexMetaData::INT32(_) | ColumnIndexMetaData::INT64(_)) {
             return None;
         }
-        Some(starts.iter().zip(ends).enumerate().map(|(page, (&from, to))| (from..to.max(from), bounds(page))).collect())
+        Some(
+            starts.iter().zip(ends).enumerate().map(|(page, (&from, to))| (from..to.max(from), bounds(page))).collect(),
+        )
     }
 
     /// Whether the block may hold a row that matches, by what `meta` and `keys.idx` tell of it.
@@ -106,10 +112,12 @@ impl Block {
             Predicate::And(list) => list.iter().all(|part| self.may_hold(part)),
             Predicate::Or(list) => list.iter().any(|part| self.may_hold(part)),
             Predicate::Trace(trace) => self.may_hold_trace(trace),
-            Predicate::Compare { field: Field::Column(name::SERVICE_NAME), compare: Compare::Equal, value } => match value {
-                Scalar::String(service) | Scalar::Typed(service) => self.meta().may_hold_service(service),
-                _ => true,
-            },
+            Predicate::Compare { field: Field::Column(name::SERVICE_NAME), compare: Compare::Equal, value } => {
+                match value {
+                    Scalar::String(service) | Scalar::Typed(service) => self.meta().may_hold_service(service),
+                    _ => true,
+                }
+            }
             Predicate::Compare { field: Field::Attribute(AttributeScope::Own, key), .. }
             | Predicate::Contains { field: Field::Attribute(AttributeScope::Own, key), .. }
             | Predicate::Exists(Field::Attribute(AttributeScope::Own, key)) => self.may_hold_attribute(key),

@@ -6,10 +6,10 @@ use super::layout::PARENT_ROW;
 use super::read::{AttributeLeaf, Block};
 use super::shred::{ABSENT_BOOL, ABSENT_INT, ABSENT_STRING, Kind};
 use crate::error::{Error, Result};
+use crate::model::Signal;
 use crate::model::attribute::{Map, Value, put_value};
 use crate::model::record::{put_bytes, put_varint};
 use crate::model::schema::{self, column as name};
-use crate::model::Signal;
 use crate::scan::{required, unknown};
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder};
 use arrow_array::cast::AsArray;
@@ -157,7 +157,11 @@ impl<'a> Merged<'a> {
 
 /// An attribute's column, by how its values are kept.
 pub(super) enum Cells<'a> {
-    Coded { keys: &'a [i32], values: &'a BinaryArray, absent: Option<i32> },
+    Coded {
+        keys: &'a [i32],
+        values: &'a BinaryArray,
+        absent: Option<i32>,
+    },
     Text(&'a BinaryArray),
     Bool(&'a [i32]),
     /// Absence is a null, or a value of its own.

@@ -12,11 +12,11 @@ use super::prune::conjuncts;
 use super::read::Block;
 use super::restore::{Cells, mask_of_rows};
 use crate::error::Result;
-use crate::model::schema::{self, column as name};
 use crate::model::Signal;
+use crate::model::schema::{self, column as name};
 use crate::scan::{
-    AttributeScope, Condition, Field, Outcome, Predicate, Rows, ScanOrder, ScanRequest, attribute_column, column_outcome,
-    in_time, map_outcome, matching, unknown,
+    AttributeScope, Condition, Field, Outcome, Predicate, Rows, ScanOrder, ScanRequest, attribute_column,
+    column_outcome, in_time, map_outcome, matching, unknown,
 };
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
@@ -93,10 +93,12 @@ fn check_columns(predicate: &Predicate, signal: Signal) -> Result<()> {
         Predicate::Not(inner) => check_columns(inner, signal),
         Predicate::Trace(_) => check(name::TRACE_ID),
         Predicate::Span(_) => check(name::SPAN_ID),
-        Predicate::Compare { field, .. } | Predicate::Contains { field, .. } | Predicate::Exists(field) => match field {
-            Field::Column(column) => check(column),
-            Field::Attribute(scope, _) => check(attribute_column(*scope)),
-        },
+        Predicate::Compare { field, .. } | Predicate::Contains { field, .. } | Predicate::Exists(field) => {
+            match field {
+                Field::Column(column) => check(column),
+                Field::Attribute(scope, _) => check(attribute_column(*scope)),
+            }
+        }
     }
 }
 
@@ -321,15 +323,17 @@ impl Block {
             Predicate::Not(inner) => self.cost(group, inner),
             Predicate::Trace(_) => of_column(name::TRACE_ID),
             Predicate::Span(_) => of_column(name::SPAN_ID),
-            Predicate::Compare { field, .. } | Predicate::Contains { field, .. } | Predicate::Exists(field) => match field {
-                Field::Column(name::BODY) => of_column(name::BODY) + of_column(name::BODY_VALUE),
-                Field::Column(column) => of_column(column),
-                Field::Attribute(AttributeScope::Own, key) => self.attribute_cost(group, key),
-                Field::Attribute(AttributeScope::Any, key) => {
-                    self.attribute_cost(group, key) + of_column(name::RESOURCE) + of_column(name::SCOPE)
+            Predicate::Compare { field, .. } | Predicate::Contains { field, .. } | Predicate::Exists(field) => {
+                match field {
+                    Field::Column(name::BODY) => of_column(name::BODY) + of_column(name::BODY_VALUE),
+                    Field::Column(column) => of_column(column),
+                    Field::Attribute(AttributeScope::Own, key) => self.attribute_cost(group, key),
+                    Field::Attribute(AttributeScope::Any, key) => {
+                        self.attribute_cost(group, key) + of_column(name::RESOURCE) + of_column(name::SCOPE)
+                    }
+                    Field::Attribute(scope, _) => of_column(attribute_column(*scope)),
                 }
-                Field::Attribute(scope, _) => of_column(attribute_column(*scope)),
-            },
+            }
         }
     }
 

@@ -97,12 +97,12 @@ impl Names {
     /// The name of the entry that follows the entry named `before`.
     fn name(&mut self, before: Option<u32>, kind: Kind, key: &[u8]) -> u32 {
         let slot = before.map_or(0, |before| before as usize + 1);
-        if let Some(&guess) = self.next.get(slot) {
-            if let Some((&of, name)) = self.interner.get(guess).split_first() {
-                if of == kind as u8 && name == key {
-                    return guess;
-                }
-            }
+        if let Some(&guess) = self.next.get(slot)
+            && let Some((&of, name)) = self.interner.get(guess).split_first()
+            && of == kind as u8
+            && name == key
+        {
+            return guess;
         }
         self.scratch.clear();
         self.scratch.push(kind as u8);
@@ -210,7 +210,8 @@ impl Shredder {
             if let Some(kind) = Kind::of(entry.value) {
                 let name = self.names.name(before, kind, entry.key);
                 before = Some(name);
-                let column = self.column_of.get(name as usize).copied().flatten().and_then(|column| columns.get_mut(column));
+                let column =
+                    self.column_of.get(name as usize).copied().flatten().and_then(|column| columns.get_mut(column));
                 if column.is_some_and(|column| column.push(row, entry.value)) {
                     continue;
                 }

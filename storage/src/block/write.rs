@@ -197,10 +197,8 @@ impl DataWriter {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(FileMeta, Vec<ColumnBytes>)> {
-        let failed = || from_parquet("finish", &self.path);
-        self.file.finish().map_err(failed())?;
-        let file = self.file.into_inner().map_err(failed())?;
+    fn finish(self) -> Result<(FileMeta, Vec<ColumnBytes>)> {
+        let file = self.file.into_inner().map_err(from_parquet("finish", &self.path))?;
         Ok((file.finish()?, self.bytes))
     }
 }

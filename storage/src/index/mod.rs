@@ -190,7 +190,8 @@ impl TraceIndex {
             return Ok(Vec::new());
         }
         let hash = xxh3_64(&trace.0);
-        let malformed = || Error::Damaged { path: self.file.path().to_owned(), what: "its entries are malformed".into() };
+        let malformed =
+            || Error::Damaged { path: self.file.path().to_owned(), what: "its entries are malformed".into() };
         let bucket = usize::try_from(bucket_of(hash, self.bits)).map_err(|_| malformed())?;
         let &[from, to] = self.directory.get(bucket..bucket + 2).ok_or_else(malformed)? else {
             return Err(malformed());

@@ -127,7 +127,9 @@ fn equal_bytes(rows: &mut dyn Rows, column: &'static str, bytes: &[u8]) -> Resul
 fn leaf(rows: &mut dyn Rows, field: &Field, condition: &Condition<'_>) -> Result<BooleanBuffer> {
     let outcome = match field {
         // A log body lies in one of two columns, by its type.
-        Field::Column(name::BODY) => rows.column(name::BODY, condition)?.or_else(rows.column(name::BODY_VALUE, condition)?),
+        Field::Column(name::BODY) => {
+            rows.column(name::BODY, condition)?.or_else(rows.column(name::BODY_VALUE, condition)?)
+        }
         Field::Column(column) => rows.column(column, condition)?,
         Field::Attribute(AttributeScope::Any, key) => rows
             .attribute(AttributeScope::Own, key, condition)?
@@ -149,8 +151,10 @@ pub(crate) fn attribute_column(scope: AttributeScope) -> &'static str {
 
 /// The requested columns of a batch.
 pub(crate) fn project(batch: &RecordBatch, columns: &[&'static str]) -> Result<RecordBatch> {
-    let indices: Vec<usize> =
-        columns.iter().map(|name| batch.schema_ref().index_of(name).map_err(|_| unknown(name))).collect::<Result<_>>()?;
+    let indices: Vec<usize> = columns
+        .iter()
+        .map(|name| batch.schema_ref().index_of(name).map_err(|_| unknown(name)))
+        .collect::<Result<_>>()?;
     batch.project(&indices).map_err(|source| Error::Columns { action: "project columns", source })
 }
 

@@ -9,16 +9,16 @@
 mod evaluate;
 mod predicate;
 
-pub use evaluate::{evaluate, filter};
 pub(crate) use evaluate::{
     Condition, Outcome, Rows, attribute_column, column_outcome, in_time, map_outcome, matching, required, unknown,
 };
+pub use evaluate::{evaluate, filter};
 pub use predicate::{AttributeScope, Compare, Field, Predicate, Scalar};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Rows whose time lies in `[start, end)`.
+/// Rows whose time lies in `[start, end)`, or in `[start, ..]` where `end` is `i64::MAX`: a sender may tell any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeRange {
     /// First nanosecond.
@@ -33,17 +33,21 @@ impl TimeRange {
 
     /// Whether some row between `min` and `max`, both inclusive, may lie in the range.
     pub fn overlaps(self, min: i64, max: i64) -> bool {
-        min < self.end && max >= self.start
+        self.ends_after(min) && max >= self.start
     }
 
     /// Whether every row between `min` and `max`, both inclusive, lies in the range.
     pub fn covers(self, min: i64, max: i64) -> bool {
-        self.start <= min && max < self.end
+        self.start <= min && self.ends_after(max)
     }
 
     /// Whether a time lies in the range.
     pub fn contains(self, time: i64) -> bool {
-        self.start <= time && time < self.end
+        self.start <= time && self.ends_after(time)
+    }
+
+    fn ends_after(self, time: i64) -> bool {
+        time < self.end || self.end == i64::MAX
     }
 }
 

@@ -51,7 +51,12 @@ enum Layout {
     Deltas,
     Split,
     /// Indices of so many bits into a dictionary page of so many values.
-    Indices { keys: Vec<u32>, bits: usize, dictionary: Vec<u8>, distinct: usize },
+    Indices {
+        keys: Vec<u32>,
+        bits: usize,
+        dictionary: Vec<u8>,
+        distinct: usize,
+    },
 }
 
 impl ChunkEncoder {
@@ -67,7 +72,12 @@ impl ChunkEncoder {
     }
 
     /// The column chunk of a row group's values.
-    pub(in crate::block) fn encode(&mut self, descr: &ColumnDescPtr, column: ColumnData, style: Style) -> Result<Chunk> {
+    pub(in crate::block) fn encode(
+        &mut self,
+        descr: &ColumnDescPtr,
+        column: ColumnData,
+        style: Style,
+    ) -> Result<Chunk> {
         let rows = column.rows();
         let layout = self.layout(&column.values, style)?;
         let mut writer = ChunkWriter::new(descr.clone(), column, layout, style.bounds);
@@ -101,7 +111,9 @@ impl ChunkEncoder {
                 Some((keys.clone(), page, dictionary.len()))
             }
             Values::Int32(values) => dictionary_of(values, |value| value.to_le_bytes()),
-            Values::Int64(values) if style.packing == Packing::Auto => dictionary_of(values, |value| value.to_le_bytes()),
+            Values::Int64(values) if style.packing == Packing::Auto => {
+                dictionary_of(values, |value| value.to_le_bytes())
+            }
             Values::Double(values) => {
                 let bits: Vec<u64> = values.iter().map(|value| value.to_bits()).collect();
                 dictionary_of(&bits, |value| value.to_le_bytes())
@@ -204,7 +216,9 @@ fn put_values(out: &mut Vec<u8>, values: &Values, layout: &Layout, range: Range<
         }
         (Values::Int64(values), Layout::Deltas) => put_deltas(out, &values[range]),
         (Values::Int64(values), Layout::Split) => put_split(out, values[range].iter().map(|value| value.to_le_bytes())),
-        (Values::Double(values), Layout::Split) => put_split(out, values[range].iter().map(|value| value.to_le_bytes())),
+        (Values::Double(values), Layout::Split) => {
+            put_split(out, values[range].iter().map(|value| value.to_le_bytes()))
+        }
         (Values::Int32(values), _) => out.extend(values[range].iter().flat_map(|value| value.to_le_bytes())),
         (Values::Int64(values), _) => out.extend(values[range].iter().flat_map(|value| value.to_le_bytes())),
         (Values::Double(values), _) => out.extend(values[range].iter().flat_map(|value| value.to_le_bytes())),
@@ -299,9 +313,8 @@ impl ChunkWriter {
         self.put_bounds(range.clone(), num_rows - num_values);
 
         encoder.scratch.values.clear();
-        if num_values > 0 {
-            put_values(&mut encoder.scratch.values, &self.column.values, &self.layout, range);
-        }
+        // Also without values: readers expect the width of indices and the header of deltas.
+        put_values(&mut encoder.scratch.values, &self.column.values, &self.layout, range);
         let raw = encoder.scratch.values.len();
         let is_compressed = self.compress(encoder)?;
         page.extend_from_slice(if is_compressed { &encoder.scratch.compressed } else { &encoder.scratch.values });
@@ -387,7 +400,9 @@ impl ChunkWriter {
         if let Some((_, Some((min, max)))) = self.bounds {
             metadata = metadata.set_statistics(match self.column.values {
                 #[expect(clippy::cast_possible_truncation, reason = "both came from an i32")]
-                Values::Int32(_) => Statistics::int32(Some(min as i32), Some(max as i32), None, Some(self.nulls), false),
+                Values::Int32(_) => {
+                    Statistics::int32(Some(min as i32), Some(max as i32), None, Some(self.nulls), false)
+                }
                 _ => Statistics::int64(Some(min), Some(max), None, Some(self.nulls), false),
             });
         }

@@ -9,9 +9,7 @@ use crate::model::origin::{Resource, Scope};
 use crate::model::schema::column as name;
 use crate::scan::AttributeScope;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt32Type, UInt64Type,
-};
+use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
@@ -42,12 +40,15 @@ pub(crate) fn column_outcome(name: &str, column: &ArrayRef, condition: &Conditio
             collect(&present, |row| condition.boolean(values.value(row)))
         }
         DataType::Int32 => numbers(&present, column.as_primitive::<Int32Type>().values(), |v| condition.int(v.into())),
-        DataType::UInt32 => numbers(&present, column.as_primitive::<UInt32Type>().values(), |v| condition.int(v.into())),
+        DataType::UInt32 => {
+            numbers(&present, column.as_primitive::<UInt32Type>().values(), |v| condition.int(v.into()))
+        }
         DataType::Int64 => numbers(&present, column.as_primitive::<Int64Type>().values(), |v| condition.int(v)),
         DataType::UInt64 => numbers(&present, column.as_primitive::<UInt64Type>().values(), |v| condition.unsigned(v)),
         DataType::Float64 => numbers(&present, column.as_primitive::<Float64Type>().values(), |v| condition.double(v)),
         DataType::Timestamp(_, _) => {
-            let times = column.as_primitive_opt::<TimestampNanosecondType>().ok_or_else(|| unsupported(name, column))?;
+            let times =
+                column.as_primitive_opt::<TimestampNanosecondType>().ok_or_else(|| unsupported(name, column))?;
             numbers(&present, times.values(), |v| condition.int(v))
         }
         _ => return Err(unsupported(name, column)),
@@ -97,7 +98,9 @@ fn cell_matches(column: &str, cell: &[u8], condition: &Condition<'_>) -> bool {
         (name::RESOURCE, Condition::Contains(_)) => {
             Resource::parse(cell).is_some_and(|resource| condition.map(resource.attributes))
         }
-        (name::SCOPE, Condition::Contains(_)) => Scope::parse(cell).is_some_and(|scope| condition.map(scope.attributes)),
+        (name::SCOPE, Condition::Contains(_)) => {
+            Scope::parse(cell).is_some_and(|scope| condition.map(scope.attributes))
+        }
         _ => condition.bytes(cell),
     }
 }

@@ -44,7 +44,11 @@ pub(crate) enum Operand<'a> {
     Double(f64),
     Bytes(&'a [u8]),
     /// Text that may stand for a number or a boolean.
-    Typed { text: &'a str, number: Option<Number>, boolean: Option<bool> },
+    Typed {
+        text: &'a str,
+        number: Option<Number>,
+        boolean: Option<bool>,
+    },
 }
 
 /// A number as it was written.
@@ -291,9 +295,14 @@ mod tests {
 
     #[test]
     fn typed_text_equals_itself_and_the_number_or_boolean_that_is_written_so() {
-        let equal = |text: &str, value: Value<'_>| Condition::compare(Compare::Equal, &Scalar::Typed(text.into())).value(value);
-        assert!(equal("200", Value::Int(200)) && equal("200", Value::String("200")) && equal("200", Value::Double(200.0)));
-        assert!(equal("0.5", Value::Double(0.5)) && equal("true", Value::Bool(true)) && equal("inf", Value::String("inf")));
+        let equal =
+            |text: &str, value: Value<'_>| Condition::compare(Compare::Equal, &Scalar::Typed(text.into())).value(value);
+        assert!(
+            equal("200", Value::Int(200)) && equal("200", Value::String("200")) && equal("200", Value::Double(200.0))
+        );
+        assert!(
+            equal("0.5", Value::Double(0.5)) && equal("true", Value::Bool(true)) && equal("inf", Value::String("inf"))
+        );
         assert!(!equal("200", Value::String("200 ")) && !equal("yes", Value::Bool(true)));
         assert!(!equal("inf", Value::Double(f64::INFINITY)) && !equal("200", Value::Bytes(b"200")));
     }

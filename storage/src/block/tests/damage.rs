@@ -1,0 +1,119 @@
+//! Damage of any file is noticed and named; no wrong row, no panic.
+
+use super::*;
+use crate::error::{Class, Error};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+
+fn sample() -> (Arc<Block>, SimulatedDisk, Vec<Row>) {
+    let batches = Random::new(11).batches(Signal::Spans, 400);
+    let (block, disk) = store(Signal::Spans, &batches, &small());
+    (block, disk, rows(&record_batches(&batches)))
+}
+
+/// Opens, reads everything, looks for a trace, verifies; the rows that a scan gave without an error.
+fn use_it(disk: &SimulatedDisk, crc: u32) -> (Option<Vec<Row>>, Vec<Error>) {
+    let mut errors = Vec::new();
+    let block = match Block::open(Arc::new(disk.clone()), Path::new(DIR), Signal::Spans, crc) {
+        Ok(block) => block,
+        Err(error) => return (None, vec![error]),
+    };
+    let request = Arc::new(ScanRequest::all(all_columns(Signal::Spans)));
+    let answer: Result<Vec<RecordBatch>, Error> = block.scan(&request).and_then(Iterator::collect);
+    let answer = match answer {
+        Ok(batches) => Some(rows(&batches)),
+        Err(error) => {
+            errors.push(error);
+            None
+        }
+    };
+    errors.extend((1..60).filter_map(|id| block.trace(&TraceId([id; 16]), &[name::NAME]).err()));
+    errors.extend(block.verify().err());
+    (answer, errors)
+}
+
+#[test]
+fn b3_a_flipped_bit_is_noticed_wherever_it_is() {
+    let (block, disk, expected) = sample();
+    let mut random = Pcg64Mcg::seed_from_u64(3);
+    for file in [DATA, KEYS, meta::META] {
+        let path = Path::new(DIR).join(file);
+        let length = disk.contents(&path).unwrap().len() as u64;
+        for _ in 0..120 {
+            let disk = disk.fork();
+            let offset = random.random_range(0..length);
+            disk.flip(&path, offset, random.random_range(0..8)).unwrap();
+            let (answer, errors) = use_it(&disk, block.meta().crc());
+            assert!(!errors.is_empty(), "{file} at {offset}");
+            for error in &errors {
+                assert_eq!(error.class(), Class::Corrupt, "{file} at {offset}: {error}");
+                assert!(error.to_string().contains(file), "{file} at {offset}: {error}");
+            }
+            if let Some(answer) = answer {
+                assert_eq!(answer, expected, "{file} at {offset}");
+            }
+        }
+    }
+}
+
+#[test]
+fn b3_a_cut_or_missing_file_is_noticed_when_the_block_is_opened() {
+    let (block, disk, _) = sample();
+    for file in [DATA, KEYS, meta::META] {
+        let path = Path::new(DIR).join(file);
+        let length = disk.contents(&path).unwrap().len() as u64;
+        for keep in [0, 1, 11, length / 2, length - 1] {
+            let disk = disk.fork();
+            disk.truncate(&path, keep).unwrap();
+            let (answer, errors) = use_it(&disk, block.meta().crc());
+            assert!(answer.is_none());
+            assert!(errors.iter().all(|error| error.class() == Class::Corrupt), "{file} cut to {keep}: {errors:?}");
+        }
+        let disk = disk.fork();
+        disk.remove_file(&path).unwrap();
+        let (_, errors) = use_it(&disk, block.meta().crc());
+        assert!(matches!(&errors[..], [Error::Damaged { path: damaged, .. }] if *damaged == path), "{errors:?}");
+    }
+}
+
+#[test]
+fn a_block_swapped_for_another_is_noticed() {
+    let (block, disk, _) = sample();
+    let other = Random::new(12).batches(Signal::Spans, 400);
+    let (_, other_disk) = store(Signal::Spans, &other, &small());
+    for file in [DATA, KEYS, meta::META] {
+        let disk = disk.fork();
+        let path = Path::new(DIR).join(file);
+        disk.place(&path, &other_disk.contents(&path).unwrap()).unwrap();
+        let (answer, errors) = use_it(&disk, block.meta().crc());
+        assert!(answer.is_none());
+        assert!(errors.iter().all(|error| error.class() == Class::Corrupt), "{errors:?}");
+    }
+}
+
+#[test]
+fn verify_names_the_damaged_columns() {
+    let (block, disk, _) = sample();
+    let path = Path::new(DIR).join(DATA);
+    disk.flip(&path, 100, 0).unwrap();
+    let told = block.verify().unwrap_err().to_string();
+    assert!(told.contains("bytes 0..") && told.contains("`service_name` of row group 0"), "{told}");
+}
+
+#[test]
+fn a_block_of_a_later_version_is_refused_as_such() {
+    let (block, disk, _) = sample();
+    let path = Path::new(DIR).join(meta::META);
+    let text = String::from_utf8(disk.contents(&path).unwrap()).unwrap();
+    disk.place(&path, text.replacen("spanlight-block 1 ", "spanlight-block 2 ", 1).as_bytes()).unwrap();
+    let (_, errors) = use_it(&disk, block.meta().crc());
+    assert!(matches!(&errors[..], [Error::Version { found: 2, known: 1, .. }]), "{errors:?}");
+}
+
+#[test]
+fn a_failing_disk_is_not_damage() {
+    let (block, disk, _) = sample();
+    disk.set_faults(crate::fs::Faults { read: 1.0, ..Default::default() });
+    let error = block.verify().unwrap_err();
+    assert_eq!(error.class(), Class::Unavailable, "{error}");
+}
