@@ -394,6 +394,19 @@ fn sent<M: prost::Message + Default>(message: &M) -> (M, Vec<u8>) {
     (M::decode(bytes.as_slice()).unwrap(), bytes)
 }
 
+/// What opentelemetry-proto writes as JSON must be read as what it was.
+fn same_as_json<M>(signal: Signal, request: &M) -> Result<(), TestCaseError>
+where
+    M: prost::Message + Default + PartialEq + serde::Serialize + std::fmt::Debug,
+{
+    let (request, _) = sent(request);
+    let json = serde_json::to_vec(&request).unwrap();
+    let transcoded = json::to_protobuf(signal, &json, 1 << 20);
+    let transcoded = transcoded.map_err(|error| TestCaseError::fail(error.to_string()))?;
+    prop_assert_eq!(M::decode(transcoded.protobuf.as_slice()).unwrap(), request);
+    Ok(())
+}
+
 fn compare_spans(request: &ExportTraceServiceRequest, bytes: &[u8]) -> Result<(), TestCaseError> {
     let decoded = run(Signal::Spans, bytes).unwrap();
     let batch = decoded.batch.columns();
@@ -488,5 +501,28 @@ proptest! {
     #[test]
     fn d1_changed_metrics_are_accepted_exactly_when_prost_accepts_them(request in metrics_request(), changes in changes()) {
         same_verdict::<ExportMetricsServiceRequest>(Signal::Metrics, &apply(request.encode_to_vec(), &changes))?;
+    }
+
+    #[test]
+    fn j_json_of_spans_is_the_protobuf_of_the_same_spans(request in trace_request()) {
+        same_as_json(Signal::Spans, &request)?;
+    }
+
+    #[test]
+    fn j_json_of_logs_is_the_protobuf_of_the_same_logs(request in logs_request()) {
+        same_as_json(Signal::Logs, &request)?;
+    }
+
+    #[test]
+    fn j_json_of_metrics_is_the_protobuf_of_the_same_metrics(request in metrics_request()) {
+        same_as_json(Signal::Metrics, &request)?;
+    }
+
+    #[test]
+    fn j_changed_json_never_becomes_malformed_protobuf(request in trace_request(), changes in changes()) {
+        let json = apply(serde_json::to_vec(&request).unwrap(), &changes);
+        if let Ok(transcoded) = json::to_protobuf(Signal::Spans, &json, 1 << 20) {
+            prop_assert!(run(Signal::Spans, &transcoded.protobuf).is_ok());
+        }
     }
 }
