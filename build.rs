@@ -16,7 +16,8 @@ fn main() -> io::Result<()> {
     let mut code = String::from("/// Path below the root, content.\npub(super) static FILES: &[(&str, &[u8])] = &[\n");
     for file in files {
         let path = file.strip_prefix(&dist).map_err(io::Error::other)?;
-        writeln!(code, "    ({:?}, include_bytes!({:?})),", path.display().to_string(), file).map_err(io::Error::other)?;
+        writeln!(code, "    ({:?}, include_bytes!({:?})),", path.display().to_string(), file)
+            .map_err(io::Error::other)?;
     }
     code.push_str("];\n");
     let out = PathBuf::from(env::var("OUT_DIR").map_err(io::Error::other)?).join("assets.rs");

@@ -73,7 +73,8 @@ case $mode in
   browser)
     build_web
     run cargo test --package xtask --features web ${LOCKED[@]+"${LOCKED[@]}"}
-    SPANLIGHT_BROWSER=1 run cargo test --package spanlight --test browser ${LOCKED[@]+"${LOCKED[@]}"}
+    # The same features as `cargo test --workspace`, so that no dependency is built twice.
+    SPANLIGHT_BROWSER=1 run cargo test --workspace --test it ${LOCKED[@]+"${LOCKED[@]}"} -- browser
     ;;
 esac
 summary

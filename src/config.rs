@@ -5,6 +5,7 @@
 
 use crate::command::ServeArguments;
 use anyhow::{Context, Result, bail};
+use collector::{CollectorConfig, CorsOrigins};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,71 +17,68 @@ const NOT_SETTINGS: [&str; 5] = ["BROWSER", "CORPORA", "SIM_SEEDS", "WASM_ROUTE"
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "spanlight.toml says what each is, and a test that it names them all")]
-pub struct Config {
-    pub data_dir: PathBuf,
-    pub http: Http,
-    pub otlp: Otlp,
-    pub storage: Storage,
-    pub query: Query,
-    pub log: Log,
-    pub self_telemetry: SelfTelemetry,
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) http: Http,
+    pub(crate) otlp: Otlp,
+    pub(crate) storage: Storage,
+    pub(crate) query: Query,
+    pub(crate) log: Log,
+    pub(crate) self_telemetry: SelfTelemetry,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "see Config")]
-pub struct Http {
-    pub addr: SocketAddr,
+pub(crate) struct Http {
+    pub(crate) addr: SocketAddr,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "see Config")]
-pub struct Otlp {
-    pub grpc_addr: SocketAddr,
-    pub http_addr: SocketAddr,
-    pub max_request_bytes: usize,
-    pub max_bytes_in_flight: usize,
-    pub max_bytes_in_flight_per_tenant: usize,
-    pub tenant_bytes_per_second: u64,
-    pub tenant_burst_bytes: u64,
-    pub body_timeout_seconds: u64,
-    pub cors_allowed_origins: Vec<String>,
+pub(crate) struct Otlp {
+    pub(crate) grpc_addr: SocketAddr,
+    pub(crate) http_addr: SocketAddr,
+    pub(crate) max_request_bytes: usize,
+    pub(crate) max_bytes_in_flight: usize,
+    pub(crate) tenant_bytes_in_flight: usize,
+    pub(crate) tenant_bytes_per_second: u64,
+    pub(crate) tenant_burst_bytes: u64,
+    pub(crate) body_timeout_seconds: u64,
+    pub(crate) max_connections: usize,
+    pub(crate) cors_origins: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "see Config")]
-pub struct Storage {
-    pub flush_bytes: usize,
-    pub flush_age_seconds: u64,
-    pub memory_limit_bytes: usize,
-    pub min_free_bytes: u64,
+pub(crate) struct Storage {
+    pub(crate) flush_bytes: usize,
+    pub(crate) flush_age_seconds: u64,
+    pub(crate) memory_limit_bytes: usize,
+    pub(crate) min_free_bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "see Config")]
-pub struct Query {
-    pub timeout_seconds: u64,
-    pub memory_bytes: usize,
-    pub concurrency: usize,
-    pub max_waiting: usize,
+pub(crate) struct Query {
+    pub(crate) timeout_seconds: u64,
+    pub(crate) max_timeout_seconds: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) max_rows: u64,
+    pub(crate) concurrency: usize,
+    pub(crate) max_waiting: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "see Config")]
-pub struct Log {
-    pub filter: String,
-    pub format: LogFormat,
+pub(crate) struct Log {
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
 }
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people.
     Text,
     /// One JSON object a line.
@@ -89,9 +87,8 @@ pub enum LogFormat {
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "see Config")]
-pub struct SelfTelemetry {
-    pub otlp_endpoint: String,
+pub(crate) struct SelfTelemetry {
+    pub(crate) otlp_endpoint: String,
 }
 
 impl Default for Config {
@@ -102,7 +99,7 @@ impl Default for Config {
             otlp: Otlp::default(),
             storage: Storage::default(),
             query: Query::default(),
-            log: Log { filter: "info".into(), format: LogFormat::Text },
+            log: Log::default(),
             self_telemetry: SelfTelemetry::default(),
         }
     }
@@ -111,6 +108,38 @@ impl Default for Config {
 impl Default for Http {
     fn default() -> Self {
         Http { addr: loopback(7726) }
+    }
+}
+
+impl Default for Otlp {
+    fn default() -> Self {
+        let collector = CollectorConfig::default();
+        Otlp {
+            grpc_addr: loopback(4317),
+            http_addr: loopback(4318),
+            max_request_bytes: collector.max_request_bytes,
+            max_bytes_in_flight: collector.max_bytes_in_flight,
+            tenant_bytes_in_flight: collector.tenant_bytes_in_flight,
+            tenant_bytes_per_second: collector.tenant_bytes_per_second,
+            tenant_burst_bytes: collector.tenant_burst_bytes,
+            body_timeout_seconds: collector.body_timeout.as_secs(),
+            max_connections: collector.max_connections,
+            cors_origins: vec!["loopback".into()],
+        }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        let query = query::Config::default();
+        Query {
+            timeout_seconds: query.timeout.as_secs(),
+            max_timeout_seconds: query.max_timeout.as_secs(),
+            memory_bytes: query.memory_per_query,
+            max_rows: query.max_rows,
+            concurrency: 4,
+            max_waiting: query.queue,
+        }
     }
 }
 
@@ -128,7 +157,7 @@ impl Default for Storage {
 
 impl Default for Log {
     fn default() -> Self {
-        Config::default().log
+        Log { filter: "info".into(), format: LogFormat::Text }
     }
 }
 
@@ -139,13 +168,41 @@ fn loopback(port: u16) -> SocketAddr {
 
 impl Config {
     /// The settings of the store.
-    pub fn engine(&self) -> storage::engine::EngineConfig {
+    pub(crate) fn engine(&self) -> storage::engine::EngineConfig {
         let mut engine = storage::engine::EngineConfig::new(&self.data_dir);
         engine.flush_bytes = self.storage.flush_bytes;
         engine.flush_age = Duration::from_secs(self.storage.flush_age_seconds);
         engine.memory_limit_bytes = self.storage.memory_limit_bytes;
         engine.min_free_bytes = self.storage.min_free_bytes;
         engine
+    }
+
+    /// The settings of the doors.
+    pub(crate) fn collector(&self) -> CollectorConfig {
+        CollectorConfig {
+            max_request_bytes: self.otlp.max_request_bytes,
+            max_bytes_in_flight: self.otlp.max_bytes_in_flight,
+            tenant_bytes_in_flight: self.otlp.tenant_bytes_in_flight,
+            tenant_bytes_per_second: self.otlp.tenant_bytes_per_second,
+            tenant_burst_bytes: self.otlp.tenant_burst_bytes,
+            body_timeout: Duration::from_secs(self.otlp.body_timeout_seconds),
+            max_connections: self.otlp.max_connections,
+            cors_origins: CorsOrigins::new(self.otlp.cors_origins.clone()),
+            shutdown_timeout: crate::serve::GRACE,
+            ..CollectorConfig::default()
+        }
+    }
+
+    /// The settings of queries.
+    pub(crate) fn query(&self) -> query::Config {
+        query::Config {
+            concurrency: self.query.concurrency,
+            queue: self.query.max_waiting,
+            timeout: Duration::from_secs(self.query.timeout_seconds),
+            max_timeout: Duration::from_secs(self.query.max_timeout_seconds),
+            memory_per_query: self.query.memory_bytes,
+            max_rows: self.query.max_rows,
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -156,7 +213,10 @@ impl Config {
             ("storage.flush_bytes", self.storage.flush_bytes as u64),
             ("storage.flush_age_seconds", self.storage.flush_age_seconds),
             ("query.timeout_seconds", self.query.timeout_seconds),
-            ("query.memory_bytes", self.query.memory_bytes as u64),
+            ("query.max_timeout_seconds", self.query.max_timeout_seconds),
+            ("query.memory_bytes", self.query.memory_bytes),
+            ("query.max_rows", self.query.max_rows),
+            ("otlp.max_connections", self.otlp.max_connections as u64),
             ("query.concurrency", self.query.concurrency as u64),
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
@@ -164,11 +224,7 @@ impl Config {
         }
         let at_least = [
             ("otlp.max_bytes_in_flight", self.otlp.max_bytes_in_flight, self.otlp.max_request_bytes),
-            (
-                "otlp.max_bytes_in_flight_per_tenant",
-                self.otlp.max_bytes_in_flight_per_tenant,
-                self.otlp.max_request_bytes,
-            ),
+            ("otlp.tenant_bytes_in_flight", self.otlp.tenant_bytes_in_flight, self.otlp.max_request_bytes),
             ("storage.memory_limit_bytes", self.storage.memory_limit_bytes, self.storage.flush_bytes),
         ];
         if let Some((key, value, least)) = at_least.into_iter().find(|(_, value, least)| value < least) {
@@ -179,7 +235,7 @@ impl Config {
 }
 
 /// The settings of a run.
-pub fn load(arguments: &ServeArguments) -> Result<Config> {
+pub(crate) fn load(arguments: &ServeArguments) -> Result<Config> {
     let text = match &arguments.config {
         Some(path) => std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?,
         None => String::new(),
@@ -284,11 +340,11 @@ mod tests {
     #[test]
     fn variables_win_over_the_file() {
         let text = "data_dir = \"a\"\n[storage]\nflush_bytes = 1\n";
-        let variables = [("STORAGE_FLUSH_BYTES", "2"), ("OTLP_CORS_ALLOWED_ORIGINS", "https://a, https://b")];
+        let variables = [("STORAGE_FLUSH_BYTES", "2"), ("OTLP_CORS_ORIGINS", "https://a, https://b")];
         let config = merge(text, &variables.map(|(name, value)| (name.into(), value.into()))).unwrap();
         assert_eq!(config.data_dir, PathBuf::from("a"));
         assert_eq!(config.storage.flush_bytes, 2);
-        assert_eq!(config.otlp.cors_allowed_origins, ["https://a", "https://b"]);
+        assert_eq!(config.otlp.cors_origins, ["https://a", "https://b"]);
     }
 
     #[test]

@@ -31,7 +31,8 @@ pub(crate) fn start(log: &Log, own: &SelfTelemetry) -> Result<Telemetry> {
         let tracer = provider.tracer("spanlight");
         // Spans of our own rooms only: those of the network libraries would tell of the export itself.
         let own = filter_fn(|metadata| {
-            metadata.is_span() && ["spanlight", "query", "storage"].iter().any(|room| metadata.target().starts_with(room))
+            metadata.is_span()
+                && ["spanlight", "query", "storage"].iter().any(|room| metadata.target().starts_with(room))
         });
         tracing_opentelemetry::layer().with_tracer(tracer).with_filter(own)
     });

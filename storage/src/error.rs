@@ -112,9 +112,11 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::Request { .. } => Class::Caller,
-            Error::Io { .. } | Error::InUse { .. } | Error::Conflict { .. } | Error::Refused { .. } | Error::Closing => {
-                Class::Unavailable
-            }
+            Error::Io { .. }
+            | Error::InUse { .. }
+            | Error::Conflict { .. }
+            | Error::Refused { .. }
+            | Error::Closing => Class::Unavailable,
             Error::Damaged { .. } | Error::Version { .. } | Error::Replay { .. } | Error::Parquet { .. } => {
                 Class::Corrupt
             }

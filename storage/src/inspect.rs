@@ -77,7 +77,9 @@ pub fn inspect(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth) -> Resul
     for entry in manifest.blocks.values() {
         let path = layout.blocks().join(entry.path());
         match look_at(fs, &path, entry, depth) {
-            Ok(block) => add(tables.entry((entry.tenant.clone(), entry.signal)).or_insert_with(|| empty(entry)), &block),
+            Ok(block) => {
+                add(tables.entry((entry.tenant.clone(), entry.signal)).or_insert_with(|| empty(entry)), &block)
+            }
             Err(error) => found.damage.push(with_causes(&error)),
         }
     }

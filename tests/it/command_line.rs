@@ -37,7 +37,15 @@ async fn a_second_process_on_one_data_directory_refuses() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let second = spanlight()
-        .args(["serve", "--http-addr", "127.0.0.1:0", "--otlp-grpc-addr", "127.0.0.1:0", "--otlp-http-addr", "127.0.0.1:0"])
+        .args([
+            "serve",
+            "--http-addr",
+            "127.0.0.1:0",
+            "--otlp-grpc-addr",
+            "127.0.0.1:0",
+            "--otlp-http-addr",
+            "127.0.0.1:0",
+        ])
         .arg("--data-dir")
         .arg(dir.path())
         .output()
@@ -57,7 +65,7 @@ async fn health_readiness_metrics_and_the_ui_are_served() {
     assert_eq!(status, 200);
     let metrics = String::from_utf8(metrics.to_vec()).unwrap();
     assert!(metrics.contains("# TYPE spanlight_commit_groups_total counter"), "{metrics}");
-    let (status, page) = server.get("/traces/0af7651916cd43dd8448eb211c80319c").await;
+    let (status, page) = server.get("/trace/0af7651916cd43dd8448eb211c80319c").await;
     assert_eq!(status, 200);
     assert!(String::from_utf8_lossy(&page).starts_with("<!doctype html>") || page.starts_with(b"<!DOCTYPE html>"));
 }

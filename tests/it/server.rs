@@ -40,8 +40,9 @@ impl Server {
     pub(crate) fn start_with(data_dir: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Server {
         let mut command = spanlight();
         command.arg("serve").arg("--data-dir").arg(data_dir);
-        for flag in ["--http-addr", "--otlp-grpc-addr", "--otlp-http-addr"] {
-            command.args([flag, "127.0.0.1:0"]);
+        let doors = ["--http-addr", "--otlp-grpc-addr", "--otlp-http-addr"];
+        for door in doors.into_iter().filter(|door| !arguments.contains(door)) {
+            command.args([door, "127.0.0.1:0"]);
         }
         command.args(arguments).envs(variables.iter().copied());
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
@@ -66,6 +67,11 @@ impl Server {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         (self.process.wait().unwrap().code(), started.elapsed())
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Peak resident memory in bytes.

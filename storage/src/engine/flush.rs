@@ -53,9 +53,10 @@ impl Store {
     fn flush_oldest(&self, open: &mut Option<Pending>) -> Result<()> {
         let Some(generation) = self.view().sealed.first().map(Arc::clone) else { return Ok(()) };
         let mut placed = Vec::new();
-        let written = generation.tables().into_iter().try_for_each(|(tenant, signal)| {
-            self.write_table(&generation, &tenant, signal, &mut placed)
-        });
+        let written = generation
+            .tables()
+            .into_iter()
+            .try_for_each(|(tenant, signal)| self.write_table(&generation, &tenant, signal, &mut placed));
         if let Err(error) = written {
             self.discard(&placed);
             return Err(error);
@@ -226,8 +227,12 @@ fn by_window(batches: Vec<Batch>, now: i64) -> Result<BTreeMap<Window, Vec<Batch
 /// For each window that a batch has rows in, which rows.
 fn split(batch: &Batch, now: i64) -> BTreeMap<Window, BooleanArray> {
     let times = batch.columns().column_by_name(time_column(batch.signal()));
-    let times = times.map(|times| times.as_primitive::<TimestampNanosecondType>().values().to_vec()).unwrap_or_default();
+    let times =
+        times.map(|times| times.as_primitive::<TimestampNanosecondType>().values().to_vec()).unwrap_or_default();
     let windows: Vec<Window> = times.iter().map(|time| Window::of(*time, now)).collect();
     let distinct: std::collections::BTreeSet<Window> = windows.iter().copied().collect();
-    distinct.into_iter().map(|window| (window, windows.iter().map(|of_row| Some(*of_row == window)).collect())).collect()
+    distinct
+        .into_iter()
+        .map(|window| (window, windows.iter().map(|of_row| Some(*of_row == window)).collect()))
+        .collect()
 }

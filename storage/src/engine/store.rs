@@ -38,6 +38,9 @@ pub struct Write {
     pub batch: Batch,
 }
 
+/// Block numbers begin at the manifest's version, shifted so far: whatever the clock says, a process never gives a
+/// number that one before it gave to a block that is still there.
+const BLOCKS_PER_VERSION_BITS: u32 = 20;
 /// How long a measurement of free disk space is trusted.
 const FREE_SPACE_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -74,12 +77,13 @@ impl Store {
         let recovered = recovery::open(&config, &fs, clock.as_ref(), decoder)?;
         let metrics = EngineMetrics::default();
         EngineMetrics::add(&metrics.replayed_records, recovered.report.records);
+        let block_nonce = AtomicU64::new(recovered.view.manifest.version << BLOCKS_PER_VERSION_BITS);
         Ok(Store {
             metrics,
             wal: Mutex::new(recovered.wal),
             manifest: Mutex::new(recovered.manifest),
             view: RwLock::new(Arc::new(recovered.view)),
-            block_nonce: AtomicU64::new(clock.now_unix_nano().cast_unsigned()),
+            block_nonce,
             pending: Mutex::new(None),
             free_space: Mutex::new(None),
             recovery: recovered.report,
@@ -235,12 +239,7 @@ pub(super) fn show(view: &View, write: &Write) -> Result<usize> {
 }
 
 fn record_of(write: &Write) -> Record<'_> {
-    Record {
-        tenant: &write.tenant,
-        signal: write.signal,
-        received_at: write.received_at,
-        payload: &write.payload,
-    }
+    Record { tenant: &write.tenant, signal: write.signal, received_at: write.received_at, payload: &write.payload }
 }
 
 /// A poisoned lock means that a thread panicked between two of our steps; each step leaves the value whole.

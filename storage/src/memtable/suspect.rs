@@ -9,9 +9,9 @@ use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::model::schema::column;
 use crate::model::{Batch, Signal, TraceId, schema};
+use arrow_array::BooleanArray;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
-use arrow_array::BooleanArray;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, OnceLock};
 

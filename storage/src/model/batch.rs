@@ -19,7 +19,8 @@ impl Batch {
         if columns.schema_ref().fields() != schema::of(signal).fields() {
             return None;
         }
-        let times = columns.column_by_name(schema::time_column(signal))?.as_primitive_opt::<TimestampNanosecondType>()?;
+        let times =
+            columns.column_by_name(schema::time_column(signal))?.as_primitive_opt::<TimestampNanosecondType>()?;
         let time_range = times.values().iter().fold(None, |range, &time| match range {
             None => Some((time, time)),
             Some((min, max)) => Some((time.min(min), time.max(max))),

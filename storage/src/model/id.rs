@@ -143,7 +143,8 @@ mod tests {
     fn ids_are_read_in_either_case_and_written_in_lower_case() {
         let id: SpanId = "00F067aa0BA902b7".parse().unwrap();
         assert_eq!(id.to_string(), "00f067aa0ba902b7");
-        for bad in ["", "0000000000000000", "00f067aa0ba902b", "00f067aa0ba902b7a", "00f067aa0ba902bg", "éééééééé"] {
+        for bad in ["", "0000000000000000", "00f067aa0ba902b", "00f067aa0ba902b7a", "00f067aa0ba902bg", "éééééééé"]
+        {
             assert!(bad.parse::<SpanId>().is_err(), "{bad:?}");
         }
     }

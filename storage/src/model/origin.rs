@@ -139,7 +139,8 @@ mod tests {
         let mut builder = MapBuilder::default();
         builder.push("service.name", Value::String("cart"));
         let attributes = builder.finish();
-        let entity = Entity { schema_url: "s", r#type: "service", id_keys: vec!["service.name"], description_keys: vec![] };
+        let entity =
+            Entity { schema_url: "s", r#type: "service", id_keys: vec!["service.name"], description_keys: vec![] };
         let resource = Resource {
             attributes: Map::new(&attributes),
             dropped_attributes_count: 2,
@@ -153,7 +154,13 @@ mod tests {
         assert_eq!(read.service_name(), "cart");
 
         cell.clear();
-        let scope = Scope { name: "n", version: "1", attributes: Map::new(&attributes), dropped_attributes_count: 0, schema_url: "" };
+        let scope = Scope {
+            name: "n",
+            version: "1",
+            attributes: Map::new(&attributes),
+            dropped_attributes_count: 0,
+            schema_url: "",
+        };
         scope.put(&mut cell);
         assert_eq!(Scope::parse(&cell), Some(scope));
     }

@@ -279,12 +279,9 @@ impl<'a> From<&PointData<'a>> for Cells<'a> {
                 negative: non_empty_cell(negative),
                 ..Cells::default()
             },
-            PointData::Summary { count, sum, quantiles } => Cells {
-                count: Some(count),
-                sum: Some(sum),
-                quantiles: non_empty_cell(quantiles),
-                ..Cells::default()
-            },
+            PointData::Summary { count, sum, quantiles } => {
+                Cells { count: Some(count), sum: Some(sum), quantiles: non_empty_cell(quantiles), ..Cells::default() }
+            }
         }
     }
 }

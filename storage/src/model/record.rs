@@ -291,7 +291,12 @@ mod tests {
     #[test]
     fn nested_records_are_read_back() {
         let mut cell = Vec::new();
-        let event = Event { time_unix_nano: u64::MAX, name: "é", attributes: Map::new(b"\x01a\x00"), dropped_attributes_count: 3 };
+        let event = Event {
+            time_unix_nano: u64::MAX,
+            name: "é",
+            attributes: Map::new(b"\x01a\x00"),
+            dropped_attributes_count: 3,
+        };
         event.put(&mut cell);
         event.put(&mut cell);
         assert_eq!(Event::list(&cell).collect::<Vec<_>>(), [event, event]);

@@ -111,11 +111,7 @@ fn optional(name: &str, r#type: DataType) -> Field {
 }
 
 fn origin() -> [Field; 3] {
-    [
-        required(SERVICE_NAME, repeated_text()),
-        required(RESOURCE, repeated_cell()),
-        required(SCOPE, repeated_cell()),
-    ]
+    [required(SERVICE_NAME, repeated_text()), required(RESOURCE, repeated_cell()), required(SCOPE, repeated_cell())]
 }
 
 fn schema(fields: impl IntoIterator<Item = Field>) -> SchemaRef {

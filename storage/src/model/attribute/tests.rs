@@ -101,9 +101,6 @@ fn of_two_entries_with_one_key_the_last_given_wins() {
     builder.push("a", Value::Int(2));
     builder.push("b", Value::String("last"));
     let encoded = builder.finish();
-    assert_eq!(
-        Map::new(&encoded).iter().collect::<Vec<_>>(),
-        [("a", Value::Int(2)), ("b", Value::String("last"))]
-    );
+    assert_eq!(Map::new(&encoded).iter().collect::<Vec<_>>(), [("a", Value::Int(2)), ("b", Value::String("last"))]);
     assert!(builder.is_empty());
 }

@@ -1,0 +1,118 @@
+//! What does durable ingest cost, and how small is what is stored?
+//!
+//! A server process of its own takes a million spans over gRPC, 500 a request, until all of them are in blocks. Its CPU
+//! time is set against decoding the same bytes with prost in this process, and its blocks against zstd-3 of the same
+//! requests. Numbers are ratios within one run.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on must stop")]
+#![expect(clippy::print_stdout, reason = "rows go to stdout")]
+
+#[path = "../tests/it/server.rs"]
+mod server;
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
+use server::Server;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use workload::client::{LoadConfig, Observer, Protocol, Rate, Stop, run_load};
+use workload::{Config, Signal, Signals, Workload};
+
+const SPANS: u64 = 1_000_000;
+const BATCH: usize = 500;
+/// Spans whose bytes are decoded and compressed for comparison.
+const SAMPLE: u64 = 200_000;
+
+fn row(name: &str, value: f64, unit: &str, target: Option<&str>) {
+    let target = target.map_or("null".into(), |target| format!("\"{target}\""));
+    println!("bench-row: {{\"name\":\"{name}\",\"value\":{value:.3},\"unit\":\"{unit}\",\"target\":{target}}}");
+}
+
+/// CPU seconds of a process, all its threads, user and system.
+fn cpu_seconds(pid: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    ticks as f64 / 100.0
+}
+
+/// Requests as the load client sends them.
+fn sample() -> (Vec<bytes::Bytes>, u64) {
+    let config = Config {
+        signals: Signals::Only(Signal::Spans),
+        max_batch: BATCH,
+        requests_per_second: 2_000.0,
+        ..Config::default()
+    };
+    let mut shop = Workload::new(config).unwrap();
+    let (mut requests, mut spans) = (Vec::new(), 0);
+    while spans < SAMPLE {
+        let batch = shop.next_batch().unwrap();
+        spans += batch.items;
+        requests.push(batch.bytes);
+    }
+    (requests, spans)
+}
+
+/// CPU seconds per span that prost needs, the best of some rounds.
+fn prost_per_span(requests: &[bytes::Bytes], spans: u64) -> f64 {
+    let rounds = (0..5).map(|_| {
+        let before = cpu_seconds("thread-self");
+        for request in requests {
+            std::hint::black_box(ExportTraceServiceRequest::decode(request.clone()).unwrap());
+        }
+        (cpu_seconds("thread-self") - before) / spans as f64
+    });
+    rounds.fold(f64::INFINITY, f64::min)
+}
+
+fn zstd_per_span(requests: &[bytes::Bytes], spans: u64) -> f64 {
+    let bytes: usize = requests.iter().map(|request| zstd::bulk::compress(request, 3).unwrap().len()).sum();
+    bytes as f64 / spans as f64
+}
+
+#[tokio::main]
+async fn main() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), &[], &[("SPANLIGHT_STORAGE_FLUSH_AGE_SECONDS", "5")]);
+    let config = LoadConfig {
+        endpoint: format!("http://{}", server.otlp_grpc),
+        protocol: Protocol::Grpc,
+        signals: Signals::Only(Signal::Spans),
+        rate: Rate::Max,
+        stop: Stop::Count(SPANS),
+        connections: 4,
+        batch: BATCH,
+        ..LoadConfig::default()
+    };
+    let report = run_load(config, Observer::default(), CancellationToken::new()).await.unwrap();
+    assert_eq!(report.accepted, SPANS);
+    let spans = loop {
+        let status = server.json("/api/v1/status").await;
+        let spans = status["signals"].as_array().unwrap().iter().find(|s| s["signal"] == "spans").unwrap().clone();
+        if spans["memtable_rows"] == 0 {
+            break spans;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert_eq!(spans["rows"], SPANS);
+    let cpu = cpu_seconds(&server.pid().to_string()) / SPANS as f64;
+    let stored = spans["block_bytes"].as_f64().unwrap() / SPANS as f64;
+    let peak = server.peak_memory() as f64 / f64::from(1 << 20);
+    drop(server);
+
+    let (requests, sampled) = sample();
+    let prost = prost_per_span(&requests, sampled);
+    let zstd = zstd_per_span(&requests, sampled);
+    let raw = requests.iter().map(|request| request.len()).sum::<usize>() as f64 / sampled as f64;
+    row("ingest_cpu_to_prost_decode", cpu / prost, "ratio", Some("<= 3"));
+    row("ingest_cpu_per_span", cpu * 1e6, "µs", None);
+    row("prost_decode_per_span", prost * 1e6, "µs", None);
+    row("ingest_spans_per_second", SPANS as f64 / report.seconds, "1/s", None);
+    row("ingest_ack_p99", report.ack_p99_ms, "ms", None);
+    row("ingest_peak_memory", peak, "MiB", Some("<= 1024"));
+    row("stored_to_zstd3", stored / zstd, "ratio", Some("<= 0.6"));
+    row("stored_per_span", stored, "B", None);
+    row("zstd3_per_span", zstd, "B", None);
+    row("otlp_per_span", raw, "B", None);
+}

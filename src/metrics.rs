@@ -1,0 +1,88 @@
+//! What does `/metrics` say? Counters of every room in Prometheus text, each with its help.
+
+use collector::Collector;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use storage::engine::Engine;
+
+/// Renders all metrics.
+pub(crate) fn render(engine: &Arc<Engine>, collector: &Collector) -> String {
+    let mut text = Text::default();
+    storage(&mut text, engine);
+    collector.metrics().render(&mut text.0);
+    text.gauge(
+        "spanlight_build_info",
+        "Always 1; the version is a label.",
+        &[(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1.0)],
+    );
+    text.0
+}
+
+fn storage(text: &mut Text, engine: &Arc<Engine>) {
+    let metrics = engine.metrics();
+    let counters: [(&str, &str, &AtomicU64); 12] = [
+        ("spanlight_commit_groups_total", "Group commits: each is one sync of the log.", &metrics.commit_groups),
+        ("spanlight_commit_writes_total", "Requests made durable.", &metrics.commit_writes),
+        ("spanlight_commit_bytes_total", "Bytes of those requests.", &metrics.commit_bytes),
+        ("spanlight_commit_errors_total", "Group commits that failed.", &metrics.commit_errors),
+        ("spanlight_refused_writes_total", "Group commits refused for memory or disk.", &metrics.refused_writes),
+        ("spanlight_rows_visible_total", "Rows that became visible.", &metrics.rows_visible),
+        ("spanlight_rows_repeated_total", "Spans left out as repeated.", &metrics.rows_repeated),
+        ("spanlight_flush_blocks_total", "Blocks written.", &metrics.flush_blocks),
+        ("spanlight_flush_rows_total", "Rows written to blocks.", &metrics.flush_rows),
+        ("spanlight_flush_bytes_total", "Bytes written to blocks.", &metrics.flush_bytes),
+        ("spanlight_flush_errors_total", "Flushes that failed and are tried again.", &metrics.flush_errors),
+        ("spanlight_replayed_records_total", "Log records replayed at start.", &metrics.replayed_records),
+    ];
+    for (name, help, counter) in counters {
+        text.counter(name, help, counter.load(Ordering::Relaxed) as f64);
+    }
+    let seconds = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64 / 1e9;
+    text.counter("spanlight_commit_seconds_total", "Time writing and syncing the log.", seconds(&metrics.commit_nanos));
+    text.counter("spanlight_flush_seconds_total", "Time writing blocks.", seconds(&metrics.flush_nanos));
+    stored(text, engine);
+}
+
+fn stored(text: &mut Text, engine: &Arc<Engine>) {
+    let (mut rows, mut bytes, mut blocks, mut memory) = (vec![], vec![], vec![], vec![]);
+    let mut wal_bytes = 0;
+    for tenant in engine.tenants() {
+        let status = engine.status(&tenant);
+        wal_bytes = status.wal_bytes;
+        for signal in status.signals {
+            let labels = format!("tenant=\"{tenant}\",signal=\"{}\"", signal.signal);
+            rows.push((labels.clone(), (signal.block_rows + signal.memtable_rows) as f64));
+            bytes.push((labels.clone(), signal.block_bytes as f64));
+            blocks.push((labels.clone(), signal.blocks as f64));
+            memory.push((labels, signal.memtable_bytes as f64));
+        }
+    }
+    text.gauge("spanlight_rows", "Rows stored, in blocks and in memory.", &rows);
+    text.gauge("spanlight_block_bytes", "Bytes of blocks.", &bytes);
+    text.gauge("spanlight_blocks", "Blocks.", &blocks);
+    text.gauge("spanlight_memtable_bytes", "Bytes of memtables.", &memory);
+    text.gauge("spanlight_wal_bytes", "Bytes of the write-ahead log.", &[(String::new(), wal_bytes as f64)]);
+}
+
+/// Prometheus text in the making.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn counter(&mut self, name: &str, help: &str, value: f64) {
+        self.family(name, help, "counter", &[("", value)]);
+    }
+
+    fn gauge<L: AsRef<str>>(&mut self, name: &str, help: &str, values: &[(L, f64)]) {
+        self.family(name, help, "gauge", values);
+    }
+
+    fn family<L: AsRef<str>>(&mut self, name: &str, help: &str, kind: &str, values: &[(L, f64)]) {
+        self.0.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        for (labels, value) in values {
+            let labels = labels.as_ref();
+            let braced = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+            self.0.push_str(&format!("{name}{braced} {value}\n"));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! How do all roles run in one process, and how do they end?
+//!
+//! The addresses are printed to stdout, a line each, once all doors are open. SIGTERM and ctrl-c: the doors stop
+//! accepting and finish what they have, the log is synced, the process ends within ten seconds.
+
+use crate::config::Config;
+use crate::demo::{Demo, DemoSettings};
+use crate::{assets, metrics, telemetry};
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use axum::routing::get;
+use collector::Collector;
+use query::http::{Host, QueryState};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::engine::Engine;
+use storage::fs::{Clock, Disk, SystemClock};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long requests under way may take to finish; with the last sync it stays below ten seconds.
+pub(crate) const GRACE: Duration = Duration::from_secs(6);
+
+/// Runs until a signal ends it.
+pub(crate) fn run(config: Config, demo: Option<DemoSettings>) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("network").build()?;
+    let result = runtime.block_on(serve(config, demo));
+    // Whatever hangs on after its grace does not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// The doors, open.
+struct Doors {
+    http: TcpListener,
+    otlp_grpc: TcpListener,
+    otlp_http: TcpListener,
+}
+
+async fn serve(config: Config, demo: Option<DemoSettings>) -> Result<()> {
+    let telemetry = telemetry::start(&config.log, &config.self_telemetry)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let engine = open_engine(&config, Arc::clone(&clock)).await?;
+    let sink = collector::engine_sink(Arc::clone(&engine));
+    let collector = Collector::new(config.collector(), sink, Arc::clone(&clock));
+    let doors = Doors {
+        http: bind("http.addr", config.http.addr).await?,
+        otlp_grpc: bind("otlp.grpc_addr", config.otlp.grpc_addr).await?,
+        otlp_http: bind("otlp.http_addr", config.otlp.http_addr).await?,
+    };
+    let demo_switch = Arc::new(Demo::new(collector.clone()));
+    let host = host(&doors, &collector, &demo_switch)?;
+    let state = QueryState::new(config.query(), Arc::clone(&engine), clock, host).context("failed to start queries")?;
+    announce(&doors)?;
+    if let Some(settings) = demo {
+        demo_switch.start(settings);
+    }
+
+    let shutdown = CancellationToken::new();
+    let mut roles = JoinSet::new();
+    let router = router(state, &engine, &collector);
+    let closing = shutdown.clone();
+    roles.spawn(async move {
+        axum::serve(doors.http, router).with_graceful_shutdown(closing.cancelled_owned()).await.context("HTTP API")
+    });
+    for (name, listener) in [("OTLP/gRPC", doors.otlp_grpc), ("OTLP/HTTP", doors.otlp_http)] {
+        let (door, closing) = (collector.clone(), shutdown.clone());
+        roles.spawn(async move { door.serve(listener, closing.cancelled_owned()).await.context(name) });
+    }
+
+    let ended = tokio::select! {
+        signal = signalled() => signal,
+        Some(role) = roles.join_next() => role.map_err(anyhow::Error::from).flatten(),
+    };
+    tracing::info!("closing: finishing requests under way");
+    shutdown.cancel();
+    demo_switch.stop();
+    let finished =
+        tokio::time::timeout(GRACE + Duration::from_secs(1), async { while roles.join_next().await.is_some() {} })
+            .await;
+    if finished.is_err() {
+        tracing::warn!(grace = ?GRACE, "some requests did not finish in time and were ended");
+    }
+    tokio::task::spawn_blocking(move || engine.close()).await?.context("failed to close the store")?;
+    tokio::task::spawn_blocking(move || telemetry.shut_down()).await?;
+    ended
+}
+
+async fn open_engine(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Engine>> {
+    let (settings, data_dir) = (config.engine(), config.data_dir.clone());
+    let limits = config.collector().decode;
+    let open = move || Engine::open(settings, Arc::new(Disk), clock, Box::new(collector::decode::wal_decoder(limits)));
+    let opened = tokio::task::spawn_blocking(open).await?;
+    let engine = opened.with_context(|| format!("failed to open the data directory {}", data_dir.display()))?;
+    let found = engine.recovery();
+    tracing::info!(
+        data_dir = %data_dir.display(), blocks = found.blocks, replayed_records = found.records,
+        replayed_rows = found.rows, "opened the store"
+    );
+    Ok(engine)
+}
+
+async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("failed to listen on `{setting}` = {address}"))
+}
+
+/// Says where the doors are, for people and for scripts that chose port 0.
+fn announce(doors: &Doors) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening http {}", doors.http.local_addr()?)?;
+    writeln!(out, "listening otlp-grpc {}", doors.otlp_grpc.local_addr()?)?;
+    writeln!(out, "listening otlp-http {}", doors.otlp_http.local_addr()?)?;
+    out.flush()?;
+    tracing::info!("the UI is at http://{}", doors.http.local_addr()?);
+    Ok(())
+}
+
+fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>) -> Result<Host> {
+    let (last, switch) = (collector.clone(), Arc::clone(demo));
+    Ok(Host {
+        version: env!("CARGO_PKG_VERSION").into(),
+        otlp_grpc_endpoint: format!("http://{}", doors.otlp_grpc.local_addr()?),
+        otlp_http_endpoint: format!("http://{}", doors.otlp_http.local_addr()?),
+        last_received: Box::new(move |tenant| {
+            last.last_received(tenant).map(|last| query_api::status::LastReceived {
+                time_unix_nano: last.at,
+                signal: last.signal.as_str().into(),
+                service: last.service,
+            })
+        }),
+        demo: Box::new(move |action| Ok(switch.act(action))),
+    })
+}
+
+fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector) -> Router {
+    let (engine, collector) = (Arc::clone(engine), collector.clone());
+    let scraped = move || {
+        let text = metrics::render(&engine, &collector);
+        async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
+    };
+    // Doors open only after the store was opened and replayed, so who is reached is ready.
+    query::http::router(state)
+        .route("/healthz", get(async || "ok\n"))
+        .route("/ready", get(async || "ready\n"))
+        .route("/metrics", get(scraped))
+        .fallback(assets::serve)
+}
+
+/// Waits for SIGTERM or ctrl-c.
+async fn signalled() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let received = tokio::select! {
+        received = terminate.recv() => received,
+        received = interrupt.recv() => received,
+    };
+    match received {
+        Some(()) => Ok(()),
+        None => bail!("signals cannot be received any more"),
+    }
+}

@@ -1,0 +1,349 @@
+//! One seeded run: a store, a simulated disk and clock, a model of what was promised.
+
+use super::telemetry::{Row, decode, encode, numbers, trace_id};
+use bytes::Bytes;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::engine::{EngineConfig, Store, Write};
+use storage::fs::{Clock, Faults, Filesystem, Loss, SimulatedClock, SimulatedDisk};
+use storage::model::{Signal, TenantId};
+use storage::scan::ScanRequest;
+
+/// Steps of a run.
+const STEPS: usize = 40;
+/// 2026-11-23, as good as any.
+const BEGIN: i64 = 1_795_392_000_000_000_000;
+const SECOND: i64 = 1_000_000_000;
+
+/// What happened, over all seeds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Totals {
+    pub(super) acknowledged: u64,
+    pub(super) refused: u64,
+    pub(super) repeated: u64,
+    pub(super) flushes: u64,
+    pub(super) crashes: u64,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, other: &Totals) {
+        self.acknowledged += other.acknowledged;
+        self.refused += other.refused;
+        self.repeated += other.repeated;
+        self.flushes += other.flushes;
+        self.crashes += other.crashes;
+    }
+}
+
+/// What one tenant was promised of one signal.
+#[derive(Debug, Default, Clone)]
+struct Promised {
+    /// Acknowledged, with how often: a log record that is sent twice is two, a span is one.
+    rows: BTreeMap<u64, (Row, usize)>,
+}
+
+/// Rows of one write.
+type Sent = (TenantId, Signal, Vec<Row>);
+
+pub(super) struct Run {
+    seed: u64,
+    rng: Pcg64,
+    disk: SimulatedDisk,
+    clock: SimulatedClock,
+    store: Option<Store>,
+    promised: BTreeMap<(TenantId, Signal), Promised>,
+    /// Writes whose outcome nobody was told because the machine went down: each is there or is not.
+    open: Vec<Sent>,
+    /// Writes refused since the last that was accepted. Where the disk takes nothing at all, a crash may bring back what
+    /// it had taken of them: nothing could be written that says otherwise. The next accepted write says it.
+    refused: Vec<Sent>,
+    next_number: u64,
+    totals: Totals,
+    faulty: bool,
+}
+
+fn config() -> EngineConfig {
+    let mut config = EngineConfig::new("/data");
+    config.wal.segment_bytes = 2_000;
+    config.min_free_bytes = 0;
+    config.flush_bytes = usize::MAX;
+    config.memory_limit_bytes = usize::MAX;
+    config
+}
+
+fn open(disk: &SimulatedDisk, clock: &SimulatedClock) -> storage::error::Result<Store> {
+    let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    Store::open(config(), fs, clock, &decode)
+}
+
+impl Run {
+    pub(super) fn new(seed: u64) -> Run {
+        Run {
+            seed,
+            rng: Pcg64::seed_from_u64(seed),
+            disk: SimulatedDisk::new(seed),
+            clock: SimulatedClock::at(BEGIN),
+            store: None,
+            promised: BTreeMap::new(),
+            open: Vec::new(),
+            refused: Vec::new(),
+            next_number: 0,
+            totals: Totals::default(),
+            faulty: false,
+        }
+    }
+
+    pub(super) fn play(mut self) -> Totals {
+        self.restart();
+        for step in 0..STEPS {
+            self.step(step);
+        }
+        // At the end the disk is well: everything promised must be there, also after a last power loss.
+        self.heal();
+        self.crash(Loss::All);
+        self.flush_all();
+        self.check("at the end");
+        self.totals
+    }
+
+    fn step(&mut self, step: usize) {
+        match self.rng.random_range(0..100) {
+            0..50 => self.commit(),
+            50..60 => drop(self.store().seal()),
+            60..72 => self.flush(),
+            72..80 => self.trouble(),
+            80..88 => self.heal(),
+            88..92 => self.clock.advance(Duration::from_secs(self.rng.random_range(1..100_000))),
+            92..94 => self.clock.set(BEGIN + self.rng.random_range(-100_000..100_000) * SECOND),
+            94..97 => self.crash(Loss::Some),
+            97..98 => self.crash(Loss::All),
+            98..99 => self.crash(Loss::None),
+            _ => {
+                let operation = self.disk.operations() + self.rng.random_range(1..30);
+                self.disk.crash_at(operation);
+            }
+        }
+        if self.disk.is_down() {
+            self.crash(Loss::Some);
+        }
+        if !self.faulty {
+            self.check(&format!("after step {step}"));
+        }
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().unwrap_or_else(|| panic!("seed {}: no store", self.seed))
+    }
+
+    /// Commits a group of some writes, a few of them again what was acknowledged before.
+    fn commit(&mut self) {
+        let mut group = Vec::new();
+        for _ in 0..self.rng.random_range(1..4) {
+            let tenant = if self.rng.random_bool(0.8) { "default" } else { "other" };
+            let tenant = TenantId::new(tenant).unwrap();
+            let signal = Signal::ALL[[0, 0, 0, 1, 1, 2][self.rng.random_range(0..6)]];
+            let rows = self.rows(&tenant, signal);
+            group.push((tenant, signal, rows));
+        }
+        let received_at = self.clock.now_unix_nano();
+        let writes: Vec<Write> = group
+            .iter()
+            .map(|(tenant, signal, rows)| {
+                let payload = encode(rows);
+                let batch = decode(*signal, received_at, &payload).unwrap();
+                Write { tenant: tenant.clone(), signal: *signal, received_at, payload: Bytes::from(payload), batch }
+            })
+            .collect();
+        let outcome = self.store().commit(&writes);
+        if outcome.is_ok() {
+            self.refused.clear();
+            group.into_iter().for_each(|(tenant, signal, rows)| self.promise(&tenant, signal, &rows));
+        } else if self.disk.is_down() {
+            self.open.append(&mut group);
+        } else {
+            self.totals.refused += 1;
+            self.refused.append(&mut group);
+        }
+    }
+
+    fn rows(&mut self, tenant: &TenantId, signal: Signal) -> Vec<Row> {
+        let known: Vec<Row> = match self.promised.get(&(tenant.clone(), signal)) {
+            Some(promised) if signal == Signal::Spans => promised.rows.values().map(|(row, _)| *row).collect(),
+            _ => Vec::new(),
+        };
+        let count = self.rng.random_range(1..12);
+        let mut rows = Vec::new();
+        for _ in 0..count {
+            if !known.is_empty() && self.rng.random_bool(0.15) {
+                self.totals.repeated += 1;
+                rows.push(known[self.rng.random_range(0..known.len())]);
+                continue;
+            }
+            self.next_number += 1;
+            // Mostly now; sometimes late, early, long ago or far ahead, so that there are several windows.
+            let away = [0, 0, 0, 0, -3_600, 86_400 * 40, -86_400 * 400][self.rng.random_range(0..7)];
+            let time = self.clock.now_unix_nano() + away * SECOND + self.rng.random_range(0..SECOND);
+            rows.push(Row { number: self.next_number, trace: self.next_number / 4, time });
+        }
+        rows
+    }
+
+    fn promise(&mut self, tenant: &TenantId, signal: Signal, rows: &[Row]) {
+        let promised = self.promised.entry((tenant.clone(), signal)).or_default();
+        for row in rows {
+            self.totals.acknowledged += 1;
+            let count = &mut promised.rows.entry(row.number).or_insert((*row, 0)).1;
+            *count = if signal == Signal::Spans { 1 } else { *count + 1 };
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.store().flush_is_due() && self.store().flush().is_ok() {
+            self.totals.flushes += 1;
+        }
+    }
+
+    fn flush_all(&mut self) {
+        self.store().seal().unwrap();
+        while self.store().flush_is_due() {
+            self.store().flush().unwrap();
+            self.totals.flushes += 1;
+        }
+    }
+
+    fn trouble(&mut self) {
+        self.faulty = true;
+        if self.rng.random_bool(0.5) {
+            self.disk.set_free(self.rng.random_range(0..4_000));
+            return;
+        }
+        let often = self.rng.random_range(0.02..0.4);
+        let mut rate = || if self.rng.random_bool(0.6) { often } else { 0.0 };
+        self.disk.set_faults(Faults { read: 0.0, write: rate(), sync: rate(), metadata: rate() });
+    }
+
+    fn heal(&mut self) {
+        self.faulty = false;
+        self.disk.set_faults(Faults::default());
+        self.disk.set_capacity(None);
+    }
+
+    fn crash(&mut self, loss: Loss) {
+        self.totals.crashes += 1;
+        self.store = None;
+        self.disk.crash(loss);
+        self.heal();
+        self.restart();
+        self.settle();
+    }
+
+    fn restart(&mut self) {
+        let opened = open(&self.disk, &self.clock);
+        self.store = Some(opened.unwrap_or_else(|error| panic!("seed {}: {error}: {error:?}", self.seed)));
+    }
+
+    /// After a restart a write in doubt is settled: it is there as a whole, or it never was.
+    fn settle(&mut self) {
+        let mut writes = std::mem::take(&mut self.refused);
+        writes.append(&mut self.open);
+        for (tenant, signal, rows) in writes {
+            let shown = self.shown(&tenant, signal);
+            let promised = self.promised.get(&(tenant.clone(), signal));
+            let fresh = rows.iter().filter(|row| promised.is_none_or(|known| !known.rows.contains_key(&row.number)));
+            let there: BTreeSet<bool> = fresh.map(|row| shown.contains_key(&row.number)).collect();
+            assert!(there.len() <= 1, "seed {}: a write that a crash cut short is there in part", self.seed);
+            if there.contains(&true) {
+                self.promise(&tenant, signal, &rows);
+            }
+        }
+    }
+
+    /// How often each row is shown.
+    fn shown(&self, tenant: &TenantId, signal: Signal) -> BTreeMap<u64, usize> {
+        shown(self.store(), tenant, signal).unwrap_or_else(|error| panic!("seed {}: {error:?}", self.seed))
+    }
+
+    fn check(&mut self, when: &str) {
+        for tenant in ["default", "other"].map(|name| TenantId::new(name).unwrap()) {
+            for signal in Signal::ALL {
+                let promised = self.promised.get(&(tenant.clone(), signal)).cloned().unwrap_or_default();
+                let expected: BTreeMap<u64, usize> =
+                    promised.rows.iter().map(|(number, (_, count))| (*number, *count)).collect();
+                let found = self.shown(&tenant, signal);
+                assert_eq!(found, expected, "seed {} {when}: {signal} of {tenant}", self.seed);
+                if signal == Signal::Spans {
+                    self.check_a_trace(&tenant, &promised, when);
+                }
+            }
+        }
+    }
+
+    /// A trace is found by its id with exactly its spans.
+    fn check_a_trace(&mut self, tenant: &TenantId, promised: &Promised, when: &str) {
+        if promised.rows.is_empty() {
+            return;
+        }
+        let nth = (self.rng.next_u64() % promised.rows.len() as u64) as usize;
+        let trace = promised.rows.values().nth(nth).unwrap().0.trace;
+        let expected: BTreeSet<u64> =
+            promised.rows.values().filter(|(row, _)| row.trace == trace).map(|(row, _)| row.number).collect();
+        let batches = self.store().snapshot(tenant).trace(&trace_id(trace)).unwrap();
+        let found: Vec<u64> = batches.iter().flat_map(numbers).collect();
+        assert_eq!(found.len(), expected.len(), "seed {} {when}: trace {trace}", self.seed);
+        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected, "seed {} {when}: trace {trace}", self.seed);
+    }
+
+    /// Commits some rows, seals, and flushes with a crash at the given operation of the flush; then restarts. Gives what
+    /// is shown then, and how many operations the flush took.
+    pub(super) fn flush_with_crash(operation: u64) -> (BTreeMap<u64, usize>, u64) {
+        let disk = SimulatedDisk::new(operation);
+        let clock = SimulatedClock::at(BEGIN);
+        let store = open(&disk, &clock).unwrap();
+        let tenant = TenantId::default();
+        for number in rows_of_flush().into_keys() {
+            let rows = [Row { number, trace: number / 3, time: BEGIN + number.cast_signed() }];
+            let payload = encode(&rows);
+            let batch = decode(Signal::Spans, BEGIN, &payload).unwrap();
+            let write = Write {
+                tenant: tenant.clone(),
+                signal: Signal::Spans,
+                received_at: BEGIN,
+                payload: Bytes::from(payload),
+                batch,
+            };
+            store.commit(&[write]).unwrap();
+        }
+        store.seal().unwrap();
+        let before = disk.operations();
+        if operation != u64::MAX {
+            disk.crash_at(before + 1 + operation);
+        }
+        let flushed = Path::new("/data/blocks");
+        assert_eq!(store.flush().is_ok() && disk.list(flushed).is_ok(), operation == u64::MAX || !disk.is_down());
+        let operations = disk.operations() - before;
+        drop(store);
+        disk.crash(Loss::Some);
+        let store = open(&disk, &clock).unwrap();
+        (shown(&store, &tenant, Signal::Spans).unwrap(), operations)
+    }
+}
+
+/// What `flush_with_crash` commits, each once.
+pub(super) fn rows_of_flush() -> BTreeMap<u64, usize> {
+    (0..20).map(|number| (number, 1)).collect()
+}
+
+fn shown(store: &Store, tenant: &TenantId, signal: Signal) -> storage::error::Result<BTreeMap<u64, usize>> {
+    let mut counts = BTreeMap::new();
+    for batch in store.snapshot(tenant).scan(signal, ScanRequest::all(["attributes"]))? {
+        for number in numbers(&batch?) {
+            *counts.entry(number).or_default() += 1;
+        }
+    }
+    Ok(counts)
+}
