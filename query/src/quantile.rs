@@ -106,11 +106,7 @@ mod tests {
     }
 
     fn durations() -> impl Strategy<Value = Vec<i64>> {
-        let value = prop_oneof![
-            -5i64..300,
-            (0u32..63).prop_flat_map(|bits| 0i64..=(1i64 << bits)),
-            Just(i64::MAX),
-        ];
+        let value = prop_oneof![-5i64..300, (0u32..63).prop_flat_map(|bits| 0i64..=(1i64 << bits)), Just(i64::MAX),];
         proptest::collection::vec(value, 1..400)
     }
 

@@ -1,7 +1,7 @@
 //! How does a query learn that nobody waits for it any more, also in the midst of a scan that finds nothing?
 //!
-//! N1  After `cancel`, `is_cancelled` is true and the scan that is being watched reads no further row group: its threshold
-//!     admits nothing any more.
+//! N1  After `cancel`, `is_cancelled` is true and the scan that is being watched reads no further row group: its
+//!     threshold admits nothing any more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

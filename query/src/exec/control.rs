@@ -38,12 +38,7 @@ pub struct Control {
 }
 
 impl Control {
-    pub(super) fn new(
-        snapshot: Snapshot,
-        limits: Limits,
-        cancel: Arc<Cancel>,
-        total_memory: Arc<AtomicU64>,
-    ) -> Self {
+    pub(super) fn new(snapshot: Snapshot, limits: Limits, cancel: Arc<Cancel>, total_memory: Arc<AtomicU64>) -> Self {
         Control {
             snapshot,
             limits,
@@ -72,7 +67,9 @@ impl Control {
         let used = self.memory.get().saturating_add(bytes);
         if used > self.limits.memory {
             let mib = self.limits.memory / (1024 * 1024);
-            let message = format!("the answer needs more than the {mib} MiB a query may hold; narrow the time range, the filters or the limit");
+            let message = format!(
+                "the answer needs more than the {mib} MiB a query may hold; narrow the range, the filters or the limit"
+            );
             return Err(Error::Limit { message });
         }
         self.memory.set(used);
@@ -168,7 +165,8 @@ impl Drop for Held<'_> {
 }
 
 pub(super) fn past_deadline(timeout: Duration) -> Error {
-    let message = format!("the query took longer than {timeout:?}; narrow the time range, or ask for a longer `timeout`");
+    let message =
+        format!("the query took longer than {timeout:?}; narrow the time range, or ask for a longer `timeout`");
     Error::Limit { message }
 }
 

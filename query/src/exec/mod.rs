@@ -2,8 +2,8 @@
 //!
 //! X1  A query runs on a thread of the executor's own runtime; the network's threads only wait for it.
 //! X2  At most `concurrency` queries run and `queue` wait; one more is refused at once.
-//! X3  When the caller drops the future, or the deadline passes, the query ends at its next check: between two row groups
-//!     of a scan at the latest. Permit and memory are given back when it has ended, not before.
+//! X3  When the caller drops the future, or the deadline passes, the query ends at its next check: between two row
+//!     groups of a scan at the latest. Permit and memory are given back when it has ended, not before.
 //! X4  A query that panics is an error of that query, and of nothing else.
 //!
 //! Not here: what is computed.

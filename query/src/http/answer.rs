@@ -47,7 +47,8 @@ pub(super) fn large(control: &Control, value: &impl Serialize, gzip: bool) -> Re
 
 /// Writes an answer that is small whatever is stored.
 pub(super) fn small(value: &impl Serialize) -> Result<Body> {
-    let bytes = serde_json::to_vec(value).map_err(|error| Error::bug(format!("an answer cannot be written: {error}")))?;
+    let bytes =
+        serde_json::to_vec(value).map_err(|error| Error::bug(format!("an answer cannot be written: {error}")))?;
     Ok(Body { bytes: bytes.into(), is_gzip: false })
 }
 

@@ -166,7 +166,9 @@ fn log_filter(parameters: &mut Parameters) -> Result<log::Filter> {
     predicate = trace.map_or(Predicate::All, Predicate::Trace).and(predicate);
     predicate = predicate.and(span.map_or(Predicate::All, Predicate::Span)).and(service(parameters));
     let severity = |text: &str| {
-        let expected = || format!("expected one of {} or a number from 0 to 24", log::LEVELS.get(..6).unwrap_or_default().join(", "));
+        let expected = || {
+            format!("expected one of {} or a number from 0 to 24", log::LEVELS.get(..6).unwrap_or_default().join(", "))
+        };
         log::number_of(text).ok_or_else(expected)
     };
     if let Some(number) = parameters.parsed("min_severity", severity)? {

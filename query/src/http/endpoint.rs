@@ -78,7 +78,8 @@ const fn query(name: &'static str, kind: Kind, description: &'static str) -> Par
 
 const START: Parameter = query("start", Kind::Time, "First moment of the range; an hour before `end` unless given.");
 const END: Parameter = query("end", Kind::Time, "First moment after the range; now unless given.");
-const TIMEOUT: Parameter = query("timeout", Kind::Duration, "Time the answer may take; the server's default unless given.");
+const TIMEOUT: Parameter =
+    query("timeout", Kind::Duration, "Time the answer may take; the server's default unless given.");
 const SERVICE: Parameter = query("service", Kind::Text, "service.name, exactly.");
 const CURSOR: Parameter = query(
     "cursor",

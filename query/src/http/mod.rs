@@ -2,8 +2,8 @@
 //!
 //! W1  `endpoint::ENDPOINTS` is the one list of what there is: the router, the check of parameters and the OpenAPI
 //!     document are made from it.
-//! W2  Every answer, also every error, is JSON with the same headers; an unknown or doubled parameter is an error, never
-//!     ignored.
+//! W2  Every answer, also every error, is JSON with the same headers; an unknown or doubled parameter is an error,
+//!     never ignored.
 //! W3  Parsing happens here, on the network's threads; work that grows with data happens on the executor's.
 //!
 //! Not here: what an answer consists of (`trace`, `service`, `log`, `metric`), listening, the UI's files.

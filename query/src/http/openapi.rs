@@ -1,7 +1,7 @@
 //! How does the API describe itself? As an OpenAPI 3.1 document, made from the list of endpoints.
 //!
-//! O1  Paths and parameters come from `endpoint::ENDPOINTS`, as the router does, so neither can know what the other does
-//!     not. The schemas of answers are written by hand (`schema`); a test holds real answers against them.
+//! O1  Paths and parameters come from `endpoint::ENDPOINTS`, as the router does, so neither can know what the other
+//!     does not. The schemas of answers are written by hand (`schema`); a test holds real answers against them.
 
 mod schema;
 
@@ -29,8 +29,9 @@ fn make() -> Value {
         "info": {
             "title": "Spanlight",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Traces, services, logs and metrics. Unix times in nanoseconds are decimal strings, durations \
-                in nanoseconds are numbers, ids are lower-case hex. Readers ignore fields that they do not know.",
+            "description": "Traces, services, logs and metrics. Unix times in nanoseconds are decimal strings, \
+                durations in nanoseconds are numbers, ids are lower-case hex. Readers ignore fields that they do not \
+                know.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "paths": paths,
@@ -92,10 +93,10 @@ fn kind(kind: Kind) -> Value {
         Kind::SpanId => json!({ "type": "string", "pattern": "^[0-9a-fA-F]{16}$" }),
         Kind::Time => json!({
             "type": "string",
-            "description": "`now`, `now-15m`, `now+1h` (units s, m, h, d, w, also joined: `now-1h30m`); RFC 3339 with any \
-                offset; or a Unix time, also with a fraction, whose unit its size tells: below 10^11 seconds, below 10^14 \
-                milliseconds, below 10^17 microseconds, else nanoseconds. Times before March 1973 are therefore given in \
-                seconds or as RFC 3339.",
+            "description": "`now`, `now-15m`, `now+1h` (units s, m, h, d, w, also joined: `now-1h30m`); RFC 3339 with \
+                any offset; or a Unix time, also with a fraction, whose unit its size tells: below 10^11 seconds, \
+                below 10^14 milliseconds, below 10^17 microseconds, else nanoseconds. Times before March 1973 are \
+                therefore given in seconds or as RFC 3339.",
             "examples": ["now-15m", "2026-11-23T06:00:00Z", "1795413600"],
         }),
         Kind::Duration => json!({

@@ -160,7 +160,9 @@ impl Parameters {
         let unlisted = self.read.iter().find(|name| !listed().any(|other| other == **name));
         let unread = listed().find(|name| !self.read.contains(name));
         match unlisted.copied().or(unread) {
-            Some(name) => Err(Error::bug(format!("`{name}` is listed or read at {}, but not both", self.endpoint.path))),
+            Some(name) => {
+                Err(Error::bug(format!("`{name}` is listed or read at {}, but not both", self.endpoint.path)))
+            }
             None => Ok(()),
         }
     }
@@ -173,12 +175,7 @@ fn unknown(endpoint: &Endpoint, name: &str) -> Error {
 }
 
 /// A hash of everything that decides which list is asked for.
-fn filter_hash(
-    endpoint: &Endpoint,
-    path: &[(String, String)],
-    pairs: &[(String, String)],
-    tenant: &TenantId,
-) -> u64 {
+fn filter_hash(endpoint: &Endpoint, path: &[(String, String)], pairs: &[(String, String)], tenant: &TenantId) -> u64 {
     let mut filters: Vec<&(String, String)> =
         pairs.iter().filter(|(name, _)| !NOT_OF_THE_FILTER.contains(&name.as_str())).chain(path).collect();
     filters.sort();

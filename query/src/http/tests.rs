@@ -31,7 +31,8 @@ struct Answer {
 
 impl Answer {
     fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&self.body)))
     }
 
     fn error(&self) -> query_api::error::Error {
@@ -143,7 +144,8 @@ fn check_headers(answer: &Answer) {
 async fn w1_every_described_endpoint_answers_as_described_with_and_without_all_its_parameters() {
     let server = Server::new().await;
     for endpoint in ENDPOINTS {
-        let sampled = endpoint.query_parameters().map(|found| format!("{}={}", found.name, sample(found.name, found.kind)));
+        let sampled =
+            endpoint.query_parameters().map(|found| format!("{}={}", found.name, sample(found.name, found.kind)));
         let all = sampled.collect::<Vec<_>>().join("&");
         let required = endpoint.query_parameters().filter(|found| found.is_required);
         let required = required.map(|found| format!("{}={}", found.name, sample(found.name, found.kind)));
@@ -169,13 +171,25 @@ async fn w1_what_is_not_described_is_not_there() {
                 continue;
             }
             let uri = format!("{PREFIX}{}", path_of(endpoint));
-            let answer = server.send(Request::builder().method(&method).uri(uri).body(HttpBody::empty()).unwrap()).await;
+            let answer =
+                server.send(Request::builder().method(&method).uri(uri).body(HttpBody::empty()).unwrap()).await;
             assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {}", endpoint.path);
             assert_eq!(answer.error().class, Class::Caller);
             check_headers(&answer);
         }
     }
-    for path in ["", "/", "/nothing", "/traces/", "//traces", "/./traces", "/traces;x", "/traces/01/02", "/services/shop", "/logs/x"] {
+    for path in [
+        "",
+        "/",
+        "/nothing",
+        "/traces/",
+        "//traces",
+        "/./traces",
+        "/traces;x",
+        "/traces/01/02",
+        "/services/shop",
+        "/logs/x",
+    ] {
         let answer = server.get(path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(answer.error().class, Class::NotFound);
@@ -252,7 +266,16 @@ async fn w2_bad_parameters_are_refused_by_name() {
 async fn hostile_texts_are_only_texts() {
     let server = Server::new().await;
     let long = "x".repeat(20_000);
-    for text in ["%3Cscript%3E", "%22%3E%3Cimg%20onerror%3E", "%24%7Bjndi:%7D", "%27%3B--", "__proto__", "%00", "%E2%80%AE", long.as_str()] {
+    for text in [
+        "%3Cscript%3E",
+        "%22%3E%3Cimg%20onerror%3E",
+        "%24%7Bjndi:%7D",
+        "%27%3B--",
+        "__proto__",
+        "%00",
+        "%E2%80%AE",
+        long.as_str(),
+    ] {
         for path in ["/traces?service=", "/traces?attr=k=", "/logs?contains=", "/metrics?prefix=", "/series?name="] {
             let answer = server.get(&format!("{path}{text}")).await;
             assert_eq!(answer.status, StatusCode::OK, "{path}{text}");
@@ -308,7 +331,9 @@ async fn a_cursor_leads_to_the_next_page_of_its_own_list_only() {
     assert_ne!(second.traces[0].trace_id, first.traces[0].trace_id);
     assert_eq!(second.next_cursor, None);
 
-    for other in ["/traces?start=now-2h&", "/traces?service=shop&start=now-1h&", "/traces?start=now-1h&order=oldest&", "/logs?"] {
+    for other in
+        ["/traces?start=now-2h&", "/traces?service=shop&start=now-1h&", "/traces?start=now-1h&order=oldest&", "/logs?"]
+    {
         let answer = server.get(&format!("{other}cursor={cursor}")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{other}");
         assert_eq!(answer.error().r#where.as_deref(), Some("cursor"));
@@ -369,7 +394,8 @@ async fn a_tenant_sees_its_own_data_only_and_a_bad_name_is_refused() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}");
         assert_eq!(answer.error().r#where.as_deref(), Some("X-Scope-OrgID"));
     }
-    let twice = Request::get(format!("{PREFIX}{path}")).header("X-Scope-OrgID", "default").header("X-Scope-OrgID", "other");
+    let twice =
+        Request::get(format!("{PREFIX}{path}")).header("X-Scope-OrgID", "default").header("X-Scope-OrgID", "other");
     assert_eq!(server.send(twice.body(HttpBody::empty()).unwrap()).await.status, StatusCode::BAD_REQUEST);
 }
 
@@ -398,7 +424,8 @@ async fn large_answers_are_compressed_for_those_who_take_it() {
 async fn the_demo_is_switched_by_its_own_pages_and_by_programs() {
     let server = Server::new().await;
     let demo = |method: Method, origin: Option<&'static str>| {
-        let mut request = Request::builder().method(method).uri(format!("{PREFIX}/demo")).header("host", "localhost:7726");
+        let mut request =
+            Request::builder().method(method).uri(format!("{PREFIX}/demo")).header("host", "localhost:7726");
         if let Some(origin) = origin {
             request = request.header("origin", origin);
         }

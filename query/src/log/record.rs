@@ -1,7 +1,7 @@
 //! How does a stored log record become one of the API, and how are records told apart?
 //!
-//! L1  A record's fingerprint depends on everything that it was sent with, and on nothing of where it lies. Records with
-//!     one time are ordered by it; records with one time and one fingerprint are the same record sent twice.
+//! L1  A record's fingerprint depends on everything that it was sent with, and on nothing of where it lies. Records
+//!     with one time are ordered by it; records with one time and one fingerprint are the same record sent twice.
 
 use crate::attribute::{any_value, key_values, memory_of};
 use crate::column::{Cells, Columns, Repeated, Text, span_id, trace_id};
@@ -118,10 +118,8 @@ impl<'a> Records<'a> {
     }
 
     pub(super) fn record(&self, row: usize) -> Result<LogRecord> {
-        let resource =
-            origin::Resource::parse(self.resource.get(row)).ok_or(Error::Cell { what: "resource" })?;
-        let scope =
-            origin::Scope::parse(self.scope.get(row)).ok_or(Error::Cell { what: "instrumentation scope" })?;
+        let resource = origin::Resource::parse(self.resource.get(row)).ok_or(Error::Cell { what: "resource" })?;
+        let scope = origin::Scope::parse(self.scope.get(row)).ok_or(Error::Cell { what: "instrumentation scope" })?;
         Ok(LogRecord {
             time_unix_nano: self.time(row),
             observed_time_unix_nano: self.observed(row),

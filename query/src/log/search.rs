@@ -1,7 +1,7 @@
 //! Which records are on the page? Newest first, equal times by fingerprint, so that pages follow each other exactly.
 //!
-//! G1  The union of all pages is the list, without a gap or a double, also where times are equal; a record that was sent
-//!     twice is answered twice.
+//! G1  The union of all pages is the list, without a gap or a double, also where times are equal; a record that was
+//!     sent twice is answered twice.
 //! G2  Full records are held for one page only. A first scan reads nothing but times and finds the page's oldest one;
 //!     the second reads full records from there on.
 
@@ -112,7 +112,8 @@ impl Page<'_> {
     fn add(&mut self, control: &Control, records: &Records<'_>) -> Result<()> {
         for row in 0..records.rows {
             let time = records.time(row);
-            let certainly_late = self.is_full() && self.found.last_key_value().is_some_and(|((last, _), _)| Reverse(time) > *last);
+            let certainly_late =
+                self.is_full() && self.found.last_key_value().is_some_and(|((last, _), _)| Reverse(time) > *last);
             if certainly_late {
                 continue;
             }

@@ -45,7 +45,16 @@ mod tests {
 
     #[test]
     fn severities_are_read_by_name_and_number() {
-        let cases = [("trace", 1), ("ERROR", 17), ("Warn", 13), ("warning", 13), ("fatal4", 24), ("info1", 9), ("0", 0), ("24", 24)];
+        let cases = [
+            ("trace", 1),
+            ("ERROR", 17),
+            ("Warn", 13),
+            ("warning", 13),
+            ("fatal4", 24),
+            ("info1", 9),
+            ("0", 0),
+            ("24", 24),
+        ];
         for (text, number) in cases {
             assert_eq!(number_of(text), Some(number), "{text}");
         }

@@ -2,8 +2,8 @@
 //!
 //! I1  A series is told apart by everything that OTLP counts as identity (`identity`), never by its labels alone.
 //! I2  Of two points of a series with one time the one that the scan answers later counts: it arrived later.
-//! I3  Where the limit cuts, the answer is the first `limit` points by (identity, time), whatever the scan's order: whole
-//!     series, and one that is cut at its end.
+//! I3  Where the limit cuts, the answer is the first `limit` points by (identity, time), whatever the scan's order:
+//!     whole series, and one that is cut at its end.
 
 use super::identity::{self, Identities, metric_type, temporality};
 use super::point::{self, Points};
@@ -36,8 +36,7 @@ pub(crate) fn series(control: &Control, query: &SeriesQuery) -> Result<SeriesRes
     let columns = identity::COLUMNS.into_iter().chain(point::COLUMNS);
     let mut request = ScanRequest::all(columns);
     request.time = query.range;
-    request.predicate =
-        Predicate::equal(column::NAME, Scalar::String(query.name.clone())).and(query.predicate.clone());
+    request.predicate = Predicate::equal(column::NAME, Scalar::String(query.name.clone())).and(query.predicate.clone());
     let mut table = Table { limit: query.limit, ..Table::default() };
     control.scan(Signal::Metrics, request, |batch| table.add(control, batch))?;
     let truncated = table.bound.is_some();

@@ -19,7 +19,11 @@ async fn ask(fixture: &Fixture, query: SeriesQuery) -> SeriesResponse {
 }
 
 fn any_point() -> impl Strategy<Value = TestPoint> {
-    let texts = (prop_oneof![Just("requests"), Just("errors")], prop_oneof![Just("1"), Just("By")], prop_oneof![Just("i1"), Just("i2")]);
+    let texts = (
+        prop_oneof![Just("requests"), Just("errors")],
+        prop_oneof![Just("1"), Just("By")],
+        prop_oneof![Just("i1"), Just("i2")],
+    );
     let times = prop_oneof![(1i64..5).prop_map(|at| NOW - at * SECOND), Just(NOW)];
     (texts, 1i32..3, times, proptest::bool::ANY).prop_map(|(texts, temporality, time, tagged)| TestPoint {
         name: texts.0,
@@ -69,8 +73,8 @@ proptest! {
         });
         // I1: one point per identity and time.
         let own = || list.iter().filter(|point| point.name == "requests" && RANGE.contains(point.time));
-        let distinct: BTreeSet<_> =
-            own().map(|point| (point.attributes.clone(), point.instance, point.temporality, point.unit, point.time)).collect();
+        let identity = |point: &TestPoint| (point.attributes.clone(), point.instance, point.temporality, point.unit);
+        let distinct: BTreeSet<_> = own().map(|point| (identity(point), point.time)).collect();
         let all = rows(&whole);
         prop_assert_eq!(all.len(), distinct.len());
         prop_assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), distinct.len());
@@ -91,7 +95,10 @@ fn check_metrics(metrics: &[Metric], list: &[&TestPoint]) {
         let series: BTreeSet<_> = own.iter().map(|point| (point.instance, &point.attributes)).collect();
         assert_eq!((metric.series_count, metric.point_count), (series.len() as u64, own.len() as u64));
         assert_eq!(Some(metric.last_time_unix_nano), own.iter().map(|point| point.time).max());
-        assert_eq!((metric.services.as_slice(), metric.description.as_str()), (["shop".to_owned()].as_slice(), "counts"));
+        assert_eq!(
+            (metric.services.as_slice(), metric.description.as_str()),
+            (["shop".to_owned()].as_slice(), "counts")
+        );
         assert!(metric.is_monotonic && metric.r#type == MetricType::Sum);
     }
 }
@@ -158,7 +165,9 @@ async fn every_kind_of_value_is_given_back() {
     let answer = ask(&fixture, query(100)).await;
     let mut found: Vec<_> = answer.series.iter().flat_map(|series| &series.points).collect();
     found.sort_by_key(|point| -point.time_unix_nano);
-    let [double, none, int, explicit, exponential, summary] = found.as_slice() else { panic!("{} points", found.len()) };
+    let [double, none, int, explicit, exponential, summary] = found.as_slice() else {
+        panic!("{} points", found.len())
+    };
     assert_eq!((&double.value, &none.value), (&PointValue::Double(f64::MAX), &PointValue::None));
     assert_eq!(int.value, PointValue::Int(i64::MIN));
     let PointValue::Histogram(explicit) = &explicit.value else { panic!("{explicit:?}") };

@@ -147,7 +147,9 @@ impl Services {
         let mut resource_of: Vec<Option<usize>> = vec![None; cells.len()];
         for row in 0..columns.rows() {
             let (name, cell) = (names.key(row), cells.key(row));
-            let (Some(service), Some(resource)) = (service_of.get_mut(name), resource_of.get_mut(cell)) else { continue };
+            let (Some(service), Some(resource)) = (service_of.get_mut(name), resource_of.get_mut(cell)) else {
+                continue;
+            };
             let service = *service.get_or_insert_with(|| self.service(names.value(name)));
             let resource = *resource.get_or_insert_with(|| self.resource(cells.value(cell)));
             let span = Span {
@@ -180,7 +182,9 @@ impl Services {
     }
 
     fn add_span(&mut self, service: usize, resource: usize, span: &Span) {
-        let (Some(tallies), Some(identity)) = (self.list.get_mut(service), self.resources.get(resource)) else { return };
+        let (Some(tallies), Some(identity)) = (self.list.get_mut(service), self.resources.get(resource)) else {
+            return;
+        };
         if !self.range.contains(span.start) {
             tallies.before_spans += 1;
             if span.is_request {

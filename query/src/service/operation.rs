@@ -37,7 +37,8 @@ pub(crate) fn operations(control: &Control, service: &str, range: TimeRange) -> 
                 of_name.entry(kinds.value(row)).or_default().add(durations.value(row), is_error);
             }
         }
-        let bytes = tallies.values().flat_map(BTreeMap::values).map(|tally| tally.durations.memory_bytes()).sum::<usize>();
+        let bytes =
+            tallies.values().flat_map(BTreeMap::values).map(|tally| tally.durations.memory_bytes()).sum::<usize>();
         control.charge(bytes.saturating_sub(charged))?;
         charged = charged.max(bytes);
         Ok(())

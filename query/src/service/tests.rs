@@ -6,7 +6,11 @@ use query_api::service::Service;
 const RANGE: TimeRange = TimeRange { start: NOW - 600 * SECOND, end: NOW };
 
 fn any_span() -> impl Strategy<Value = TestSpan> {
-    let what = (prop_oneof![Just("shop"), Just("cart")], prop_oneof![Just("a"), Just("b")], prop_oneof![Just("i1"), Just("i2")]);
+    let what = (
+        prop_oneof![Just("shop"), Just("cart")],
+        prop_oneof![Just("a"), Just("b")],
+        prop_oneof![Just("i1"), Just("i2")],
+    );
     let start = (NOW - 1300 * SECOND)..(NOW + 100 * SECOND);
     (what, start, 1i64..1_000_000_000, 0i32..3, 1i32..6, proptest::option::of(500u64..501)).prop_map(
         |(what, start, duration, status, kind, parent)| TestSpan {
@@ -103,11 +107,12 @@ proptest! {
         let mut keys: Vec<(&str, i32)> = list.iter().filter(own).map(|span| (span.name, span.kind)).collect();
         keys.sort_unstable();
         keys.dedup();
-        let found: Vec<(&str, i32)> = operations.operations.iter().map(|found| (found.name.as_str(), found.kind)).collect();
+        let found = operations.operations.iter().map(|found| (found.name.as_str(), found.kind));
+        let found: Vec<(&str, i32)> = found.collect();
         prop_assert_eq!(found, keys);
         for operation in &operations.operations {
-            let all = list.iter().filter(own).filter(|span| (span.name, span.kind) == (operation.name.as_str(), operation.kind));
-            check_red(&operation.red, &all.collect::<Vec<_>>(), RANGE);
+            let same = |span: &&TestSpan| (span.name, span.kind) == (operation.name.as_str(), operation.kind);
+            check_red(&operation.red, &list.iter().filter(own).filter(same).collect::<Vec<_>>(), RANGE);
         }
     }
 }

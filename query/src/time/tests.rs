@@ -42,11 +42,41 @@ fn moments_are_read_in_every_form() {
 #[test]
 fn what_is_no_moment_is_refused() {
     let refused = [
-        "", " ", "now-", "now+", "nowish", "now-15", "now-15x", "now--1m", "now-m", "now-1d/d", "now*1h", "yesterday", "NaN",
-        "1e9", "0x10", "2026-11-23", "2026-11-23T06:00:00", "2026-13-01T00:00:00Z", "2026-11-23T25:00:00Z", "--1", "+-1",
-        "9223372036854775808", "18446744073709551615", "99999999999", "-9223372036854775809", "now-99999999999w",
-        "now+999999999999999999999999999999999999999999w", "0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z", ".", "1.2.3",
-        "2026-11-23T06:00:00+00:00[Mars/Olympus]", "é", "nowé", "1é",
+        "",
+        " ",
+        "now-",
+        "now+",
+        "nowish",
+        "now-15",
+        "now-15x",
+        "now--1m",
+        "now-m",
+        "now-1d/d",
+        "now*1h",
+        "yesterday",
+        "NaN",
+        "1e9",
+        "0x10",
+        "2026-11-23",
+        "2026-11-23T06:00:00",
+        "2026-13-01T00:00:00Z",
+        "2026-11-23T25:00:00Z",
+        "--1",
+        "+-1",
+        "9223372036854775808",
+        "18446744073709551615",
+        "99999999999",
+        "-9223372036854775809",
+        "now-99999999999w",
+        "now+999999999999999999999999999999999999999999w",
+        "0001-01-01T00:00:00Z",
+        "9999-01-01T00:00:00Z",
+        ".",
+        "1.2.3",
+        "2026-11-23T06:00:00+00:00[Mars/Olympus]",
+        "é",
+        "nowé",
+        "1é",
     ];
     for text in refused {
         assert!(moment(text, NOW).is_err(), "{text:?} is {:?}", moment(text, NOW));
@@ -74,8 +104,22 @@ fn lengths_are_read_as_go_writes_them() {
         assert_eq!(length(text), Ok(*expected), "{text}");
     }
     let refused = [
-        "", "-1s", "-1", "1.5", "1x", "s", "1 s", "ms", "1h-1m", "1e3", "NaN", "9223372036854775808", "3000000h",
-        "99999999999999999999999999999h", "1d", "é",
+        "",
+        "-1s",
+        "-1",
+        "1.5",
+        "1x",
+        "s",
+        "1 s",
+        "ms",
+        "1h-1m",
+        "1e3",
+        "NaN",
+        "9223372036854775808",
+        "3000000h",
+        "99999999999999999999999999999h",
+        "1d",
+        "é",
     ];
     for text in refused {
         assert!(length(text).is_err(), "{text:?} is {:?}", length(text));
@@ -85,7 +129,9 @@ fn lengths_are_read_as_go_writes_them() {
 proptest! {
     #[test]
     fn t1_any_text_is_understood_or_refused(text in "(now)?[-+ ]?[0-9.]{0,30}[a-zµ:TZ+-]{0,4}\\PC{0,4}", now: i64) {
-        let _ = (moment(&text, now), length(&text));
+        let is_short_number = (1..10).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit());
+        prop_assert!(moment(&text, now).is_ok() || !is_short_number);
+        prop_assert!(length(&text).is_ok_and(|nanos| nanos >= 0) || length(&text).is_err());
     }
 
     #[test]

@@ -12,9 +12,7 @@ use arrow_array::{
     BinaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, PrimitiveArray, RecordBatch, UInt32Array,
     types::TimestampNanosecondType,
 };
-use query_api::otlp::{
-    EntityRef, Event, Link, Resource, ResourceSpans, Scope, ScopeSpans, Span, Status, TracesData,
-};
+use query_api::otlp::{EntityRef, Event, Link, Resource, ResourceSpans, Scope, ScopeSpans, Span, Status, TracesData};
 use std::collections::HashMap;
 use storage::model::attribute::Map;
 use storage::model::schema::column;

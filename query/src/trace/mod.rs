@@ -7,9 +7,9 @@ pub(crate) use assemble::hex;
 mod assemble;
 mod search;
 mod summary;
-mod top;
 #[cfg(test)]
 mod tests;
+mod top;
 
 pub(crate) use search::{Filter, Position, SearchQuery, search};
 

@@ -31,7 +31,12 @@ async fn pages(fixture: &Fixture, query: &SearchQuery) -> Vec<Vec<TraceSummary>>
 
 /// Few traces, few keys: many ties. Some spans start outside the range.
 fn any_span() -> impl Strategy<Value = TestSpan> {
-    let starts = prop_oneof![(0i64..4).prop_map(|at| NOW - (at + 1) * SECOND), Just(NOW), Just(RANGE.start - 1), Just(RANGE.start)];
+    let starts = prop_oneof![
+        (0i64..4).prop_map(|at| NOW - (at + 1) * SECOND),
+        Just(NOW),
+        Just(RANGE.start - 1),
+        Just(RANGE.start)
+    ];
     let what = (prop_oneof![Just("shop"), Just("cart")], prop_oneof![Just("a"), Just("b")], 0i32..3);
     (1u8..9, starts, 0i64..4, what, proptest::bool::ANY).prop_map(|(trace, start, duration, what, tagged)| TestSpan {
         trace,

@@ -201,11 +201,8 @@ fn services() -> Vec<Named> {
 }
 
 fn logs() -> Vec<Named> {
-    let page = [
-        Always("logs", list_of("LogRecord")),
-        Sometimes("next_cursor", text()),
-        Always("stats", reference("Stats")),
-    ];
+    let page =
+        [Always("logs", list_of("LogRecord")), Sometimes("next_cursor", text()), Always("stats", reference("Stats"))];
     let record = [
         Always("time_unix_nano", wide()),
         Always("observed_time_unix_nano", wide()),
@@ -267,11 +264,8 @@ fn metrics() -> Vec<Named> {
         Sometimes("scope_name", text()),
         Always("points", list_of("Point")),
     ];
-    let answer = [
-        Always("series", list_of("Series")),
-        Always("truncated", flag()),
-        Always("stats", reference("Stats")),
-    ];
+    let answer =
+        [Always("series", list_of("Series")), Always("truncated", flag()), Always("stats", reference("Stats"))];
     let list = [Always("metrics", list_of("Metric")), Always("stats", reference("Stats"))];
     vec![
         ("MetricsResponse", object("Metrics by name, then type.", list)),
@@ -355,8 +349,11 @@ fn status() -> Vec<Named> {
         Sometimes("min_time", wide()),
         Sometimes("max_time", wide()),
     ];
-    let last =
-        [Always("time_unix_nano", wide()), Always("signal", choice(&["spans", "logs", "metrics"])), Always("service", text())];
+    let last = [
+        Always("time_unix_nano", wide()),
+        Always("signal", choice(&["spans", "logs", "metrics"])),
+        Always("service", text()),
+    ];
     vec![
         ("StatusResponse", object("What the server says of itself.", status)),
         ("SignalStatus", object("What is stored of one signal.", signal)),
@@ -400,12 +397,8 @@ fn otlp() -> Vec<Named> {
         Always("idKeys", list(text())),
         Always("descriptionKeys", list(text())),
     ];
-    let scope = [
-        Always("name", text()),
-        Sometimes("version", text()),
-        Sometimes("attributes", list_of("KeyValue")),
-        dropped(),
-    ];
+    let scope =
+        [Always("name", text()), Sometimes("version", text()), Sometimes("attributes", list_of("KeyValue")), dropped()];
     let event = [Always("timeUnixNano", wide()), Always("name", text()), attributes(), dropped()];
     let link = [
         Always("traceId", any_hex()),

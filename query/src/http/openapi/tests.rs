@@ -1,7 +1,7 @@
 use super::*;
 
-/// Holds a value against a schema, with the keywords that `schema` uses. Stricter than JSON Schema in one point: a field
-/// that no schema speaks of is an error, so that no field of an answer stays undescribed.
+/// Holds a value against a schema, with the keywords that `schema` uses. Stricter than JSON Schema in one point: a
+/// field that no schema speaks of is an error, so that no field of an answer stays undescribed.
 pub(in crate::http) fn check(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         let pointer = reference.strip_prefix('#').ok_or("only references within the document")?;
@@ -24,7 +24,11 @@ pub(in crate::http) fn check(schema: &Value, value: &Value, at: &str) -> Result<
     {
         return fail("is not one of");
     }
-    if schema.get("minimum").and_then(Value::as_f64).is_some_and(|minimum| value.as_f64().is_some_and(|it| it < minimum)) {
+    if schema
+        .get("minimum")
+        .and_then(Value::as_f64)
+        .is_some_and(|minimum| value.as_f64().is_some_and(|it| it < minimum))
+    {
         return fail("is below");
     }
     let matches = match schema.get("type").and_then(Value::as_str) {
@@ -70,7 +74,7 @@ fn check_pattern(schema: &Value, text: &str) -> bool {
         None => true,
         Some("^[0-9a-f]{32}$") => text.len() == 32 && hex(text),
         Some("^[0-9a-f]{16}$") => text.len() == 16 && hex(text),
-        Some("^([0-9a-f]{2})*$") => text.len() % 2 == 0 && hex(text),
+        Some("^([0-9a-f]{2})*$") => text.len().is_multiple_of(2) && hex(text),
         Some("^-?[0-9]{1,20}$") => text.parse::<i128>().is_ok() && text.len() <= 21,
         Some(_) => false,
     }
@@ -116,4 +120,153 @@ fn the_check_refuses_what_does_not_fit() {
     assert!(check(json!({ "running": true })).is_err(), "a field is missing");
     assert!(check(json!({ "running": 1, "available": false })).is_err(), "a field has another type");
     assert!(check(json!({ "running": true, "available": false, "more": 1 })).is_err(), "a field is not described");
+}
+
+/// Every field is named and none is empty, so that a new one cannot be forgotten here.
+fn full_trace() -> query_api::otlp::TracesData {
+    use query_api::otlp::*;
+    let values = [
+        AnyValue::StringValue("a".into()),
+        AnyValue::BoolValue(true),
+        AnyValue::IntValue(i64::MIN),
+        AnyValue::DoubleValue(f64::NAN),
+        AnyValue::ArrayValue(ArrayValue { values: vec![AnyValue::DoubleValue(0.5)] }),
+        AnyValue::KvlistValue(KeyValueList { values: vec![KeyValue { key: "k".into(), value: AnyValue::default() }] }),
+        AnyValue::BytesValue("AA==".into()),
+        AnyValue::default(),
+    ];
+    let attributes: Vec<KeyValue> = values.map(|value| KeyValue { key: "key".into(), value }).into();
+    let event = Event {
+        time_unix_nano: u64::MAX,
+        name: "e".into(),
+        attributes: attributes.clone(),
+        dropped_attributes_count: 1,
+    };
+    let link = Link {
+        trace_id: "ab".into(),
+        span_id: "cd".into(),
+        trace_state: "t".into(),
+        attributes: attributes.clone(),
+        dropped_attributes_count: 1,
+        flags: 1,
+    };
+    let span = Span {
+        trace_id: "0a".repeat(16),
+        span_id: "0b".repeat(8),
+        trace_state: "t".into(),
+        parent_span_id: "0c".repeat(8),
+        flags: 1,
+        name: "n".into(),
+        kind: 2,
+        start_time_unix_nano: 1,
+        end_time_unix_nano: 2,
+        attributes: attributes.clone(),
+        dropped_attributes_count: 1,
+        events: vec![event],
+        dropped_events_count: 1,
+        links: vec![link],
+        dropped_links_count: 1,
+        status: Status { message: "m".into(), code: 2 },
+    };
+    let scope =
+        Scope { name: "s".into(), version: "1".into(), attributes: attributes.clone(), dropped_attributes_count: 1 };
+    let entity = EntityRef {
+        schema_url: "u".into(),
+        r#type: "service".into(),
+        id_keys: vec!["k".into()],
+        description_keys: vec!["d".into()],
+    };
+    let resource = Resource { attributes, dropped_attributes_count: 1, entity_refs: vec![entity] };
+    let scope_spans = vec![ScopeSpans { scope, spans: vec![span], schema_url: "u".into() }];
+    TracesData { resource_spans: vec![ResourceSpans { resource, scope_spans, schema_url: "u".into() }] }
+}
+
+/// A point of every kind.
+fn full_points() -> Vec<query_api::metric::Point> {
+    use query_api::metric::*;
+    let (sum, min, max) = (Some(f64::INFINITY), Some(0.5), Some(1.0));
+    let (bounds, bucket_counts) = (vec![f64::NEG_INFINITY, 1.0], vec![1, 2, u64::MAX]);
+    let exponential = ExponentialHistogram {
+        count: 1,
+        sum,
+        min,
+        max,
+        scale: -1,
+        zero_count: 1,
+        zero_threshold: f64::NAN,
+        positive_offset: -1,
+        positive_counts: vec![1],
+        negative_offset: 1,
+        negative_counts: vec![1],
+    };
+    let quantiles = vec![Quantile { quantile: 0.5, value: f64::NAN }];
+    let values = [
+        PointValue::None,
+        PointValue::Int(1),
+        PointValue::Double(f64::NAN),
+        PointValue::Histogram(Histogram { count: 1, sum, min, max, bounds, bucket_counts }),
+        PointValue::ExponentialHistogram(exponential),
+        PointValue::Summary(Summary { count: 1, sum: 1.0, quantiles }),
+    ];
+    let exemplar = Exemplar {
+        time_unix_nano: 1,
+        value: 1.0,
+        trace_id: "ab".into(),
+        span_id: "cd".into(),
+        filtered_attributes: full_trace().resource_spans.remove(0).resource.attributes,
+    };
+    let point = |value| Point {
+        time_unix_nano: 1,
+        start_unix_nano: 1,
+        no_recorded_value: true,
+        value,
+        exemplars: vec![exemplar.clone()],
+    };
+    values.map(point).into()
+}
+
+#[test]
+fn answers_with_every_field_set_are_as_described() {
+    let holds = |name: &str, value: Value| check(&schema::reference(name), &value, name).unwrap();
+    holds("TracesData", serde_json::to_value(full_trace()).unwrap());
+    for point in full_points() {
+        holds("Point", serde_json::to_value(point).unwrap());
+    }
+    let error = query_api::error::Error {
+        class: query_api::error::Class::NotFound,
+        message: "m".into(),
+        r#where: Some("w".into()),
+    };
+    holds("ErrorBody", serde_json::to_value(query_api::error::ErrorBody { error }).unwrap());
+    let signal = query_api::status::SignalStatus {
+        signal: "logs".into(),
+        rows: 1,
+        blocks: 1,
+        block_bytes: 1,
+        memtable_rows: 1,
+        memtable_bytes: 1,
+        min_time: Some(query_api::status::UnixNano(i64::MIN)),
+        max_time: Some(query_api::status::UnixNano(i64::MAX)),
+    };
+    holds("SignalStatus", serde_json::to_value(signal).unwrap());
+    let attributes = full_trace().resource_spans.remove(0).resource.attributes;
+    let record = query_api::log::LogRecord {
+        time_unix_nano: 1,
+        observed_time_unix_nano: 1,
+        severity_number: 1,
+        severity_text: "s".into(),
+        service: "s".into(),
+        body: Some(query_api::otlp::AnyValue::default()),
+        event_name: "e".into(),
+        trace_id: "0a".repeat(16),
+        span_id: "0b".repeat(8),
+        flags: 1,
+        attributes: attributes.clone(),
+        dropped_attributes_count: 1,
+        resource: attributes.clone(),
+        scope_name: "n".into(),
+        scope_version: "v".into(),
+        scope_attributes: attributes,
+    };
+    holds("LogRecord", serde_json::to_value(record).unwrap());
 }

@@ -51,21 +51,24 @@ fn event() -> impl Strategy<Value = Event> {
 fn link() -> impl Strategy<Value = Link> {
     // Ids of any length come back as they were sent.
     let ids = ("([0-9a-f]{2}){0,17}", "([0-9a-f]{2}){0,9}");
-    (ids, text(), attributes(), any::<u32>(), any::<u32>()).prop_map(|(ids, trace_state, attributes, dropped, flags)| {
-        Link {
+    (ids, text(), attributes(), any::<u32>(), any::<u32>()).prop_map(
+        |(ids, trace_state, attributes, dropped, flags)| Link {
             trace_id: ids.0,
             span_id: ids.1,
             trace_state,
             attributes,
             dropped_attributes_count: dropped,
             flags,
-        }
-    })
+        },
+    )
 }
 
 fn span() -> impl Strategy<Value = Span> {
     let head = (1u64..200, proptest::option::of(1u64..200), text(), text(), any::<u32>());
-    let times = (prop_oneof![0i64..5, Just(i64::MAX - 5), 1_700_000_000_000_000_000i64..1_900_000_000_000_000_000], any::<i32>());
+    let times = (
+        prop_oneof![0i64..5, Just(i64::MAX - 5), 1_700_000_000_000_000_000i64..1_900_000_000_000_000_000],
+        any::<i32>(),
+    );
     let rest = (attributes(), vec(event(), 0..3), vec(link(), 0..3), text(), -1i32..9, -1i32..4);
     (head, times, rest, [0u32..3, 0..3, 0..3]).prop_map(|(head, (start, length), rest, dropped)| Span {
         trace_id: trace(7).to_string(),
