@@ -4,7 +4,6 @@ mod arbitrary;
 mod differential;
 
 use super::*;
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, TimestampNanosecondType};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -359,4 +358,15 @@ fn many_resources_without_spans_cost_nothing() {
     let empty = run(Signal::Spans, &[]).unwrap().batch.memory_bytes();
     let decoded = run(Signal::Spans, &field(1, &[]).repeat(100_000)).unwrap();
     assert_eq!((decoded.batch.num_rows(), decoded.batch.memory_bytes()), (0, empty));
+}
+
+#[test]
+fn a_small_batch_takes_little_memory() {
+    let batches = [
+        run(Signal::Spans, &spans(vec![good_span()])).unwrap().batch,
+        run(Signal::Logs, &logs(vec![LogRecord::default()])).unwrap().batch,
+    ];
+    for batch in batches {
+        assert!(batch.num_rows() == 1 && batch.memory_bytes() < 8 << 10, "{}", batch.memory_bytes());
+    }
 }
