@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Variables that tests and tasks read; they are no settings.
-const NOT_SETTINGS: [&str; 5] = ["BROWSER", "CORPORA", "SIM_SEEDS", "WASM_ROUTE", "BENCH"];
+const NOT_SETTINGS: [&str; 8] =
+    ["BENCH", "BIN", "BROWSER", "CORPORA", "SCREENSHOTS", "SIM_FIRST", "SIM_SEEDS", "WASM_ROUTE"];
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

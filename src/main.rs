@@ -6,7 +6,6 @@ mod assets;
 mod command;
 mod config;
 mod demo;
-mod metrics;
 mod serve;
 mod telemetry;
 
@@ -32,7 +31,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(arguments) => serve::run(config::load(&arguments)?, None),
         Command::Demo(arguments) => serve::run(config::load(&arguments.serve)?, Some(arguments.demo())),
-        Command::Load(arguments) => command::load::run(&arguments),
+        Command::Load(arguments) => workload::command::run(&arguments).map_err(anyhow::Error::from_boxed),
         Command::Inspect(arguments) => command::inspect::run(&arguments),
         Command::CheckConfig(arguments) => {
             config::load(&arguments)?;

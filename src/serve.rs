@@ -5,7 +5,7 @@
 
 use crate::config::Config;
 use crate::demo::{Demo, DemoSettings};
-use crate::{assets, metrics, telemetry};
+use crate::{assets, telemetry};
 use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::routing::get;
@@ -139,7 +139,9 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>) -> Result<Host> 
 fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector) -> Router {
     let (engine, collector) = (Arc::clone(engine), collector.clone());
     let scraped = move || {
-        let text = metrics::render(&engine, &collector);
+        let mut text = String::new();
+        engine.render_metrics(&mut text);
+        collector.metrics().render(&mut text);
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
     };
     // Doors open only after the store was opened and replayed, so who is reached is ready.

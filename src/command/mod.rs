@@ -1,7 +1,6 @@
 //! Which arguments does each command take?
 
 pub(crate) mod inspect;
-pub(crate) mod load;
 
 use crate::config::Config;
 use clap::{Args, Parser, Subcommand};
@@ -23,7 +22,7 @@ pub(crate) enum Command {
     /// Serve, and send the demo workload to itself.
     Demo(DemoArguments),
     /// Send the demo workload to any OTLP endpoint and measure the acknowledgements.
-    Load(load::LoadArguments),
+    Load(workload::command::LoadArguments),
     /// Say what a data directory holds, and check its checksums.
     Inspect(inspect::InspectArguments),
     /// Read the settings as `serve` would, and say what is wrong with them.

@@ -3,6 +3,8 @@
 //! Reads only, takes no lock: a directory in use may be inspected, and a block that compaction removes meanwhile is
 //! then reported as missing.
 
+mod show;
+
 use crate::block::{Block, ColumnBytes};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;

@@ -18,6 +18,7 @@
 
 mod catalog;
 pub mod client;
+pub mod command;
 mod config;
 pub mod demo;
 mod engine;

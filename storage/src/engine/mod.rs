@@ -13,6 +13,7 @@ mod config;
 mod flush;
 mod metrics;
 mod recovery;
+mod render;
 mod snapshot;
 mod status;
 mod store;

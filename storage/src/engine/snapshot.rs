@@ -32,13 +32,15 @@ impl Snapshot {
         if let Some(unknown) = request.columns.iter().find(|name| schema::of(signal).index_of(name).is_err()) {
             return Err(Error::Request { what: format!("{signal} have no column `{unknown}`") });
         }
-        let mut sources: Vec<Source> = self.batches(signal).into_iter().map(Source::Memory).collect();
+        // Oldest arrivals first: blocks by their commits, then memory.
+        let mut sources: Vec<Source> = Vec::new();
         let blocks = self.view.blocks_of(&self.tenant, signal);
         let all = blocks.len();
         let overlapping =
             blocks.iter().filter(|block| request.time.overlaps(block.meta().min_time, block.meta().max_time));
         sources.extend(overlapping.cloned().map(Source::Block));
-        let pruned = all - sources.iter().filter(|source| matches!(source, Source::Block(_))).count();
+        let pruned = all - sources.len();
+        sources.extend(self.batches(signal).into_iter().map(Source::Memory));
         order(&mut sources, request.order);
         Ok(Scan {
             signal,

@@ -39,7 +39,7 @@ impl Store {
         EngineStatus {
             signals: Signal::ALL.into_iter().map(|signal| self.signal_status(tenant, signal)).collect(),
             wal_bytes: self.wal_bytes(),
-            refusal: self.refusal().unwrap_or_else(|error| Some(error.to_string())),
+            refusal: self.refusal().unwrap_or_else(|_| Some("the free space of the disk cannot be measured".into())),
         }
     }
 

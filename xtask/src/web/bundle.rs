@@ -30,9 +30,10 @@ const WASM_FEATURES: [&str; 6] = [
 pub(super) struct File {
     name: String,
     plain: u64,
-    /// Bytes on the wire for a client that takes gzip.
-    pub(super) gzip: u64,
-    brotli: u64,
+    /// Bytes on the wire for a client that takes gzip only.
+    gzip: u64,
+    /// Bytes on the wire for a client that takes brotli.
+    pub(super) brotli: u64,
 }
 
 /// Makes the bundle and puts it in place.

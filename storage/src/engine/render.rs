@@ -1,24 +1,18 @@
-//! What does `/metrics` say? Counters of every room in Prometheus text, each with its help.
+//! What does the store say in `/metrics`? Counters and sizes in Prometheus text, each with its help.
 
-use collector::Collector;
-use std::sync::Arc;
+use super::Engine;
 use std::sync::atomic::{AtomicU64, Ordering};
-use storage::engine::Engine;
 
-/// Renders all metrics.
-pub(crate) fn render(engine: &Arc<Engine>, collector: &Collector) -> String {
-    let mut text = Text::default();
-    storage(&mut text, engine);
-    collector.metrics().render(&mut text.0);
-    text.gauge(
-        "spanlight_build_info",
-        "Always 1; the version is a label.",
-        &[(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1.0)],
-    );
-    text.0
+impl Engine {
+    /// Appends the store's metrics.
+    pub fn render_metrics(&self, out: &mut String) {
+        let mut text = Text(out);
+        counters(&mut text, self);
+        stored(&mut text, self);
+    }
 }
 
-fn storage(text: &mut Text, engine: &Arc<Engine>) {
+fn counters(text: &mut Text<'_>, engine: &Engine) {
     let metrics = engine.metrics();
     let counters: [(&str, &str, &AtomicU64); 12] = [
         ("spanlight_commit_groups_total", "Group commits: each is one sync of the log.", &metrics.commit_groups),
@@ -40,10 +34,9 @@ fn storage(text: &mut Text, engine: &Arc<Engine>) {
     let seconds = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64 / 1e9;
     text.counter("spanlight_commit_seconds_total", "Time writing and syncing the log.", seconds(&metrics.commit_nanos));
     text.counter("spanlight_flush_seconds_total", "Time writing blocks.", seconds(&metrics.flush_nanos));
-    stored(text, engine);
 }
 
-fn stored(text: &mut Text, engine: &Arc<Engine>) {
+fn stored(text: &mut Text<'_>, engine: &Engine) {
     let (mut rows, mut bytes, mut blocks, mut memory) = (vec![], vec![], vec![], vec![]);
     let mut wal_bytes = 0;
     for tenant in engine.tenants() {
@@ -65,10 +58,9 @@ fn stored(text: &mut Text, engine: &Arc<Engine>) {
 }
 
 /// Prometheus text in the making.
-#[derive(Default)]
-struct Text(String);
+struct Text<'a>(&'a mut String);
 
-impl Text {
+impl Text<'_> {
     fn counter(&mut self, name: &str, help: &str, value: f64) {
         self.family(name, help, "counter", &[("", value)]);
     }

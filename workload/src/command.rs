@@ -1,8 +1,9 @@
-//! How does `spanlight load` map its arguments to the workload's client, and what does it print?
+//! How do a command line's arguments become a load run, and what does it print?
 //!
 //! Progress goes to stderr, and the report, one JSON object, is the last line on stdout.
 
-use anyhow::{Context, Result, bail};
+use crate::client::{AckFile, Compression, LoadConfig, Observer, Progress, Protocol, Rate, Stop, run_load};
+use crate::{Signal, Signals};
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -10,12 +11,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use workload::client::{AckFile, Compression, LoadConfig, Observer, Progress, Protocol, Rate, Stop, run_load};
-use workload::{Signal, Signals};
+
+/// An error with a sentence for whoever typed the arguments.
+type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// Where to, what, how much and how fast.
 #[derive(Debug, Args)]
-pub(crate) struct LoadArguments {
+pub struct LoadArguments {
     /// The OTLP endpoint, as `http://127.0.0.1:4317`.
     #[arg(long, value_name = "URL")]
     endpoint: String,
@@ -104,7 +106,7 @@ impl LoadArguments {
         let stop = match (self.count, self.duration) {
             (Some(count), None) => Stop::Count(count),
             (None, Some(duration)) => Stop::After(duration),
-            _ => bail!("say when to stop: --count N or --duration D"),
+            _ => return Err("say when to stop: --count N or --duration D".into()),
         };
         Ok(LoadConfig {
             endpoint: self.endpoint.clone(),
@@ -137,16 +139,17 @@ impl LoadArguments {
 }
 
 /// Sends, and prints the report. Fails where something was given up.
-pub(crate) fn run(arguments: &LoadArguments) -> Result<ExitCode> {
+pub fn run(arguments: &LoadArguments) -> Result<ExitCode> {
     let config = arguments.config()?;
     let file = match &arguments.acknowledged {
         Some(path) => {
-            Some(Arc::new(AckFile::create(path).with_context(|| format!("failed to create {}", path.display()))?))
+            let created = AckFile::create(path);
+            Some(Arc::new(created.map_err(|error| format!("failed to create {}: {error}", path.display()))?))
         }
         None => None,
     };
-    let progress: Option<workload::client::OnProgress> =
-        std::io::stderr().is_terminal().then(|| -> workload::client::OnProgress {
+    let progress: Option<crate::client::OnProgress> =
+        std::io::stderr().is_terminal().then(|| -> crate::client::OnProgress {
             let stop = config.stop;
             Box::new(move |progress| draw(progress, stop))
         });
@@ -168,7 +171,7 @@ pub(crate) fn run(arguments: &LoadArguments) -> Result<ExitCode> {
         eprintln!();
     }
     if let Some(error) = file.and_then(|file| file.take_error()) {
-        return Err(error).context("failed to write the acknowledged spans");
+        return Err(format!("failed to write the acknowledged spans: {error}").into());
     }
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, &report)?;
