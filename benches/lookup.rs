@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on must stop")]
 #![expect(clippy::print_stdout, reason = "rows go to stdout")]
 
+#[expect(dead_code, reason = "the tests use the rest of it")]
 #[path = "../tests/it/server.rs"]
 mod server;
 

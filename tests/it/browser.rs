@@ -29,7 +29,7 @@ impl Browser {
         let lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
         let port = lines
             .filter_map(|line| line.rsplit_once("on port ").map(|(_, port)| port.trim_end_matches('.').to_owned()))
-            .find_map(|port| port.parse::<u16>().ok())
+            .find_map(|port| port.parse::<u16>().ok().filter(|port| *port != 0))
             .expect("chromedriver says its port");
         let profile = tempfile::tempdir().unwrap();
         let arguments = [
@@ -134,7 +134,7 @@ impl Drop for Browser {
 fn wanted() -> bool {
     let wanted = std::env::var("SPANLIGHT_BROWSER").is_ok_and(|value| value == "1");
     if !wanted {
-        println!("not run: set SPANLIGHT_BROWSER=1 where chromium, chromedriver and the web bundle are there");
+        eprintln!("not run: set SPANLIGHT_BROWSER=1 where chromium, chromedriver and the web bundle are there");
     }
     wanted
 }

@@ -30,9 +30,9 @@ const AGENTS: [&str; 4] = [
 ];
 
 /// What was sent: batches, and the bytes of the requests that carried them.
-pub struct Sent {
-    pub batches: Vec<Batch>,
-    pub requests: Vec<Vec<u8>>,
+pub(crate) struct Sent {
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) requests: Vec<Vec<u8>>,
 }
 
 struct Made {
@@ -53,7 +53,7 @@ enum Attribute {
 }
 
 /// Makes at least so many spans.
-pub fn spans(seed: u64, count: usize) -> Sent {
+pub(crate) fn spans(seed: u64, count: usize) -> Sent {
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let mut queues: Vec<Vec<Made>> = (0..SERVICES.len() * INSTANCES).map(|_| Vec::new()).collect();
     let mut sent = Sent { batches: Vec::new(), requests: Vec::new() };

@@ -2,13 +2,15 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-const EMPTY: u32 = u32::MAX;
+const EMPTY: u64 = u64::MAX;
+const UPPER: u64 = 0xffff_ffff_0000_0000;
 const FIRST_SLOTS: usize = 64;
 
 /// Distinct byte strings, numbered.
 #[derive(Debug, Clone)]
 pub(crate) struct Interner {
-    slots: Vec<u32>,
+    /// Open addressing: the upper half of the hash above the number.
+    slots: Vec<u64>,
     hashes: Vec<u64>,
     ends: Vec<usize>,
     bytes: Vec<u8>,
@@ -59,11 +61,12 @@ impl Interner {
         let mask = self.slots.len() - 1;
         let mut at = slot(hash, mask);
         loop {
-            let number = self.slots[at];
-            if number == EMPTY {
+            let slot = self.slots[at];
+            if slot == EMPTY {
                 break;
             }
-            if self.hashes[number as usize] == hash && self.get(number) == value {
+            let number = lower(slot);
+            if (slot ^ hash) & UPPER == 0 && self.get(number) == value {
                 self.last = number;
                 return number;
             }
@@ -76,7 +79,7 @@ impl Interner {
     fn insert(&mut self, at: usize, hash: u64, value: &[u8]) -> u32 {
         #[expect(clippy::cast_possible_truncation, reason = "a block has fewer than 2^32 - 1 rows")]
         let number = self.ends.len() as u32;
-        self.slots[at] = number;
+        self.slots[at] = (hash & UPPER) | u64::from(number);
         self.hashes.push(hash);
         self.bytes.extend_from_slice(value);
         self.ends.push(self.bytes.len());
@@ -91,12 +94,12 @@ impl Interner {
         let slots = self.slots.len() * 4;
         self.slots.clear();
         self.slots.resize(slots, EMPTY);
-        for (number, &hash) in (0u32..).zip(&self.hashes) {
+        for (number, &hash) in (0u64..).zip(&self.hashes) {
             let mut at = slot(hash, slots - 1);
             while self.slots[at] != EMPTY {
                 at = (at + 1) & (slots - 1);
             }
-            self.slots[at] = number;
+            self.slots[at] = (hash & UPPER) | number;
         }
     }
 }
@@ -104,6 +107,11 @@ impl Interner {
 #[expect(clippy::cast_possible_truncation, reason = "the mask keeps the low bits only")]
 fn slot(hash: u64, mask: usize) -> usize {
     hash as usize & mask
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+fn lower(slot: u64) -> u32 {
+    slot as u32
 }
 
 #[cfg(test)]

@@ -216,7 +216,10 @@ impl Group {
 
 /// Each writer of a group gets the outcome; errors of the file system are not clonable.
 fn for_one(outcome: &Result<()>) -> Result<()> {
-    outcome.as_ref().map(|()| ()).map_err(|error| Error::Refused { reason: error.to_string() })
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(error) => Err(Error::Refused { reason: error.to_string() }),
+    }
 }
 
 fn flush_loop(store: &Store, flusher: &Flusher, queue: &mpsc::Sender<Command>) {

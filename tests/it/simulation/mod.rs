@@ -44,7 +44,7 @@ fn acknowledged_rows_are_there_once_whatever_the_disk_does() {
     });
     let mut total = run::Totals::default();
     totals.iter().for_each(|part| total.add(part));
-    println!("{seeds} seeds: {total:?}");
+    eprintln!("{seeds} seeds: {total:?}");
     // A simulation in which nothing happens proves nothing.
     if seeds >= SEEDS {
         assert!(

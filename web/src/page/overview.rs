@@ -21,7 +21,9 @@ pub(super) fn page() -> impl IntoView {
         let no_rows = status.data.with(|s| s.as_ref().is_some_and(|s| s.signals.iter().all(|signal| signal.rows == 0)));
         no_rows && services.data.with(|s| s.as_ref().is_none_or(|s| s.services.is_empty()))
     });
-    welcome::watch(app, status, never);
+    // A first request may hold no span: until one is here, go on looking.
+    let quiet = Memo::new(move |_| services.data.with(|s| s.as_ref().is_none_or(|s| s.services.is_empty())));
+    welcome::watch(app, status, quiet);
     let body = move || if never.get() { welcome::welcome(status) } else { table_or_reason(services, status) };
     view! {
         <div class="page">

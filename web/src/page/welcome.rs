@@ -3,7 +3,6 @@
 use crate::client::fetch::{self, Failure};
 use crate::client::load::Load;
 use crate::component::app::App;
-use crate::component::effect::effect;
 use crate::component::{message, text};
 use crate::state::format;
 use leptos::prelude::*;
@@ -13,12 +12,17 @@ use std::time::Duration;
 /// How often is looked whether the first data has come.
 const LOOK: Duration = Duration::from_millis(1_500);
 
-/// Asks for the status again and again while nothing is stored, and refreshes all when something is.
-pub(super) fn watch(app: App, status: Load<StatusResponse>, never: Memo<bool>) {
+/// Asks for the status again and again while the page is quiet, and refreshes all while something is stored that it does
+/// not show.
+pub(super) fn watch(app: App, status: Load<StatusResponse>, quiet: Memo<bool>) {
+    let stored = move || status.data.with_untracked(|s| s.as_ref().is_some_and(|s| s.signals.iter().any(|one| one.rows > 0)));
     let handle = set_interval_with_handle(
         move || {
-            if never.try_get_untracked() == Some(true) {
+            if quiet.try_get_untracked() == Some(true) {
                 status.retry();
+                if stored() {
+                    app.refresh();
+                }
             }
         },
         LOOK,
@@ -27,14 +31,6 @@ pub(super) fn watch(app: App, status: Load<StatusResponse>, never: Memo<bool>) {
         if let Ok(handle) = handle {
             handle.clear();
         }
-    });
-    let mut before = false;
-    effect(move || {
-        let now = never.get();
-        if before && !now {
-            app.refresh();
-        }
-        before = now;
     });
 }
 
