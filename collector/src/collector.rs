@@ -203,7 +203,6 @@ impl Shared {
         let bytes = body.len();
         let (payload, json_warnings) = match encoding {
             Encoding::Protobuf => (body, 0),
-            Encoding::Json if body.is_empty() => (body, 0),
             Encoding::Json => {
                 ticket.reserve(body.len())?;
                 let json::Transcoded { protobuf, warnings } = json::to_protobuf(signal, &body, limit)?;

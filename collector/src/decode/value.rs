@@ -10,8 +10,9 @@ use super::{DecodeLimits, Rejection};
 use std::borrow::Cow;
 use storage::model::attribute::{MapBuilder, Value, put_array, put_map, put_value};
 
-/// How deep arrays and maps may nest; the SDKs' own limit for attributes. A plain string is depth 1.
-pub const MAX_VALUE_DEPTH: usize = 64;
+/// How deep values may lie: 64 levels of arrays and maps, the SDKs' own limit for attributes, around a plain value. A value
+/// that is in none is at depth 1.
+pub const MAX_VALUE_DEPTH: usize = 65;
 
 /// Bytes per request that may be copied to join values that are given piecewise. No SDK does that.
 const MAX_MERGED_BYTES: usize = 1 << 20;

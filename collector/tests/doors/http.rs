@@ -91,10 +91,10 @@ async fn an_empty_request_is_a_success() {
     let door = Door::usual().await;
     for path in ["/v1/traces", "/v1/logs", "/v1/metrics"] {
         assert_eq!(post_protobuf(door.address, path, b"").await.status, 200);
-        for body in ["", "{}"] {
-            let answer = post_json(door.address, path, body).await;
-            assert_eq!((answer.status, answer.body.as_ref()), (200, &b"{}"[..]));
-        }
+        let answer = post_json(door.address, path, "{}").await;
+        assert_eq!((answer.status, answer.body.as_ref()), (200, &b"{}"[..]));
+        // Nothing is an empty message in protobuf, and no JSON at all.
+        assert_eq!(post_json(door.address, path, "").await.status, 400);
         let gzip_of_nothing = [("Content-Type", PROTOBUF), ("Content-Encoding", "gzip")];
         for body in [vec![], gzip(b"")] {
             assert_eq!(post(door.address, path, &gzip_of_nothing, &body).await.status, 200);

@@ -15,7 +15,8 @@ const LOOK: Duration = Duration::from_millis(1_500);
 /// Asks for the status again and again while the page is quiet, and refreshes all while something is stored that it does
 /// not show.
 pub(super) fn watch(app: App, status: Load<StatusResponse>, quiet: Memo<bool>) {
-    let stored = move || status.data.with_untracked(|s| s.as_ref().is_some_and(|s| s.signals.iter().any(|one| one.rows > 0)));
+    let stored =
+        move || status.data.with_untracked(|s| s.as_ref().is_some_and(|s| s.signals.iter().any(|one| one.rows > 0)));
     let handle = set_interval_with_handle(
         move || {
             if quiet.try_get_untracked() == Some(true) {

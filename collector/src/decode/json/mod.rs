@@ -9,12 +9,13 @@
 //!     a wrong length is the record's problem (`decode`).
 //! J4  A negative count of dropped things, which some SDKs send, is 0 and a warning: a wrong count is no reason to
 //!     lose the span.
-//! J5  Arrays and objects nest at most 128 deep.
+//! J5  Fields and items nest at most [`MAX_STEPS`] deep: as deep as values may nest, which protobuf allows too.
 
 mod schema;
 #[cfg(test)]
 mod tests;
 
+use super::MAX_VALUE_DEPTH;
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -52,6 +53,9 @@ pub struct Transcoded {
     pub warnings: u64,
 }
 
+/// Fields and items on the way down, at most: four for each level of nested values, and those around them.
+const MAX_STEPS: usize = 4 * MAX_VALUE_DEPTH + 16;
+
 /// Turns the OTLP/JSON of an export request into protobuf of at most `limit` bytes.
 pub fn to_protobuf(signal: Signal, json: &[u8], limit: usize) -> Result<Transcoded, JsonError> {
     let message = match signal {
@@ -64,15 +68,14 @@ pub fn to_protobuf(signal: Signal, json: &[u8], limit: usize) -> Result<Transcod
     }
     let mut writer = Writer { out: Vec::with_capacity(json.len() / 2), limit, warnings: 0, path: Vec::new() };
     let mut deserializer = serde_json::Deserializer::from_slice(json);
+    // Ours is [`MAX_STEPS`]; what is unknown is skipped without recursion.
+    deserializer.disable_recursion_limit();
     let read =
         deserializer.deserialize_map(MessageVisitor { writer: &mut writer, message }).and_then(|()| deserializer.end());
     match read {
         Ok(()) => Ok(Transcoded { protobuf: writer.out, warnings: writer.warnings }),
         Err(_) if writer.out.len() > limit => Err(JsonError::TooLarge { limit }),
-        Err(error) => {
-            let what = error.to_string().replace("recursion limit exceeded", "it nests deeper than 128 levels");
-            Err(JsonError::Malformed { path: writer.path(), what })
-        }
+        Err(error) => Err(JsonError::Malformed { path: writer.path(), what: error.to_string() }),
     }
 }
 
@@ -100,6 +103,15 @@ impl Writer {
             }
         }
         path
+    }
+
+    /// Goes one step down.
+    fn enter<E: de::Error>(&mut self, step: Step) -> Result<(), E> {
+        if self.path.len() >= MAX_STEPS {
+            return Err(E::custom(format_args!("it nests deeper than {MAX_STEPS} levels")));
+        }
+        self.path.push(step);
+        Ok(())
     }
 
     fn tag(&mut self, field: &Field, wire_type: u32) {
@@ -154,7 +166,7 @@ impl<'de> Visitor<'de> for MessageVisitor<'_> {
                 }
             }
             let start = self.writer.out.len();
-            self.writer.path.push(Step::Field(field.name));
+            self.writer.enter(Step::Field(field.name))?;
             map.next_value_seed(FieldValue { writer: self.writer, field })?;
             self.writer.path.pop();
             written.push((field.number, start, self.writer.out.len()));
@@ -221,7 +233,7 @@ impl<'de> Visitor<'de> for List<'_> {
         let packed = field.kind.wire_type() != 2;
         let mut each = |writer: &mut Writer| {
             for index in 0.. {
-                writer.path.push(Step::Item(index));
+                writer.enter(Step::Item(index))?;
                 let before = writer.out.len();
                 if items.next_element_seed(Item { writer, field, packed })?.is_none() {
                     writer.path.pop();

