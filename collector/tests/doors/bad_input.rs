@@ -200,7 +200,7 @@ async fn bad_json_gets_the_right_status_and_tells_where() {
         (r#""name":"a","name":"b""#, 200, 1, ""),
         (r#""name":"\uD800""#, 400, 0, "name"),
         (r#""name":"a" // no"#, 400, 0, "line 1"),
-        (&deep, 400, 0, "deeper than 128"),
+        (&deep, 400, 0, "nests deeper than"),
     ];
     for (members, status, rows, what) in cases {
         let before = door.rows(Signal::Spans);

@@ -200,9 +200,9 @@ fn v1_values_up_to_64_deep_are_kept_and_deeper_ones_reject_their_record() {
             assert_eq!(decoded.message.is_some_and(|message| message.contains("deeper than 65")), rows == 0);
         }
     }
-    let body = field(1, &field(2, &field(2, &field(5, &nested(65, true)))));
+    let body = field(1, &field(2, &field(2, &field(5, &nested(66, true)))));
     assert_eq!(run(Signal::Logs, &body).unwrap().rejected, 1);
-    let resource = field(1, &field(1, &field(2, &nested(65, true))));
+    let resource = field(1, &field(1, &field(2, &nested(66, true))));
     let request = field(1, &[resource, field(2, &field(2, &good_span().encode_to_vec()))].concat());
     let decoded = run(Signal::Spans, &[request.clone(), spans(vec![good_span()])].concat()).unwrap();
     assert_eq!((decoded.batch.num_rows(), decoded.rejected), (1, 1), "only the spans of that resource");
