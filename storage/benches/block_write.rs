@@ -1,7 +1,9 @@
 //! What does a span cost in a block: CPU to write it, bytes to keep it, time to find it?
 //!
 //! Prints `bench-row: {json}` lines. Times are CPU times of this thread, so that a busy machine does not change them.
-//! `BLOCK_SPANS` sets how many spans (default 250,000).
+//! `BLOCK_SPANS` sets how many spans (default 250,000), `BLOCK_ROUNDS` how often they are written (3; the fastest counts),
+//! `BLOCK_WRITE_ONLY` leaves out reading: for profiles. `BLOCK_ZSTD`, `BLOCK_PAGE_BYTES` and `BLOCK_GROUP_ROWS` set what
+//! `BlockConfig` calls so.
 
 mod telemetry;
 
@@ -15,8 +17,7 @@ use storage::model::{Signal, TraceId};
 use storage::scan::{Predicate, Scalar, ScanOrder, ScanRequest, Threshold};
 
 fn main() {
-    let count = std::env::var("BLOCK_SPANS").ok().and_then(|count| count.parse().ok()).unwrap_or(250_000);
-    let sent = telemetry::spans(7, count);
+    let sent = telemetry::spans(7, setting("BLOCK_SPANS", 250_000));
     let spans: usize = sent.batches.iter().map(|batch| batch.num_rows()).sum();
     let per_span = |total: f64| total / spans as f64;
     let raw: usize = sent.requests.iter().map(Vec::len).sum();
@@ -25,14 +26,21 @@ fn main() {
     row("block.otlp_zstd3_bytes", per_span(zstd as f64), "B/span", None);
 
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let disk = Disk::default();
+    let default = BlockConfig::default();
+    let config = BlockConfig {
+        zstd_level: setting("BLOCK_ZSTD", default.zstd_level),
+        page_bytes: setting("BLOCK_PAGE_BYTES", default.page_bytes),
+        row_group_rows: setting("BLOCK_GROUP_ROWS", default.row_group_rows),
+        ..default
+    };
+    let disk = Disk;
     let mut best = f64::INFINITY;
     let mut last = None;
-    for round in 0..3 {
+    for round in 0..setting("BLOCK_ROUNDS", 3) {
         let dir = folder.path().join(round.to_string());
         disk.create_dir_all(&dir).expect("a writable folder");
         let before = cpu_nanos();
-        let meta = write(&disk, &dir, Signal::Spans, &sent.batches, &BlockConfig::default()).expect("a block");
+        let meta = write(&disk, &dir, Signal::Spans, &sent.batches, &config).expect("a block");
         best = best.min(cpu_nanos() - before);
         last = Some((dir, meta));
     }
@@ -45,6 +53,10 @@ fn main() {
     if std::env::var_os("BLOCK_WRITE_ONLY").is_none() {
         read(&dir, &meta, &sent);
     }
+}
+
+fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 fn tell_columns(meta: &BlockMeta, spans: usize) {
@@ -67,7 +79,7 @@ fn tell_columns(meta: &BlockMeta, spans: usize) {
 }
 
 fn read(dir: &Path, meta: &BlockMeta, sent: &telemetry::Sent) {
-    let open = || Block::open(Arc::new(Disk::default()), dir, Signal::Spans, meta.crc()).expect("a sound block");
+    let open = || Block::open(Arc::new(Disk), dir, Signal::Spans, meta.crc()).expect("a sound block");
     let before = cpu_nanos();
     let block = open();
     row("block.open_cpu", (cpu_nanos() - before) / 1e6, "ms", None);

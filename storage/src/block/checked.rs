@@ -51,11 +51,10 @@ impl CheckedWriter {
 
     fn put_pending(&mut self) -> io::Result<()> {
         for granule in self.pending.chunks(GRANULE) {
-            let crc = crc32c::crc32c(granule);
-            self.granules.push(crc);
-            self.whole = crc32c::crc32c_combine(self.whole, crc, granule.len());
+            self.granules.push(crc32c::crc32c(granule));
             self.len += granule.len() as u64;
         }
+        self.whole = crc32c::crc32c_append(self.whole, &self.pending);
         self.file.write_all(&self.pending)?;
         self.pending.clear();
         Ok(())

@@ -29,6 +29,8 @@ pub(super) struct Strings {
     keys: Vec<u32>,
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    /// Number of the filler.
+    filler: Option<u32>,
 }
 
 impl Strings {
@@ -55,16 +57,17 @@ impl Strings {
         }
     }
 
-    /// Appends one value many times.
-    pub(super) fn push_many(&mut self, value: &[u8], count: usize) {
+    /// Appends the value for "nothing here" many times; always the same one.
+    pub(super) fn push_filler(&mut self, value: &[u8], count: usize) {
         if count == 0 {
             return;
         }
-        self.push(value);
-        match (self.plain, self.keys.last()) {
-            (false, Some(&key)) => self.keys.resize(self.keys.len() + count - 1, key),
-            _ => (1..count).for_each(|_| self.push(value)),
+        if self.plain {
+            (0..count).for_each(|_| self.push(value));
+            return;
         }
+        let key = *self.filler.get_or_insert_with(|| self.dictionary.intern(value));
+        self.keys.resize(self.keys.len() + count, key);
     }
 
     fn repeats(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Which distinct byte strings are there? Each gets a number in the order of first appearance.
+//! Which distinct values are there? Each gets a number in the order of first appearance.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -54,7 +54,7 @@ impl Interner {
 
     /// The number of a byte string, a new one if it was not seen before.
     pub(crate) fn intern(&mut self, value: &[u8]) -> u32 {
-        if !self.ends.is_empty() && self.get(self.last) == value {
+        if !self.ends.is_empty() && same(self.get(self.last), value) {
             return self.last;
         }
         let hash = xxh3_64(value);
@@ -66,7 +66,7 @@ impl Interner {
                 break;
             }
             let number = lower(slot);
-            if (slot ^ hash) & UPPER == 0 && self.get(number) == value {
+            if (slot ^ hash) & UPPER == 0 && same(self.get(number), value) {
                 self.last = number;
                 return number;
             }
@@ -104,6 +104,75 @@ impl Interner {
     }
 }
 
+/// Whether two byte strings are equal. Most are short, and calling out for those costs more than comparing them.
+#[inline]
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    fn ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+        a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
+    }
+    match a.len() {
+        0..4 => a.iter().zip(b).all(|(a, b)| a == b),
+        4..8 => ends::<4>(a, b),
+        8..=16 => ends::<8>(a, b),
+        17..=32 => ends::<16>(a, b),
+        _ => a == b,
+    }
+}
+
+/// Distinct integers, numbered.
+#[derive(Debug, Default)]
+pub(crate) struct IntegerInterner {
+    /// Open addressing: value and number.
+    slots: Vec<(u64, u32)>,
+    values: Vec<u64>,
+}
+
+impl IntegerInterner {
+    /// The distinct integers, by their numbers.
+    pub(crate) fn values(&self) -> &[u64] {
+        &self.values
+    }
+
+    /// The number of an integer, a new one if it was not seen before.
+    #[inline]
+    pub(crate) fn intern(&mut self, value: u64) -> u32 {
+        const FREE: u32 = u32::MAX;
+        if self.values.len() * 2 >= self.slots.len() {
+            self.slots.clear();
+            self.slots.resize((self.values.len() * 4).next_power_of_two().max(FIRST_SLOTS), (0, FREE));
+            for (&value, number) in self.values.iter().zip(0u32..) {
+                let at = Self::place(&self.slots, value);
+                self.slots[at] = (value, number);
+            }
+        }
+        let at = Self::place(&self.slots, value);
+        let (_, number) = self.slots[at];
+        if number != FREE {
+            return number;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a block has fewer than 2^32 - 1 rows")]
+        let number = self.values.len() as u32;
+        self.values.push(value);
+        self.slots[at] = (value, number);
+        number
+    }
+
+    /// Where a value is, or would be.
+    #[inline]
+    fn place(slots: &[(u64, u32)], value: u64) -> usize {
+        // Fibonacci hashing; the upper bits of the product are the mixed ones.
+        let mask = slots.len() - 1;
+        let mut at = slot(value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32, mask);
+        while slots[at].1 != u32::MAX && slots[at].0 != value {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "the mask keeps the low bits only")]
 fn slot(hash: u64, mask: usize) -> usize {
     hash as usize & mask
@@ -130,6 +199,29 @@ mod tests {
             let distinct: std::collections::BTreeSet<_> = values.iter().collect();
             prop_assert_eq!(interner.len(), distinct.len());
             prop_assert_eq!(interner.iter().map(<[u8]>::len).sum::<usize>(), interner.bytes_len());
+        }
+
+        #[test]
+        fn equal_integers_have_one_number_and_others_another(values in proptest::collection::vec(0u64..200, 0..900)) {
+            let mut interner = IntegerInterner::default();
+            let numbers: Vec<u32> = values.iter().map(|&value| interner.intern(value << 40)).collect();
+            for (value, &number) in values.iter().zip(&numbers) {
+                prop_assert_eq!(interner.values()[number as usize], value << 40);
+            }
+            let distinct: std::collections::BTreeSet<_> = values.iter().collect();
+            prop_assert_eq!(interner.values().len(), distinct.len());
+        }
+
+        #[test]
+        fn same_is_equality(a in proptest::collection::vec(0u8..2, 0..40), at: usize) {
+            prop_assert!(same(&a, &a.clone()));
+            let mut b = a.clone();
+            prop_assert!(!same(&a, &[&b[..], b"x"].concat()));
+            if !b.is_empty() {
+                let at = at % b.len();
+                b[at] ^= 1;
+                prop_assert!(!same(&a, &b));
+            }
         }
     }
 }

@@ -4,8 +4,10 @@
 //! L2  `parent_row` and `parent_span_id` together stand for the model's `parent_span_id` of spans: the first is how many
 //!     rows before the span its parent lies (negative: after it), or 0 where the parent is not in the same trace and row
 //!     group (or is the span itself) and the second holds its id.
+//! L3  `shape.<n>` columns stand for the columns that `meta` lists for them (`shape`).
 
 use super::encode::{Bounds, Packing, Style};
+use super::shape;
 use super::shred::{AttributeColumn, Kind};
 use crate::model::Signal;
 use crate::model::schema::{self, column as name};
@@ -15,6 +17,27 @@ use arrow_schema::{DataType, Field, Schema};
 pub(super) const PARENT_ROW: &str = "parent_row";
 /// What the names of attribute columns start with.
 const ATTRIBUTE_PREFIX: &str = "attributes.";
+
+/// The columns that are left when shapes stand for some, then those of the shapes.
+pub(super) fn join(columns: &[StoredColumn], shapes: &[Vec<usize>]) -> Vec<StoredColumn> {
+    let joined = |place: usize| shapes.iter().any(|members| members.contains(&place));
+    let left = columns.iter().enumerate().filter(|(place, _)| !joined(*place)).map(|(_, column)| column.clone());
+    let style = Style { packing: Packing::Auto, bounds: Bounds::None };
+    let shape = |number: usize| {
+        let field = Field::new(format!("{}{number}", shape::PREFIX), DataType::Binary, false);
+        StoredColumn { field, part: Part::Shape, style }
+    };
+    left.chain((0..shapes.len()).map(shape)).collect()
+}
+
+/// The type of a column of the model, or of an attribute's, when it is stored alone.
+pub(super) fn stored_type(signal: Signal, column: &str) -> Option<DataType> {
+    if let Some((kind, _)) = parse_attribute(column) {
+        return Some(attribute_type(kind));
+    }
+    let field = schema::of(signal).field_with_name(column).ok()?;
+    Some(stored_field(field).data_type().clone())
+}
 
 /// Where the values of a stored column come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +52,8 @@ pub(super) enum Part {
     Attribute(usize),
     /// The entries without a column.
     Rest,
+    /// Several columns that say the same (`shape`).
+    Shape,
 }
 
 /// A column of `data.parquet`.

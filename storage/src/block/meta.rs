@@ -40,6 +40,8 @@ pub struct BlockMeta {
     /// Every key in the rest column of attributes, the one of keys without a column of their own; `None` when there are
     /// too many to list.
     pub rest_keys: Option<Vec<String>>,
+    /// The columns that each shape column stands for.
+    pub(super) shapes: Vec<Vec<String>>,
     #[serde(skip)]
     encoded: (u64, u32),
 }
@@ -80,6 +82,7 @@ pub(super) struct Summary {
     pub(super) traces: Option<u64>,
     pub(super) services: Option<Vec<String>>,
     pub(super) rest_keys: Option<Vec<String>>,
+    pub(super) shapes: Vec<Vec<String>>,
 }
 
 impl BlockMeta {
@@ -95,6 +98,7 @@ impl BlockMeta {
             traces: summary.traces,
             services: summary.services,
             rest_keys: summary.rest_keys,
+            shapes: summary.shapes,
             encoded: (0, 0),
         };
         let json =

@@ -26,6 +26,7 @@ mod prune;
 mod read;
 mod restore;
 mod scan;
+mod shape;
 mod shred;
 mod write;
 

@@ -7,8 +7,9 @@
 //! Not here: which rows are wanted (`scan`), what stored columns mean (`restore`).
 
 use super::checked::{CheckedFile, Source, from_parquet};
-use super::layout::parse_attribute;
+use super::layout::{parse_attribute, stored_type};
 use super::meta::{BlockMeta, META};
+use super::shape::{self, Member};
 use super::shred::Kind;
 use super::{DATA, KEYS};
 use crate::error::{Error, Result};
@@ -18,7 +19,8 @@ use crate::model::schema::column as name;
 use crate::model::{Signal, TraceId};
 use crate::scan::required;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, BooleanArray, RecordBatch};
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
@@ -45,9 +47,20 @@ pub struct Block {
     keys: Option<TraceIndex>,
     keys_file: Option<Arc<CheckedFile>>,
     reader: ArrowReaderMetadata,
+    /// Stored columns by name: those of the file, then those that shapes stand for.
     leaves: HashMap<String, usize>,
+    joined: Vec<JoinedLeaf>,
     attributes: Vec<AttributeLeaf>,
     groups: Vec<Range<usize>>,
+}
+
+/// A column that a shape stands for.
+#[derive(Debug, Clone)]
+struct JoinedLeaf {
+    name: String,
+    /// The shape's column in the file.
+    shape: usize,
+    member: Member,
 }
 
 /// A stored column that holds an attribute.
@@ -76,20 +89,26 @@ impl Block {
         let keys = keys_file.clone().map(TraceIndex::open).transpose()?;
         let reader = open_data(&data)?;
         let schema = reader.schema().clone();
-        let leaves = (0..).zip(schema.fields()).map(|(leaf, field)| (field.name().clone(), leaf)).collect();
-        let attribute = |(leaf, field): (usize, &Arc<Field>)| {
-            let (kind, key) = parse_attribute(field.name())?;
-            let name = field.name().clone();
-            Some(AttributeLeaf { key: key.to_owned(), name, kind, leaf, nullable: field.is_nullable() })
-        };
-        let attributes = schema.fields().iter().enumerate().filter_map(attribute).collect();
+        let malformed = || Error::Damaged { path: dir.join(META), what: "its shapes are malformed".into() };
+        let joined = joined_leaves(&meta, signal, &schema).ok_or_else(malformed)?;
+        let stored = schema.fields().iter().map(|field| (field.name(), field.is_nullable()));
+        let names = stored.chain(joined.iter().map(|joined| (&joined.name, false))).enumerate();
+        let mut leaves = HashMap::new();
+        let mut attributes = Vec::new();
+        for (leaf, (name, nullable)) in names {
+            leaves.insert(name.clone(), leaf);
+            if let Some((kind, key)) = parse_attribute(name) {
+                attributes.push(AttributeLeaf { key: key.to_owned(), name: name.clone(), kind, leaf, nullable });
+            }
+        }
+        attributes.sort_by(|a, b| (&a.key, a.kind).cmp(&(&b.key, b.kind)));
         let mut groups: Vec<Range<usize>> = Vec::new();
         for group in reader.metadata().row_groups() {
             let start = groups.last().map_or(0, |group| group.end);
             groups.push(start..start + usize::try_from(group.num_rows()).unwrap_or(0));
         }
         let dir = dir.to_owned();
-        Ok(Arc::new(Block { fs, dir, signal, meta, data, keys, keys_file, reader, leaves, attributes, groups }))
+        Ok(Arc::new(Block { fs, dir, signal, meta, data, keys, keys_file, reader, leaves, joined, attributes, groups }))
     }
 
     /// What is known of the block.
@@ -229,8 +248,47 @@ impl Block {
         mask.finish()
     }
 
+    /// The column of the file that holds a stored column.
+    pub(super) fn physical(&self, leaf: usize) -> usize {
+        self.joined(leaf).map_or(leaf, |joined| joined.shape)
+    }
+
+    fn joined(&self, leaf: usize) -> Option<&JoinedLeaf> {
+        self.joined.get(leaf.checked_sub(self.reader.schema().fields().len())?)
+    }
+
     /// Some stored columns, ascending and without doubles, of the rows of a row group that are set in `mask`.
     pub(super) fn read(&self, group: usize, leaves: &[usize], mask: &BooleanBuffer) -> Result<RecordBatch> {
+        let mut physical: Vec<usize> = leaves.iter().map(|&leaf| self.physical(leaf)).collect();
+        physical.sort_unstable();
+        physical.dedup();
+        let batch = self.read_physical(group, &physical, mask)?;
+        if physical == leaves {
+            return Ok(batch);
+        }
+        let array_of = |leaf: usize| physical.binary_search(&leaf).ok().map(|place| batch.column(place));
+        let alone = leaves.iter().copied().filter(|&leaf| self.joined(leaf).is_none());
+        let mut columns: Vec<(&str, ArrayRef)> = Vec::with_capacity(leaves.len());
+        let schema = self.reader.schema();
+        columns.extend(alone.filter_map(|leaf| Some((schema.field(leaf).name().as_str(), array_of(leaf)?.clone()))));
+        let joined: Vec<&JoinedLeaf> = leaves.iter().filter_map(|&leaf| self.joined(leaf)).collect();
+        for members in joined.chunk_by(|a, b| a.shape == b.shape) {
+            let wanted: Vec<Member> = members.iter().map(|joined| joined.member.clone()).collect();
+            let shapes = members.first().and_then(|joined| array_of(joined.shape));
+            let shapes = shapes.and_then(|shapes| shapes.as_dictionary_opt::<Int32Type>());
+            let malformed =
+                || Error::Damaged { path: self.data.path().to_owned(), what: "a shape is malformed".into() };
+            let arrays = shapes.and_then(|shapes| shape::split(shapes, &wanted)).ok_or_else(malformed)?;
+            columns.extend(members.iter().map(|joined| joined.name.as_str()).zip(arrays));
+        }
+        let fields: Vec<Field> =
+            columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
+        let arrays = columns.into_iter().map(|(_, array)| array).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+            .map_err(|source| Error::Columns { action: "put joined columns together", source })
+    }
+
+    fn read_physical(&self, group: usize, leaves: &[usize], mask: &BooleanBuffer) -> Result<RecordBatch> {
         let rows = mask.count_set_bits();
         let failed = || from_parquet("read", self.data.path());
         let projection = ProjectionMask::leaves(self.reader.parquet_schema(), leaves.iter().copied());
@@ -259,6 +317,19 @@ impl Block {
         }
         Ok(batch)
     }
+}
+
+/// The columns that shapes stand for, by shape and place.
+fn joined_leaves(meta: &BlockMeta, signal: Signal, schema: &Schema) -> Option<Vec<JoinedLeaf>> {
+    let mut joined = Vec::new();
+    for (number, members) in meta.shapes.iter().enumerate() {
+        let shape = schema.index_of(&format!("{}{number}", shape::PREFIX)).ok()?;
+        for (place, name) in members.iter().enumerate() {
+            let member = Member { place, data_type: stored_type(signal, name)? };
+            joined.push(JoinedLeaf { name: name.clone(), shape, member });
+        }
+    }
+    Some(joined)
 }
 
 fn unwrap_arrow(error: arrow_schema::ArrowError) -> parquet::errors::ParquetError {

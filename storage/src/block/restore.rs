@@ -160,7 +160,7 @@ pub(super) enum Cells<'a> {
     Coded {
         keys: &'a [i32],
         values: &'a BinaryArray,
-        absent: Option<i32>,
+        absent: Vec<bool>,
     },
     Text(&'a BinaryArray),
     Bool(&'a [i32]),
@@ -176,7 +176,7 @@ impl<'a> Cells<'a> {
             Kind::String => match array.as_dictionary_opt::<Int32Type>() {
                 Some(coded) => coded.values().as_binary_opt::<i32>().map(|values| Cells::Coded {
                     keys: coded.keys().values(),
-                    absent: (0i32..).zip(values).find(|(_, value)| *value == Some(ABSENT_STRING)).map(|(key, _)| key),
+                    absent: values.iter().map(|value| value == Some(ABSENT_STRING)).collect(),
                     values,
                 }),
                 None => array.as_binary_opt::<i32>().map(Cells::Text),
@@ -190,7 +190,10 @@ impl<'a> Cells<'a> {
 
     pub(super) fn is_present(&self, row: usize) -> bool {
         match self {
-            Cells::Coded { keys, absent, .. } => keys.get(row).copied() != *absent,
+            Cells::Coded { keys, absent, .. } => {
+                let key = keys.get(row).and_then(|&key| usize::try_from(key).ok());
+                key.and_then(|key| absent.get(key)) == Some(&false)
+            }
             Cells::Text(values) => values.value(row) != ABSENT_STRING,
             Cells::Bool(values) => values.get(row).is_some_and(|&value| value != ABSENT_BOOL),
             Cells::Int(values, absent) => values.is_valid(row) && Some(values.value(row)) != *absent,

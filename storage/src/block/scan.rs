@@ -275,10 +275,11 @@ fn text(value: &[u8]) -> Option<&str> {
 fn cells_outcome(cells: &Cells<'_>, rows: usize, condition: &Condition<'_>) -> Outcome {
     if let Cells::Coded { keys, values, absent } = cells {
         // Asked once per distinct value.
-        let of_values: Vec<(bool, bool)> = (0i32..)
-            .zip(values.iter())
-            .map(|(key, value)| {
-                let value = value.filter(|_| Some(key) != *absent).and_then(text);
+        let of_values: Vec<(bool, bool)> = values
+            .iter()
+            .zip(absent)
+            .map(|(value, &absent)| {
+                let value = value.filter(|_| !absent).and_then(text);
                 (value.is_some(), value.is_some_and(|value| condition.text(value)))
             })
             .collect();
@@ -344,6 +345,7 @@ impl Block {
     }
 
     fn leaf_bytes(&self, group: usize, leaf: usize) -> u64 {
+        let leaf = self.physical(leaf);
         let chunk = self.metadata().row_groups().get(group).and_then(|group| group.columns().get(leaf));
         chunk.map_or(0, |chunk| u64::try_from(chunk.compressed_size()).unwrap_or(0))
     }

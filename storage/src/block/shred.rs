@@ -11,7 +11,7 @@
 use super::BlockConfig;
 use super::encode::{ColumnData, Values};
 use super::gather::Strings;
-use super::interner::Interner;
+use super::interner::{Interner, same};
 use super::order::RowRef;
 use crate::model::attribute::Map;
 use crate::model::record::take_varint;
@@ -19,7 +19,7 @@ use arrow_array::{Array, BinaryArray};
 use std::cmp::Reverse;
 
 /// Rows that are looked at to choose columns.
-const SAMPLE_ROWS: usize = 64 * 1024;
+const SAMPLE_ROWS: usize = 16 * 1024;
 /// Longer keys get no column.
 const LONGEST_KEY: usize = 128;
 /// An int column with at most so many values in the sample is made a dictionary.
@@ -100,7 +100,7 @@ impl Names {
         if let Some(&guess) = self.next.get(slot)
             && let Some((&of, name)) = self.interner.get(guess).split_first()
             && of == kind as u8
-            && name == key
+            && same(name, key)
         {
             return guess;
         }
@@ -274,7 +274,7 @@ impl Shreds {
     /// Fills up with "absent" to some row.
     fn fill(&mut self, row: usize) {
         match self {
-            Shreds::Text(strings) => strings.push_many(ABSENT_STRING, row.saturating_sub(strings.len())),
+            Shreds::Text(strings) => strings.push_filler(ABSENT_STRING, row.saturating_sub(strings.len())),
             Shreds::Bool(values) => values.resize(row, ABSENT_BOOL),
             Shreds::Int(values) => values.resize(row, ABSENT_INT),
             Shreds::NullableInt { present, .. } | Shreds::Double { present, .. } => present.resize(row, false),
@@ -293,7 +293,7 @@ impl Shreds {
                 if payload == ABSENT_STRING || length != Some(payload.len() as u64) {
                     return false;
                 }
-                strings.push_many(ABSENT_STRING, row - strings.len());
+                strings.push_filler(ABSENT_STRING, row - strings.len());
                 strings.push(payload);
             }
             Shreds::Bool(values) => {

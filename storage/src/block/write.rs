@@ -13,7 +13,7 @@ use super::layout::{self, Part, StoredColumn};
 use super::meta::{BlockMeta, ColumnBytes, FileMeta, META, Summary};
 use super::order::{Order, RowRef, order};
 use super::shred::{Shredder, choose};
-use super::{BlockConfig, DATA, KEYS};
+use super::{BlockConfig, DATA, KEYS, shape};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::index::TraceIndexBuilder;
@@ -51,11 +51,16 @@ pub fn write(
     };
     let order = order(signal, &batches, config.row_group_rows.max(1))?;
     let mut source = BlockSource::new(signal, &batches, config);
-    let mut data = DataWriter::create(fs, dir, &source.columns, config)?;
-    for group in &order.groups {
-        data.put_group(source.group(&order, group)?)?;
+    let mut groups = order.groups.iter();
+    let first = groups.next().map_or_else(|| Ok(Vec::new()), |group| source.group(&order, group))?;
+    let shapes = shape::find(&source.columns, &first);
+    let mut data = DataWriter::create(fs, dir, &layout::join(&source.columns, &shapes), config)?;
+    data.put_group(shape::join_columns(first, &shapes))?;
+    for group in groups {
+        data.put_group(shape::join_columns(source.group(&order, group)?, &shapes))?;
     }
     let (data, columns) = data.finish()?;
+    let name_of = |&place: &usize| source.columns.get(place).map(|column| column.field.name().clone());
     let (keys, traces) = write_keys(fs, dir, signal, &batches, &order)?;
     let summary = Summary {
         signal,
@@ -66,6 +71,7 @@ pub fn write(
         traces,
         services: services(&batches)?,
         rest_keys: source.shredder.as_ref().map_or(Some(Vec::new()), Shredder::rest_keys),
+        shapes: shapes.iter().map(|members| members.iter().filter_map(name_of).collect()).collect(),
     };
     let path = dir.join(META);
     let (meta, bytes) = BlockMeta::encode(summary, &path)?;
@@ -130,6 +136,8 @@ impl<'a> BlockSource<'a> {
                 Part::ForeignParent => foreign.take(),
                 Part::Attribute(_) => shreds.next(),
                 Part::Rest => rest.take(),
+                // Made of the others, later.
+                Part::Shape => None,
             };
             columns.extend(made);
         }

@@ -6,7 +6,7 @@
 use super::bits::{put_deltas, put_hybrid, put_split};
 use super::{Bounds, ColumnData, Packing, Style, Values};
 use crate::block::BlockConfig;
-use crate::block::interner::Interner;
+use crate::block::interner::IntegerInterner;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
@@ -110,14 +110,11 @@ impl ChunkEncoder {
                 dictionary.iter().for_each(|value| put_byte_array(&mut page, value, *fixed));
                 Some((keys.clone(), page, dictionary.len()))
             }
-            Values::Int32(values) => dictionary_of(values, |value| value.to_le_bytes()),
+            Values::Int32(values) => dictionary_of::<4>(values.iter().map(|&value| u64::from(value.cast_unsigned()))),
             Values::Int64(values) if style.packing == Packing::Auto => {
-                dictionary_of(values, |value| value.to_le_bytes())
+                dictionary_of::<8>(values.iter().map(|value| value.cast_unsigned()))
             }
-            Values::Double(values) => {
-                let bits: Vec<u64> = values.iter().map(|value| value.to_bits()).collect();
-                dictionary_of(&bits, |value| value.to_le_bytes())
-            }
+            Values::Double(values) => dictionary_of::<8>(values.iter().map(|value| value.to_bits())),
             _ => None,
         };
         if let Some((keys, dictionary, distinct)) = coded {
@@ -183,27 +180,19 @@ fn put_byte_array(out: &mut Vec<u8>, value: &[u8], fixed: bool) {
     out.extend_from_slice(value);
 }
 
-/// Numbers the distinct values; `None` when there are too many.
-fn dictionary_of<T: Copy + PartialEq, const N: usize>(
-    values: &[T],
-    bytes: impl Fn(T) -> [u8; N],
-) -> Option<(Vec<u32>, Vec<u8>, usize)> {
-    let mut interner = Interner::default();
+/// Numbers the distinct values, of `N` bytes each; `None` when there are too many.
+fn dictionary_of<const N: usize>(values: impl ExactSizeIterator<Item = u64>) -> Option<(Vec<u32>, Vec<u8>, usize)> {
+    let mut interner = IntegerInterner::default();
     let mut keys = Vec::with_capacity(values.len());
-    let mut last: Option<(T, u32)> = None;
-    for &value in values {
-        let key = match last {
-            Some((before, key)) if before == value => key,
-            _ => interner.intern(&bytes(value)),
-        };
+    for value in values {
+        let key = interner.intern(value);
         if key as usize >= MOST_DISTINCT_INTEGERS {
             return None;
         }
-        last = Some((value, key));
         keys.push(key);
     }
-    let page = interner.iter().flatten().copied().collect();
-    Some((keys, page, interner.len()))
+    let page = interner.values().iter().flat_map(|value| value.to_le_bytes().into_iter().take(N)).collect();
+    Some((keys, page, interner.values().len()))
 }
 
 /// Appends a range of values, without absent ones.

@@ -39,7 +39,7 @@ pub(super) enum Values {
 }
 
 impl Values {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Values::Int32(values) => values.len(),
             Values::Int64(values) => values.len(),

@@ -97,7 +97,7 @@ fn verify_names_the_damaged_columns() {
     let path = Path::new(DIR).join(DATA);
     disk.flip(&path, 100, 0).unwrap();
     let told = block.verify().unwrap_err().to_string();
-    assert!(told.contains("bytes 0..") && told.contains("`service_name` of row group 0"), "{told}");
+    assert!(told.contains("bytes 0..") && told.contains("`trace_id` of row group 0"), "{told}");
 }
 
 #[test]
