@@ -68,9 +68,9 @@ impl Default for BlockConfig {
     fn default() -> Self {
         BlockConfig {
             row_group_rows: 64 * 1024,
-            page_bytes: 16 * 1024,
+            page_bytes: 32 * 1024,
             least_page_rows: 1024,
-            zstd_level: 1,
+            zstd_level: 3,
             attribute_least_share: 500,
             attribute_least_rows: 16,
             attribute_most_columns: 256,

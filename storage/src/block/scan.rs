@@ -28,6 +28,9 @@ const BATCH_ROWS: usize = 8 * 1024;
 /// The first batches of an ordered scan are smaller: whoever asks for an order mostly wants few rows.
 const FIRST_BATCH_ROWS: usize = 512;
 
+/// Bytes of an answered batch, about. Arrow's arrays end at 2 GiB.
+const BATCH_BYTES: u64 = 64 * 1024 * 1024;
+
 /// What a scan has done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BlockProgress {
@@ -176,9 +179,12 @@ impl BlockScan {
         if newest {
             rows.reverse();
         }
+        let most =
+            usize::try_from(BATCH_BYTES / self.block.row_bytes(group, &self.request.columns)).unwrap_or(BATCH_ROWS);
+        let most = most.clamp(1, BATCH_ROWS);
         let mut from = 0;
         while from < total {
-            let to = (from + self.batch_rows).min(total);
+            let to = (from + self.batch_rows.min(most)).min(total);
             let mut batch = rows.get(from..to).unwrap_or_default().to_vec();
             if newest {
                 batch.reverse();
@@ -336,6 +342,23 @@ impl Block {
                 }
             }
         }
+    }
+
+    /// Bytes of a row of a row group in some columns, on average; at least one.
+    fn row_bytes(&self, group: usize, columns: &[&str]) -> u64 {
+        let mut leaves = Vec::new();
+        for column in columns {
+            // Columns were checked when the scan began.
+            let known = self.leaves_of(column, &mut leaves);
+            debug_assert!(known.is_ok());
+        }
+        leaves.iter_mut().for_each(|leaf| *leaf = self.physical(*leaf));
+        leaves.sort_unstable();
+        leaves.dedup();
+        let group_columns = self.metadata().row_groups().get(group).map_or(&[][..], |group| group.columns());
+        let chunks = leaves.iter().filter_map(|&leaf| group_columns.get(leaf));
+        let bytes: u64 = chunks.map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0)).sum();
+        bytes / (self.group_rows(group).max(1) as u64) + 1
     }
 
     fn attribute_cost(&self, group: usize, key: &str) -> u64 {

@@ -1,6 +1,7 @@
 //! A block gives back what was put into it, finds what `evaluate` would choose, and notices damage.
 
 mod damage;
+mod fixture;
 mod random;
 mod shape;
 
@@ -243,6 +244,56 @@ fn what_meta_excludes_is_not_read() {
     let after = block.meta().max_time.saturating_add(1);
     if after > block.meta().max_time {
         scan(ScanRequest { time: TimeRange { start: after, end: i64::MAX }, ..all() });
+    }
+}
+
+#[test]
+fn o2_a_log_block_lies_stream_by_stream_within_row_groups_that_follow_in_time() {
+    let batches = Random::new(9).logs_over_time(500);
+    let (block, _disk) = store(Signal::Logs, &batches, &small());
+    let mut last_end = i64::MIN;
+    for batch in scan_all(&block, ScanRequest::all([name::SERVICE_NAME, name::RESOURCE, name::SCOPE, name::TIME])) {
+        let times = as_i64(batch.column(3));
+        assert!(times.iter().all(|&time| time > last_end), "a row group is later than the one before");
+        last_end = times.iter().copied().max().unwrap();
+        check_runs(&batch, &mut Vec::new());
+    }
+}
+
+#[test]
+fn o3_a_metric_block_lies_series_by_series_by_time() {
+    let batches = Random::new(10).batches(Signal::Metrics, 400);
+    let (block, _disk) = store(Signal::Metrics, &batches, &small());
+    let series = [
+        name::NAME,
+        name::SERVICE_NAME,
+        name::RESOURCE,
+        name::SCOPE,
+        name::UNIT,
+        name::DESCRIPTION,
+        name::METADATA,
+        name::TYPE,
+        name::ATTRIBUTES,
+        name::TIME,
+    ];
+    let mut seen = Vec::new();
+    scan_all(&block, ScanRequest::all(series)).iter().for_each(|batch| check_runs(batch, &mut seen));
+    assert!(seen.len() > 100);
+}
+
+/// Rows that agree in all columns but the last lie together, by the time in the last.
+fn check_runs(batch: &RecordBatch, seen: &mut Vec<Row>) {
+    let (times, columns) = batch.columns().split_last().unwrap();
+    let mut last = i64::MIN;
+    for (row, time) in as_i64(times).into_iter().enumerate() {
+        let key: Row = columns.iter().map(|column| cell(column, row)).collect();
+        if seen.last() == Some(&key) {
+            assert!(time >= last, "by time");
+        } else {
+            assert!(!seen.contains(&key), "neighbours");
+            seen.push(key);
+        }
+        last = time;
     }
 }
 

@@ -21,6 +21,8 @@ use std::ops::Range;
 const MOST_DISTINCT_INTEGERS: usize = 256;
 /// Saving less than one part in this many is not worth decompressing.
 const LEAST_SAVING: usize = 16;
+/// Pages of rows of so many bytes may be cut anywhere.
+const LARGE_ROW: usize = 1024;
 /// Values of a column that its encodings are tried on.
 const TRIAL_VALUES: usize = 4096;
 
@@ -100,7 +102,9 @@ impl ChunkEncoder {
             Layout::Plain | Layout::Split => plain_bytes(&writer.column.values),
         };
         let rows_per_page = rows * self.page_bytes / bytes.max(1);
-        rows_per_page.next_multiple_of(self.least_page_rows).max(self.least_page_rows)
+        // Large values: a page has a row at least.
+        let multiple = if bytes > rows * LARGE_ROW { 1 } else { self.least_page_rows };
+        rows_per_page.next_multiple_of(multiple).max(multiple)
     }
 
     fn layout(&mut self, values: &Values, style: Style) -> Result<Layout> {
