@@ -5,6 +5,8 @@
 //! `BLOCK_WRITE_ONLY` leaves out reading: for profiles. `BLOCK_ZSTD`, `BLOCK_PAGE_BYTES` and `BLOCK_GROUP_ROWS` set what
 //! `BlockConfig` calls so.
 
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a bench that cannot go on must stop; rows go to stdout")]
+
 mod telemetry;
 
 use std::hint::black_box;
