@@ -34,7 +34,7 @@ fn told(crc: u32, rows: &[Row]) -> String {
 fn write_fixture(signal: Signal) {
     let folder = folder(signal);
     let block = folder.join("block");
-    let _ = std::fs::remove_dir_all(&folder);
+    drop(std::fs::remove_dir_all(&folder));
     Disk.create_dir_all(&block).unwrap();
     let batches = Random::new(2026).batches(signal, 150);
     let meta = write(&Disk, &block, signal, &batches, &small()).unwrap();
