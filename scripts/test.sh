@@ -68,7 +68,7 @@ case $mode in
     export SPANLIGHT_SIM_SEEDS="${SPANLIGHT_SIM_SEEDS:-20000}"
     SPANLIGHT_BROWSER=1 run cargo test --workspace ${LOCKED[@]+"${LOCKED[@]}"}
     run cargo test --package xtask --features web ${LOCKED[@]+"${LOCKED[@]}"}
-    run cargo xtask conformance otlp
+    run bash scripts/conformance.sh otlp
     ;;
   browser)
     build_web
