@@ -34,9 +34,15 @@ pub(super) struct Strings {
 }
 
 impl Strings {
-    /// A column that knows from the row group before whether its strings repeat.
-    pub(super) fn new(plain: bool) -> Self {
-        Strings { plain, ..Strings::default() }
+    /// A column of so many rows that knows from the row group before whether its strings repeat.
+    pub(super) fn new(plain: bool, rows: usize) -> Self {
+        let mut strings = Strings { plain, ..Strings::default() };
+        if plain {
+            strings.ends.reserve(rows);
+        } else {
+            strings.keys.reserve(rows);
+        }
+        strings
     }
 
     pub(super) fn len(&self) -> usize {
@@ -176,7 +182,7 @@ impl<'a> Source<'a> {
     }
 
     fn strings(&mut self, rows: &Present<'_>, value: impl Fn(RowRef) -> &'a [u8]) -> Values {
-        let mut strings = Strings::new(self.plain);
+        let mut strings = Strings::new(self.plain, rows.rows.len());
         rows.iter().for_each(|at| strings.push(value(at)));
         let (values, plain) = strings.finish();
         self.plain = plain;

@@ -4,7 +4,8 @@
 //! L2  `parent_row` and `parent_span_id` together stand for the model's `parent_span_id` of spans: the first is how many
 //!     rows before the span its parent lies (negative: after it), or 0 where the parent is not in the same trace and row
 //!     group (or is the span itself) and the second holds its id.
-//! L3  `shape.<n>` columns stand for the columns that `meta` lists for them (`shape`).
+//! L3  `observed_delay` stands for the model's `observed_time` of logs: how much later than `time` it is, mostly 0 or little.
+//! L4  `shape.<n>` columns stand for the columns that `meta` lists for them (`shape`).
 
 use super::encode::{Bounds, Packing, Style};
 use super::shape;
@@ -15,6 +16,8 @@ use arrow_schema::{DataType, Field, Schema};
 
 /// The column of L2.
 pub(super) const PARENT_ROW: &str = "parent_row";
+/// The column of L3.
+pub(super) const OBSERVED_DELAY: &str = "observed_delay";
 /// What the names of attribute columns start with.
 const ATTRIBUTE_PREFIX: &str = "attributes.";
 
@@ -48,6 +51,8 @@ pub(super) enum Part {
     ParentRow,
     /// The ids of parents that have no row.
     ForeignParent,
+    /// How much later than their time records were observed.
+    ObservedDelay,
     /// The attribute column of this index.
     Attribute(usize),
     /// The entries without a column.
@@ -74,6 +79,11 @@ pub(super) fn columns(signal: Signal, attributes: &[AttributeColumn]) -> Vec<Sto
                 let field = Field::new(PARENT_ROW, DataType::Int32, false);
                 columns.push(StoredColumn { field, part: Part::ParentRow, ..plain.clone() });
                 columns.push(StoredColumn { part: Part::ForeignParent, ..plain });
+            }
+            (Signal::Logs, name::OBSERVED_TIME) => {
+                let field = Field::new(OBSERVED_DELAY, DataType::Int64, true);
+                let style = Style { packing: Packing::Auto, bounds: Bounds::None };
+                columns.push(StoredColumn { field, part: Part::ObservedDelay, style });
             }
             (Signal::Spans | Signal::Logs, name::ATTRIBUTES) => {
                 columns.extend(attributes.iter().enumerate().map(|(index, attribute)| StoredColumn {
@@ -121,7 +131,7 @@ fn attribute_type(kind: Kind) -> DataType {
 fn style(column: &str) -> Style {
     let packing = match column {
         name::SPAN_ID | name::PARENT_SPAN_ID => Packing::Raw,
-        name::START | name::TIME | name::OBSERVED_TIME => Packing::Deltas,
+        name::START | name::TIME => Packing::Deltas,
         _ => Packing::Auto,
     };
     let bounds = match column {

@@ -2,7 +2,7 @@
 //!
 //! Not here: how columns were taken apart (`shred`, `gather`), which rows are wanted (`scan`).
 
-use super::layout::PARENT_ROW;
+use super::layout::{OBSERVED_DELAY, PARENT_ROW};
 use super::read::{AttributeLeaf, Block};
 use super::shred::{ABSENT_BOOL, ABSENT_INT, ABSENT_STRING, Kind};
 use crate::error::{Error, Result};
@@ -13,8 +13,10 @@ use crate::model::schema::{self, column as name};
 use crate::scan::{required, unknown};
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, TimestampNanosecondArray,
+};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::{DataType, Schema};
 use std::sync::Arc;
@@ -38,6 +40,7 @@ impl Block {
             let array = match (self.signal(), *column) {
                 (Signal::Spans, name::PARENT_SPAN_ID) => self.parents(group, mask, stored)?,
                 (Signal::Spans | Signal::Logs, name::ATTRIBUTES) => self.merge_attributes(stored)?,
+                (Signal::Logs, name::OBSERVED_TIME) => observed_times(stored)?,
                 _ => as_type(required(stored, column)?, field.data_type())?,
             };
             fields.push(field.clone());
@@ -50,13 +53,32 @@ impl Block {
 
     /// The stored columns that a column of the model is made of.
     pub(super) fn leaves_of(&self, column: &str, leaves: &mut Vec<usize>) -> Result<()> {
-        leaves.push(self.leaf(column).ok_or_else(|| unknown(column))?);
+        let mut push = |column: &str| self.leaf(column).map(|leaf| leaves.push(leaf)).ok_or_else(|| unknown(column));
         match (self.signal(), column) {
-            (Signal::Spans, name::PARENT_SPAN_ID) => leaves.extend(self.leaf(PARENT_ROW)),
-            (_, name::ATTRIBUTES) => leaves.extend(self.attributes().iter().map(|attribute| attribute.leaf)),
-            _ => {}
+            (Signal::Spans, name::PARENT_SPAN_ID) => {
+                push(PARENT_ROW)?;
+                push(column)
+            }
+            (Signal::Logs, name::OBSERVED_TIME) => {
+                push(OBSERVED_DELAY)?;
+                push(name::TIME)
+            }
+            (_, name::ATTRIBUTES) => {
+                push(column)?;
+                leaves.extend(self.attributes().iter().map(|attribute| attribute.leaf));
+                Ok(())
+            }
+            _ => push(column),
         }
-        Ok(())
+    }
+
+    /// Whether a column of the model is stored as other columns.
+    pub(super) fn is_taken_apart(&self, column: &str) -> bool {
+        match self.signal() {
+            Signal::Spans => matches!(column, name::PARENT_SPAN_ID | name::ATTRIBUTES),
+            Signal::Logs => matches!(column, name::OBSERVED_TIME | name::ATTRIBUTES),
+            Signal::Metrics => false,
+        }
     }
 
     /// The ids of parents, of which most are found in the rows that they are kept as.
@@ -123,6 +145,14 @@ impl Block {
         }
         Ok(Arc::new(maps.finish()))
     }
+}
+
+fn observed_times(stored: &RecordBatch) -> Result<ArrayRef> {
+    let delays = required(stored, OBSERVED_DELAY)?.as_primitive::<Int64Type>();
+    let times = required(stored, name::TIME)?.as_primitive::<TimestampNanosecondType>();
+    let observed = delays.values().iter().zip(times.values()).map(|(delay, time)| time.wrapping_add(*delay));
+    let observed = TimestampNanosecondArray::new(observed.collect(), delays.nulls().cloned());
+    Ok(Arc::new(observed.with_data_type(schema::timestamp())))
 }
 
 /// Entries from columns and from the rest, by key.

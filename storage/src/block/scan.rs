@@ -243,12 +243,7 @@ impl Rows for GroupRows<'_> {
     }
 
     fn column(&mut self, column: &'static str, condition: &Condition<'_>) -> Result<Outcome> {
-        let taken_apart = match self.block.signal() {
-            Signal::Spans => matches!(column, name::PARENT_SPAN_ID | name::ATTRIBUTES),
-            Signal::Logs => column == name::ATTRIBUTES,
-            Signal::Metrics => false,
-        };
-        let array = match taken_apart {
+        let array = match self.block.is_taken_apart(column) {
             true => self.block.restore(self.group, self.mask, &[column])?.column(0).clone(),
             false => self.load(column)?,
         };

@@ -188,9 +188,13 @@ impl Shredder {
 
     /// The columns of some rows, in the order of [`choose`], and the rest.
     pub(super) fn shred(&mut self, cells: &[&BinaryArray], rows: &[RowRef]) -> (Vec<ColumnData>, ColumnData) {
-        let mut columns: Vec<Shreds> =
-            self.columns.iter().zip(&self.plain).map(|(column, &plain)| Shreds::new(column, plain)).collect();
-        let mut rest = Strings::new(self.rest_plain);
+        let mut columns: Vec<Shreds> = self
+            .columns
+            .iter()
+            .zip(&self.plain)
+            .map(|(column, &plain)| Shreds::new(column, plain, rows.len()))
+            .collect();
+        let mut rest = Strings::new(self.rest_plain, rows.len());
         let mut left = Vec::new();
         for (row, at) in rows.iter().enumerate() {
             left.clear();
@@ -252,9 +256,9 @@ enum Shreds {
 }
 
 impl Shreds {
-    fn new(column: &AttributeColumn, plain: bool) -> Self {
+    fn new(column: &AttributeColumn, plain: bool, rows: usize) -> Self {
         match (column.kind, column.nullable) {
-            (Kind::String, _) => Shreds::Text(Strings::new(plain)),
+            (Kind::String, _) => Shreds::Text(Strings::new(plain, rows)),
             (Kind::Bool, _) => Shreds::Bool(Vec::new()),
             (Kind::Int, false) => Shreds::Int(Vec::new()),
             (Kind::Int, true) => Shreds::NullableInt { values: Vec::new(), present: Vec::new() },

@@ -6,7 +6,7 @@
 //! Not here: the directory's way into the manifest (`flush`).
 
 use super::checked::{CheckedWriter, from_parquet};
-use super::encode::{ChunkEncoder, ColumnData};
+use super::encode::{ChunkEncoder, ColumnData, Values};
 use super::gather::{Source, parents};
 use super::interner::Interner;
 use super::layout::{self, Part, StoredColumn};
@@ -134,6 +134,7 @@ impl<'a> BlockSource<'a> {
                 },
                 Part::ParentRow => parent_row.take(),
                 Part::ForeignParent => foreign.take(),
+                Part::ObservedDelay => observed_delay(&mut self.model, rows)?,
                 Part::Attribute(_) => shreds.next(),
                 Part::Rest => rest.take(),
                 // Made of the others, later.
@@ -160,6 +161,22 @@ impl<'a> BlockSource<'a> {
             .collect();
         Some(parents(spans, parent_ids, rows, &within))
     }
+}
+
+/// How much later than their time log records were observed, of the model's columns.
+fn observed_delay(model: &mut [Source<'_>], rows: &[RowRef]) -> Result<Option<ColumnData>> {
+    let mut gather = |name: &str| {
+        let index = schema::of(Signal::Logs).index_of(name).ok();
+        index.and_then(|index| model.get_mut(index)).map(|source| source.gather(rows)).transpose()
+    };
+    let (time, observed) = (gather(name::TIME)?, gather(name::OBSERVED_TIME)?);
+    let (Some(ColumnData { values: Values::Int64(times), .. }), Some(observed)) = (time, observed) else {
+        return Ok(None);
+    };
+    let (Values::Int64(observed), Some(present)) = (observed.values, observed.present) else { return Ok(None) };
+    let times = times.iter().zip(&present).filter(|(_, present)| **present).map(|(&time, _)| time);
+    let delays = observed.iter().zip(times).map(|(&observed, time)| observed.wrapping_sub(time)).collect();
+    Ok(Some(ColumnData { values: Values::Int64(delays), present: Some(present) }))
 }
 
 /// `data.parquet` in the making.
