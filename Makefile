@@ -12,7 +12,7 @@ help:
 	@echo "make demo       the same, with a simulated shop that sends telemetry"
 	@echo "make test       all tests that need nothing but this machine"
 	@echo "make test-full  more seeds, conformance suites, and the UI in headless Chromium"
-	@echo "make bench      benchmarks beside their targets, kept in target/bench.json"
+	@echo "make bench      benchmarks beside their targets (about 20 minutes), kept in target/bench.json"
 	@echo "make lint       rustfmt, clippy, and cargo-deny where it is installed"
 
 run:
@@ -29,6 +29,7 @@ test-full:
 
 bench:
 	@bash scripts/setup.sh bench
+	@bash scripts/cargo.sh xtask web
 	@bash scripts/cargo.sh xtask bench $(FILTER)
 
 lint:

@@ -92,7 +92,7 @@ need_browser() {
   command -v chromedriver >/dev/null 2>&1 || have=no
   if [ $have = yes ]; then return; fi
   apt_install chromium chromium-driver && command -v chromium >/dev/null && command -v chromedriver >/dev/null ||
-    fail "the browser tests need chromium and chromedriver. On Debian, as root: apt-get install chromium chromium-driver
+    fail "what looks at the web UI needs chromium and chromedriver. On Debian, as root: apt-get install chromium chromium-driver
        (Ubuntu: snap install chromium, which brings chromium.chromedriver; link both to names on the PATH)"
 }
 
@@ -120,8 +120,8 @@ case $what in
   run)
     wish_wasm || true
     ;;
-  test-full | browser)
-    wish_wasm || fail "the browser tests need the web UI"
+  test-full | browser | bench)
+    wish_wasm || fail "what looks at the web UI needs it to be built"
     need_browser
     ;;
   lint) need_lints ;;

@@ -1,7 +1,8 @@
 //! What does Spanlight say of itself? Structured log lines on stderr, and its own spans over OTLP where that is asked
 //! for.
 //!
-//! No loop: spans are made for queries, flushes and the process's life, never for an OTLP request that is received.
+//! No loop: spans are made for requests of the HTTP API and their queries, never for what receiving and storing telemetry
+//! sets off, since storing our own spans would set it off too.
 
 use crate::config::{Log, LogFormat, SelfTelemetry};
 use anyhow::{Context, Result};

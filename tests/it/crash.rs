@@ -23,11 +23,18 @@ fn observer(acknowledged: &Acknowledged) -> Observer {
     }
 }
 
-/// A load that goes on across restarts: the server comes back on the port that it had.
-async fn load_with_kills(protocol: Protocol, flush_bytes: &str) -> (Server, tempfile::TempDir, Vec<(SpanKey, bool)>) {
+/// A load that goes on across restarts: the server comes back on the ports that it had. `host` is a loopback address that
+/// no other test has, so that no other socket takes the ports in between.
+async fn load_with_kills(
+    host: &str,
+    protocol: Protocol,
+    flush_bytes: &str,
+) -> (Server, tempfile::TempDir, Vec<(SpanKey, bool)>) {
     let dir = tempfile::tempdir().unwrap();
     let variables = [("SPANLIGHT_STORAGE_FLUSH_BYTES", flush_bytes)];
-    let mut server = Server::start_with(dir.path(), &[], &variables);
+    let any = format!("{host}:0");
+    let doors = ["--otlp-grpc-addr", &any, "--otlp-http-addr", &any];
+    let mut server = Server::start_with(dir.path(), &doors, &variables);
     let (grpc, http) = (server.otlp_grpc.clone(), server.otlp_http.clone());
     let address = if protocol == Protocol::Grpc { &grpc } else { &http };
     let acknowledged = Acknowledged::default();
@@ -80,8 +87,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn check_nothing_is_lost_or_doubled(protocol: Protocol, flush_bytes: &str) {
-    let (server, _dir, acknowledged) = load_with_kills(protocol, flush_bytes).await;
+async fn check_nothing_is_lost_or_doubled(host: &str, protocol: Protocol, flush_bytes: &str) {
+    let (server, _dir, acknowledged) = load_with_kills(host, protocol, flush_bytes).await;
     assert!(acknowledged.len() >= KILLS * 2_000, "{} spans were acknowledged", acknowledged.len());
     let counts = stored(&server, &acknowledged).await;
     for ((trace, span), retried) in &acknowledged {
@@ -92,10 +99,10 @@ async fn check_nothing_is_lost_or_doubled(protocol: Protocol, flush_bytes: &str)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_spans_survive_ten_kills_and_are_there_once() {
-    check_nothing_is_lost_or_doubled(Protocol::Grpc, "134217728").await;
+    check_nothing_is_lost_or_doubled("127.0.0.2", Protocol::Grpc, "134217728").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_spans_survive_ten_kills_amid_flushes() {
-    check_nothing_is_lost_or_doubled(Protocol::HttpProtobuf, "1000000").await;
+    check_nothing_is_lost_or_doubled("127.0.0.3", Protocol::HttpProtobuf, "1000000").await;
 }

@@ -10,5 +10,6 @@ mod browser;
 mod command_line;
 mod crash;
 mod sdk;
+mod self_telemetry;
 mod server;
 mod simulation;

@@ -4,6 +4,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -64,8 +65,8 @@ impl Server {
     /// Asks the process to end, and gives its exit code and how long it took.
     pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
         let started = Instant::now();
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let pid = Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, Signal::TERM).unwrap();
         (self.process.wait().unwrap().code(), started.elapsed())
     }
 

@@ -47,7 +47,7 @@ pub(crate) fn run(options: &[&str]) -> Result<Outcome> {
     let mut rows = Vec::new();
     for (package, bench) in &benches {
         eprintln!("bench: {bench} of {package}");
-        rows.extend(run_one(&repo, package, bench).with_context(|| format!("benchmark {bench}"))?);
+        rows.extend(run_one(&repo, bench).with_context(|| format!("benchmark {bench}"))?);
     }
     println!("{}", table(&rows, &machine(), &jiff::Timestamp::now().to_string()));
     let path = repo.root.join("target/bench.json");
@@ -78,9 +78,9 @@ fn bench_targets(metadata: &Value) -> Vec<(String, String)> {
     found
 }
 
-fn run_one(repo: &Repo, package: &str, bench: &str) -> Result<Vec<Row>> {
+fn run_one(repo: &Repo, bench: &str) -> Result<Vec<Row>> {
     let mut command = cargo();
-    command.args(["bench", "--package", package, "--bench", bench]).args(locked()).current_dir(&repo.root);
+    command.args(["bench", "--workspace", "--bench", bench]).args(locked()).current_dir(&repo.root);
     let mut child = command.stdout(Stdio::piped()).spawn().context("failed to start cargo bench")?;
     let stdout = child.stdout.take().context("cargo bench has no stdout")?;
     let mut rows = Vec::new();

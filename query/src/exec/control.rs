@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use storage::engine::Snapshot;
 use storage::model::{Signal, TraceId, schema};
-use storage::scan::{ScanRequest, Threshold};
+use storage::scan::{Predicate, ScanRequest, Threshold};
 
 /// What one query may use.
 #[derive(Debug, Clone, Copy)]
@@ -128,20 +128,28 @@ impl Control {
         self.check()
     }
 
-    /// All spans of a trace in the full schema, and a hold on their memory.
-    pub fn trace(&self, trace: &TraceId) -> Result<(Vec<RecordBatch>, Held<'_>)> {
-        self.check()?;
-        let batches = self.snapshot.trace(trace)?;
-        let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
-        let held = self.hold(bytes)?;
-        self.stats.borrow_mut().rows_scanned += batches.iter().map(|batch| count(batch.num_rows())).sum::<u64>();
-        Ok((batches, held))
+    /// Gives all spans of a trace to `each`, batch by batch.
+    pub fn trace(
+        &self,
+        trace: TraceId,
+        columns: impl IntoIterator<Item = &'static str>,
+        each: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let mut request = ScanRequest::all(columns);
+        request.predicate = Predicate::Trace(trace);
+        self.scan(Signal::Spans, request, each)
     }
 
     /// What the query has cost so far.
     pub fn stats(&self) -> Stats {
         let elapsed_ms = self.limits.started.elapsed().as_secs_f64() * 1e3;
         Stats { elapsed_ms, ..self.stats.borrow().clone() }
+    }
+
+    /// Tells a span what the query has cost.
+    pub(super) fn describe(&self, span: &tracing::Span) {
+        let stats = self.stats.borrow();
+        span.record("rows_scanned", stats.rows_scanned).record("blocks_read", stats.blocks_read);
     }
 }
 

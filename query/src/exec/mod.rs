@@ -116,13 +116,22 @@ impl Executor {
             rows: self.config.max_rows,
         };
         let memory = self.memory.clone();
+        let span = tracing::info_span!(
+            "query",
+            tenant = context.tenant.as_str(),
+            rows_scanned = tracing::field::Empty,
+            blocks_read = tracing::field::Empty
+        );
         let work = runtime.handle().spawn_blocking(move || {
+            let within = span.entered();
             // Dropped after `control`, which gives the memory back.
             let _permit = permit;
             let snapshot = engine.snapshot(&context.tenant);
             let control = Control::new(snapshot, limits, cancel, memory);
             control.check()?;
-            job(&control)
+            let answer = job(&control);
+            control.describe(&within);
+            answer
         });
         match tokio::time::timeout_at(deadline.into(), work).await {
             Ok(Ok(result)) => result,

@@ -35,6 +35,7 @@ use parameter::Parameters;
 use std::sync::Arc;
 use storage::model::TenantId;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
 
 /// Where the API lives.
 pub const PREFIX: &str = "/api/v1";
@@ -70,15 +71,38 @@ async fn serve(
     path: Result<Path<Vec<(String, String)>>, PathRejection>,
     request: Request,
 ) -> Response {
-    let (parts, _) = request.into_parts();
-    let outcome = match path {
-        Ok(Path(path)) => outcome(endpoint, &state, path, &parts.uri, &parts.headers).await,
-        Err(_) => Err(Error::parameter("path", "the path is not valid UTF-8 once its percent signs are decoded")),
+    let span = server_span(endpoint);
+    let answering = async {
+        let (parts, _) = request.into_parts();
+        let outcome = match path {
+            Ok(Path(path)) => outcome(endpoint, &state, path, &parts.uri, &parts.headers).await,
+            Err(_) => Err(Error::parameter("path", "the path is not valid UTF-8 once its percent signs are decoded")),
+        };
+        match outcome {
+            Ok(body) => answer::ok(body),
+            Err(error) => answer::failed(&error),
+        }
     };
-    match outcome {
-        Ok(body) => answer::ok(body),
-        Err(error) => answer::failed(&error),
+    let response = answering.instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
+    if response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
     }
+    response
+}
+
+/// Spanlight's own span of a request, as OpenTelemetry's conventions for HTTP servers name things.
+fn server_span(endpoint: &Endpoint) -> tracing::Span {
+    let route = format!("{PREFIX}{}", endpoint.path);
+    tracing::info_span!(
+        "request",
+        otel.name = format!("{} {route}", endpoint.method),
+        otel.kind = "server",
+        otel.status_code = tracing::field::Empty,
+        http.request.method = endpoint.method.as_str(),
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+    )
 }
 
 async fn outcome(

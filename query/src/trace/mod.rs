@@ -16,11 +16,17 @@ pub(crate) use search::{Filter, Position, SearchQuery, search};
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use query_api::otlp::TracesData;
-use storage::model::TraceId;
+use storage::model::{Signal, TraceId, schema};
 
 /// A trace with everything that is stored of it.
 pub(crate) fn by_id(control: &Control, trace: TraceId) -> Result<TracesData> {
-    let (batches, _held) = control.trace(&trace)?;
+    let columns = schema::of(Signal::Spans).fields().iter().map(|field| field.name().as_str());
+    let (mut batches, mut held) = (Vec::new(), Vec::new());
+    control.trace(trace, columns, |batch| {
+        held.push(control.hold(batch.get_array_memory_size())?);
+        batches.push(batch.clone());
+        Ok(())
+    })?;
     let data = assemble::traces_data(control, &batches)?;
     if data.resource_spans.is_empty() {
         return Err(Error::NotFound { what: format!("no span of trace {trace} is stored") });

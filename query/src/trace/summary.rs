@@ -12,45 +12,55 @@ use storage::model::schema::column;
 
 const STATUS_ERROR: i32 = 2;
 
+/// What a summary is made of.
+const COLUMNS: [&str; 7] = [
+    column::START,
+    column::DURATION,
+    column::STATUS_CODE,
+    column::SERVICE_NAME,
+    column::NAME,
+    column::SPAN_ID,
+    column::PARENT_SPAN_ID,
+];
+
 /// The summary of a trace, unless one of its matching spans puts it at another place of the list.
 pub(super) fn summarise(control: &Control, query: &SearchQuery, place: Position) -> Result<Option<TraceSummary>> {
-    let (batches, _held) = control.trace(&place.trace)?;
-    let matched = matching(query, place, &batches)?;
-    if matched.best != Some(place) {
-        return Ok(None);
-    }
+    let mut columns = query.filter.predicate.columns();
+    columns.extend(COLUMNS);
+    let request = query.filter.request(&[key_column(query.order)]);
+    let mut matched = Matched::default();
     let mut extent = Extent::default();
-    for batch in &batches {
-        extent.add(batch)?;
-    }
-    Ok(Some(extent.summary(place, matched.count)))
+    control.trace(place.trace, columns, |batch| {
+        if let Some(rows) = storage::scan::filter(Signal::Spans, batch, &request)? {
+            matched.add(query.order, place, &rows)?;
+        }
+        extent.add(batch)
+    })?;
+    Ok((matched.best == Some(place)).then(|| extent.summary(place, matched.count)))
 }
 
+/// The matching spans among those of a trace.
 #[derive(Debug, Default)]
 struct Matched {
     count: u32,
     best: Option<Position>,
 }
 
-/// The matching spans among all of a trace.
-fn matching(query: &SearchQuery, place: Position, batches: &[RecordBatch]) -> Result<Matched> {
-    let request = query.filter.request(&[key_column(query.order)]);
-    let mut matched = Matched::default();
-    for batch in batches {
-        let Some(rows) = storage::scan::filter(Signal::Spans, batch, &request)? else { continue };
-        let columns = Columns(&rows);
-        let keys = match query.order {
+impl Matched {
+    fn add(&mut self, order: Order, place: Position, rows: &RecordBatch) -> Result<()> {
+        let columns = Columns(rows);
+        let keys = match order {
             Order::Longest => columns.int64(column::DURATION)?.values(),
             Order::Newest | Order::Oldest => columns.times(column::START)?.values(),
         };
-        matched.count = matched.count.saturating_add(u32::try_from(keys.len()).unwrap_or(u32::MAX));
-        let best = keys.iter().map(|key| Position::new(query.order, *key, place.trace)).min();
-        matched.best = match (matched.best, best) {
+        self.count = self.count.saturating_add(u32::try_from(keys.len()).unwrap_or(u32::MAX));
+        let best = keys.iter().map(|key| Position::new(order, *key, place.trace)).min();
+        self.best = match (self.best, best) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, None) | (None, one) => one,
         };
+        Ok(())
     }
-    Ok(matched)
 }
 
 /// What is known of a trace after some of its spans.

@@ -59,10 +59,10 @@ impl Block {
     /// The rows that match a request, in its columns.
     pub fn scan(self: &Arc<Self>, request: &Arc<ScanRequest>) -> Result<BlockScan> {
         let model = schema::of(self.signal());
-        if let Some(column) = request.columns.iter().find(|column| model.index_of(column).is_err()) {
+        let needed = request.columns.iter().copied().chain(request.predicate.columns());
+        if let Some(column) = needed.into_iter().find(|column| model.index_of(column).is_err()) {
             return Err(unknown(column));
         }
-        check_columns(&request.predicate, self.signal())?;
         let mut progress = BlockProgress::default();
         let mut groups: Vec<usize> = (0..self.groups().len()).collect();
         if !self.may_match(request) {
@@ -84,24 +84,6 @@ impl Block {
             batch_rows,
             progress,
         })
-    }
-}
-
-/// Refuses a predicate over columns that the table does not have, also where no row has to be looked at.
-fn check_columns(predicate: &Predicate, signal: Signal) -> Result<()> {
-    let check = |column: &str| schema::of(signal).index_of(column).map(drop).map_err(|_| unknown(column));
-    match predicate {
-        Predicate::All => Ok(()),
-        Predicate::And(list) | Predicate::Or(list) => list.iter().try_for_each(|part| check_columns(part, signal)),
-        Predicate::Not(inner) => check_columns(inner, signal),
-        Predicate::Trace(_) => check(name::TRACE_ID),
-        Predicate::Span(_) => check(name::SPAN_ID),
-        Predicate::Compare { field, .. } | Predicate::Contains { field, .. } | Predicate::Exists(field) => {
-            match field {
-                Field::Column(column) => check(column),
-                Field::Attribute(scope, _) => check(attribute_column(*scope)),
-            }
-        }
     }
 }
 

@@ -4,8 +4,8 @@ use super::view::View;
 use crate::block::{Block, BlockScan};
 use crate::error::{Error, Result};
 use crate::memtable::MemBatch;
-use crate::model::{Signal, TenantId, TraceId, schema};
-use crate::scan::{Predicate, ScanOrder, ScanRequest};
+use crate::model::{Signal, TenantId, schema};
+use crate::scan::{ScanOrder, ScanRequest};
 use arrow_array::RecordBatch;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -49,24 +49,6 @@ impl Snapshot {
             open: None,
             progress: ScanProgress { blocks_pruned: pruned as u64, ..ScanProgress::default() },
         })
-    }
-
-    /// All spans of a trace, in all columns.
-    pub fn trace(&self, trace: &TraceId) -> Result<Vec<RecordBatch>> {
-        let columns: Vec<&'static str> =
-            schema::of(Signal::Spans).fields().iter().map(|field| field.name().as_str()).collect();
-        let mut request = ScanRequest::all(columns.iter().copied());
-        request.predicate = Predicate::Trace(*trace);
-        let mut found = Vec::new();
-        for block in self.view.blocks_of(&self.tenant, Signal::Spans) {
-            if block.may_hold_trace(trace) {
-                found.extend(block.trace(trace, &columns)?);
-            }
-        }
-        for batch in self.batches(Signal::Spans) {
-            found.extend(batch.scan(&request)?);
-        }
-        Ok(found)
     }
 
     fn batches(&self, signal: Signal) -> Vec<Arc<MemBatch>> {

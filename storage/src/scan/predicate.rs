@@ -3,7 +3,9 @@
 //! Null and absent values match no comparison, and `Not` of a comparison matches them: two-valued logic, as a person
 //! who filters a list expects.
 
+use crate::model::schema::column as name;
 use crate::model::{SpanId, TraceId};
+use std::collections::BTreeSet;
 
 /// A condition on a row.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -51,6 +53,20 @@ pub enum Field {
     Column(&'static str),
     /// An attribute, wherever it lies.
     Attribute(AttributeScope, String),
+}
+
+impl Field {
+    fn columns(&self) -> &[&'static str] {
+        match self {
+            // A log body lies in one of two columns, by its type.
+            Field::Column(name::BODY) => &[name::BODY, name::BODY_VALUE],
+            Field::Column(column) => std::slice::from_ref(column),
+            Field::Attribute(AttributeScope::Any, _) => &[name::ATTRIBUTES, name::RESOURCE, name::SCOPE],
+            Field::Attribute(AttributeScope::Own, _) => &[name::ATTRIBUTES],
+            Field::Attribute(AttributeScope::Resource, _) => &[name::RESOURCE],
+            Field::Attribute(AttributeScope::Scope, _) => &[name::SCOPE],
+        }
+    }
 }
 
 /// Whose attribute.
@@ -111,6 +127,26 @@ impl Predicate {
                 Predicate::And(list)
             }
             (this, other) => Predicate::And(vec![this, other]),
+        }
+    }
+
+    /// The columns that tell whether a row matches.
+    pub fn columns(&self) -> BTreeSet<&'static str> {
+        let mut columns = BTreeSet::new();
+        self.add_columns(&mut columns);
+        columns
+    }
+
+    fn add_columns(&self, columns: &mut BTreeSet<&'static str>) {
+        match self {
+            Predicate::All => {}
+            Predicate::And(list) | Predicate::Or(list) => list.iter().for_each(|part| part.add_columns(columns)),
+            Predicate::Not(inner) => inner.add_columns(columns),
+            Predicate::Trace(_) => drop(columns.insert(name::TRACE_ID)),
+            Predicate::Span(_) => drop(columns.insert(name::SPAN_ID)),
+            Predicate::Compare { field, .. } | Predicate::Contains { field, .. } | Predicate::Exists(field) => {
+                columns.extend(field.columns());
+            }
         }
     }
 }

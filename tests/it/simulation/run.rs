@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::engine::{EngineConfig, Store, Write};
 use storage::fs::{Clock, Faults, Filesystem, Loss, SimulatedClock, SimulatedDisk};
-use storage::model::{Signal, TenantId};
-use storage::scan::ScanRequest;
+use storage::model::{Signal, TenantId, schema};
+use storage::scan::{Predicate, ScanRequest};
 
 /// Steps of a run.
 const STEPS: usize = 40;
@@ -292,8 +292,11 @@ impl Run {
         let trace = promised.rows.values().nth(nth).unwrap().0.trace;
         let expected: BTreeSet<u64> =
             promised.rows.values().filter(|(row, _)| row.trace == trace).map(|(row, _)| row.number).collect();
-        let batches = self.store().snapshot(tenant).trace(&trace_id(trace)).unwrap();
-        let found: Vec<u64> = batches.iter().flat_map(numbers).collect();
+        let columns = schema::of(Signal::Spans).fields().iter().map(|field| field.name().as_str());
+        let mut request = ScanRequest::all(columns);
+        request.predicate = Predicate::Trace(trace_id(trace));
+        let scan = self.store().snapshot(tenant).scan(Signal::Spans, request).unwrap();
+        let found: Vec<u64> = scan.flat_map(|batch| numbers(&batch.unwrap())).collect();
         assert_eq!(found.len(), expected.len(), "seed {} {when}: trace {trace}", self.seed);
         assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected, "seed {} {when}: trace {trace}", self.seed);
     }

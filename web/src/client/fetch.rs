@@ -28,6 +28,11 @@ impl Failure {
         Failure { class, message, place: None, status, path: path.to_owned() }
     }
 
+    /// A person stopped it.
+    pub(super) fn cancelled() -> Failure {
+        Failure::new("cancelled", "you stopped this query; what is shown is from before it".into(), 0, "")
+    }
+
     /// Whether what was asked for does not exist.
     pub(crate) fn is_not_found(&self) -> bool {
         self.status == 404

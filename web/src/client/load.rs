@@ -8,7 +8,7 @@ use super::fetch::{self, Failure};
 use crate::component::app::App;
 use crate::component::effect::effect;
 use leptos::prelude::*;
-use leptos::web_sys::AbortController;
+use leptos::web_sys::{AbortController, AbortSignal};
 use serde::de::DeserializeOwned;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,9 +28,52 @@ pub(crate) struct Load<T: 'static> {
     pub(crate) data: RwSignal<Option<Arc<T>>>,
     /// Why the last request failed, if it did.
     pub(crate) failure: RwSignal<Option<Failure>>,
-    /// Whether a request is under way.
-    pub(crate) busy: RwSignal<bool>,
+    /// The request.
+    pub(crate) running: Running,
     again: RwSignal<u32>,
+}
+
+/// A request that may be under way, whatever its answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Running {
+    /// Whether it is.
+    pub(crate) busy: RwSignal<bool>,
+    failure: RwSignal<Option<Failure>>,
+    controller: StoredValue<Option<AbortController>, LocalStorage>,
+}
+
+impl Running {
+    /// None so far; `failure` is where it tells how it ended.
+    pub(super) fn new(failure: RwSignal<Option<Failure>>) -> Running {
+        Running { busy: RwSignal::new(false), failure, controller: StoredValue::new_local(None) }
+    }
+
+    /// One begins; the answer is what aborts it.
+    pub(super) fn begin(self) -> Option<AbortSignal> {
+        let controller = AbortController::new().ok();
+        let signal = controller.as_ref().map(AbortController::signal);
+        self.controller.set_value(controller);
+        self.busy.set(true);
+        signal
+    }
+
+    /// Drops the request, if there is one: the server stops working on it.
+    pub(super) fn abort(self) {
+        self.controller.try_update_value(|slot| {
+            if let Some(controller) = slot.take() {
+                controller.abort();
+            }
+        });
+    }
+
+    /// The same because a person says so; what was shown stays, with a way to ask again.
+    pub(crate) fn cancel(self) {
+        if self.busy.get_untracked() {
+            self.abort();
+            self.busy.set(false);
+            self.failure.set(Some(Failure::cancelled()));
+        }
+    }
 }
 
 impl<T> Clone for Load<T> {
@@ -53,25 +96,14 @@ pub(crate) fn load<T>(old: Old, path: impl Fn() -> Option<String> + 'static) -> 
 where
     T: DeserializeOwned + Send + Sync + 'static,
 {
-    let load = Load {
-        data: RwSignal::new(None),
-        failure: RwSignal::new(None),
-        busy: RwSignal::new(false),
-        again: RwSignal::new(0),
-    };
+    let failure = RwSignal::new(None);
+    let load = Load { data: RwSignal::new(None), failure, running: Running::new(failure), again: RwSignal::new(0) };
     let keep = move |body: Option<(&str, &str)>| -> Result<(), Failure> {
         let read = body.map(|(body, path)| fetch::read::<T>(body, path)).transpose()?;
         load.data.try_set(read.map(Arc::new));
         Ok(())
     };
-    follow(Followed {
-        old,
-        path: Box::new(path),
-        keep: Rc::new(keep),
-        failure: load.failure,
-        busy: load.busy,
-        again: load.again,
-    });
+    follow(Followed { old, path: Box::new(path), keep: Rc::new(keep), running: load.running, again: load.again });
     load
 }
 
@@ -83,29 +115,21 @@ struct Followed {
     old: Old,
     path: Box<dyn Fn() -> Option<String>>,
     keep: Keep,
-    failure: RwSignal<Option<Failure>>,
-    busy: RwSignal<bool>,
+    running: Running,
     again: RwSignal<u32>,
 }
 
 fn follow(followed: Followed) {
     let app = App::get();
-    let Followed { old, path, keep, failure, busy, again } = followed;
-    let running: StoredValue<Option<AbortController>, LocalStorage> = StoredValue::new_local(None);
-    let abort = move || {
-        running.try_update_value(|slot| {
-            if let Some(controller) = slot.take() {
-                controller.abort();
-            }
-        });
-    };
+    let Followed { old, path, keep, running, again } = followed;
+    let Running { busy, failure, .. } = running;
     let mut before: Option<Option<String>> = None;
     effect(move || {
         let path = path();
         again.track();
         app.tick.track();
         let tenant = app.tenant.get();
-        abort();
+        running.abort();
         let changed = before.replace(path.clone()).is_some_and(|before| before != path);
         if (changed && old == Old::Forget) || path.is_none() {
             keep(None).ok();
@@ -115,10 +139,7 @@ fn follow(followed: Followed) {
             failure.set(None);
             return;
         };
-        let controller = AbortController::new().ok();
-        let signal = controller.as_ref().map(AbortController::signal);
-        running.set_value(controller);
-        busy.set(true);
+        let signal = running.begin();
         let keep = keep.clone();
         leptos::task::spawn_local(async move {
             let Some(answer) = fetch::get(&asked, &tenant, signal.as_ref()).await else { return };
@@ -127,5 +148,5 @@ fn follow(followed: Followed) {
             failure.try_set(kept.err());
         });
     });
-    on_cleanup(abort);
+    on_cleanup(move || running.abort());
 }

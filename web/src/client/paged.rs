@@ -3,7 +3,7 @@
 //! PG1  A page is added only to the list that it was asked for: a changed search starts anew.
 
 use super::fetch::{self, Failure};
-use super::load::{Load, Old, load};
+use super::load::{Load, Old, Running, load};
 use crate::component::app::App;
 use crate::component::effect::effect;
 use leptos::prelude::*;
@@ -50,8 +50,8 @@ pub(crate) struct Paged<P: Page> {
     pub(crate) cursor: RwSignal<Option<String>>,
     /// Why the last further page failed.
     pub(crate) failure: RwSignal<Option<Failure>>,
-    /// Whether a further page is under way.
-    pub(crate) growing: RwSignal<bool>,
+    /// The request for a further page.
+    pub(crate) growing: Running,
     /// Changes with every search, not with every page.
     pub(crate) generation: RwSignal<u64>,
     tenant: Memo<String>,
@@ -73,12 +73,13 @@ pub(crate) fn paged<P: Page>(request: impl Fn(Option<&str>) -> Option<String> + 
     let request: Request = std::rc::Rc::new(request);
     let of_first = request.clone();
     let first = load::<P>(Old::Keep, move || of_first(None));
+    let failure = RwSignal::new(None);
     let paged = Paged {
         first,
         rows: RwSignal::new(Arc::default()),
         cursor: RwSignal::new(None),
-        failure: RwSignal::new(None),
-        growing: RwSignal::new(false),
+        failure,
+        growing: Running::new(failure),
         generation: RwSignal::new(0),
         tenant: App::get().tenant,
         request: StoredValue::new_local(request),
@@ -86,30 +87,32 @@ pub(crate) fn paged<P: Page>(request: impl Fn(Option<&str>) -> Option<String> + 
     effect(move || {
         let page = first.data.get();
         paged.generation.update(|g| *g += 1);
-        paged.growing.set(false);
+        paged.growing.abort();
+        paged.growing.busy.set(false);
         paged.failure.set(None);
         paged.cursor.set(page.as_ref().and_then(|page| page.cursor().map(str::to_owned)));
         paged.rows.set(Arc::new(page.map_or_else(Vec::new, |page| page.rows().to_vec())));
     });
+    on_cleanup(move || paged.growing.abort());
     paged
 }
 
 impl<P: Page> Paged<P> {
     /// Asks for the next page, if there is one and none is under way.
     pub(crate) fn more(self) {
-        let (Some(cursor), false) = (self.cursor.get_untracked(), self.growing.get_untracked()) else { return };
+        let (Some(cursor), false) = (self.cursor.get_untracked(), self.growing.busy.get_untracked()) else { return };
         let path = self.request.with_value(|request| untrack(|| request(Some(&cursor))));
         let Some(path) = path else { return };
         let generation = self.generation.get_untracked();
         let tenant = self.tenant.get_untracked();
-        self.growing.set(true);
+        let signal = self.growing.begin();
         leptos::task::spawn_local(async move {
-            let Some(answer) = fetch::get(&path, &tenant, None).await else { return };
+            let Some(answer) = fetch::get(&path, &tenant, signal.as_ref()).await else { return };
             let answer = answer.and_then(|body| fetch::read::<P>(&body, &path));
             if self.generation.try_get_untracked() != Some(generation) {
                 return;
             }
-            self.growing.try_set(false);
+            self.growing.busy.try_set(false);
             match answer {
                 Ok(page) => {
                     self.failure.try_set(None);

@@ -116,7 +116,7 @@ fn refresh() -> AnyView {
     };
     view! {
         <div class="joined">
-            <button class="button icon" title="Refresh (r)" aria-label="Refresh" on:click=move |_| app.refresh()>"⟳"</button>
+            <button class="button icon" title="Refresh (r)" aria-label="Refresh" data-testid="refresh" on:click=move |_| app.refresh()>"⟳"</button>
             <select class="select" aria-label="Refresh every" title="Refresh every" prop:value=chosen
                 on:change=move |event| {
                     let value = event_target_value(&event);

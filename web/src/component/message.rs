@@ -1,9 +1,11 @@
 //! What is shown when there is nothing to show? Waiting, failure, emptiness: each says why.
 
 use crate::client::fetch::Failure;
-use crate::client::load::Load;
+use crate::client::load::{Load, Running};
+use crate::component::effect::effect;
 use leptos::prelude::*;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Grey lines where rows will be.
 pub(crate) fn skeleton(rows: usize) -> AnyView {
@@ -68,7 +70,36 @@ pub(crate) fn loaded<T: Send + Sync + 'static>(
     .into_any()
 }
 
-/// A thin line that moves while a request runs.
-pub(crate) fn progress(busy: impl Fn() -> bool + Send + Sync + 'static) -> AnyView {
-    view! { <div class="progress" class:busy=busy aria-hidden="true"></div> }.into_any()
+/// A thin line that moves while a request runs; after a second, also for how long, and a way to stop it.
+pub(crate) fn progress<const N: usize>(requests: [Running; N]) -> AnyView {
+    let requests: Arc<[Running]> = Arc::new(requests);
+    let of_busy = requests.clone();
+    let busy = Memo::new(move |_| of_busy.iter().filter(|request| request.busy.get()).count() > 0);
+    let seconds = RwSignal::new(0u32);
+    let mut clock: Option<IntervalHandle> = None;
+    effect(move || {
+        seconds.set(0);
+        if let Some(clock) = clock.take() {
+            clock.clear();
+        }
+        if busy.get() {
+            let step = move || drop(seconds.try_update(|seconds| *seconds += 1));
+            clock = set_interval_with_handle(step, Duration::from_secs(1)).ok();
+        }
+    });
+    let stop = move || {
+        let requests = requests.clone();
+        let cancel = move |_| requests.iter().for_each(|request| request.cancel());
+        view! {
+            <div class="running" role="status">
+                <span class="num">"Running for "{move || seconds.get()}" s"</span>
+                <button class="button" data-testid="cancel" on:click=cancel>"Cancel"</button>
+            </div>
+        }
+    };
+    view! {
+        <div class="progress" class:busy=move || busy.get() aria-hidden="true"></div>
+        {move || (seconds.get() > 0).then(&stop)}
+    }
+    .into_any()
 }

@@ -27,7 +27,7 @@ pub(super) fn page() -> impl IntoView {
     let body = move || if never.get() { welcome::welcome(status) } else { table_or_reason(services, status) };
     view! {
         <div class="page">
-            {message::progress(move || services.busy.get())}
+            {message::progress([services.running])}
             {body}
         </div>
     }

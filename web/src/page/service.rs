@@ -29,7 +29,7 @@ pub(super) fn page() -> impl IntoView {
     });
     view! {
         <div class="page">
-            {message::progress(move || services.busy.get() || operations.busy.get())}
+            {message::progress([services.running, operations.running])}
             {move || head(&name.get(), one.get().as_deref())}
             {move || services.failure.get().map(|f| message::failed(&f, move || services.retry()))}
             {charts(one)}

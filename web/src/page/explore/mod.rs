@@ -44,7 +44,7 @@ pub(super) fn page() -> impl IntoView {
     };
     view! {
         <div class="page">
-            {message::progress(move || found.first.busy.get() || found.growing.get())}
+            {message::progress([found.first.running, found.growing])}
             <header class="page-head"><h1>"Traces"</h1><p class="quiet">{words}</p></header>
             {bar::bar(filter)}
             {scatter::scatter(found)}

@@ -54,7 +54,7 @@ pub(super) fn results(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -
             return message::failed(&failure, move || found.first.retry());
         }
         match found.first.data.get() {
-            None if found.first.busy.get() => message::skeleton(10),
+            None if found.first.running.busy.get() => message::skeleton(10),
             Some(page) if page.traces.is_empty() => nothing(filter),
             _ => ().into_any(),
         }
@@ -151,8 +151,8 @@ fn foot(found: Paged<SearchResponse>) -> AnyView {
         <div class="list-foot">
             {move || found.failure.get().map(|f| message::failed(&f, move || found.more()))}
             <Show when=move || found.cursor.with(Option::is_some)>
-                <button class="button" data-testid="load-more" disabled=move || found.growing.get() on:click=move |_| found.more()>
-                    {move || if found.growing.get() { "Loading…" } else { "Load more" }}
+                <button class="button" data-testid="load-more" disabled=move || found.growing.busy.get() on:click=move |_| found.more()>
+                    {move || if found.growing.busy.get() { "Loading…" } else { "Load more" }}
                 </button>
             </Show>
         </div>

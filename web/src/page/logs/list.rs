@@ -73,7 +73,7 @@ pub(in crate::page) fn log_list(
             return message::failed(&failure, move || found.first.retry());
         }
         match found.first.data.get() {
-            None if found.first.busy.get() => message::skeleton(12),
+            None if found.first.running.busy.get() => message::skeleton(12),
             Some(page) if page.logs.is_empty() => none(),
             _ => ().into_any(),
         }
@@ -179,8 +179,8 @@ fn foot(found: Paged<LogsResponse>) -> AnyView {
         <div class="list-foot">
             {move || found.failure.get().map(|f| message::failed(&f, move || found.more()))}
             <Show when=move || found.cursor.with(Option::is_some)>
-                <button class="button" data-testid="load-more" disabled=move || found.growing.get() on:click=move |_| found.more()>
-                    {move || if found.growing.get() { "Loading…" } else { "Load older" }}
+                <button class="button" data-testid="load-more" disabled=move || found.growing.busy.get() on:click=move |_| found.more()>
+                    {move || if found.growing.busy.get() { "Loading…" } else { "Load older" }}
                 </button>
             </Show>
         </div>

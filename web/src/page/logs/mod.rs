@@ -47,7 +47,7 @@ pub(super) fn page() -> impl IntoView {
     let none = move || nothing(filter);
     view! {
         <div class="page">
-            {message::progress(move || found.first.busy.get() || found.growing.get() || histogram.busy.get())}
+            {message::progress([found.first.running, found.growing, histogram.running])}
             <header class="page-head"><h1>"Logs"</h1><p class="quiet">{words}</p></header>
             {bar(filter)}
             {histogram::chart(histogram)}

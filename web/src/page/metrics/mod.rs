@@ -40,7 +40,7 @@ pub(super) fn page() -> impl IntoView {
     });
     view! {
         <div class="page metrics-page">
-            {message::progress(move || all.busy.get() || series.busy.get())}
+            {message::progress([all.running, series.running])}
             <div class="split">
                 {list::list(all, name)}
                 <section class="metric">

@@ -228,7 +228,7 @@ fn logs(view: View, trace: &Arc<Trace>, one: &Row) -> AnyView {
 fn log(app: App, record: &LogRecord) -> AnyView {
     let level = Level::of(record.severity_number);
     view! {
-        <details class=format!("event-entry log-entry level-{}", level.name())>
+        <details class=format!("event-entry log-entry level-{}", level.name()) data-testid="span-log">
             <summary><span class="num quiet">{calendar::clock(record.time_unix_nano, app.offset())}</span><b class="level-word">{level.name()}</b><span class="cutoff">{format::cut(&line(record), text::LINE).0.to_owned()}</span></summary>
             <pre class="body">{text::long_text(line(record))}</pre>
             {attributes::group("Attributes", &record.attributes, record.dropped_attributes_count, Signal::derive(String::new), None)}

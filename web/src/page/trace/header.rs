@@ -97,14 +97,14 @@ pub(super) fn tools(view: View) -> AnyView {
         }
     };
     let typed = move |text: String| {
-        view.wanted.set(text);
+        view.find(&text);
         if let Some(first) = view.matches.get_untracked().first() {
             view.go_to(*first);
         }
     };
     let keys = move |event: leptos::ev::KeyboardEvent| match event.key().as_str() {
         "Enter" => super::keyboard::next_match(view, if event.shift_key() { -1 } else { 1 }),
-        "Escape" => view.wanted.set(String::new()),
+        "Escape" => view.find(""),
         _ => {}
     };
     view! {

@@ -65,7 +65,7 @@ fn escape(view: View) -> bool {
     if view.selected.get_untracked().is_some() {
         view.select(None);
     } else if !view.wanted.with_untracked(String::is_empty) {
-        view.wanted.set(String::new());
+        view.find("");
     } else if view.at.get_untracked().is_some() {
         view.at.set(None);
     } else {

@@ -49,7 +49,7 @@ pub(super) fn page() -> impl IntoView {
             Some(_) => whole(view),
         }
     };
-    view! { <div class="page trace-page">{message::progress(move || found.busy.get())}{body}</div> }
+    view! { <div class="page trace-page">{message::progress([found.running])}{body}</div> }
 }
 
 fn to_search() -> AnyView {

@@ -47,7 +47,7 @@ pub(super) struct View {
     /// The row that the keys are at.
     pub(super) at: RwSignal<Option<usize>>,
     /// What is looked for.
-    pub(super) wanted: RwSignal<String>,
+    pub(super) wanted: Memo<String>,
     /// Rows that hold it.
     pub(super) matches: Memo<Arc<Vec<usize>>>,
     /// Whether the critical path is drawn.
@@ -74,7 +74,7 @@ impl View {
         let app = App::get();
         let trace = move || found.data.with(|d| d.as_ref().map(|built| built.0.clone()));
         let closed = RwSignal::new(HashSet::new());
-        let wanted = RwSignal::new(app.params.with_untracked(|p| p.get("find").unwrap_or_default().to_owned()));
+        let wanted = Memo::new(move |_| app.params.with(|p| p.get("find").unwrap_or_default().to_owned()));
         let window = app.params.with_untracked(|p| p.get("view").and_then(Window::parse)).unwrap_or_default();
         let span = Memo::new(move |_| app.params.with(|p| p.get("span").map(str::to_owned)));
         let logs = load::<LogsResponse>(Old::Forget, move || {
@@ -114,7 +114,6 @@ impl View {
                 closed.set(HashSet::new());
                 view.window.set(Window::default());
                 view.at.set(None);
-                wanted.set(String::new());
             }
         });
         effect(move || {
@@ -123,6 +122,11 @@ impl View {
             }
         });
         view
+    }
+
+    /// Looks for text within the trace.
+    pub(super) fn find(&self, text: &str) {
+        self.app.set(Entry::Replace, "find", Some(text));
     }
 
     /// The trace, once it is there.

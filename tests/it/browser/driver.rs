@@ -1,0 +1,131 @@
+//! How is a page driven? Headless Chromium over WebDriver.
+
+use crate::server::{PATIENCE, request};
+use base64::Engine as _;
+use hyper::body::Bytes;
+use rustix::process::{Pid, Signal};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A browser window; closed when dropped.
+pub(crate) struct Browser {
+    driver: Child,
+    address: String,
+    session: String,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    pub(crate) async fn open(width: u32, height: u32) -> Browser {
+        let mut driver = Command::new("chromedriver");
+        // A group of its own, so that the browser ends with it.
+        let mut driver = driver.arg("--port=0").stdout(Stdio::piped()).process_group(0).spawn().unwrap();
+        let lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines
+            .filter_map(|line| line.rsplit_once("on port ").map(|(_, port)| port.trim_end_matches('.').to_owned()))
+            .find_map(|port| port.parse::<u16>().ok().filter(|port| *port != 0))
+            .expect("chromedriver says its port");
+        let profile = tempfile::tempdir().unwrap();
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            &format!("--window-size={width},{height}"),
+            &format!("--user-data-dir={}", profile.path().display()),
+        ]
+        .map(str::to_owned);
+        let mut browser =
+            Browser { driver, address: format!("127.0.0.1:{port}"), session: String::new(), _profile: profile };
+        let options = json!({"args": arguments});
+        let capabilities = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}});
+        let session = browser.call("POST", "/session", &capabilities).await;
+        browser.session = format!("/session/{}", session["sessionId"].as_str().expect("a session"));
+        browser
+    }
+
+    pub(crate) async fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let path = format!("{}{path}", self.session);
+        let body = if method == "POST" { Bytes::from(body.to_string()) } else { Bytes::new() };
+        let headers = [("content-type", "application/json")];
+        let (status, answer) = request(&self.address, method, &path, &headers, body).await;
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(status, 200, "{method} {path}: {answer}");
+        answer["value"].clone()
+    }
+
+    pub(crate) async fn go(&self, url: &str) {
+        self.call("POST", "/url", &json!({ "url": url })).await;
+    }
+
+    pub(crate) async fn url(&self) -> String {
+        self.call("GET", "/url", &Value::Null).await.as_str().unwrap().to_owned()
+    }
+
+    /// Runs a function body in the page.
+    pub(crate) async fn run(&self, script: &str) -> Value {
+        self.call("POST", "/execute/sync", &json!({"script": script, "args": []})).await
+    }
+
+    /// How many elements have the test id.
+    pub(crate) async fn count(&self, testid: &str) -> u64 {
+        let found = self.run(&format!("return document.querySelectorAll('[data-testid=\"{testid}\"]').length")).await;
+        found.as_u64().unwrap()
+    }
+
+    /// Waits until a script answers something true, and gives that.
+    pub(crate) async fn wait_for(&self, what: &str, script: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.run(script).await;
+            if !matches!(answer, Value::Null | Value::Bool(false)) && answer != 0 && answer != "" {
+                return answer;
+            }
+            if Instant::now() > deadline {
+                let page = self.run("return document.body.innerText").await;
+                panic!("{what}: not within {PATIENCE:?}; the page says {page}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(crate) async fn wait_for_some(&self, testid: &str) {
+        let script = format!("return document.querySelectorAll('[data-testid=\"{testid}\"]').length");
+        self.wait_for(testid, &script).await;
+    }
+
+    pub(crate) async fn click(&self, testid: &str) {
+        self.wait_for_some(testid).await;
+        self.run(&format!("document.querySelector('[data-testid=\"{testid}\"]').click()")).await;
+    }
+
+    pub(crate) async fn screenshot(&self, name: &str) {
+        let Ok(folder) = std::env::var("SPANLIGHT_SCREENSHOTS") else { return };
+        let picture = self.call("GET", "/screenshot", &Value::Null).await;
+        let picture = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap()).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(Path::new(&folder).join(format!("{name}.png")), picture).unwrap();
+    }
+
+    /// What the page complained of.
+    pub(crate) async fn check_no_errors(&self) {
+        let complaints = self.run("return (window.__errors || [])").await;
+        assert_eq!(complaints, json!([]), "{}", self.url().await);
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Already ended where the driver failed.
+        rustix::process::kill_process_group(Pid::from_child(&self.driver), Signal::KILL).ok();
+        drop(self.driver.wait());
+    }
+}

@@ -1,0 +1,35 @@
+//! Which trace is larger than a screen?
+
+use crate::server::{Server, request};
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+
+/// Its id.
+pub(crate) const TRACE: &str = "5b8efff798038103d269b633813fc60c";
+
+/// Sends a trace of many spans, each below the one before up to some depth.
+pub(crate) async fn send(server: &Server, spans: usize) {
+    let headers = [("content-type", "application/json")];
+    let sent = request(&server.otlp_http, "POST", "/v1/traces", &headers, Bytes::from(otlp(spans))).await;
+    assert_eq!(sent.0, 200, "{}", String::from_utf8_lossy(&sent.1));
+}
+
+fn otlp(spans: usize) -> String {
+    let spans: Vec<Value> = (1..=spans)
+        .map(|number| {
+            let parent = if number == 1 { String::new() } else { format!("{:016x}", number - 1 - (number - 2) % 7) };
+            let start = 1_795_392_000_000_000_000u64 + number as u64 * 10_000;
+            json!({
+                "traceId": TRACE,
+                "spanId": format!("{number:016x}"),
+                "parentSpanId": parent,
+                "name": format!("step {number}"),
+                "kind": 1,
+                "startTimeUnixNano": start.to_string(),
+                "endTimeUnixNano": (start + 5_000_000).to_string(),
+            })
+        })
+        .collect();
+    let resource = json!({"attributes": [{"key": "service.name", "value": {"stringValue": "large"}}]});
+    json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]}).to_string()
+}

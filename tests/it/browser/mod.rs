@@ -1,0 +1,149 @@
+//! What does a person see? The UI in headless Chromium, on demo data.
+//!
+//! Runs where `SPANLIGHT_BROWSER=1` says that chromium, chromedriver and the web bundle are there (`make test-full`);
+//! elsewhere it says so and passes. Screenshots go to `SPANLIGHT_SCREENSHOTS`, if that names a folder.
+
+mod driver;
+mod large;
+
+use crate::server::{Server, eventually, request};
+use driver::Browser;
+use hyper::body::Bytes;
+
+/// Spans of the large trace must not be in the page all at once.
+const LARGE_TRACE: usize = 10_000;
+
+fn wanted() -> bool {
+    let wanted = std::env::var("SPANLIGHT_BROWSER").is_ok_and(|value| value == "1");
+    if !wanted {
+        eprintln!("not run: set SPANLIGHT_BROWSER=1 where chromium, chromedriver and the web bundle are there");
+    }
+    wanted
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_from_first_start_to_a_span_and_its_logs() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let browser = Browser::open(1280, 800).await;
+    browser.go(&format!("http://{}/", server.http)).await;
+    browser.wait_for_some("env-lines").await;
+    let lines = browser.run("return document.querySelector('[data-testid=\"env-lines\"]').textContent").await;
+    assert!(lines.as_str().unwrap().contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{lines}");
+    browser.screenshot("empty").await;
+
+    browser.click("start-demo").await;
+    browser.wait_for_some("service-row").await;
+    browser
+        .wait_for("all ten services", "return document.querySelectorAll('[data-testid=\"service-row\"]').length >= 10")
+        .await;
+    browser.screenshot("overview").await;
+
+    browser.go(&format!("http://{}/explore?service=gateway", server.http)).await;
+    browser.wait_for_some("trace-row").await;
+    browser.screenshot("explore").await;
+    browser.click("trace-row").await;
+    browser.wait_for_some("span-row").await;
+    browser.screenshot("trace").await;
+    browser.click("span-row").await;
+    browser.wait_for_some("span-details").await;
+    browser.wait_for("the span in the address", "return location.search.includes('span=')").await;
+    let with_logs =
+        browser.wait_for("the span's logs", "return document.querySelector('[data-testid=\"span-logs\"]') !== null");
+    with_logs.await;
+    browser.screenshot("span").await;
+
+    let address = browser.url().await;
+    browser.go(&address).await;
+    browser.wait_for_some("span-details").await;
+    assert_eq!(browser.url().await, address);
+    browser.check_no_errors().await;
+
+    browser.go(&format!("http://{}/logs", server.http)).await;
+    browser.wait_for_some("log-row").await;
+    browser.screenshot("logs").await;
+    browser.go(&format!("http://{}/metric?name=http.server.request.duration", server.http)).await;
+    browser.wait_for_some("metric-row").await;
+    browser.wait_for("a drawing", "return document.querySelector('canvas') !== null").await;
+    browser.screenshot("metrics").await;
+}
+
+/// A record of the demo's that tells its span.
+async fn logged_span(server: &Server) -> (String, String) {
+    eventually("a log record with a span", || async {
+        let answer = server.json("/api/v1/logs?limit=100").await;
+        answer["logs"].as_array().unwrap().iter().find_map(|record| {
+            let id = |name: &str| record[name].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
+            id("trace_id").zip(id("span_id"))
+        })
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_shows_what_a_span_logged_within_its_details() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    assert_eq!(request(&server.http, "POST", "/api/v1/demo", &[], Bytes::new()).await.0, 200);
+    let (trace, span) = logged_span(&server).await;
+    let browser = Browser::open(1280, 800).await;
+    browser.go(&format!("http://{}/trace/{trace}", server.http)).await;
+    browser.wait_for_some("span-row").await;
+    let row = format!(
+        "return document.querySelector('[data-testid=\"span-row\"][data-span=\"{span}\"]')?.click() === undefined"
+    );
+    browser.wait_for("the span's row", &row).await;
+    browser.wait_for_some("span-log").await;
+    let url = browser.url().await;
+    assert!(url.contains(&format!("span={span}")), "{url}");
+    browser.screenshot("span-log").await;
+    browser.check_no_errors().await;
+}
+
+/// Makes every further request of the page wait until it is aborted.
+const HANG: &str = "window.fetch = (_, init) => new Promise((_, reject) => \
+    init.signal.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError'))))";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_stops_a_query_that_takes_long() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    large::send(&server, 3).await;
+    let browser = Browser::open(1280, 800).await;
+    browser.go(&format!("http://{}/explore", server.http)).await;
+    browser.wait_for_some("refresh").await;
+    browser.run(HANG).await;
+    browser.click("refresh").await;
+    browser.click("cancel").await;
+    let said = "return document.querySelector('[data-testid=\"error\"]')?.textContent.includes('cancelled')";
+    browser.wait_for("the word", said).await;
+    assert_eq!(browser.count("cancel").await, 0);
+    browser.screenshot("cancelled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_shows_a_trace_of_ten_thousand_spans_by_its_visible_rows() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    large::send(&server, LARGE_TRACE).await;
+    let browser = Browser::open(1920, 1080).await;
+    browser.go(&format!("http://{}/trace/{}", server.http, large::TRACE)).await;
+    browser.wait_for_some("span-row").await;
+    let rows = browser.count("span-row").await;
+    assert!(rows < 300, "{rows} rows are in the page");
+    let header = browser.run("return document.querySelector('[data-testid=\"trace-header\"]').textContent").await;
+    assert!(header.as_str().unwrap().replace([',', '\u{202f}', '\u{a0}', ' '], "").contains("10000"), "{header}");
+    browser.screenshot("large-trace").await;
+}
