@@ -6,7 +6,7 @@
 use crate::config::Config;
 use crate::demo::{Demo, DemoSettings};
 use crate::{assets, telemetry};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::get;
 use collector::Collector;
@@ -19,6 +19,7 @@ use std::time::Duration;
 use storage::engine::Engine;
 use storage::fs::{Clock, Disk, SystemClock};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,8 @@ struct Doors {
 }
 
 async fn serve(config: Config, demo: Option<DemoSettings>) -> Result<()> {
+    // Before anyone learns where the doors are: who does may ask to end at once.
+    let mut end = EndSignals::watch()?;
     let telemetry = telemetry::start(&config.log, &config.self_telemetry)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let engine = open_engine(&config, Arc::clone(&clock)).await?;
@@ -73,7 +76,7 @@ async fn serve(config: Config, demo: Option<DemoSettings>) -> Result<()> {
     }
 
     let ended = tokio::select! {
-        signal = signalled() => signal,
+        asked = end.received() => asked,
         Some(role) = roles.join_next() => role.map_err(anyhow::Error::from).flatten(),
     };
     tracing::info!("closing: finishing requests under way");
@@ -152,17 +155,23 @@ fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector) -> Rou
         .fallback(assets::serve)
 }
 
-/// Waits for SIGTERM or ctrl-c.
-async fn signalled() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let received = tokio::select! {
-        received = terminate.recv() => received,
-        received = interrupt.recv() => received,
-    };
-    match received {
-        Some(()) => Ok(()),
-        None => bail!("signals cannot be received any more"),
+/// What asks the process to end: SIGTERM and ctrl-c, from the moment this is made.
+struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    fn watch() -> Result<EndSignals> {
+        let watch = |kind| signal(kind).context("failed to watch for signals");
+        Ok(EndSignals { terminate: watch(SignalKind::terminate())?, interrupt: watch(SignalKind::interrupt())? })
+    }
+
+    async fn received(&mut self) -> Result<()> {
+        let received = tokio::select! {
+            received = self.terminate.recv() => received,
+            received = self.interrupt.recv() => received,
+        };
+        received.context("signals cannot be received any more")
     }
 }

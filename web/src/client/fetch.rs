@@ -30,7 +30,12 @@ impl Failure {
 
     /// A person stopped it.
     pub(super) fn cancelled() -> Failure {
-        Failure::new("cancelled", "you stopped this query; what is shown is from before it".into(), 0, "")
+        Failure::new("cancelled", "you stopped this query".into(), 0, "")
+    }
+
+    /// Whether a person stopped it.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.class == "cancelled"
     }
 
     /// Whether what was asked for does not exist.

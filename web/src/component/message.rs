@@ -20,10 +20,11 @@ pub(crate) fn skeleton(rows: usize) -> AnyView {
 /// What failed, where, and a way to try again.
 pub(crate) fn failed(failure: &Failure, retry: impl Fn() + 'static) -> AnyView {
     let place = failure.place.clone().map(|place| view! { <span class="mono">{place}</span> });
+    let (kind, mark) = if failure.is_cancelled() { ("warn", "▲") } else { ("error", "■") };
     let status = if failure.status == 0 { String::new() } else { format!("HTTP {}", failure.status) };
     view! {
-        <div class="notice error" role="alert" data-testid="error">
-            <span class="mark" aria-hidden="true">"■"</span>
+        <div class=format!("notice {kind}") role="alert" data-testid="error">
+            <span class="mark" aria-hidden="true">{mark}</span>
             <div class="notice-text">
                 <strong>{failure.class}</strong>
                 <span>{failure.message.clone()}</span>
