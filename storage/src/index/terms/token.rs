@@ -1,0 +1,190 @@
+//! Which tokens has a text? The index knows a text by them, and a search asks for those that its needle must have.
+//!
+//! The text is folded first, letter by letter: lower case, and the forms of one letter that lower case tells apart as one
+//! (`ς` as `σ`, `ſ` as `s`). Folding a part of a text gives a part of the folded text, so a needle folded the same way is
+//! found wherever it is found with or without regard to case.
+//!
+//! Then it falls into runs:
+//!
+//! ```text
+//! run of a-z 0-9                a word; from 16 hex digits on an id; beyond 64 bytes (128 for ids) too long to be kept
+//! run of other letters (>= 80)  each pair of neighbours is a word; a letter alone is one
+//! anything else                 separates
+//! ```
+//!
+//! Pairs, because scripts that are written without spaces have no words that could be told by their ends.
+//!
+//! K1  Tokens depend on the folded run alone, never on what lies beyond the separators or letters at its ends.
+//! K2  An id is known by its pieces of eight digits from its start; digits beyond the last whole piece are not known.
+
+use std::borrow::Cow;
+
+/// A longer word is not kept.
+pub(super) const LONGEST_WORD: usize = 64;
+/// A longer id is not kept.
+pub(super) const LONGEST_ID: usize = 128;
+/// A run of so many hex digits is an id.
+pub(super) const SHORTEST_ID: usize = 16;
+/// Digits of a piece of an id.
+pub(super) const PIECE: usize = 8;
+
+/// What is known of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token<'a> {
+    Word(&'a [u8]),
+    Id(&'a [u8]),
+    /// Something that is not kept.
+    TooLong,
+}
+
+/// A run of letters or digits of a folded text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run<'a> {
+    Ascii(&'a str),
+    Other(&'a str),
+}
+
+const SEPARATOR: u8 = 0;
+const ASCII: u8 = 1;
+const OTHER: u8 = 2;
+
+/// The kind of run that a byte of a folded text belongs to.
+const CLASS: [u8; 256] = {
+    let mut class = [OTHER; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let ascii = byte as u8;
+        class[byte] = if ascii.is_ascii_lowercase() || ascii.is_ascii_digit() { ASCII } else { SEPARATOR };
+        byte += 1;
+    }
+    class
+};
+
+/// The text without what a search disregards.
+pub(super) fn fold(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => text.to_ascii_lowercase().into(),
+            false => text.into(),
+        };
+    }
+    text.chars().flat_map(char::to_lowercase).map(one_form).collect::<String>().into()
+}
+
+fn one_form(letter: char) -> char {
+    match letter {
+        'ς' => 'σ',
+        'ſ' => 's',
+        other => other,
+    }
+}
+
+/// The runs of a folded text, and where each begins.
+pub(super) fn runs(folded: &str) -> impl Iterator<Item = (usize, Run<'_>)> {
+    let bytes = folded.as_bytes();
+    let class = |at: usize| bytes.get(at).map(|&byte| CLASS[usize::from(byte)]);
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while class(at)? == SEPARATOR {
+            at += 1;
+        }
+        let (from, kind) = (at, class(at)?);
+        while class(at) == Some(kind) {
+            at += 1;
+        }
+        // Cut between ASCII and others, so between letters.
+        let run = folded.get(from..at)?;
+        Some((from, if kind == ASCII { Run::Ascii(run) } else { Run::Other(run) }))
+    })
+}
+
+/// Hands on the tokens of a folded text.
+pub(super) fn tokens<'a>(folded: &'a str, mut take: impl FnMut(Token<'a>)) {
+    for (_, run) in runs(folded) {
+        match run {
+            Run::Ascii(run) => take(token(run)),
+            Run::Other(run) => words_of_letters(run, |word| take(Token::Word(word.as_bytes()))),
+        }
+    }
+}
+
+/// The token of a run of ASCII letters and digits.
+pub(super) fn token(run: &str) -> Token<'_> {
+    let run = run.as_bytes();
+    match run.len() {
+        0..SHORTEST_ID => Token::Word(run),
+        SHORTEST_ID..=LONGEST_ID if is_hex(run) => Token::Id(run),
+        SHORTEST_ID..=LONGEST_WORD => Token::Word(run),
+        _ => Token::TooLong,
+    }
+}
+
+/// Whether a run may be, or lie within, an id.
+pub(super) fn is_hex(run: &[u8]) -> bool {
+    run.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Each pair of neighbours, or the only letter.
+pub(super) fn words_of_letters<'a>(run: &'a str, mut take: impl FnMut(&'a str)) {
+    let mut starts = run.char_indices().map(|(at, _)| at).chain([run.len()]);
+    let (Some(mut first), Some(mut second)) = (starts.next(), starts.next()) else { return };
+    let mut alone = true;
+    for third in starts {
+        take(run.get(first..third).unwrap_or_default());
+        (first, second) = (second, third);
+        alone = false;
+    }
+    if alone {
+        take(run.get(first..second).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &[&str]) {
+        let folded = fold(text);
+        let mut found = Vec::new();
+        tokens(&folded, |token| {
+            found.push(match token {
+                Token::Word(word) => String::from_utf8(word.to_vec()).unwrap(),
+                Token::Id(id) => format!("#{}", std::str::from_utf8(id).unwrap()),
+                Token::TooLong => "...".to_owned(),
+            });
+        });
+        assert_eq!(found, expected, "{text:?}");
+    }
+
+    #[test]
+    fn texts_fall_into_words_pairs_and_ids() {
+        check("", &[]);
+        check(" - ", &[]);
+        check("GET /api/v1/Users_42?x=1", &["get", "api", "v1", "users", "42", "x", "1"]);
+        check("größe", &["gr", "öß", "e"]);
+        check("Ö", &["ö"]);
+        check("東京都に", &["東京", "京都", "都に"]);
+        check("b7ad6b7169203331", &["#b7ad6b7169203331"]);
+        check("B7AD6B716920333", &["b7ad6b716920333"]);
+        check(&"x".repeat(64), &[&"x".repeat(64)]);
+        check(&"x".repeat(65), &["..."]);
+        check(&"a1".repeat(65), &["..."]);
+        check("\u{1}\u{2}a\0b", &["a", "b"]);
+    }
+
+    #[test]
+    fn folding_keeps_parts_parts() {
+        for text in ["ΑΣΑ ΑΣ", "İstanbul", "Kelvin K", "ſharp ẞ", "plain ASCII", "東京"] {
+            let folded = fold(text);
+            let lower = text.to_lowercase();
+            for (from, _) in text.char_indices() {
+                for to in text.char_indices().map(|(at, _)| at).chain([text.len()]).filter(|&to| to > from) {
+                    assert!(folded.contains(&*fold(&text[from..to])), "{text:?} {from}..{to}");
+                }
+            }
+            for (from, _) in lower.char_indices() {
+                assert!(folded.contains(&*fold(&lower[from..])), "{lower:?} {from}");
+            }
+        }
+    }
+}
