@@ -16,6 +16,25 @@ use crate::model::attribute::{Map, Value};
 use crate::model::record::{Event, put_bytes};
 use crate::model::schema::column as name;
 
+/// Texts of a granule should have no more bytes: they are all looked at for one hit.
+const GRANULE_BYTES: usize = 256 << 10;
+/// … but a granule has so many rows at least.
+const LEAST_GRANULE_ROWS: usize = 16;
+
+/// How many rows a granule of a row group has: as many as configured, or fewer of long texts; a power of two, so that
+/// granules and pages end together.
+pub(super) fn granule_rows(columns: &[StoredColumn], data: &[ColumnData], rows: usize, most: usize) -> usize {
+    let bodies = columns.iter().zip(data).filter(|(column, _)| column.field.name() == name::BODY);
+    let bytes: usize = bodies
+        .map(|(_, data)| match &data.values {
+            Values::Bytes { bytes, .. } => bytes.len(),
+            _ => 0,
+        })
+        .sum();
+    let fitting = (GRANULE_BYTES / (bytes / rows.max(1)).max(1)).max(LEAST_GRANULE_ROWS);
+    1 << fitting.min(most).max(1).ilog2()
+}
+
 /// How a column of the model is noted, and as which field.
 pub(super) fn field_of(column: &str) -> Option<(&str, Style)> {
     match column {

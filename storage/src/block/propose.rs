@@ -27,20 +27,24 @@ use std::sync::Arc;
 
 /// The granules that may hold matching rows; of all blocks without an index, and predicates that it says nothing of, all.
 #[derive(Debug)]
-pub(super) struct Proposal(Option<(Granules, usize)>);
+pub(super) struct Proposal(Option<Granules>);
 
 impl Proposal {
     /// The proposed rows of a row group.
-    pub(super) fn rows(&self, block: &Block, group: usize) -> BooleanBuffer {
+    pub(super) fn rows(&self, block: &Block, group: usize) -> Result<BooleanBuffer> {
         let rows = block.group_rows(group);
-        let Some((granules, granule_rows)) = &self.0 else { return BooleanBuffer::new_set(rows) };
-        let before = block.groups().get(..group).unwrap_or_default();
-        let first: usize = before.iter().map(|rows| rows.len().div_ceil(*granule_rows)).sum();
+        let Some((granules, index)) = self.0.as_ref().zip(block.terms()) else {
+            return Ok(BooleanBuffer::new_set(rows));
+        };
+        let by_group = &index.directory()?.granule_rows;
+        let before = block.groups().iter().zip(by_group).take(group);
+        let first: usize = before.map(|(rows, granule_rows)| rows.len().div_ceil(*granule_rows)).sum();
+        let granule_rows = by_group.get(group).copied().ok_or_else(|| index.malformed())?;
         let mut mask = BooleanBufferBuilder::new(rows);
-        for (granule, from) in (first..).zip((0..rows).step_by(*granule_rows)) {
+        for (granule, from) in (first..).zip((0..rows).step_by(granule_rows)) {
             mask.append_n(rows.min(from + granule_rows) - from, granules.contains(granule));
         }
-        mask.finish()
+        Ok(mask.finish())
     }
 }
 
@@ -50,10 +54,10 @@ impl Block {
         let Some(index) = self.terms() else { return Ok(Proposal(None)) };
         let Some(granules) = self.granules_of(index, predicate)? else { return Ok(Proposal(None)) };
         let directory = index.directory()?;
-        let rows = self.groups().iter();
-        let expected: usize = rows.map(|rows| rows.len().div_ceil(directory.granule_rows)).sum();
-        match directory.granules == expected {
-            true => Ok(Proposal(Some((granules, directory.granule_rows)))),
+        let groups = self.groups().iter().zip(&directory.granule_rows);
+        let expected: usize = groups.map(|(rows, granule_rows)| rows.len().div_ceil(*granule_rows)).sum();
+        match directory.granules == expected && directory.granule_rows.len() == self.groups().len() {
+            true => Ok(Proposal(Some(granules))),
             false => Err(index.malformed()),
         }
     }
@@ -67,10 +71,10 @@ impl Block {
         if found.are_most() {
             return Ok(None);
         }
-        let proposal = Proposal(Some((found, index.directory()?.granule_rows)));
+        let proposal = Proposal(Some(found));
         let mut rows = Vec::new();
         for (number, group) in self.groups().iter().enumerate() {
-            let mask = proposal.rows(self, number);
+            let mask = proposal.rows(self, number)?;
             rows.extend(mask.set_slices().map(|(from, to)| group.start + from..group.start + to));
         }
         Ok(Some(rows))

@@ -143,10 +143,10 @@ impl BlockScan {
                 continue;
             }
             let proposed = match &self.proposal {
-                Some(proposal) => proposal.rows(&self.block, group),
+                Some(proposal) => proposal.rows(&self.block, group)?,
                 None => {
                     let proposal = self.block.propose(&self.request.predicate)?;
-                    self.proposal.insert(proposal).rows(&self.block, group)
+                    self.proposal.insert(proposal).rows(&self.block, group)?
                 }
             };
             if proposed.count_set_bits() == 0 {

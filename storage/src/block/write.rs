@@ -237,20 +237,21 @@ impl DataWriter {
 }
 
 /// `terms.idx` in the making, for signals that have one.
-struct TermsWriter(Option<(TermsBuilder, CheckedWriter)>);
+struct TermsWriter(Option<(TermsBuilder, CheckedWriter)>, usize);
 
 impl TermsWriter {
     fn create(fs: &dyn Filesystem, dir: &Path, signal: Signal, config: &BlockConfig) -> Result<Self> {
         if signal == Signal::Metrics || config.granule_rows == 0 {
-            return Ok(TermsWriter(None));
+            return Ok(TermsWriter(None, 0));
         }
-        let builder = TermsBuilder::new(config.granule_rows);
-        Ok(TermsWriter(Some((builder, CheckedWriter::create(fs, dir, TERMS)?))))
+        let file = CheckedWriter::create(fs, dir, TERMS)?;
+        Ok(TermsWriter(Some((TermsBuilder::default(), file)), config.granule_rows))
     }
 
     fn put_group(&mut self, columns: &[StoredColumn], data: &[ColumnData], rows: usize) -> Result<()> {
         let Some((builder, file)) = &mut self.0 else { return Ok(()) };
-        let ready = builder.begin_group(rows).and_then(|ready| file.write_all(&ready));
+        let granule_rows = describe::granule_rows(columns, data, rows, self.1);
+        let ready = builder.begin_group(rows, granule_rows).and_then(|ready| file.write_all(&ready));
         ready.map_err(Error::io("write", file.path()))?;
         describe::note_group(builder, columns, data);
         Ok(())

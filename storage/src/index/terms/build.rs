@@ -219,9 +219,10 @@ impl Field {
 }
 
 /// The index of a block in the making.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct TermsBuilder {
-    granule_rows: usize,
+    /// Rows of a granule, by row group.
+    granule_rows: Vec<usize>,
     fields: Vec<Field>,
     /// The first granule of the segment, and of the row group.
     segment: u32,
@@ -233,26 +234,15 @@ pub(crate) struct TermsBuilder {
 }
 
 impl TermsBuilder {
-    /// An index whose granules have so many rows; a row group begins with a new one.
-    pub(crate) fn new(granule_rows: usize) -> Self {
-        TermsBuilder {
-            granule_rows: granule_rows.max(1),
-            fields: Vec::new(),
-            segment: 0,
-            group: 0,
-            end: 0,
-            segments: Vec::new(),
-            encoder: encode::Encoder::default(),
-        }
-    }
-
-    /// Begins a row group of so many rows. Gives what is ready to be written.
-    pub(crate) fn begin_group(&mut self, rows: usize) -> std::io::Result<Vec<u8>> {
+    /// Begins a row group of so many rows, in granules of so many. Gives what is ready to be written.
+    pub(crate) fn begin_group(&mut self, rows: usize, granule_rows: usize) -> std::io::Result<Vec<u8>> {
         let held: usize = self.fields.iter().map(Field::memory_bytes).sum();
         let ready = if held > SEGMENT_BYTES { self.close_segment()? } else { Vec::new() };
+        let granule_rows = granule_rows.max(1);
+        self.granule_rows.push(granule_rows);
         self.group = self.end;
         // A block has fewer than 2^31 rows.
-        self.end += u32::try_from(rows.div_ceil(self.granule_rows)).unwrap_or(u32::MAX);
+        self.end += u32::try_from(rows.div_ceil(granule_rows)).unwrap_or(u32::MAX);
         Ok(ready)
     }
 
@@ -265,7 +255,8 @@ impl TermsBuilder {
                 self.fields.len() - 1
             }
         };
-        FieldRows { field: &mut self.fields[place], first: self.group, granule_rows: self.granule_rows }
+        let granule_rows = self.granule_rows.last().copied().unwrap_or(1);
+        FieldRows { field: &mut self.fields[place], first: self.group, granule_rows }
     }
 
     fn close_segment(&mut self) -> std::io::Result<Vec<u8>> {
@@ -279,7 +270,7 @@ impl TermsBuilder {
     /// What is left to be written.
     pub(crate) fn finish(mut self) -> std::io::Result<Vec<u8>> {
         let mut bytes = self.close_segment()?;
-        bytes.extend(self.encoder.directory(self.granule_rows, &self.segments)?);
+        bytes.extend(self.encoder.directory(&self.granule_rows, &self.segments)?);
         Ok(bytes)
     }
 }

@@ -85,9 +85,10 @@ impl Encoder {
     }
 
     /// What ends the file.
-    pub(super) fn directory(&self, granule_rows: usize, segments: &[Segment]) -> Result<Vec<u8>> {
+    pub(super) fn directory(&self, granule_rows: &[usize], segments: &[Segment]) -> Result<Vec<u8>> {
         let mut raw = Vec::new();
-        put_varint(&mut raw, granule_rows as u64);
+        put_varint(&mut raw, granule_rows.len() as u64);
+        granule_rows.iter().for_each(|&rows| put_varint(&mut raw, rows as u64));
         put_varint(&mut raw, segments.len() as u64);
         for (segment, &start) in segments.iter().zip(&self.starts) {
             put_varint(&mut raw, start);

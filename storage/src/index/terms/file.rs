@@ -32,7 +32,8 @@ pub(crate) struct TermIndex {
 /// What lies where.
 #[derive(Debug)]
 pub(crate) struct Directory {
-    pub(crate) granule_rows: usize,
+    /// Rows of a granule, by row group.
+    pub(crate) granule_rows: Vec<usize>,
     pub(crate) granules: usize,
     pub(super) segments: Vec<Segment>,
     bytes: usize,
@@ -208,7 +209,9 @@ fn unpack(packed: &[u8], raw: usize, most: usize) -> Option<Vec<u8>> {
 
 fn parse(directory: &[u8]) -> Option<Directory> {
     let mut input = directory;
-    let granule_rows = take_usize(&mut input).filter(|&rows| rows > 0)?;
+    let groups = take_varint(&mut input)?;
+    let rows = |_| take_usize(&mut input).filter(|&rows| rows > 0);
+    let granule_rows = (0..groups).map(rows).collect::<Option<Vec<_>>>()?;
     let count = take_varint(&mut input)?;
     let mut segments: Vec<Segment> = Vec::new();
     for _ in 0..count {
