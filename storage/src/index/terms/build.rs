@@ -13,17 +13,34 @@ use crate::block::{IntegerInterner, Interner};
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Terms of one set in a segment; more are unknown.
-const MOST_TERMS: usize = 1 << 20;
-/// Bytes of the terms of one set.
-const MOST_TERM_BYTES: usize = 32 << 20;
-/// Places of the terms of one set.
-const MOST_PLACES: usize = 8 << 20;
-/// A segment that holds so many bytes in memory is closed.
-const SEGMENT_BYTES: usize = 48 << 20;
-/// Of more distinct values than these only fingerprints or words are kept.
-const MOST_VALUES: usize = 4096;
-const MOST_VALUE_BYTES: usize = 256 << 10;
+/// Where a segment ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Words of a field, their bytes, and places of words or fingerprints: what goes beyond is unknown.
+    pub(super) words: usize,
+    pub(super) word_bytes: usize,
+    pub(super) places: usize,
+    /// Of more distinct values, or more bytes, only fingerprints or words are kept.
+    pub(super) values: usize,
+    pub(super) value_bytes: usize,
+    /// A segment that holds so many bytes in memory is closed before the next row group.
+    pub(super) segment_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // Some 150 MB for a row group of junk, and less than 48 MB for whatever else.
+        Limits {
+            words: 1 << 20,
+            word_bytes: 32 << 20,
+            places: 8 << 20,
+            values: 4096,
+            value_bytes: 256 << 10,
+            segment_bytes: 48 << 20,
+        }
+    }
+}
+
 /// Says that a dictionary's value was not looked at yet.
 const UNSEEN: u32 = u32::MAX;
 
@@ -56,8 +73,10 @@ pub(super) struct TermSet {
 }
 
 impl TermSet {
-    fn is_full(&self) -> bool {
-        self.terms.len() >= MOST_TERMS || self.terms.bytes_len() >= MOST_TERM_BYTES || self.places.len() >= MOST_PLACES
+    fn is_full(&self, limits: &Limits) -> bool {
+        self.terms.len() >= limits.words
+            || self.terms.bytes_len() >= limits.word_bytes
+            || self.places.len() >= limits.places
     }
 
     fn memory_bytes(&self) -> usize {
@@ -88,6 +107,7 @@ impl TermSet {
 pub(super) struct Field {
     pub(super) name: String,
     style: Style,
+    limits: Limits,
     pub(super) values: TermSet,
     pub(super) words: TermSet,
     /// Fingerprints and granules, of values or of pieces of ids.
@@ -120,10 +140,11 @@ fn mark(list: &mut Vec<u32>, granule: u32) {
 }
 
 impl Field {
-    fn new(name: &str, style: Style) -> Self {
+    fn new(name: &str, style: Style, limits: Limits) -> Self {
         Field {
             name: name.to_owned(),
             style,
+            limits,
             values: TermSet::default(),
             words: TermSet::default(),
             prints: Vec::new(),
@@ -142,7 +163,7 @@ impl Field {
     }
 
     fn note_print(&mut self, print: u64, granule: u32) {
-        if self.prints.len() < MOST_PLACES {
+        if self.prints.len() < self.limits.places {
             self.prints.push((print, granule));
         } else {
             mark(&mut self.unknown, granule);
@@ -154,7 +175,7 @@ impl Field {
         self.latest = granule;
         tokens(&fold(text), |token| match token {
             Token::Word(word) => {
-                if self.words.is_full() {
+                if self.words.is_full(&self.limits) {
                     mark(&mut self.unknown, granule);
                 } else {
                     let number = self.words.number(word);
@@ -193,7 +214,8 @@ impl Field {
     }
 
     fn settle_terms(&mut self) -> Mode {
-        let many = self.values.terms.len() > MOST_VALUES || self.values.terms.bytes_len() > MOST_VALUE_BYTES;
+        let terms = &self.values.terms;
+        let many = terms.len() > self.limits.values || terms.bytes_len() > self.limits.value_bytes;
         match self.style {
             Style::Exact if !many && !self.has_prints => Mode::Values,
             Style::Text if !many && !self.has_words => Mode::Values,
@@ -221,6 +243,7 @@ impl Field {
 /// The index of a block in the making.
 #[derive(Debug, Default)]
 pub(crate) struct TermsBuilder {
+    limits: Limits,
     /// Rows of a granule, by row group.
     granule_rows: Vec<usize>,
     fields: Vec<Field>,
@@ -234,10 +257,15 @@ pub(crate) struct TermsBuilder {
 }
 
 impl TermsBuilder {
+    #[cfg(test)]
+    pub(super) fn with_limits(limits: Limits) -> Self {
+        TermsBuilder { limits, ..TermsBuilder::default() }
+    }
+
     /// Begins a row group of so many rows, in granules of so many. Gives what is ready to be written.
     pub(crate) fn begin_group(&mut self, rows: usize, granule_rows: usize) -> std::io::Result<Vec<u8>> {
         let held: usize = self.fields.iter().map(Field::memory_bytes).sum();
-        let ready = if held > SEGMENT_BYTES { self.close_segment()? } else { Vec::new() };
+        let ready = if held > self.limits.segment_bytes { self.close_segment()? } else { Vec::new() };
         let granule_rows = granule_rows.max(1);
         self.granule_rows.push(granule_rows);
         self.group = self.end;
@@ -251,7 +279,7 @@ impl TermsBuilder {
         let place = match self.fields.iter().position(|field| field.name == name) {
             Some(place) => place,
             None => {
-                self.fields.push(Field::new(name, style));
+                self.fields.push(Field::new(name, style, self.limits));
                 self.fields.len() - 1
             }
         };

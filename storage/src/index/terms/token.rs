@@ -7,7 +7,7 @@
 //! Then it falls into runs:
 //!
 //! ```text
-//! run of a-z 0-9                a word; from 16 hex digits on an id; beyond 64 bytes (128 for ids) too long to be kept
+//! run of a-z 0-9                a word; from 16 hex digits on an id; beyond 256 bytes too long to be kept
 //! run of other letters (>= 80)  each pair of neighbours is a word; a letter alone is one
 //! anything else                 separates
 //! ```
@@ -19,10 +19,8 @@
 
 use std::borrow::Cow;
 
-/// A longer word is not kept.
-pub(super) const LONGEST_WORD: usize = 64;
-/// A longer id is not kept.
-pub(super) const LONGEST_ID: usize = 128;
+/// A longer word or id is not kept.
+pub(super) const LONGEST: usize = 256;
 /// A run of so many hex digits is an id.
 pub(super) const SHORTEST_ID: usize = 16;
 /// Digits of a piece of an id.
@@ -113,8 +111,8 @@ pub(super) fn token(run: &str) -> Token<'_> {
     let run = run.as_bytes();
     match run.len() {
         0..SHORTEST_ID => Token::Word(run),
-        SHORTEST_ID..=LONGEST_ID if is_hex(run) => Token::Id(run),
-        SHORTEST_ID..=LONGEST_WORD => Token::Word(run),
+        SHORTEST_ID..=LONGEST if is_hex(run) => Token::Id(run),
+        SHORTEST_ID..=LONGEST => Token::Word(run),
         _ => Token::TooLong,
     }
 }
@@ -166,9 +164,9 @@ mod tests {
         check("東京都に", &["東京", "京都", "都に"]);
         check("b7ad6b7169203331", &["#b7ad6b7169203331"]);
         check("B7AD6B716920333", &["b7ad6b716920333"]);
-        check(&"x".repeat(64), &[&"x".repeat(64)]);
-        check(&"x".repeat(65), &["..."]);
-        check(&"a1".repeat(65), &["..."]);
+        check(&"x".repeat(256), &[&"x".repeat(256)]);
+        check(&"x".repeat(257), &["..."]);
+        check(&"a1".repeat(129), &["..."]);
         check("\u{1}\u{2}a\0b", &["a", "b"]);
     }
 
