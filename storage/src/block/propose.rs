@@ -52,7 +52,14 @@ impl Block {
     /// What the index says of a predicate.
     pub(super) fn propose(&self, predicate: &Predicate) -> Result<Proposal> {
         let Some(index) = self.terms() else { return Ok(Proposal(None)) };
-        let Some(granules) = self.granules_of(index, predicate)? else { return Ok(Proposal(None)) };
+        match self.granules_of(index, predicate)? {
+            Some(granules) => self.proposal(index, granules),
+            None => Ok(Proposal(None)),
+        }
+    }
+
+    /// Granules as a proposal, if the index counts them as the block has them.
+    fn proposal(&self, index: &TermIndex, granules: Granules) -> Result<Proposal> {
         let directory = index.directory()?;
         let groups = self.groups().iter().zip(&directory.granule_rows);
         let expected: usize = groups.map(|(rows, granule_rows)| rows.len().div_ceil(*granule_rows)).sum();
@@ -71,7 +78,7 @@ impl Block {
         if found.are_most() {
             return Ok(None);
         }
-        let proposal = Proposal(Some(found));
+        let proposal = self.proposal(index, found)?;
         let mut rows = Vec::new();
         for (number, group) in self.groups().iter().enumerate() {
             let mask = proposal.rows(self, number)?;
