@@ -52,19 +52,16 @@ impl Block {
     /// What the index says of a predicate.
     pub(super) fn propose(&self, predicate: &Predicate) -> Result<Proposal> {
         let Some(index) = self.terms() else { return Ok(Proposal(None)) };
-        match self.granules_of(index, predicate)? {
-            Some(granules) => self.proposal(index, granules),
-            None => Ok(Proposal(None)),
-        }
+        self.granules_of(index, predicate).map(Proposal)
     }
 
-    /// Granules as a proposal, if the index counts them as the block has them.
-    fn proposal(&self, index: &TermIndex, granules: Granules) -> Result<Proposal> {
+    /// Whether the index counts granules as the block has them; looked at before any is proposed.
+    fn check_granules(&self, index: &TermIndex) -> Result<()> {
         let directory = index.directory()?;
         let groups = self.groups().iter().zip(&directory.granule_rows);
         let expected: usize = groups.map(|(rows, granule_rows)| rows.len().div_ceil(*granule_rows)).sum();
         match directory.granules == expected && directory.granule_rows.len() == self.groups().len() {
-            true => Ok(Proposal(Some(granules))),
+            true => Ok(()),
             false => Err(index.malformed()),
         }
     }
@@ -72,13 +69,14 @@ impl Block {
     /// The rows that may hold a text in a column, ascending; `None` where the index cannot tell, or they are too many.
     pub fn rows_with_text(&self, column: &'static str, text: &TextQuery) -> Result<Option<Vec<Range<usize>>>> {
         let (Some(index), Some((field, _))) = (self.terms(), field_of(column)) else { return Ok(None) };
+        self.check_granules(index)?;
         let admitted = |value: &&[u8]| std::str::from_utf8(value).is_ok_and(|value| text.admits(value));
         let select = |values: &[&[u8]]| Ok(values.iter().map(admitted).collect());
         let found = index.propose(field, &Ask { exact: None, prints: None, text, select: &select })?;
         if found.are_most() {
             return Ok(None);
         }
-        let proposal = self.proposal(index, found)?;
+        let proposal = Proposal(Some(found));
         let mut rows = Vec::new();
         for (number, group) in self.groups().iter().enumerate() {
             let mask = proposal.rows(self, number)?;
@@ -131,6 +129,10 @@ impl Block {
     }
 
     fn of_field(&self, index: &TermIndex, field: &Field, wanted: &Wanted<'_>) -> Result<Option<Granules>> {
+        if matches!(field, Field::Column(column) if field_of(column).is_none()) {
+            return Ok(None);
+        }
+        self.check_granules(index)?;
         let found = match field {
             Field::Column(column) => self.of_column(index, column, wanted)?,
             Field::Attribute(AttributeScope::Own, key) => self.of_own_attribute(index, key, wanted)?,

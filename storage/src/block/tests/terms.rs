@@ -336,6 +336,27 @@ fn attributes_and_origins_are_found_by_value() {
 }
 
 #[test]
+fn r1_the_index_is_read_when_it_is_asked_and_not_before() {
+    let (block, disk) = store(Signal::Logs, &plain_logs(&lines()), &small());
+    let path = Path::new(DIR).join(TERMS);
+    let length = disk.contents(&path).unwrap().len();
+    disk.place(&path, &vec![0; length]).unwrap();
+    let crc = block.meta().crc();
+    let block = Block::open(Arc::new(disk.clone()), Path::new(DIR), Signal::Logs, crc).unwrap();
+    let before = block.memory_bytes();
+    let scan = |predicate| block.scan(&Arc::new(ScanRequest { predicate, ..ScanRequest::all([name::TIME]) })).unwrap();
+    let greater =
+        Predicate::Compare { field: Field::Column(name::TIME), compare: Compare::Greater, value: Scalar::Int(390) };
+    for predicate in
+        [Predicate::All, Predicate::Trace(TraceId([1; 16])), Predicate::Not(Box::new(Predicate::All)), greater]
+    {
+        assert!(scan(predicate).all(|batch| batch.is_ok()));
+    }
+    assert_eq!(block.memory_bytes(), before);
+    assert!(scan(Predicate::equal(name::BODY, Scalar::String("x".into()))).any(|batch| batch.is_err()));
+}
+
+#[test]
 fn b3_a_flipped_bit_of_the_index_gives_an_error_and_no_wrong_row() {
     let texts = lines();
     let (block, disk) = store(Signal::Logs, &plain_logs(&texts), &small());
