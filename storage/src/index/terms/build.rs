@@ -367,7 +367,17 @@ impl FieldRows<'_> {
         absent: Option<i64>,
     ) {
         let mut distinct = IntegerInterner::default();
-        let keys: Vec<u32> = values.map(|value| distinct.intern(value.cast_unsigned())).collect();
+        // The same value mostly follows itself.
+        let mut last = None;
+        let key = |value: i64| match last {
+            Some((before, key)) if before == value => key,
+            _ => {
+                let key = distinct.intern(value.cast_unsigned());
+                last = Some((value, key));
+                key
+            }
+        };
+        let keys: Vec<u32> = values.map(key).collect();
         let mut dictionary = Interner::default();
         distinct.values().iter().for_each(|value| {
             dictionary.intern(&value.to_le_bytes());
