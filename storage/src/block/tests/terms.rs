@@ -336,6 +336,17 @@ fn attributes_and_origins_are_found_by_value() {
 }
 
 #[test]
+fn a_block_without_an_index_is_searched_all_the_same() {
+    let (block, _disk) = store(Signal::Logs, &plain_logs(&lines()), &BlockConfig { granule_rows: 0, ..small() });
+    assert!(block.meta().file(TERMS).is_none());
+    let predicate =
+        Predicate::Contains { field: Field::Column(name::BODY), needle: "card expired".into(), case_sensitive: true };
+    let answer = scan_all(&block, ScanRequest { predicate, ..ScanRequest::all([name::TIME]) });
+    assert_eq!(rows(&answer).len(), 1);
+    assert_eq!(proposed(&block, &TextQuery::words("declined")), None);
+}
+
+#[test]
 fn r1_the_index_is_read_when_it_is_asked_and_not_before() {
     let (block, disk) = store(Signal::Logs, &plain_logs(&lines()), &small());
     let path = Path::new(DIR).join(TERMS);

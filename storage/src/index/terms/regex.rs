@@ -124,6 +124,8 @@ fn simplified(query: TextQuery) -> TextQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use proptest::string::string_regex;
 
     fn check(expression: &str, expected: &str) {
         let told = TextQuery::needed_by_regex(expression).map(|query| tell(&query));
@@ -158,6 +160,29 @@ mod tests {
         check(r"\bword\b", r#""word""#);
         check("(?:ab|cd)(?:ef|gh)", r#"(("ab" | "cd") & ("ef" | "gh"))"#);
         check("[ǅ]", r#""ǆ""#);
+    }
+
+    const EXPRESSIONS: &[&str] = &[
+        "[Ee]rror: [a-z]{0,4} (timeout|refused)",
+        "(?i)straße k[0-9]+",
+        "(ab){1,3}c?|x(yz)*",
+        "(中|文)+ [ΑΣ]{2}",
+        "a.{0,3}b(c|)d",
+        "((a|b)c|de)f{2}",
+    ];
+
+    proptest! {
+        #[test]
+        fn x1_what_an_expression_matches_has_what_it_needs(
+            (expression, text) in proptest::sample::select(EXPRESSIONS).prop_flat_map(|expression| {
+                (Just(expression), string_regex(expression).expect("an expression without anchors"))
+            }),
+            around in ".{0,3}",
+        ) {
+            let query = TextQuery::needed_by_regex(expression).unwrap();
+            let text = format!("{around}{text}{around}");
+            prop_assert!(query.admits(&text), "{:?} {:?}", query, text);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ fn tiny() -> Limits {
 fn index(groups: &[Vec<String>], limits: Limits) -> (TermIndex, usize) {
     let mut builder = TermsBuilder::with_limits(limits);
     let mut bytes = Vec::new();
-    for texts in groups {
+    for (number, texts) in groups.iter().enumerate() {
         bytes.extend(builder.begin_group(texts.len(), 4).unwrap());
         let (mut column, mut ends) = (Vec::new(), Vec::new());
         for text in texts {
@@ -25,8 +25,13 @@ fn index(groups: &[Vec<String>], limits: Limits) -> (TermIndex, usize) {
         builder.field("words", Style::Words).plain(&column, &ends, None, |_| false);
         let mut dictionary = crate::block::Interner::default();
         let keys: Vec<u32> = texts.iter().map(|text| dictionary.intern(text.as_bytes())).collect();
-        builder.field("texts", Style::Text).coded(&dictionary, &keys, None, |_| false);
-        builder.field("values", Style::Exact).coded(&dictionary, &keys, None, |_| false);
+        for (field, style) in [("texts", Style::Text), ("values", Style::Exact)] {
+            // Whether a column has a dictionary is up to each row group.
+            match number % 3 {
+                2 => builder.field(field, style).plain(&column, &ends, None, |_| false),
+                _ => builder.field(field, style).coded(&dictionary, &keys, None, |_| false),
+            }
+        }
         builder.field("prints", Style::Prints).coded_cells(&dictionary, &keys, None, |notes, cell| {
             notes.print(fingerprint(cell));
         });
@@ -121,7 +126,9 @@ fn a_large_index_has_segments_and_each_knows_its_granules() {
     for (granule, text) in placed(&groups) {
         for field in ["words", "texts", "values"] {
             let found = ask(&index, field, text).unwrap();
-            assert!(found.contains(granule) && found.count() == 1, "{field} {text:?}");
+            // Some segments know values by fingerprints, which propose a wrong granule now and then.
+            let most = if field == "values" { 5 } else { 1 };
+            assert!(found.contains(granule) && found.count() <= most, "{field} {text:?} {found:?}");
         }
     }
     assert_eq!(ask(&index, "words", "common").unwrap().count(), 100);
