@@ -246,6 +246,7 @@ fn a_rare_text_is_sought_in_one_granule() {
         TextQuery::substring("都"),
         TextQuery::words("4bf92f3577b34da6a3ce929d0e0e4736"),
         TextQuery::substring("2f3577b34da6a3ce"),
+        TextQuery::substring("trace 4bf92f35"),
         TextQuery::needed_by_regex("(?i)card +EXPIRED|declined.*card").unwrap(),
         TextQuery::And(vec![TextQuery::substring("request"), TextQuery::substring("declined")]),
     ] {

@@ -8,7 +8,7 @@
 //! U2  Equal columns give equal bytes.
 
 use super::encode::{self, Segment};
-use super::token::{PIECE, Token, fold, tokens};
+use super::token::{Token, fold, pieces, tokens};
 use crate::block::{IntegerInterner, Interner};
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
@@ -184,7 +184,7 @@ impl Field {
             }
             Token::Id(id) => {
                 mark(&mut self.ids, granule);
-                id.chunks_exact(PIECE).for_each(|piece| self.note_print(fingerprint(piece), granule));
+                pieces(id).for_each(|piece| self.note_print(fingerprint(piece), granule));
             }
             Token::TooLong => mark(&mut self.long, granule),
         });

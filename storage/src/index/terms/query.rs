@@ -10,7 +10,7 @@
 use super::build::{Mode, fingerprint};
 use super::file::{Field, Segment, TermIndex};
 use super::granules::Granules;
-use super::token::{self, PIECE, Run, Token};
+use super::token::{self, PIECE, Run, STRIDE, Token};
 use crate::error::Result;
 
 /// Looking through a chunk of terms costs so many times less than reading a granule's rows.
@@ -228,7 +228,7 @@ impl Part<'_> {
     /// Granules with ids that begin so: by all whole pieces.
     fn id_from_start(&self, start: &str) -> Result<Granules> {
         let mut left = self.all();
-        for piece in start.as_bytes().chunks_exact(PIECE) {
+        for piece in token::pieces(start.as_bytes()) {
             let mut found = self.none();
             self.add_print(fingerprint(piece), &mut found)?;
             left.intersect(&found);
@@ -286,13 +286,13 @@ impl Part<'_> {
 
     /// Granules with ids that hold a part: by the pieces within it, wherever they begin.
     fn id_with(&self, part: &[u8]) -> Result<Granules> {
-        if part.len() < 2 * PIECE - 1 {
+        if part.len() < PIECE + STRIDE - 1 {
             return Ok(self.listed(&self.field.ids));
         }
         let mut found = self.none();
-        for start in 0..PIECE {
+        for start in 0..STRIDE {
             let mut left = self.all();
-            for piece in part.get(start..).unwrap_or_default().chunks_exact(PIECE) {
+            for piece in token::pieces(part.get(start..).unwrap_or_default()) {
                 let mut with_piece = self.none();
                 self.add_print(fingerprint(piece), &mut with_piece)?;
                 left.intersect(&with_piece);

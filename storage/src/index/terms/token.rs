@@ -7,7 +7,8 @@
 //! Then it falls into runs:
 //!
 //! ```text
-//! run of a-z 0-9                a word; from 16 hex digits on an id; beyond 256 bytes too long to be kept
+//! run of a-z 0-9                an id if it is 16 hex digits or more, or from 8 on with letters and digits both; too long to
+//!                               be kept beyond 256 bytes; else a word
 //! run of other letters (>= 80)  each pair of neighbours is a word; a letter alone is one
 //! anything else                 separates
 //! ```
@@ -15,16 +16,21 @@
 //! Pairs, because scripts that are written without spaces have no words that could be told by their ends.
 //!
 //! K1  Tokens depend on the folded run alone, never on what lies beyond the separators or letters at its ends.
-//! K2  An id is known by its pieces of eight digits from its start; digits beyond the last whole piece are not known.
+//! K2  An id is known by pieces of eight digits, at its start and at every ninth digit after that. So a part of 16 digits holds
+//!     one, wherever it lies, which is as long as the ids of spans, and an id of 16 digits has one piece only.
 
 use std::borrow::Cow;
 
 /// A longer word or id is not kept.
 pub(super) const LONGEST: usize = 256;
-/// A run of so many hex digits is an id.
-pub(super) const SHORTEST_ID: usize = 16;
+/// A run of so many hex digits is an id …
+const SURE_ID: usize = 16;
+/// … and so is one of so many that has both letters and digits: no number, no word.
+const SHORTEST_ID: usize = PIECE;
 /// Digits of a piece of an id.
 pub(super) const PIECE: usize = 8;
+/// A piece begins every so many digits.
+pub(super) const STRIDE: usize = 9;
 
 /// What is known of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,10 +117,20 @@ pub(super) fn token(run: &str) -> Token<'_> {
     let run = run.as_bytes();
     match run.len() {
         0..SHORTEST_ID => Token::Word(run),
-        SHORTEST_ID..=LONGEST if is_hex(run) => Token::Id(run),
+        SHORTEST_ID..=LONGEST if is_id(run) => Token::Id(run),
         SHORTEST_ID..=LONGEST => Token::Word(run),
         _ => Token::TooLong,
     }
+}
+
+fn is_id(run: &[u8]) -> bool {
+    is_hex(run)
+        && (run.len() >= SURE_ID || (run.iter().any(u8::is_ascii_digit) && run.iter().any(u8::is_ascii_alphabetic)))
+}
+
+/// The pieces of an id, or of a part of one that begins where a piece does.
+pub(super) fn pieces(id: &[u8]) -> impl Iterator<Item = &[u8]> {
+    id.windows(PIECE).step_by(STRIDE)
 }
 
 /// Whether a run may be, or lie within, an id.
@@ -163,11 +179,22 @@ mod tests {
         check("Ö", &["ö"]);
         check("東京都に", &["東京", "京都", "都に"]);
         check("b7ad6b7169203331", &["#b7ad6b7169203331"]);
-        check("B7AD6B716920333", &["b7ad6b716920333"]);
+        check("B7AD6B71", &["#b7ad6b71"]);
+        check("b7ad6b7 12345678 deadbeef", &["b7ad6b7", "12345678", "deadbeef"]);
         check(&"x".repeat(256), &[&"x".repeat(256)]);
         check(&"x".repeat(257), &["..."]);
         check(&"a1".repeat(129), &["..."]);
         check("\u{1}\u{2}a\0b", &["a", "b"]);
+    }
+
+    #[test]
+    fn k2_a_part_of_sixteen_digits_holds_a_piece() {
+        let id = b"4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(pieces(id).count(), 3);
+        assert_eq!(pieces(&id[..16]).count(), 1);
+        for part in id.windows(16) {
+            assert!(pieces(id).any(|piece| part.windows(PIECE).any(|window| window == piece)));
+        }
     }
 
     #[test]
