@@ -1,7 +1,7 @@
 //! How do rows lie on disk, immutable, and how are they found there?
 //!
 //! A block is a directory of one tenant's rows of one signal: `data.parquet` (the columns), `keys.idx` (where traces
-//! lie) and `meta` (what to know without opening the others). `docs/format/block.md` is the format to the letter.
+//! lie), `terms.idx` (where words and values may be) and `meta` (what to know without opening the others). `docs/format/block.md` is the format to the letter.
 //!
 //! - [`write`] sorts (`order`), gathers (`gather`, `shred`) and encodes (`encode`) batches into a new block.
 //! - [`Block`] opens one; [`Block::scan`] and [`Block::trace`] read from it, late: predicates first, then the wanted columns of
@@ -15,6 +15,7 @@
 //! Not here: which blocks there are (`manifest`), when they are written (`flush`).
 
 mod checked;
+mod describe;
 mod encode;
 mod gather;
 mod id;
@@ -22,6 +23,7 @@ mod interner;
 mod layout;
 mod meta;
 mod order;
+mod propose;
 mod prune;
 mod read;
 mod restore;
@@ -34,6 +36,7 @@ pub(crate) use checked::CheckedFile;
 #[cfg(test)]
 pub(crate) use checked::open_checked;
 pub use id::{BlockId, InvalidBlockId, Window};
+pub(crate) use interner::{IntegerInterner, Interner};
 pub use meta::{BlockMeta, ColumnBytes, FileMeta};
 pub use read::Block;
 pub use scan::{BlockProgress, BlockScan};
@@ -43,6 +46,8 @@ pub use write::write;
 const DATA: &str = "data.parquet";
 /// Name of the file that finds traces.
 const KEYS: &str = "keys.idx";
+/// Name of the file that finds words and values.
+const TERMS: &str = "terms.idx";
 
 /// How blocks are written. The defaults were chosen by measurement (`docs/format/block.md`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +61,9 @@ pub struct BlockConfig {
     pub least_page_rows: usize,
     /// Zstandard level.
     pub zstd_level: i32,
+    /// Rows of a granule, about which `terms.idx` says what they may hold. Fewer make it larger and more exact; with 0 there
+    /// is no such file, and searches read all rows.
+    pub granule_rows: usize,
     /// An attribute gets a column if one row in so many has it …
     pub attribute_least_share: usize,
     /// … and so many rows have it …
@@ -71,6 +79,7 @@ impl Default for BlockConfig {
             page_bytes: 32 * 1024,
             least_page_rows: 1024,
             zstd_level: 3,
+            granule_rows: 512,
             attribute_least_share: 500,
             attribute_least_rows: 16,
             attribute_most_columns: 256,

@@ -1,7 +1,7 @@
 //! How is a block opened, and how are some rows of some columns read?
 //!
 //! R1  Opening reads `meta`, the footer and page indexes of `data.parquet` and the filter of `keys.idx`, and keeps them in
-//!     memory; everything else is read by range when it is asked for.
+//!     memory; everything else is read by range when it is asked for, and of `terms.idx` the directory is kept then.
 //! R2  A read decodes only the pages that hold wanted rows, of the wanted columns.
 //!
 //! Not here: which rows are wanted (`scan`), what stored columns mean (`restore`).
@@ -11,10 +11,11 @@ use super::layout::{parse_attribute, stored_type};
 use super::meta::{BlockMeta, META};
 use super::shape::{self, Member};
 use super::shred::Kind;
-use super::{DATA, KEYS};
+use super::{DATA, KEYS, TERMS};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::index::TraceIndex;
+use crate::index::terms::TermIndex;
 use crate::model::schema::column as name;
 use crate::model::{Signal, TraceId};
 use crate::scan::required;
@@ -46,6 +47,8 @@ pub struct Block {
     data: Arc<CheckedFile>,
     keys: Option<TraceIndex>,
     keys_file: Option<Arc<CheckedFile>>,
+    terms: Option<TermIndex>,
+    terms_file: Option<Arc<CheckedFile>>,
     reader: ArrowReaderMetadata,
     /// Stored columns by name: those of the file, then those that shapes stand for.
     leaves: HashMap<String, usize>,
@@ -87,6 +90,8 @@ impl Block {
         let missing = || Error::Damaged { path: dir.join(META), what: format!("it does not list {DATA}") };
         let data = open(DATA)?.ok_or_else(missing)?;
         let keys = keys_file.clone().map(TraceIndex::open).transpose()?;
+        let terms_file = open(TERMS)?;
+        let terms = terms_file.clone().map(TermIndex::new);
         let reader = open_data(&data)?;
         let schema = reader.schema().clone();
         let malformed = || Error::Damaged { path: dir.join(META), what: "its shapes are malformed".into() };
@@ -108,7 +113,22 @@ impl Block {
             groups.push(start..start + usize::try_from(group.num_rows()).unwrap_or(0));
         }
         let dir = dir.to_owned();
-        Ok(Arc::new(Block { fs, dir, signal, meta, data, keys, keys_file, reader, leaves, joined, attributes, groups }))
+        Ok(Arc::new(Block {
+            fs,
+            dir,
+            signal,
+            meta,
+            data,
+            keys,
+            keys_file,
+            terms,
+            terms_file,
+            reader,
+            leaves,
+            joined,
+            attributes,
+            groups,
+        }))
     }
 
     /// What is known of the block.
@@ -123,7 +143,8 @@ impl Block {
 
     /// Bytes of memory that the open block holds.
     pub fn memory_bytes(&self) -> usize {
-        self.metadata().memory_size() + self.keys.as_ref().map_or(0, TraceIndex::memory_bytes)
+        let keys = self.keys.as_ref().map_or(0, TraceIndex::memory_bytes);
+        self.metadata().memory_size() + keys + self.terms.as_ref().map_or(0, TermIndex::memory_bytes)
     }
 
     /// Whether rows of a trace may be here. Memory only; wrong for 0.4 % of the traces that are not.
@@ -166,7 +187,7 @@ impl Block {
     pub fn verify(&self) -> Result<()> {
         read_meta(&*self.fs, &self.dir, self.signal, self.meta.crc())?;
         let mut told = Vec::new();
-        for file in self.keys_file.iter().chain([&self.data]) {
+        for file in self.keys_file.iter().chain(&self.terms_file).chain([&self.data]) {
             file.verify(|range| told.push((file.path(), range)))?;
             if let Some((path, _)) = told.first() {
                 let ranges = told.iter().take(MOST_TOLD).map(|(_, range)| self.describe(path, range));
@@ -207,6 +228,11 @@ impl Block {
 
     pub(super) fn metadata(&self) -> &Arc<ParquetMetaData> {
         self.reader.metadata()
+    }
+
+    /// The index of words and values.
+    pub(super) fn terms(&self) -> Option<&TermIndex> {
+        self.terms.as_ref()
     }
 
     /// The rows of each row group.

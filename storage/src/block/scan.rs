@@ -1,6 +1,6 @@
 //! Which rows of a block match a request, and in which order are they answered?
 //!
-//! Row group by row group, in the order asked for: leave out what bounds exclude; then one part of the predicate after the
+//! Row group by row group, in the order asked for: leave out what bounds exclude and what the index does not propose; then one part of the predicate after the
 //! other, cheapest column first, each read for the rows that are still left; then the wanted columns of those.
 //!
 //! C1  A batch holds rows of one row group; with an order asked for, batches come in it, rows within one do not.
@@ -8,6 +8,7 @@
 //!
 //! Not here: what a predicate means (`scan::evaluate`), what is left out (`prune`).
 
+use super::propose::Proposal;
 use super::prune::conjuncts;
 use super::read::Block;
 use super::restore::{Cells, mask_of_rows};
@@ -52,6 +53,7 @@ pub struct BlockScan {
     groups: VecDeque<usize>,
     batches: VecDeque<(usize, BooleanBuffer)>,
     batch_rows: usize,
+    proposal: Option<Proposal>,
     progress: BlockProgress,
 }
 
@@ -82,6 +84,7 @@ impl Block {
             groups: groups.into(),
             batches: VecDeque::new(),
             batch_rows,
+            proposal: None,
             progress,
         })
     }
@@ -121,17 +124,28 @@ impl BlockScan {
                 self.progress.groups_pruned += 1;
                 continue;
             }
+            let proposed = match &self.proposal {
+                Some(proposal) => proposal.rows(&self.block, group)?,
+                None => {
+                    let proposal = self.block.propose(&self.request.predicate)?;
+                    self.proposal.insert(proposal).rows(&self.block, group)?
+                }
+            };
+            if proposed.count_set_bits() == 0 {
+                self.progress.groups_pruned += 1;
+                continue;
+            }
             self.progress.groups_read += 1;
-            let left = self.survivors(group)?;
+            let left = self.survivors(group, &proposed)?;
             self.split(group, &left);
         }
     }
 
     /// The rows of a row group that match.
-    fn survivors(&mut self, group: usize) -> Result<BooleanBuffer> {
+    fn survivors(&mut self, group: usize, proposed: &BooleanBuffer) -> Result<BooleanBuffer> {
         let block = &self.block;
         let request = &self.request;
-        let mut left = block.pages_that_may_match(group, request);
+        let mut left = proposed & &block.pages_that_may_match(group, request);
         let mut parts = conjuncts(&request.predicate);
         for part in &parts {
             if let Predicate::Trace(trace) = part {

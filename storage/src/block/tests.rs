@@ -4,6 +4,7 @@ mod damage;
 mod fixture;
 mod random;
 mod shape;
+mod terms;
 
 use super::*;
 use crate::fs::{Filesystem, SimulatedDisk};
@@ -28,6 +29,7 @@ fn small() -> BlockConfig {
         least_page_rows: 8,
         attribute_least_rows: 3,
         attribute_most_columns: 6,
+        granule_rows: 8,
         ..BlockConfig::default()
     }
 }
@@ -226,7 +228,7 @@ fn what_meta_excludes_is_not_read() {
         assert_eq!(scan.progress().groups_read, 0);
     };
     // Nothing but what is in memory is left of the block.
-    for file in [DATA, KEYS, meta::META] {
+    for file in [DATA, KEYS, TERMS, meta::META] {
         disk.place(&Path::new(DIR).join(file), b"").unwrap();
     }
     use crate::scan::{AttributeScope, Compare, Field, Predicate, Scalar};

@@ -13,10 +13,11 @@ use super::layout::{self, Part, StoredColumn};
 use super::meta::{BlockMeta, ColumnBytes, FileMeta, META, Summary};
 use super::order::{Order, RowRef, order};
 use super::shred::{Shredder, choose};
-use super::{BlockConfig, DATA, KEYS, shape};
+use super::{BlockConfig, DATA, KEYS, TERMS, describe, shape};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::index::TraceIndexBuilder;
+use crate::index::terms::TermsBuilder;
 use crate::model::schema::{self, column as name};
 use crate::model::{Batch, Signal};
 use arrow_array::cast::AsArray;
@@ -26,6 +27,7 @@ use parquet::arrow::ArrowSchemaConverter;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescriptor;
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,10 +56,16 @@ pub fn write(
     let mut groups = order.groups.iter();
     let first = groups.next().map_or_else(|| Ok(Vec::new()), |group| source.group(&order, group))?;
     let shapes = shape::find(&source.columns, &first);
+    let mut terms = TermsWriter::create(fs, dir, signal, config)?;
     let mut data = DataWriter::create(fs, dir, &layout::join(&source.columns, &shapes), config)?;
-    data.put_group(shape::join_columns(first, &shapes))?;
+    let mut put = |columns: Vec<ColumnData>, stored: &[StoredColumn], rows: usize| {
+        terms.put_group(stored, &columns, rows)?;
+        data.put_group(shape::join_columns(columns, &shapes))
+    };
+    put(first, &source.columns, order.groups.first().map_or(0, ExactSizeIterator::len))?;
     for group in groups {
-        data.put_group(shape::join_columns(source.group(&order, group)?, &shapes))?;
+        let columns = source.group(&order, group)?;
+        put(columns, &source.columns, group.len())?;
     }
     let (data, columns) = data.finish()?;
     let name_of = |&place: &usize| source.columns.get(place).map(|column| column.field.name().clone());
@@ -66,7 +74,7 @@ pub fn write(
         signal,
         rows: order.rows.len() as u64,
         time,
-        files: [Some(data), keys].into_iter().flatten().collect(),
+        files: [Some(data), keys, terms.finish()?].into_iter().flatten().collect(),
         columns,
         traces,
         services: services(&batches)?,
@@ -228,6 +236,34 @@ impl DataWriter {
     }
 }
 
+/// `terms.idx` in the making, for signals that have one.
+struct TermsWriter(Option<(TermsBuilder, CheckedWriter)>, usize);
+
+impl TermsWriter {
+    fn create(fs: &dyn Filesystem, dir: &Path, signal: Signal, config: &BlockConfig) -> Result<Self> {
+        if signal == Signal::Metrics || config.granule_rows == 0 {
+            return Ok(TermsWriter(None, 0));
+        }
+        let file = CheckedWriter::create(fs, dir, TERMS)?;
+        Ok(TermsWriter(Some((TermsBuilder::default(), file)), config.granule_rows))
+    }
+
+    fn put_group(&mut self, columns: &[StoredColumn], data: &[ColumnData], rows: usize) -> Result<()> {
+        let Some((builder, file)) = &mut self.0 else { return Ok(()) };
+        let granule_rows = describe::granule_rows(columns, data, rows, self.1);
+        let ready = builder.begin_group(rows, granule_rows).and_then(|ready| file.write_all(&ready));
+        ready.map_err(Error::io("write", file.path()))?;
+        describe::note_group(builder, columns, data);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Option<FileMeta>> {
+        let Some((builder, mut file)) = self.0 else { return Ok(None) };
+        builder.finish().and_then(|rest| file.write_all(&rest)).map_err(Error::io("write", file.path()))?;
+        file.finish().map(Some)
+    }
+}
+
 /// Writes the trace index, for signals whose rows can have a trace; also how many traces there are.
 fn write_keys(
     fs: &dyn Filesystem,
@@ -267,7 +303,7 @@ fn write_keys(
     }
     let (bytes, traces) = index.finish();
     let mut file = CheckedWriter::create(fs, dir, KEYS)?;
-    std::io::Write::write_all(&mut file, &bytes).map_err(Error::io("write", file.path()))?;
+    file.write_all(&bytes).map_err(Error::io("write", file.path()))?;
     Ok((Some(file.finish()?), Some(traces)))
 }
 

@@ -20,6 +20,8 @@
 //!
 //! Not here: checksums (`block::checked`).
 
+pub(crate) mod terms;
+
 use crate::block::CheckedFile;
 use crate::error::{Error, Result};
 use crate::model::TraceId;

@@ -11,7 +11,7 @@ mod column;
 mod condition;
 
 pub(crate) use column::{column_outcome, map_outcome};
-pub(crate) use condition::Condition;
+pub(crate) use condition::{Condition, Number, Operand, Relation};
 
 use super::{AttributeScope, Compare, Field, Predicate, Scalar, ScanRequest};
 use crate::error::{Error, Result};

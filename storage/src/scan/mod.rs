@@ -9,8 +9,10 @@
 mod evaluate;
 mod predicate;
 
+pub use crate::index::terms::{Edge, TextQuery};
 pub(crate) use evaluate::{
-    Condition, Outcome, Rows, attribute_column, column_outcome, in_time, map_outcome, matching, required, unknown,
+    Condition, Number, Operand, Outcome, Relation, Rows, attribute_column, column_outcome, in_time, map_outcome,
+    matching, required, unknown,
 };
 pub use evaluate::{evaluate, filter};
 pub use predicate::{AttributeScope, Compare, Field, Predicate, Scalar};

@@ -36,7 +36,7 @@ fn use_it(disk: &SimulatedDisk, crc: u32) -> (Option<Vec<Row>>, Vec<Error>) {
 fn b3_a_flipped_bit_is_noticed_wherever_it_is() {
     let (block, disk, expected) = sample();
     let mut random = Pcg64Mcg::seed_from_u64(3);
-    for file in [DATA, KEYS, meta::META] {
+    for file in [DATA, KEYS, TERMS, meta::META] {
         let path = Path::new(DIR).join(file);
         let length = disk.contents(&path).unwrap().len() as u64;
         for _ in 0..120 {
@@ -59,7 +59,7 @@ fn b3_a_flipped_bit_is_noticed_wherever_it_is() {
 #[test]
 fn b3_a_cut_or_missing_file_is_noticed_when_the_block_is_opened() {
     let (block, disk, _) = sample();
-    for file in [DATA, KEYS, meta::META] {
+    for file in [DATA, KEYS, TERMS, meta::META] {
         let path = Path::new(DIR).join(file);
         let length = disk.contents(&path).unwrap().len() as u64;
         for keep in [0, 1, 11, length / 2, length - 1] {
@@ -81,7 +81,7 @@ fn a_block_swapped_for_another_is_noticed() {
     let (block, disk, _) = sample();
     let other = Random::new(12).batches(Signal::Spans, 400);
     let (_, other_disk) = store(Signal::Spans, &other, &small());
-    for file in [DATA, KEYS, meta::META] {
+    for file in [DATA, KEYS, TERMS, meta::META] {
         let disk = disk.fork();
         let path = Path::new(DIR).join(file);
         disk.place(&path, &other_disk.contents(&path).unwrap()).unwrap();
