@@ -248,7 +248,7 @@ impl<'a> Heads<'a> {
 }
 
 /// The bytes of a dictionary's value, text or binary.
-pub(super) fn dictionary_value(column: &DictionaryArray<Int32Type>, key: i32) -> &[u8] {
+pub(crate) fn dictionary_value(column: &DictionaryArray<Int32Type>, key: i32) -> &[u8] {
     let Some(key) = usize::try_from(key).ok().filter(|&key| key < column.values().len()) else { return &[] };
     if let Some(texts) = column.values().as_string_opt::<i32>() {
         return texts.value(key).as_bytes();

@@ -46,7 +46,7 @@ pub struct BlockProgress {
 
 /// The matching rows of a block, batch by batch. After an error there is nothing more.
 #[derive(Debug)]
-pub struct BlockScan {
+pub(super) struct BlockScan {
     block: Arc<Block>,
     request: Arc<ScanRequest>,
     groups: VecDeque<usize>,
@@ -57,12 +57,8 @@ pub struct BlockScan {
 
 impl Block {
     /// The rows that match a request, in its columns.
-    pub fn scan(self: &Arc<Self>, request: &Arc<ScanRequest>) -> Result<BlockScan> {
-        let model = schema::of(self.signal());
-        if let Some(column) = request.columns.iter().find(|column| model.index_of(column).is_err()) {
-            return Err(unknown(column));
-        }
-        check_columns(&request.predicate, self.signal())?;
+    pub(super) fn scan(self: &Arc<Self>, request: &Arc<ScanRequest>) -> Result<BlockScan> {
+        check_request(request, self.signal())?;
         let mut progress = BlockProgress::default();
         let mut groups: Vec<usize> = (0..self.groups().len()).collect();
         if !self.may_match(request) {
@@ -85,6 +81,15 @@ impl Block {
             progress,
         })
     }
+}
+
+/// Refuses a request for columns that the table does not have.
+pub(super) fn check_request(request: &ScanRequest, signal: Signal) -> Result<()> {
+    let model = schema::of(signal);
+    if let Some(column) = request.columns.iter().find(|column| model.index_of(column).is_err()) {
+        return Err(unknown(column));
+    }
+    check_columns(&request.predicate, signal)
 }
 
 /// Refuses a predicate over columns that the table does not have, also where no row has to be looked at.
@@ -120,7 +125,7 @@ impl Iterator for BlockScan {
 
 impl BlockScan {
     /// What was done so far.
-    pub fn progress(&self) -> BlockProgress {
+    pub(super) fn progress(&self) -> BlockProgress {
         self.progress
     }
 
