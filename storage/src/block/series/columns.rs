@@ -214,8 +214,11 @@ fn lists_of_counts(cells: &[&[u8]]) -> Option<(u64, Vec<Vec<u64>>)> {
     (width > 0 && lists.iter().all(|list| list.len() == width)).then_some((width as u64, lists))
 }
 
-/// Exponential buckets; `None` where laying them side by side would take much more numbers than there are.
-fn lists_of_buckets(cells: &[&[u8]]) -> Option<(i32, usize, Vec<(i32, Vec<u64>)>)> {
+/// The index of the first bucket, and the counts.
+type Buckets = (i32, Vec<u64>);
+
+/// Least index, how many indices, and the buckets of each cell; `None` where laying them side by side would take much more numbers than there are.
+fn lists_of_buckets(cells: &[&[u8]]) -> Option<(i32, usize, Vec<Buckets>)> {
     let mut lists = Vec::with_capacity(cells.len());
     for cell in cells {
         let offset = i32::from_le_bytes(*cell.first_chunk::<4>()?);

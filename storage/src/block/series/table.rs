@@ -177,10 +177,22 @@ pub(super) fn take_group(bytes: &[u8]) -> Option<Vec<Entry>> {
     }
     column(&|entry, value| i32::try_from(value).ok().map(|value| entry.r#type = value))?;
     column(&|entry, value| i32::try_from(value).ok().map(|value| entry.temporality = value))?;
-    column(&|entry, value| Some(entry.is_monotonic = value != 0))?;
-    column(&|entry, value| Some(entry.rows = value.cast_unsigned()))?;
-    column(&|entry, value| Some(entry.min_time = value))?;
-    column(&|entry, value| Some(entry.max_time = value))?;
+    column(&|entry, value| {
+        entry.is_monotonic = value != 0;
+        Some(())
+    })?;
+    column(&|entry, value| {
+        entry.rows = value.cast_unsigned();
+        Some(())
+    })?;
+    column(&|entry, value| {
+        entry.min_time = value;
+        Some(())
+    })?;
+    column(&|entry, value| {
+        entry.max_time = value;
+        Some(())
+    })?;
     for entry in &mut entries {
         entry.attributes = take_bytes(input)?.to_vec();
     }

@@ -247,7 +247,7 @@ impl Random {
             if self.chance(20) {
                 attributes = self.map(1);
             }
-            let (bounds, counts, positive, negative, quantiles) = self.lists();
+            let [bounds, counts, positive, negative, quantiles] = self.lists();
             let exemplars = self.exemplars();
             let point = Point {
                 attributes: Map::new(&attributes),
@@ -297,7 +297,7 @@ impl Random {
     }
 
     /// Bounds, counts, positive and negative buckets, quantiles; now and then cells that are none.
-    fn lists(&mut self) -> (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>) {
+    fn lists(&mut self) -> [Vec<u8>; 5] {
         let mut cells: [Vec<u8>; 5] = Default::default();
         let width = self.pick(&[0, 3, 3, 3, 4]);
         let mut counts = || (0..width).map(|_| self.0.random_range(0..1u64 << 40)).collect::<Vec<_>>();
@@ -316,7 +316,7 @@ impl Random {
                 _ => {}
             }
         }
-        cells.into()
+        cells
     }
 
     fn exemplars(&mut self) -> Vec<u8> {
