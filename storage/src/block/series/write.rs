@@ -210,13 +210,15 @@ impl SeriesWriter {
 
         let mut directory = Vec::new();
         let mut body = Vec::new();
+        let mut dictionaries = 0;
         put_varint(&mut directory, self.series.into());
         for dictionary in self.dictionaries.iter().chain([&cells]) {
             let mut raw = Vec::new();
             dictionary.iter().for_each(|value| put_bytes(&mut raw, value));
+            dictionaries += raw.len() as u64;
             put_frame(&mut directory, &mut body, &raw, &compress(&raw, self.zstd_level, &self.dir)?);
         }
-        told("series.dictionaries", (body.len() as u64, 1));
+        told("series.dictionaries", (body.len() as u64, dictionaries));
         put_frame(&mut directory, &mut body, &places, &compress(&places, self.zstd_level, &self.dir)?);
         let groups_at = body.len();
         put_varint(&mut directory, self.groups.len() as u64);
