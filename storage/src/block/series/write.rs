@@ -177,12 +177,27 @@ impl SeriesWriter {
         Ok(())
     }
 
+    /// The labels of all series and their postings.
+    fn finish_labels(&mut self) -> Result<(Vec<u8>, Vec<u8>)> {
+        for (resource, series) in self.of_resource.iter().enumerate() {
+            let cell = self.dictionaries[5].get(u32::try_from(resource).unwrap_or(u32::MAX));
+            self.postings.add(&labels_of_resource(cell), series);
+        }
+        for (scope, series) in self.of_scope.iter().enumerate() {
+            let cell = self.dictionaries[6].get(u32::try_from(scope).unwrap_or(u32::MAX));
+            self.postings.add(&labels_of_scope(cell), series);
+        }
+        let failed = Error::io("index the labels of", &self.dir);
+        std::mem::take(&mut self.postings).finish().map_err(failed)
+    }
+
     /// Makes the block durable. Fails if it has no series.
     pub(crate) fn finish(mut self, fs: &dyn Filesystem) -> Result<BlockMeta> {
         self.close_group()?;
         let Some(time) = self.time else {
             return Err(Error::Request { what: "a block holds at least one row".into() });
         };
+        let (map, postings) = self.finish_labels()?;
         let ColumnWriter { mut out, streams, blobs, cells, .. } = self.columns;
         let mut columns = Vec::new();
         let mut places = Vec::new();
@@ -196,17 +211,6 @@ impl SeriesWriter {
         }
         told("cells", blobs.finish(&mut out, self.zstd_level, &mut places)?);
         let samples = out.file.finish()?;
-
-        for (resource, series) in self.of_resource.iter().enumerate() {
-            let cell = self.dictionaries[5].get(u32::try_from(resource).unwrap_or(u32::MAX));
-            self.postings.add(&labels_of_resource(cell), series);
-        }
-        for (scope, series) in self.of_scope.iter().enumerate() {
-            let cell = self.dictionaries[6].get(u32::try_from(scope).unwrap_or(u32::MAX));
-            self.postings.add(&labels_of_scope(cell), series);
-        }
-        let failed = Error::io("index the labels of", &self.dir);
-        let (map, postings) = self.postings.finish().map_err(failed)?;
 
         let mut directory = Vec::new();
         let mut body = Vec::new();
