@@ -10,6 +10,7 @@ mod index;
 pub mod inspect;
 pub mod manifest;
 mod memtable;
+pub mod metric;
 pub mod model;
 pub mod scan;
 pub mod wal;

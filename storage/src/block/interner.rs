@@ -34,6 +34,11 @@ impl Interner {
         self.bytes.len()
     }
 
+    /// Bytes of memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        (self.slots.capacity() + self.hashes.capacity() + self.ends.capacity()) * 8 + self.bytes.capacity()
+    }
+
     /// The byte string of a number.
     pub(crate) fn get(&self, number: u32) -> &[u8] {
         let number = number as usize;

@@ -1,7 +1,8 @@
 //! How do rows lie on disk, immutable, and how are they found there?
 //!
 //! A block is a directory of one tenant's rows of one signal: `data.parquet` (the columns), `keys.idx` (where traces
-//! lie), `terms.idx` (where words and values may be) and `meta` (what to know without opening the others). `docs/format/block.md` is the format to the letter.
+//! lie), `terms.idx` (where words and values may be) and `meta` (what to know without opening the others). `docs/format/block.md`
+//! is the format to the letter. Metrics have other files beside `meta` (`series`).
 //!
 //! - [`write`] sorts (`order`), gathers (`gather`, `shred`) and encodes (`encode`) batches into a new block.
 //! - [`Block`] opens one; [`Block::scan`] and [`Block::trace`] read from it, late: predicates first, then the wanted columns of
@@ -16,6 +17,7 @@
 
 mod checked;
 mod describe;
+mod either;
 mod encode;
 mod gather;
 mod id;
@@ -28,6 +30,7 @@ mod prune;
 mod read;
 mod restore;
 mod scan;
+mod series;
 mod shape;
 mod shred;
 mod write;
@@ -35,11 +38,13 @@ mod write;
 pub(crate) use checked::CheckedFile;
 #[cfg(test)]
 pub(crate) use checked::open_checked;
+pub use either::{Block, BlockScan};
 pub use id::{BlockId, InvalidBlockId, Window};
 pub(crate) use interner::{IntegerInterner, Interner};
 pub use meta::{BlockMeta, ColumnBytes, FileMeta};
-pub use read::Block;
-pub use scan::{BlockProgress, BlockScan};
+pub(crate) use order::dictionary_value;
+pub use scan::BlockProgress;
+pub(crate) use series::{SeriesReader, write_head};
 pub use write::write;
 
 /// Name of the file with the columns.
@@ -64,6 +69,8 @@ pub struct BlockConfig {
     /// Rows of a granule, about which `terms.idx` says what they may hold. Fewer make it larger and more exact; with 0 there
     /// is no such file, and searches read all rows.
     pub granule_rows: usize,
+    /// Level of `pco`, which packs the numbers of metrics.
+    pub pco_level: usize,
     /// An attribute gets a column if one row in so many has it …
     pub attribute_least_share: usize,
     /// … and so many rows have it …
@@ -80,6 +87,7 @@ impl Default for BlockConfig {
             least_page_rows: 1024,
             zstd_level: 3,
             granule_rows: 512,
+            pco_level: 8,
             attribute_least_share: 500,
             attribute_least_rows: 16,
             attribute_most_columns: 256,

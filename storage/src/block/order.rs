@@ -4,7 +4,7 @@
 //!     A row group ends where a trace does, unless the trace alone is larger than a row group.
 //! O2  Logs: by time from row group to row group, so that the newest lie in the last ones; within a row group the
 //!     records of one stream (service, resource, scope) are neighbours, by time.
-//! O3  Metrics: by series (name, type, attributes, resource, scope), then time.
+//! O3  Metrics: by series, then time; that is the order of a head (`metric`), not made here.
 //! O4  What these leave open follows the order of the input: equal input gives equal blocks.
 
 use super::interner::Interner;
@@ -43,7 +43,7 @@ pub(super) fn order(signal: Signal, batches: &[Batch], group_rows: usize) -> Res
     match signal {
         Signal::Spans => spans(batches, rows, group_rows),
         Signal::Logs => logs(batches, rows, group_rows),
-        Signal::Metrics => metrics(batches, rows, group_rows),
+        Signal::Metrics => Err(Error::Request { what: "metrics are ordered as series".into() }),
     }
 }
 
@@ -171,39 +171,6 @@ fn logs(batches: &[Batch], rows: usize, group_rows: usize) -> Result<Order> {
     Ok(Order { rows: keys.into_iter().map(|(_, at, _)| at).collect(), groups, traces: Vec::new() })
 }
 
-fn metrics(batches: &[Batch], rows: usize, group_rows: usize) -> Result<Order> {
-    let mut heads = Interner::default();
-    let mut series = Interner::default();
-    let mut keys: Vec<(u32, i64, RowRef)> = Vec::with_capacity(rows);
-    let mut refs = row_refs(batches);
-    let head_columns =
-        [name::NAME, name::SERVICE_NAME, name::RESOURCE, name::SCOPE, name::UNIT, name::DESCRIPTION, name::METADATA];
-    let mut cell = Vec::new();
-    for batch in batches {
-        let mut head = Heads::new(batch, &head_columns)?;
-        let types = column(batch, name::TYPE)?.as_primitive::<Int32Type>();
-        let attributes = column(batch, name::ATTRIBUTES)?.as_binary::<i32>();
-        for (row, &time) in times(batch)?.iter().enumerate() {
-            cell.clear();
-            cell.extend_from_slice(&head.intern(&mut heads, row).to_le_bytes());
-            cell.extend_from_slice(&types.value(row).to_le_bytes());
-            cell.extend_from_slice(attributes.value(row));
-            let series = series.intern(&cell);
-            keys.extend(refs.next().map(|at| (series, time, at)));
-        }
-    }
-    let head_ranks = ranks(&heads);
-    let head_rank = |cell: &[u8]| cell.first_chunk().map(|head| head_ranks[u32::from_le_bytes(*head) as usize]);
-    let mut order: Vec<(Option<u32>, &[u8], u32)> =
-        (0u32..).zip(series.iter()).map(|(number, cell)| (head_rank(cell), cell, number)).collect();
-    order.sort_unstable();
-    let mut ranks = vec![0u32; order.len()];
-    (0u32..).zip(&order).for_each(|(rank, &(_, _, number))| ranks[number as usize] = rank);
-    keys.sort_unstable_by_key(|&(series, time, at)| (ranks[series as usize], time, at));
-    let rows_in_order = keys.into_iter().map(|(_, _, at)| at).collect();
-    Ok(Order { rows: rows_in_order, groups: even_groups(rows, group_rows), traces: Vec::new() })
-}
-
 /// The place of each byte string in the sorted order of all.
 fn ranks(strings: &Interner) -> Vec<u32> {
     let mut order: Vec<(&[u8], u32)> = strings.iter().zip(0u32..).collect();
@@ -248,7 +215,7 @@ impl<'a> Heads<'a> {
 }
 
 /// The bytes of a dictionary's value, text or binary.
-pub(super) fn dictionary_value(column: &DictionaryArray<Int32Type>, key: i32) -> &[u8] {
+pub(crate) fn dictionary_value(column: &DictionaryArray<Int32Type>, key: i32) -> &[u8] {
     let Some(key) = usize::try_from(key).ok().filter(|&key| key < column.values().len()) else { return &[] };
     if let Some(texts) = column.values().as_string_opt::<i32>() {
         return texts.value(key).as_bytes();

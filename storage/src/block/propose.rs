@@ -67,7 +67,7 @@ impl Block {
     }
 
     /// The rows that may hold a text in a column, ascending; `None` where the index cannot tell, or they are too many.
-    pub fn rows_with_text(&self, column: &'static str, text: &TextQuery) -> Result<Option<Vec<Range<usize>>>> {
+    pub(super) fn rows_with_text(&self, column: &'static str, text: &TextQuery) -> Result<Option<Vec<Range<usize>>>> {
         let (Some(index), Some((field, _))) = (self.terms(), field_of(column)) else { return Ok(None) };
         self.check_granules(index)?;
         let admitted = |value: &&[u8]| std::str::from_utf8(value).is_ok_and(|value| text.admits(value));

@@ -39,7 +39,7 @@ const MOST_TOLD: usize = 8;
 
 /// A block, open for reading.
 #[derive(Debug)]
-pub struct Block {
+pub(super) struct Block {
     fs: Arc<dyn Filesystem>,
     dir: PathBuf,
     signal: Signal,
@@ -80,7 +80,7 @@ pub(super) struct AttributeLeaf {
 
 impl Block {
     /// Opens the block in a directory. `meta_crc` is what the manifest knows of it: [`BlockMeta::crc`].
-    pub fn open(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
+    pub(super) fn open(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
         let meta = read_meta(&*fs, dir, signal, meta_crc)?;
         let open = |name: &str| match meta.file(name) {
             Some(file) => Ok(Some(Arc::new(CheckedFile::open(&*fs, dir, file)?))),
@@ -132,28 +132,28 @@ impl Block {
     }
 
     /// What is known of the block.
-    pub fn meta(&self) -> &BlockMeta {
+    pub(super) fn meta(&self) -> &BlockMeta {
         &self.meta
     }
 
     /// Whose rows it holds.
-    pub fn signal(&self) -> Signal {
+    pub(super) fn signal(&self) -> Signal {
         self.signal
     }
 
     /// Bytes of memory that the open block holds.
-    pub fn memory_bytes(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         let keys = self.keys.as_ref().map_or(0, TraceIndex::memory_bytes);
         self.metadata().memory_size() + keys + self.terms.as_ref().map_or(0, TermIndex::memory_bytes)
     }
 
     /// Whether rows of a trace may be here. Memory only; wrong for 0.4 % of the traces that are not.
-    pub fn may_hold_trace(&self, trace: &TraceId) -> bool {
+    pub(super) fn may_hold_trace(&self, trace: &TraceId) -> bool {
         self.keys.as_ref().is_some_and(|keys| keys.may_hold(trace))
     }
 
     /// The rows of a trace, in the requested columns. Reads the pages that hold them, found by `keys.idx`.
-    pub fn trace(&self, trace: &TraceId, columns: &[&'static str]) -> Result<Vec<RecordBatch>> {
+    pub(super) fn trace(&self, trace: &TraceId, columns: &[&'static str]) -> Result<Vec<RecordBatch>> {
         let mut wanted = columns.to_vec();
         if !wanted.contains(&name::TRACE_ID) {
             wanted.push(name::TRACE_ID);
@@ -184,27 +184,16 @@ impl Block {
     }
 
     /// Compares every checksum of every file. The error names what is damaged: file, bytes, columns.
-    pub fn verify(&self) -> Result<()> {
+    pub(super) fn verify(&self) -> Result<()> {
         read_meta(&*self.fs, &self.dir, self.signal, self.meta.crc())?;
-        let mut told = Vec::new();
-        for file in self.keys_file.iter().chain(&self.terms_file).chain([&self.data]) {
-            file.verify(|range| told.push((file.path(), range)))?;
-            if let Some((path, _)) = told.first() {
-                let ranges = told.iter().take(MOST_TOLD).map(|(_, range)| self.describe(path, range));
-                let mut what = ranges.collect::<Vec<_>>().join("; ");
-                if told.len() > MOST_TOLD {
-                    what.push_str(&format!("; and {} more ranges", told.len() - MOST_TOLD));
-                }
-                return Err(Error::Damaged { path: path.to_path_buf(), what });
-            }
-        }
-        Ok(())
+        let files: Vec<&Arc<CheckedFile>> = self.keys_file.iter().chain(&self.terms_file).chain([&self.data]).collect();
+        verify_files(&files, |path, range| self.parts(path, range))
     }
 
-    fn describe(&self, path: &Path, range: &Range<u64>) -> String {
-        let mut what = format!("bytes {}..{} do not match their checksum", range.start, range.end);
+    /// What lies in some bytes of a file.
+    fn parts(&self, path: &Path, range: &Range<u64>) -> Vec<String> {
         if path != self.data.path() {
-            return what;
+            return Vec::new();
         }
         let mut columns = Vec::new();
         for (number, group) in self.metadata().row_groups().iter().enumerate() {
@@ -215,11 +204,10 @@ impl Block {
                 }
             }
         }
-        match columns.is_empty() {
-            true => what.push_str(" (footer or page index)"),
-            false => what.push_str(&format!(" ({})", columns.join(", "))),
+        if columns.is_empty() {
+            columns.push("footer or page index".into());
         }
-        what
+        columns
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -345,6 +333,30 @@ impl Block {
     }
 }
 
+/// Compares every checksum of some files. The error names what is damaged; `parts` says what lies in some bytes of a file.
+pub(super) fn verify_files(
+    files: &[&Arc<CheckedFile>],
+    parts: impl Fn(&Path, &Range<u64>) -> Vec<String>,
+) -> Result<()> {
+    let mut told = Vec::new();
+    for file in files {
+        file.verify(|range| told.push((file.path(), range)))?;
+        if let Some((path, _)) = told.first() {
+            let ranges = told.iter().take(MOST_TOLD).map(|(_, range)| {
+                let what = format!("bytes {}..{} do not match their checksum", range.start, range.end);
+                let parts = parts(path, range);
+                if parts.is_empty() { what } else { format!("{what} ({})", parts.join(", ")) }
+            });
+            let mut what = ranges.collect::<Vec<_>>().join("; ");
+            if told.len() > MOST_TOLD {
+                what.push_str(&format!("; and {} more ranges", told.len() - MOST_TOLD));
+            }
+            return Err(Error::Damaged { path: path.to_path_buf(), what });
+        }
+    }
+    Ok(())
+}
+
 /// The columns that shapes stand for, by shape and place.
 fn joined_leaves(meta: &BlockMeta, signal: Signal, schema: &Schema) -> Option<Vec<JoinedLeaf>> {
     let mut joined = Vec::new();
@@ -368,7 +380,7 @@ fn unwrap_arrow(error: arrow_schema::ArrowError) -> parquet::errors::ParquetErro
     }
 }
 
-fn read_meta(fs: &dyn Filesystem, dir: &Path, signal: Signal, crc: u32) -> Result<BlockMeta> {
+pub(super) fn read_meta(fs: &dyn Filesystem, dir: &Path, signal: Signal, crc: u32) -> Result<BlockMeta> {
     let path = dir.join(META);
     let file = match fs.open(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

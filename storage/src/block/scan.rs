@@ -47,7 +47,7 @@ pub struct BlockProgress {
 
 /// The matching rows of a block, batch by batch. After an error there is nothing more.
 #[derive(Debug)]
-pub struct BlockScan {
+pub(super) struct BlockScan {
     block: Arc<Block>,
     request: Arc<ScanRequest>,
     groups: VecDeque<usize>,
@@ -59,12 +59,8 @@ pub struct BlockScan {
 
 impl Block {
     /// The rows that match a request, in its columns.
-    pub fn scan(self: &Arc<Self>, request: &Arc<ScanRequest>) -> Result<BlockScan> {
-        let model = schema::of(self.signal());
-        let needed = request.columns.iter().copied().chain(request.predicate.columns());
-        if let Some(column) = needed.into_iter().find(|column| model.index_of(column).is_err()) {
-            return Err(unknown(column));
-        }
+    pub(super) fn scan(self: &Arc<Self>, request: &Arc<ScanRequest>) -> Result<BlockScan> {
+        check_request(request, self.signal())?;
         let mut progress = BlockProgress::default();
         let mut groups: Vec<usize> = (0..self.groups().len()).collect();
         if !self.may_match(request) {
@@ -90,6 +86,16 @@ impl Block {
     }
 }
 
+/// Refuses a request for columns that the table does not have, also where no row has to be looked at.
+pub(super) fn check_request(request: &ScanRequest, signal: Signal) -> Result<()> {
+    let model = schema::of(signal);
+    let needed = request.columns.iter().copied().chain(request.predicate.columns());
+    match needed.into_iter().find(|column| model.index_of(column).is_err()) {
+        Some(column) => Err(unknown(column)),
+        None => Ok(()),
+    }
+}
+
 impl Iterator for BlockScan {
     type Item = Result<RecordBatch>;
 
@@ -105,7 +111,7 @@ impl Iterator for BlockScan {
 
 impl BlockScan {
     /// What was done so far.
-    pub fn progress(&self) -> BlockProgress {
+    pub(super) fn progress(&self) -> BlockProgress {
         self.progress
     }
 

@@ -13,7 +13,7 @@ use super::layout::{self, Part, StoredColumn};
 use super::meta::{BlockMeta, ColumnBytes, FileMeta, META, Summary};
 use super::order::{Order, RowRef, order};
 use super::shred::{Shredder, choose};
-use super::{BlockConfig, DATA, KEYS, TERMS, describe, shape};
+use super::{BlockConfig, DATA, KEYS, TERMS, describe, series, shape};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::index::TraceIndexBuilder;
@@ -51,6 +51,9 @@ pub fn write(
     let Some(time) = time else {
         return Err(Error::Request { what: "a block holds at least one row".into() });
     };
+    if signal == Signal::Metrics {
+        return series::write_batches(fs, dir, &batches, config);
+    }
     let order = order(signal, &batches, config.row_group_rows.max(1))?;
     let mut source = BlockSource::new(signal, &batches, config);
     let mut groups = order.groups.iter();

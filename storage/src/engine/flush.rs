@@ -9,16 +9,18 @@
 use super::metrics::EngineMetrics;
 use super::recovery::WAL_CHECKPOINT;
 use super::store::{Store, lock};
-use crate::block::{self, Block, BlockId, Window};
+use crate::block::{self, Block, BlockId, BlockMeta, Window};
 use crate::error::{Error, Result};
+use crate::fs::Filesystem;
 use crate::manifest::{BlockEntry, Commit, Manifest};
 use crate::memtable::Generation;
+use crate::metric::HeadReader;
 use crate::model::schema::time_column;
 use crate::model::{Batch, Signal, TenantId};
 use arrow_array::BooleanArray;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -103,6 +105,9 @@ impl Store {
         signal: Signal,
         placed: &mut Vec<Placed>,
     ) -> Result<()> {
+        if signal == Signal::Metrics {
+            return self.write_series(generation, tenant, placed);
+        }
         let mut batches = Vec::new();
         for batch in generation.batches(tenant, signal) {
             let resolved = batch.resolved()?;
@@ -112,7 +117,23 @@ impl Store {
         }
         let now = self.clock.now_unix_nano();
         for (window, batches) in by_window(batches, now)? {
-            placed.push(self.write_block(tenant, signal, window, &batches, now)?);
+            let config = &self.config.block;
+            let write = |fs: &dyn Filesystem, dir: &Path| block::write(fs, dir, signal, &batches, config);
+            placed.push(self.write_block(tenant, signal, window, now, write)?);
+        }
+        Ok(())
+    }
+
+    /// Writes one block per window that a tenant's series have samples in.
+    fn write_series(&self, generation: &Generation, tenant: &TenantId, placed: &mut Vec<Placed>) -> Result<()> {
+        let now = self.clock.now_unix_nano();
+        let Some(mut head) = generation.head(tenant) else { return Ok(()) };
+        let windows = windows_of(&mut head, now)?;
+        for &window in &windows {
+            let wanted = |time: i64| windows.len() == 1 || Window::of(time, now) == window;
+            let config = &self.config.block;
+            let write = |fs: &dyn Filesystem, dir: &Path| block::write_head(fs, dir, &mut head, wanted, config);
+            placed.push(self.write_block(tenant, Signal::Metrics, window, now, write)?);
         }
         Ok(())
     }
@@ -122,14 +143,14 @@ impl Store {
         tenant: &TenantId,
         signal: Signal,
         window: Window,
-        batches: &[Batch],
         now: i64,
+        write: impl FnOnce(&dyn Filesystem, &Path) -> Result<BlockMeta>,
     ) -> Result<Placed> {
         let id = BlockId::new(now, self.next_nonce());
         let temp = self.temp_dir().join(id.to_string());
         let fs = self.fs.as_ref();
         fs.create_dir_all(&temp).map_err(Error::io("create", &temp))?;
-        let meta = block::write(fs, &temp, signal, batches, &self.config.block).inspect_err(|_| self.forget(&temp))?;
+        let meta = write(fs, &temp).inspect_err(|_| self.forget(&temp))?;
         let entry = BlockEntry {
             id,
             tenant: tenant.clone(),
@@ -204,6 +225,22 @@ impl Store {
     }
 }
 
+/// The windows that a head has samples in. Nearly always there is one.
+fn windows_of(head: &mut HeadReader, now: i64) -> Result<BTreeSet<Window>> {
+    let mut windows = BTreeSet::new();
+    if let Some((min, max)) = head.time_range() {
+        let (first, last) = (Window::of(min, now), Window::of(max, now));
+        if first == last && first != Window::OTHER {
+            return Ok(BTreeSet::from([first]));
+        }
+    }
+    head.for_each(|_, samples| {
+        windows.extend(samples.times().iter().map(|&time| Window::of(time, now)));
+        Ok(())
+    })?;
+    Ok(windows)
+}
+
 /// Splits batches by the window of their rows. Nearly always there is one.
 fn by_window(batches: Vec<Batch>, now: i64) -> Result<BTreeMap<Window, Vec<Batch>>> {
     let mut windows: BTreeMap<Window, Vec<Batch>> = BTreeMap::new();
@@ -230,7 +267,7 @@ fn split(batch: &Batch, now: i64) -> BTreeMap<Window, BooleanArray> {
     let times =
         times.map(|times| times.as_primitive::<TimestampNanosecondType>().values().to_vec()).unwrap_or_default();
     let windows: Vec<Window> = times.iter().map(|time| Window::of(*time, now)).collect();
-    let distinct: std::collections::BTreeSet<Window> = windows.iter().copied().collect();
+    let distinct: BTreeSet<Window> = windows.iter().copied().collect();
     distinct
         .into_iter()
         .map(|window| (window, windows.iter().map(|of_row| Some(*of_row == window)).collect()))

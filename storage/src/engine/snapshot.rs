@@ -4,6 +4,7 @@ use super::view::View;
 use crate::block::{Block, BlockScan};
 use crate::error::{Error, Result};
 use crate::memtable::MemBatch;
+use crate::metric::{HeadReader, RowScan, SeriesSource};
 use crate::model::{Signal, TenantId, schema};
 use crate::scan::{ScanOrder, ScanRequest};
 use arrow_array::RecordBatch;
@@ -40,7 +41,10 @@ impl Snapshot {
             blocks.iter().filter(|block| request.time.overlaps(block.meta().min_time, block.meta().max_time));
         sources.extend(overlapping.cloned().map(Source::Block));
         let pruned = all - sources.len();
-        sources.extend(self.batches(signal).into_iter().map(Source::Memory));
+        match signal {
+            Signal::Spans | Signal::Logs => sources.extend(self.batches(signal).into_iter().map(Source::Memory)),
+            Signal::Metrics => sources.extend(self.heads().into_iter().map(|head| Source::Head(Box::new(head)))),
+        }
         order(&mut sources, request.order);
         Ok(Scan {
             signal,
@@ -49,6 +53,17 @@ impl Snapshot {
             open: None,
             progress: ScanProgress { blocks_pruned: pruned as u64, ..ScanProgress::default() },
         })
+    }
+
+    /// The series in memory, those that were written first first.
+    pub(super) fn heads(&self) -> Vec<HeadReader> {
+        let generations = self.view.sealed.iter().chain([&self.view.active]);
+        generations.filter_map(|generation| generation.head(&self.tenant)).collect()
+    }
+
+    /// The blocks of a table, those that were committed first first.
+    pub(super) fn blocks(&self, signal: Signal) -> &[Arc<Block>] {
+        self.view.blocks_of(&self.tenant, signal)
     }
 
     fn batches(&self, signal: Signal) -> Vec<Arc<MemBatch>> {
@@ -60,13 +75,22 @@ impl Snapshot {
 #[derive(Debug)]
 enum Source {
     Memory(Arc<MemBatch>),
+    Head(Box<HeadReader>),
     Block(Arc<Block>),
+}
+
+/// A source under way.
+#[derive(Debug)]
+enum Open {
+    Block(BlockScan),
+    Head(Box<RowScan<HeadReader>>),
 }
 
 impl Source {
     fn time_range(&self) -> Option<(i64, i64)> {
         match self {
             Source::Memory(batch) => batch.time_range(),
+            Source::Head(head) => head.time_range(),
             Source::Block(block) => Some((block.meta().min_time, block.meta().max_time)),
         }
     }
@@ -99,19 +123,33 @@ pub struct Scan {
     signal: Signal,
     request: Arc<ScanRequest>,
     sources: VecDeque<Source>,
-    open: Option<BlockScan>,
+    open: Option<Open>,
     progress: ScanProgress,
 }
 
 impl Scan {
     /// How far it has come.
     pub fn progress(&self) -> ScanProgress {
-        let in_open = self.open.as_ref().map_or(0, |open| open.progress().rows_scanned);
+        let in_open = match &self.open {
+            None => 0,
+            Some(Open::Block(scan)) => scan.progress().rows_scanned,
+            Some(Open::Head(scan)) => scan.rows_scanned,
+        };
         ScanProgress { rows_scanned: self.progress.rows_scanned + in_open, ..self.progress }
     }
 
     fn next_of_open(&mut self) -> Option<Result<RecordBatch>> {
-        let open = self.open.as_mut()?;
+        let open = match self.open.as_mut()? {
+            Open::Block(open) => open,
+            Open::Head(open) => {
+                let next = open.next();
+                if next.is_none() {
+                    self.progress.rows_scanned += open.rows_scanned;
+                    self.open = None;
+                }
+                return next;
+            }
+        };
         let next = open.next();
         if next.is_none() {
             let done = open.progress();
@@ -159,8 +197,12 @@ impl Iterator for Scan {
                         return Some(rows);
                     }
                 }
+                Source::Head(head) => {
+                    let groups = head.groups();
+                    self.open = Some(Open::Head(Box::new(RowScan::new(*head, &self.request, 0..groups))));
+                }
                 Source::Block(block) => match block.scan(&self.request) {
-                    Ok(scan) => self.open = Some(scan),
+                    Ok(scan) => self.open = Some(Open::Block(scan)),
                     Err(error) => return Some(Err(error)),
                 },
             }

@@ -3,6 +3,7 @@
 //! G1  A generation is filled by one writer and read by any number of readers; a reader sees whole batches only.
 //! G2  A generation is sealed and flushed as a whole, so the manifest needs one WAL position and no more.
 //! G3  A span that comes again with the same ids and the same content is one row (`identity`).
+//! G4  Data points are kept as series (`metric::head`); of two of one series and time the last written counts.
 //!
 //! Not here: when to seal (`engine`), how blocks are written (`block`).
 
@@ -11,6 +12,7 @@ mod suspect;
 
 use crate::block::Block;
 use crate::error::{Error, Result};
+use crate::metric::{self, Head, HeadReader};
 use crate::model::{Batch, Signal, TenantId};
 use crate::scan::{ScanRequest, filter};
 use arrow_array::{BooleanArray, RecordBatch};
@@ -38,6 +40,8 @@ pub(crate) struct Generation {
 struct Table {
     batches: Vec<Arc<MemBatch>>,
     identities: Identities,
+    /// Where data points are.
+    head: Arc<Mutex<Head>>,
     rows: usize,
     bytes: usize,
     time_range: Option<(i64, i64)>,
@@ -54,7 +58,7 @@ pub(crate) struct MemBatch {
 /// What a table holds, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TableSize {
-    /// Rows.
+    /// Rows; of metrics, samples that were written twice count twice.
     pub(crate) rows: usize,
     /// Bytes of memory.
     pub(crate) bytes: usize,
@@ -98,6 +102,9 @@ impl Generation {
         blocks: &[Arc<Block>],
     ) -> Result<usize> {
         let signal = batch.signal();
+        if signal == Signal::Metrics {
+            return self.insert_points(tenant, &batch);
+        }
         let (batch, hashes) = match signal {
             Signal::Spans => {
                 let hashes = identity::of_spans(batch.columns())?;
@@ -121,6 +128,30 @@ impl Generation {
         let after = table.bytes();
         self.bytes.fetch_add(after.saturating_sub(before), Ordering::Relaxed);
         Ok(rows)
+    }
+
+    fn insert_points(&self, tenant: &TenantId, batch: &Batch) -> Result<usize> {
+        let Some((min, max)) = batch.time_range() else { return Ok(0) };
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = tables.entry((tenant.clone(), Signal::Metrics)).or_default();
+        let mut head = metric::lock(&table.head);
+        let inserted = head.insert(batch);
+        let after = head.memory_bytes();
+        drop(head);
+        table.rows += batch.num_rows();
+        table.time_range = Some(table.time_range.map_or((min, max), |(a, b)| (a.min(min), b.max(max))));
+        self.bytes.fetch_add(after.saturating_sub(table.bytes), Ordering::Relaxed);
+        table.bytes = after.max(table.bytes);
+        inserted.map(|()| batch.num_rows())
+    }
+
+    /// A tenant's series, as they stand now; `None` where there is none.
+    pub(crate) fn head(&self, tenant: &TenantId) -> Option<HeadReader> {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = tables.get(&(tenant.clone(), Signal::Metrics)).filter(|table| table.rows > 0)?;
+        let head = Arc::clone(&table.head);
+        drop(tables);
+        Some(HeadReader::new(&head))
     }
 
     /// Leaves out spans that this generation or a sealed one holds, and doubles within the batch.
@@ -147,7 +178,7 @@ impl Generation {
         Ok((select(&batch, &BooleanArray::from(keep))?, hashes))
     }
 
-    /// The batches of a tenant's table, each as it stands now.
+    /// The batches of a tenant's table of spans or logs, each as it stands now.
     pub(crate) fn batches(&self, tenant: &TenantId, signal: Signal) -> Vec<Arc<MemBatch>> {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         tables.get(&(tenant.clone(), signal)).map(|table| table.batches.clone()).unwrap_or_default()

@@ -2,7 +2,7 @@
 
 use crate::model::attribute::{Map, MapBuilder, Value, put_array, put_map, put_value};
 use crate::model::origin::{Resource, Scope};
-use crate::model::record::{Event, Link, Number};
+use crate::model::record::{Event, Exemplar, Link, Number, put_buckets, put_counts, put_doubles, put_quantile};
 use crate::model::schema::{self, column as name};
 use crate::model::{
     Batch, LogBatchBuilder, LogRecord, MetricHead, Point, PointBatchBuilder, PointData, Signal, Span, SpanBatchBuilder,
@@ -226,6 +226,7 @@ impl Random {
 
     fn point_batch(&mut self, rows: usize) -> Batch {
         let mut builder = PointBatchBuilder::default();
+        let mut attributes = self.map(1);
         for row in 0..rows {
             if row == 0 || self.chance(10) {
                 self.with_origin(|resource, scope| {
@@ -233,7 +234,7 @@ impl Random {
                     builder.set_scope(scope);
                 });
             }
-            if row == 0 || self.chance(20) {
+            if row == 0 || self.chance(15) {
                 builder.set_metric(&MetricHead {
                     name: self.pick(TEXTS),
                     unit: "s",
@@ -243,31 +244,95 @@ impl Random {
                     is_monotonic: self.chance(50),
                 });
             }
-            let attributes = self.map(1);
-            let data = match self.0.random_range(0..4) {
-                0 => PointData::Gauge(Some(Number::Double(self.pick(DOUBLES)))),
-                1 => PointData::Sum(Some(Number::Int(self.pick(INTS)))),
-                2 => PointData::Histogram {
-                    count: u64::MAX,
-                    sum: Some(1.5),
-                    min: None,
-                    max: None,
-                    explicit_bounds: b"12345678",
-                    bucket_counts: b"\x01\x02",
-                },
-                _ => PointData::Gauge(None),
-            };
+            if self.chance(20) {
+                attributes = self.map(1);
+            }
+            let [bounds, counts, positive, negative, quantiles] = self.lists();
+            let exemplars = self.exemplars();
             let point = Point {
                 attributes: Map::new(&attributes),
-                time: self.time(),
-                start_time: if self.chance(50) { Some(self.time()) } else { None },
-                flags: 0,
-                exemplars: &[],
-                data,
+                time: if self.chance(30) { self.pick(INTS) } else { self.time() },
+                start_time: if self.chance(70) { Some(self.time()) } else { None },
+                flags: self.pick(&[0, 0, 0, 1, u32::MAX]),
+                exemplars: &exemplars,
+                data: match self.0.random_range(0..6) {
+                    0 => PointData::Gauge(Some(Number::Double(self.double()))),
+                    1 => PointData::Sum(Some(Number::Int(self.pick(INTS)))),
+                    2 => PointData::Histogram {
+                        count: self.pick(&[0, 7, u64::MAX]),
+                        sum: Some(self.double()).filter(|_| self.chance(80)),
+                        min: None,
+                        max: Some(self.double()).filter(|_| self.chance(20)),
+                        explicit_bounds: &bounds,
+                        bucket_counts: &counts,
+                    },
+                    3 => PointData::ExponentialHistogram {
+                        count: self.0.random_range(0..1_000),
+                        sum: Some(self.double()),
+                        min: Some(1.0),
+                        max: None,
+                        scale: self.pick(&[i32::MIN, -1, 0, 3, i32::MAX]),
+                        zero_count: self.pick(&[0, 3]),
+                        zero_threshold: self.double(),
+                        positive: &positive,
+                        negative: &negative,
+                    },
+                    4 => PointData::Summary { count: 4, sum: self.double(), quantiles: &quantiles },
+                    _ => PointData::Gauge(None),
+                },
             };
             builder.append(&point).unwrap();
         }
         builder.finish().unwrap()
+    }
+
+    /// A double, now and then a NaN with a payload.
+    fn double(&mut self) -> f64 {
+        match self.0.random_range(0..10) {
+            0 => f64::from_bits(0x7ff0_0000_0000_0002),
+            1 => f64::from_bits(0xfff8_0000_dead_beef),
+            2..6 => f64::from(self.0.random_range(0..100_000)) / 100.0,
+            _ => self.pick(DOUBLES),
+        }
+    }
+
+    /// Bounds, counts, positive and negative buckets, quantiles; now and then cells that are none.
+    fn lists(&mut self) -> [Vec<u8>; 5] {
+        let mut cells: [Vec<u8>; 5] = Default::default();
+        let width = self.pick(&[0, 3, 3, 3, 4]);
+        let mut counts = || (0..width).map(|_| self.0.random_range(0..1u64 << 40)).collect::<Vec<_>>();
+        let (first, second, third) = (counts(), counts(), counts());
+        put_doubles(&mut cells[0], [0.1, 0.5, -0.0]);
+        put_counts(&mut cells[1], first);
+        put_buckets(&mut cells[2], self.pick(&[-3, 0, 0, 1, i32::MIN, i32::MAX]), second);
+        put_buckets(&mut cells[3], self.0.random_range(-2..3), third);
+        let quantile = self.double();
+        (0..width).for_each(|_| put_quantile(&mut cells[4], 0.5, quantile));
+        for cell in &mut cells {
+            match self.0.random_range(0..20) {
+                0 => cell.extend_from_slice(b"\x80\x00"),
+                1 => cell.truncate(3),
+                2 => *cell = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f".to_vec(),
+                _ => {}
+            }
+        }
+        cells
+    }
+
+    fn exemplars(&mut self) -> Vec<u8> {
+        let mut cell = Vec::new();
+        if self.chance(25) {
+            let filtered = self.map(1);
+            let exemplar = Exemplar {
+                time_unix_nano: self.0.random(),
+                value: Some(Number::Double(self.double())),
+                trace_id: &self.trace().0,
+                span_id: &self.span().0,
+                filtered_attributes: Map::new(&filtered),
+            };
+            exemplar.put(&mut cell);
+        }
+        cell
     }
 
     pub(super) fn request(&mut self, signal: Signal) -> ScanRequest {

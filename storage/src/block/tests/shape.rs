@@ -116,7 +116,8 @@ fn one_key_of_two_types_has_two_columns() {
     let (text, int, bytes) = (encode(Value::String("1")), encode(Value::Int(1)), encode(Value::Bytes(b"1")));
     let spans = (0..30).map(|id| span(id + 1, None, 0, [&text, &int, &bytes][usize::from(id % 3)]));
     let block = check(&[batch(spans)], &small());
-    assert!(block.leaf("attributes.string.k").is_some() && block.leaf("attributes.int.k").is_some());
+    let inside = block.rows().unwrap();
+    assert!(inside.leaf("attributes.string.k").is_some() && inside.leaf("attributes.int.k").is_some());
     assert_eq!(block.meta().rest_keys.as_deref(), Some(&["k".to_owned()][..]));
 }
 

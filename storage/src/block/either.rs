@@ -1,0 +1,174 @@
+//! Which kind of block is it? Spans and logs lie row by row, metrics series by series; to who reads them both are blocks.
+
+use super::BlockMeta;
+use super::read::Block as RowBlock;
+use super::scan::{self, BlockProgress};
+use super::series::{SeriesBlock, SeriesReader};
+use crate::error::Result;
+use crate::fs::Filesystem;
+use crate::metric::{Label, RowScan};
+use crate::model::{Signal, TraceId};
+use crate::scan::{ScanRequest, TextQuery};
+use arrow_array::RecordBatch;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A block, open for reading.
+#[derive(Debug)]
+pub struct Block(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// Of spans or logs.
+    Rows(Arc<RowBlock>),
+    /// Of metrics.
+    Series(Arc<SeriesBlock>),
+}
+
+impl Block {
+    /// Opens the block in a directory. `meta_crc` is what the manifest knows of it: [`BlockMeta::crc`].
+    pub fn open(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
+        Ok(Arc::new(Block(match signal {
+            Signal::Spans | Signal::Logs => Kind::Rows(RowBlock::open(fs, dir, signal, meta_crc)?),
+            Signal::Metrics => Kind::Series(SeriesBlock::open(fs, dir, meta_crc)?),
+        })))
+    }
+
+    /// What is known of the block.
+    pub fn meta(&self) -> &BlockMeta {
+        match &self.0 {
+            Kind::Rows(block) => block.meta(),
+            Kind::Series(block) => block.meta(),
+        }
+    }
+
+    /// Whose rows it holds.
+    pub fn signal(&self) -> Signal {
+        match &self.0 {
+            Kind::Rows(block) => block.signal(),
+            Kind::Series(_) => Signal::Metrics,
+        }
+    }
+
+    /// Bytes of memory that the open block holds.
+    pub fn memory_bytes(&self) -> usize {
+        match &self.0 {
+            Kind::Rows(block) => block.memory_bytes(),
+            Kind::Series(block) => block.memory_bytes(),
+        }
+    }
+
+    /// Whether rows of a trace may be here. Memory only; wrong for 0.4 % of the traces that are not.
+    pub fn may_hold_trace(&self, trace: &TraceId) -> bool {
+        match &self.0 {
+            Kind::Rows(block) => block.may_hold_trace(trace),
+            Kind::Series(_) => false,
+        }
+    }
+
+    /// The rows of a trace, in the requested columns. Reads the pages that hold them, found by `keys.idx`.
+    pub fn trace(&self, trace: &TraceId, columns: &[&'static str]) -> Result<Vec<RecordBatch>> {
+        match &self.0 {
+            Kind::Rows(block) => block.trace(trace, columns),
+            Kind::Series(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The rows outside which a text column holds no match, by `terms.idx`; `None` where it does not say.
+    pub fn rows_with_text(&self, column: &'static str, text: &TextQuery) -> Result<Option<Vec<Range<usize>>>> {
+        match &self.0 {
+            Kind::Rows(block) => block.rows_with_text(column, text),
+            Kind::Series(_) => Ok(None),
+        }
+    }
+
+    /// Compares every checksum of every file. The error names what is damaged: file, bytes, columns.
+    pub fn verify(&self) -> Result<()> {
+        match &self.0 {
+            Kind::Rows(block) => block.verify(),
+            Kind::Series(block) => block.verify(),
+        }
+    }
+
+    /// The rows that match a request, in its columns.
+    pub fn scan(&self, request: &Arc<ScanRequest>) -> Result<BlockScan> {
+        match &self.0 {
+            Kind::Rows(block) => Ok(BlockScan(Scan::Rows(block.scan(request)?))),
+            Kind::Series(block) => {
+                scan::check_request(request, Signal::Metrics)?;
+                let groups = block.groups_of(request)?;
+                Ok(BlockScan(Scan::Series(Box::new(RowScan::new(SeriesReader::new(block), request, groups)))))
+            }
+        }
+    }
+
+    /// A reader of series, for a block of metrics.
+    pub(crate) fn series(&self) -> Option<SeriesReader> {
+        match &self.0 {
+            Kind::Rows(_) => None,
+            Kind::Series(block) => Some(SeriesReader::new(block)),
+        }
+    }
+
+    /// A block of spans or logs, as it is inside.
+    #[cfg(test)]
+    pub(super) fn rows(&self) -> Option<&Arc<RowBlock>> {
+        match &self.0 {
+            Kind::Rows(block) => Some(block),
+            Kind::Series(_) => None,
+        }
+    }
+
+    /// Every label that a series of the block has, ascending.
+    pub fn labels(&self) -> Vec<Label> {
+        match &self.0 {
+            Kind::Rows(_) => Vec::new(),
+            Kind::Series(block) => block.labels(),
+        }
+    }
+
+    /// The values of a label, ascending; `None` where only the series themselves tell them all.
+    pub fn label_values(&self, label: &Label) -> Option<Vec<String>> {
+        match &self.0 {
+            Kind::Rows(_) => Some(Vec::new()),
+            Kind::Series(block) => block.label_values(label),
+        }
+    }
+}
+
+/// The matching rows of a block, batch by batch. After an error there is nothing more.
+#[derive(Debug)]
+pub struct BlockScan(Scan);
+
+#[derive(Debug)]
+enum Scan {
+    Rows(scan::BlockScan),
+    Series(Box<RowScan<SeriesReader>>),
+}
+
+impl BlockScan {
+    /// What was done so far. The row groups of a block of metrics are its groups of series.
+    pub fn progress(&self) -> BlockProgress {
+        match &self.0 {
+            Scan::Rows(scan) => scan.progress(),
+            Scan::Series(scan) => BlockProgress {
+                rows_scanned: scan.rows_scanned,
+                rows_answered: scan.rows_answered,
+                groups_read: scan.groups_read,
+                groups_pruned: scan.groups_pruned,
+            },
+        }
+    }
+}
+
+impl Iterator for BlockScan {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Scan::Rows(scan) => scan.next(),
+            Scan::Series(scan) => scan.next(),
+        }
+    }
+}

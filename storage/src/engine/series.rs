@@ -1,0 +1,188 @@
+//! Which samples have the series that match? Over all blocks and memtables, as one.
+//!
+//! Q1  A series comes once, in ascending order of series, its samples by ascending time, each time once: of two samples of one
+//!     time the one counts that was written last (N2 of `metric`). Blocks are in the order of their commits, behind them
+//!     memory.
+//! Q2  Blocks find series by their label postings and read of them only the pages that hold the wanted times and columns. At any
+//!     moment the samples of one series are in memory, and who all the matching ones are.
+//!
+//! Not here: how labels are called in a query language (`query`).
+
+use super::snapshot::Snapshot;
+use crate::block::SeriesReader;
+use crate::error::{Error, Result};
+use crate::metric::{Fields, HeadReader, Label, Matcher, Samples, Series, SeriesSource, Stored};
+use crate::model::Signal;
+use crate::model::schema::{self, column as name};
+use crate::scan::TimeRange;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Which series, and what of them.
+#[derive(Debug)]
+pub struct SeriesRequest {
+    /// Conditions on labels; all of them must hold.
+    pub matchers: Vec<Matcher>,
+    /// Samples by time. Series without samples in it are left out.
+    pub time: TimeRange,
+    /// Columns of the samples beside `time`, by their names in `model::schema::column`; others stay empty.
+    pub columns: Vec<&'static str>,
+}
+
+impl SeriesRequest {
+    /// Series that match, with all that is known of their samples in a range of time.
+    pub fn new(matchers: Vec<Matcher>, time: TimeRange) -> Self {
+        let columns = schema::of(Signal::Metrics).fields().iter().map(|field| field.name().as_str()).collect();
+        SeriesRequest { matchers, time, columns }
+    }
+}
+
+/// Where series come from.
+#[derive(Debug)]
+enum Source {
+    Block(Box<SeriesReader>),
+    Head(Box<HeadReader>),
+}
+
+impl Source {
+    fn find(&mut self, matchers: &[Matcher]) -> Result<Vec<Stored>> {
+        match self {
+            Source::Block(reader) => reader.find(matchers),
+            Source::Head(reader) => reader.find(matchers),
+        }
+    }
+
+    fn samples(&mut self, stored: &Stored, time: TimeRange, fields: Fields) -> Result<Samples> {
+        fn of(source: &mut impl SeriesSource, stored: &Stored, time: TimeRange, fields: Fields) -> Result<Samples> {
+            let rows = source.rows_in(stored, time)?;
+            if rows.is_empty() { Ok(Samples::default()) } else { source.samples(stored, rows, fields) }
+        }
+        match self {
+            Source::Block(reader) => of(reader.as_mut(), stored, time, fields),
+            Source::Head(reader) => of(reader.as_mut(), stored, time, fields),
+        }
+    }
+}
+
+/// The series that match, one by one. After an error there is nothing more.
+#[derive(Debug)]
+pub struct SeriesScan {
+    /// Those that were written first first.
+    sources: Vec<Source>,
+    found: std::collections::btree_map::IntoIter<Series, Vec<(usize, Stored)>>,
+    left: usize,
+    time: TimeRange,
+    fields: Fields,
+}
+
+impl Snapshot {
+    /// The series that match, with their samples.
+    pub fn series(&self, request: &SeriesRequest) -> Result<SeriesScan> {
+        if let Some(unknown) = request.columns.iter().find(|name| schema::of(Signal::Metrics).index_of(name).is_err()) {
+            return Err(Error::Request { what: format!("{} have no column `{unknown}`", Signal::Metrics) });
+        }
+        let mut sources = self.sources(request.time);
+        let mut found: BTreeMap<Series, Vec<(usize, Stored)>> = BTreeMap::new();
+        for (place, source) in sources.iter_mut().enumerate() {
+            for stored in source.find(&request.matchers)? {
+                if request.time.overlaps(stored.min_time, stored.max_time) {
+                    found.entry(stored.series.clone()).or_default().push((place, stored));
+                }
+            }
+        }
+        let mut columns = request.columns.clone();
+        columns.push(name::FLAGS);
+        let (left, fields) = (found.len(), Fields::of(&columns));
+        Ok(SeriesScan { sources, left, found: found.into_iter(), time: request.time, fields })
+    }
+
+    /// Every label that a series of some block or of memory has, where the block or memory has samples in a range of time.
+    pub fn labels(&self, time: TimeRange) -> Result<Vec<Label>> {
+        let mut labels: BTreeSet<Label> = BTreeSet::new();
+        for block in self.blocks(Signal::Metrics) {
+            if time.overlaps(block.meta().min_time, block.meta().max_time) {
+                labels.extend(block.labels());
+            }
+        }
+        for mut head in self.heads() {
+            for stored in head.find(&[])? {
+                labels.extend(stored.series.labels());
+            }
+        }
+        Ok(labels.into_iter().collect())
+    }
+
+    /// Every value of a label, by the same rule.
+    pub fn label_values(&self, label: &Label, time: TimeRange) -> Result<Vec<String>> {
+        let mut values: BTreeSet<String> = BTreeSet::new();
+        let mut add = |found: Vec<Stored>| {
+            values.extend(found.iter().map(|stored| label.value(&stored.series).into_owned()));
+        };
+        let mut listed = Vec::new();
+        for block in self.blocks(Signal::Metrics) {
+            if !time.overlaps(block.meta().min_time, block.meta().max_time) {
+                continue;
+            }
+            match (block.label_values(label), block.series()) {
+                (None, Some(mut reader)) => add(reader.find(&[])?),
+                (values, _) => listed.extend(values.unwrap_or_default()),
+            }
+        }
+        for mut head in self.heads() {
+            add(head.find(&[])?);
+        }
+        values.extend(listed);
+        values.remove("");
+        Ok(values.into_iter().collect())
+    }
+
+    fn sources(&self, time: TimeRange) -> Vec<Source> {
+        let blocks = self.blocks(Signal::Metrics).iter();
+        let overlapping = blocks.filter(|block| time.overlaps(block.meta().min_time, block.meta().max_time));
+        let readers = overlapping.filter_map(|block| block.series()).map(|reader| Source::Block(Box::new(reader)));
+        readers.chain(self.heads().into_iter().map(|head| Source::Head(Box::new(head)))).collect()
+    }
+}
+
+impl SeriesScan {
+    /// How many series are left at most.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    fn read(&mut self, parts: &[(usize, Stored)]) -> Result<Samples> {
+        let mut all = Samples::default();
+        for (place, stored) in parts {
+            let Some(source) = self.sources.get_mut(*place) else { continue };
+            let samples = source.samples(stored, self.time, self.fields)?;
+            if all.is_empty() {
+                all = samples;
+            } else {
+                all.append(&samples);
+            }
+        }
+        Ok(all.ordered())
+    }
+}
+
+impl Iterator for SeriesScan {
+    type Item = Result<(Series, Samples)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (series, parts) = self.found.next()?;
+            self.left -= 1;
+            match self.read(&parts) {
+                Ok(samples) if samples.is_empty() => {}
+                Ok(samples) => return Some(Ok((series, samples))),
+                Err(error) => {
+                    self.found = BTreeMap::new().into_iter();
+                    self.left = 0;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! `Snapshot::series` and `Snapshot::scan` answer the same, wherever the samples lie.
+
+use super::*;
+use crate::engine::{EngineConfig, Store, Write};
+use crate::fs::{SimulatedClock, SimulatedDisk};
+use crate::metric::Relation;
+use crate::model::attribute::{Map, MapBuilder, Value};
+use crate::model::origin::{Resource, Scope};
+use crate::model::record::Number;
+use crate::model::{Batch, MetricHead, Point, PointBatchBuilder, PointData, TenantId};
+use crate::scan::ScanRequest;
+use bytes::Bytes;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+const NOW: i64 = 1_795_435_200_000_000_000;
+const HOSTS: [&str; 4] = ["", "a", "b", "web-1"];
+const NAMES: [&str; 2] = ["cpu", "memory"];
+
+/// A point: name, host of the resource, a number among the attributes, time.
+type Given = (usize, usize, Option<u8>, i64);
+
+fn batch(points: &[Given], value: i64) -> Batch {
+    let mut builder = PointBatchBuilder::default();
+    for (name, host, number, time) in points {
+        let mut attributes = MapBuilder::default();
+        attributes.push("host", Value::String(HOSTS[*host]));
+        let resource = attributes.finish();
+        builder.set_resource(&Resource { attributes: Map::new(&resource), ..Resource::default() });
+        builder.set_scope(&Scope { name: "meter", ..Scope::default() });
+        let metadata = Map::default();
+        let (name, unit, description) = (NAMES[*name], "1", "");
+        builder.set_metric(&MetricHead { name, unit, description, metadata, temporality: 2, is_monotonic: false });
+        let mut attributes = MapBuilder::default();
+        if let Some(number) = number {
+            attributes.push("number", Value::Int((*number).into()));
+        }
+        let attributes = attributes.finish();
+        let point = Point {
+            attributes: Map::new(&attributes),
+            time: NOW + time,
+            start_time: None,
+            flags: 0,
+            exemplars: &[],
+            data: PointData::Gauge(Some(Number::Int(value))),
+        };
+        builder.append(&point).unwrap();
+    }
+    builder.finish().unwrap()
+}
+
+fn store() -> Store {
+    let mut config = EngineConfig::new("/data");
+    config.min_free_bytes = 0;
+    let decoder = |_: Signal, _: i64, _: &[u8]| Err("nothing is replayed".to_owned());
+    let (disk, clock) = (SimulatedDisk::new(1), SimulatedClock::at(NOW));
+    Store::open(config, Arc::new(disk), Arc::new(clock), &decoder).unwrap()
+}
+
+fn commit(store: &Store, batch: Batch) {
+    let (tenant, payload) = (TenantId::default(), Bytes::from_static(b"x"));
+    store.commit(&[Write { tenant, signal: Signal::Metrics, received_at: NOW, payload, batch }]).unwrap();
+}
+
+type Key = (String, String, Option<u8>);
+
+fn key(point: &Given) -> Key {
+    (NAMES[point.0].to_owned(), HOSTS[point.1].to_owned(), point.2)
+}
+
+fn matcher(label: usize, relation: usize, text: &str) -> Matcher {
+    let labels =
+        [Label::Name, Label::Resource("host".into()), Label::Point("number".into()), Label::ScopeName, Label::Unit];
+    let relations = [Relation::Equal, Relation::NotEqual, Relation::Matches, Relation::MatchesNot];
+    Matcher::new(labels[label].clone(), relations[relation], text).unwrap()
+}
+
+fn any_points() -> impl Strategy<Value = Vec<Given>> {
+    let number = prop_oneof![1 => Just(None), 3 => (0u8..3).prop_map(Some)];
+    proptest::collection::vec((0usize..2, 0usize..4, number, 0i64..12), 0..20)
+}
+
+fn any_matchers() -> impl Strategy<Value = Vec<(usize, usize, &'static str)>> {
+    let text =
+        proptest::sample::select(vec!["", "a", "cpu", "c.*|memory", "1", "[01]", ".+", ".*", "web.*", "meter", "x"]);
+    proptest::collection::vec((0usize..5, 0usize..4, text), 0..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn q1_the_last_written_sample_counts_wherever_it_lies(
+        writes in proptest::collection::vec((any_points(), 0u8..4), 1..8),
+        matchers in any_matchers(),
+        (start, length) in (-2i64..14, 0i64..14),
+    ) {
+        let store = store();
+        let mut expected: BTreeMap<Key, BTreeMap<i64, i64>> = BTreeMap::new();
+        for (value, (points, then)) in (0i64..).zip(&writes) {
+            commit(&store, batch(points, value));
+            for point in points {
+                expected.entry(key(point)).or_default().insert(NOW + point.3, value);
+            }
+            if *then > 0 {
+                store.seal().unwrap();
+            }
+            if *then > 1 {
+                store.flush().unwrap();
+            }
+        }
+        let time = TimeRange { start: NOW + start, end: NOW + start + length };
+        let snapshot = store.snapshot(&TenantId::default());
+        let made = || matchers.iter().map(|(label, relation, text)| matcher(*label, *relation, text)).collect::<Vec<_>>();
+        let accepts = |key: &Key| {
+            matchers.iter().zip(made()).all(|((label, _, _), matcher)| {
+                let number = key.2.map(|number| number.to_string()).unwrap_or_default();
+                matcher.accepts([key.0.as_str(), &key.1, &number, "meter", "1"][*label])
+            })
+        };
+        expected.retain(|key, samples| {
+            samples.retain(|at, _| time.contains(*at));
+            accepts(key) && !samples.is_empty()
+        });
+        let mut found: BTreeMap<Key, BTreeMap<i64, i64>> = BTreeMap::new();
+        let mut last: Option<Series> = None;
+        for answer in snapshot.series(&SeriesRequest::new(made(), time)).unwrap() {
+            let (series, samples) = answer.unwrap();
+            prop_assert!(last.as_ref().is_none_or(|last| *last < series), "ascending, each once");
+            prop_assert!(samples.times().is_sorted_by(|a, b| a < b));
+            let host = Label::Resource("host".into()).value(&series).into_owned();
+            let number = Label::Point("number".into()).value(&series).parse().ok();
+            let values = samples.times().iter().enumerate().map(|(row, at)| match samples.value(row) {
+                Some(Number::Int(value)) => (*at, value),
+                other => panic!("{other:?}"),
+            });
+            let before = found.insert((series.name.to_string(), host, number), values.collect());
+            prop_assert!(before.is_none());
+            last = Some(series);
+        }
+        prop_assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn labels_and_their_values_are_those_of_blocks_and_memory() {
+    let store = store();
+    commit(&store, batch(&[(0, 1, Some(7), 0)], 1));
+    store.seal().unwrap();
+    store.flush().unwrap();
+    commit(&store, batch(&[(1, 3, None, 0)], 1));
+    let snapshot = store.snapshot(&TenantId::default());
+    let labels = snapshot.labels(TimeRange::ALL).unwrap();
+    let host = Label::Resource("host".into());
+    assert_eq!(
+        labels,
+        [
+            Label::Name,
+            Label::Type,
+            Label::Unit,
+            Label::ServiceName,
+            Label::ScopeName,
+            Label::Point("number".into()),
+            host.clone()
+        ]
+    );
+    assert_eq!(snapshot.label_values(&host, TimeRange::ALL).unwrap(), ["a", "web-1"]);
+    assert_eq!(snapshot.label_values(&Label::Point("number".into()), TimeRange::ALL).unwrap(), ["7"]);
+    assert_eq!(snapshot.label_values(&Label::Name, TimeRange::ALL).unwrap(), NAMES);
+}
+
+#[test]
+fn a_block_that_was_flushed_answers_a_scan_as_its_memtable_did() {
+    let store = store();
+    let points: Vec<Given> =
+        (0..200).map(|n: i64| (n as usize % 2, n as usize % 4, Some((n % 3) as u8), n / 3 % 30)).collect();
+    for (value, points) in (0i64..).zip(points.chunks(30)) {
+        commit(&store, batch(points, value));
+    }
+    let columns: Vec<&'static str> =
+        schema::of(Signal::Metrics).fields().iter().map(|field| field.name().as_str()).collect();
+    let read = || {
+        let scan =
+            store.snapshot(&TenantId::default()).scan(Signal::Metrics, ScanRequest::all(columns.clone())).unwrap();
+        let batches: Vec<_> = scan.collect::<Result<_>>().unwrap();
+        arrow_select::concat::concat_batches(schema::of(Signal::Metrics), &batches).unwrap()
+    };
+    let before = read();
+    store.seal().unwrap();
+    store.flush().unwrap();
+    assert_eq!(read(), before);
+    assert!(before.num_rows() < 200, "samples of one time are one");
+}

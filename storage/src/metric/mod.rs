@@ -1,0 +1,40 @@
+//! What is a metric, to the store? Series, and the samples of each.
+//!
+//! N1  A series is everything about a data point but its time, start time, flags, exemplars and what was measured: eleven
+//!     columns (`series`). A point whose description differs is one of another series; who maps series to labels merges them.
+//! N2  Of two samples of a series with one time the one that was written last counts. A head (one generation of memtables) and
+//!     a block hold one sample per series and time; between them `Snapshot::series` decides. `Snapshot::scan` answers the rows
+//!     of every source, those that were written later later, where no other order is asked for.
+//! N3  Samples may come in any order; readers get them by ascending time.
+//! N4  A sample comes out bit for bit as it came in, NaN payloads, negative zeros and malformed cells too.
+//!
+//! - [`head`]: series in memory, each a log of compressed records.
+//! - [`Samples`]: some samples of a series, column by column.
+//! - [`Matcher`]: which series are wanted, by their labels.
+//!
+//! Not here: files (`block::series`), PromQL's names for labels (`query`).
+
+mod assemble;
+mod field;
+mod head;
+mod label;
+mod log;
+mod matcher;
+mod rows;
+mod samples;
+mod series;
+
+pub(crate) use assemble::{RowScan, SeriesSource, Stored};
+pub(crate) use field::{CELLS, Fields, NUMBERS, NumberKind};
+pub(crate) use head::{Head, HeadReader, lock};
+pub use label::Label;
+pub(crate) use label::{LabelText, labels_of_resource, labels_of_scope, labels_of_series};
+pub(crate) use log::counts_behind;
+pub(crate) use matcher::Test;
+pub use matcher::{Matcher, Relation};
+pub use samples::Samples;
+pub(crate) use samples::rows_in;
+pub use series::Series;
+
+#[cfg(test)]
+mod tests;
