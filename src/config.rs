@@ -231,7 +231,13 @@ impl Config {
         if let Some((key, value, least)) = at_least.into_iter().find(|(_, value, least)| value < least) {
             bail!("`{key}` is {value}, less than the {least} that one request or one flush needs");
         }
-        Ok(())
+        if self.query.timeout_seconds > self.query.max_timeout_seconds {
+            bail!("`query.timeout_seconds` is longer than `query.max_timeout_seconds`");
+        }
+        if self.data_dir.as_os_str().is_empty() {
+            bail!("`data_dir` is empty");
+        }
+        crate::telemetry::filter(&self.log).map(drop)
     }
 }
 

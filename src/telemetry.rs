@@ -22,7 +22,7 @@ pub(crate) struct Telemetry {
 
 /// Starts logging, and the export of spans where an endpoint is set. Needs a tokio runtime for the latter.
 pub(crate) fn start(log: &Log, own: &SelfTelemetry) -> Result<Telemetry> {
-    let filter = EnvFilter::try_new(&log.filter).with_context(|| format!("`log.filter` is `{}`", log.filter))?;
+    let filter = filter(log)?;
     let lines = match log.format {
         LogFormat::Text => fmt::layer().with_writer(std::io::stderr).boxed(),
         LogFormat::Json => fmt::layer().json().with_writer(std::io::stderr).boxed(),
@@ -39,6 +39,11 @@ pub(crate) fn start(log: &Log, own: &SelfTelemetry) -> Result<Telemetry> {
     });
     tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).init();
     Ok(Telemetry { provider })
+}
+
+/// Which log lines are written.
+pub(crate) fn filter(log: &Log) -> Result<EnvFilter> {
+    EnvFilter::try_new(&log.filter).with_context(|| format!("`log.filter` is `{}`", log.filter))
 }
 
 fn provider(endpoint: &str) -> Result<Option<SdkTracerProvider>> {

@@ -25,6 +25,19 @@ fn check_config_names_an_unknown_variable() {
 }
 
 #[test]
+fn check_config_refuses_what_serve_would_refuse() {
+    for (name, value, named) in [
+        ("SPANLIGHT_LOG_FILTER", "foo=bar=baz", "log.filter"),
+        ("SPANLIGHT_DATA_DIR", "", "data_dir"),
+        ("SPANLIGHT_QUERY_TIMEOUT_SECONDS", "400", "query.timeout_seconds"),
+    ] {
+        let output = spanlight().arg("check-config").env(name, value).output().unwrap();
+        assert!(!output.status.success(), "{name}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(named), "{name}");
+    }
+}
+
+#[test]
 fn sigterm_ends_the_server_with_success_within_ten_seconds() {
     let dir = tempfile::tempdir().unwrap();
     let (code, took) = Server::start(dir.path()).terminate();

@@ -25,6 +25,7 @@ pub(crate) enum Compression {
 impl Compression {
     /// Reads Content-Encoding or grpc-encoding. More than one compression on top of another is refused.
     pub(super) fn from_header(value: &str) -> Result<Self, Refusal> {
+        let value = &value.to_ascii_lowercase();
         let mut names = value.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "identity");
         let unsupported = || Refusal::ContentEncoding { found: value.to_owned() };
         let compression = match names.next() {

@@ -173,8 +173,9 @@ impl Scan {
     }
 
     fn read_memory(&mut self, batch: &MemBatch) -> Result<Option<RecordBatch>> {
-        self.progress.rows_scanned += batch.num_rows() as u64;
-        batch.scan(&self.request)
+        let (looked_at, rows) = batch.scan(&self.request)?;
+        self.progress.rows_scanned += looked_at as u64;
+        Ok(rows)
     }
 }
 

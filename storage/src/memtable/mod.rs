@@ -13,13 +13,16 @@ mod suspect;
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::metric::{self, Head, HeadReader};
-use crate::model::{Batch, Signal, TenantId};
-use crate::scan::{ScanRequest, filter};
-use arrow_array::{BooleanArray, RecordBatch};
+use crate::model::schema::column as name;
+use crate::model::{Batch, Signal, TenantId, TraceId};
+use crate::scan::{ScanRequest, filter, required};
+use arrow_array::cast::AsArray;
+use arrow_array::{BooleanArray, RecordBatch, UInt32Array};
+use arrow_select::take::take_record_batch;
 use identity::Identities;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use suspect::Suspects;
 
 /// Batches below this are merged with their neighbours: a record batch costs some kilobytes whatever it holds, and a
@@ -53,6 +56,8 @@ pub(crate) struct MemBatch {
     batch: Batch,
     suspects: Suspects,
     bytes: usize,
+    /// The rows that have a trace, by its id.
+    by_trace: OnceLock<Vec<u32>>,
 }
 
 /// What a table holds, in numbers.
@@ -229,13 +234,33 @@ impl Table {
 }
 
 impl MemBatch {
-    /// The rows that match, in the columns asked for.
-    pub(crate) fn scan(&self, request: &ScanRequest) -> Result<Option<RecordBatch>> {
+    /// How many rows were looked at, and those that match, in the columns asked for.
+    pub(crate) fn scan(&self, request: &ScanRequest) -> Result<(usize, Option<RecordBatch>)> {
         let overlaps = self.batch.time_range().is_some_and(|(min, max)| request.time.overlaps(min, max));
         if !overlaps {
-            return Ok(None);
+            return Ok((0, None));
         }
-        filter(self.batch.signal(), self.resolved()?.columns(), request)
+        let rows = match request.predicate.trace() {
+            Some(trace) if self.suspects.is_empty() => self.of_trace(trace)?,
+            _ => self.resolved()?.columns().clone(),
+        };
+        Ok((rows.num_rows(), filter(self.batch.signal(), &rows, request)?))
+    }
+
+    /// The rows of a trace. The first who asks sorts the batch.
+    fn of_trace(&self, trace: &TraceId) -> Result<RecordBatch> {
+        let columns = self.batch.columns();
+        let ids = required(columns, name::TRACE_ID)?.as_fixed_size_binary();
+        let sorted = self.by_trace.get_or_init(|| {
+            let mut rows: Vec<u32> = (0..).zip(ids.iter()).filter_map(|(row, id)| id.map(|_| row)).collect();
+            rows.sort_unstable_by_key(|&row| ids.value(row as usize));
+            rows
+        });
+        let start = sorted.partition_point(|&row| ids.value(row as usize) < &trace.0[..]);
+        let of_trace = sorted.iter().skip(start).take_while(|&&row| ids.value(row as usize) == trace.0);
+        let rows: UInt32Array = of_trace.copied().collect::<Vec<u32>>().into();
+        take_record_batch(columns, &rows)
+            .map_err(|source| Error::Columns { action: "choose the rows of a trace", source })
     }
 
     /// The rows that are in no block.
@@ -257,8 +282,9 @@ impl MemBatch {
     }
 
     fn new(batch: Batch, suspects: Suspects) -> Self {
-        let bytes = batch.memory_bytes();
-        MemBatch { batch, suspects, bytes }
+        // Four bytes a row for `by_trace`, whether or not it is made.
+        let bytes = batch.memory_bytes() + batch.num_rows() * size_of::<u32>();
+        MemBatch { batch, suspects, bytes, by_trace: OnceLock::new() }
     }
 
     fn concat(first: &MemBatch, second: &MemBatch) -> Result<MemBatch> {

@@ -130,6 +130,15 @@ impl Predicate {
         }
     }
 
+    /// The trace outside which no row matches, where the predicate is one of a trace.
+    pub fn trace(&self) -> Option<&TraceId> {
+        match self {
+            Predicate::Trace(trace) => Some(trace),
+            Predicate::And(list) => list.iter().find_map(Predicate::trace),
+            _ => None,
+        }
+    }
+
     /// The columns that tell whether a row matches.
     pub fn columns(&self) -> BTreeSet<&'static str> {
         let mut columns = BTreeSet::new();

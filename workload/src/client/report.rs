@@ -63,13 +63,15 @@ pub(super) struct Tally {
     latency: Histogram<u64>,
 }
 
+/// What takes longer counts as an hour.
+const LONGEST_LATENCY_MICROS: u64 = 3_600_000_000;
 /// Messages of an endpoint are kept to this length.
 const LONGEST_MESSAGE: usize = 500;
 
 impl Tally {
-    #[expect(clippy::expect_used, reason = "three significant digits are within the histogram's zero to five")]
+    #[expect(clippy::expect_used, reason = "the bounds ascend, and three digits are within zero to five")]
     pub(super) fn new() -> Self {
-        let latency = Histogram::new(3).expect("three digits");
+        let latency = Histogram::new_with_bounds(1, LONGEST_LATENCY_MICROS, 3).expect("three digits of an hour");
         Self {
             sent: 0,
             accepted: 0,
@@ -122,5 +124,21 @@ impl Tally {
             errors: self.errors.clone(),
             last_message: self.last_message.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_are_told_as_long_as_they_were() {
+        let mut tally = Tally::new();
+        [1, 5, 40, 900, 7_200_000].into_iter().for_each(|ms| tally.acknowledged_after(Duration::from_millis(ms)));
+        let report = tally.report(Duration::from_secs(1));
+        let near =
+            |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 0.002, "{found} for {expected}");
+        near(report.ack_p50_ms, 40.0);
+        near(report.ack_max_ms, 3_600_000.0);
     }
 }

@@ -25,7 +25,8 @@ pub(super) fn histogram(series: Arc<Vec<Series>>, range: Range) -> AnyView {
     let unit = series.first().map_or_else(String::new, |s| s.unit.clone());
     let heat = Arc::new(Heat::new(&series, range));
     if heat.edges.len() < 2 {
-        let why = "A cumulative histogram needs two points in the range before its growth is known.";
+        let why =
+            "A cumulative histogram that began before the range needs two points in it before its growth is known.";
         return crate::component::message::empty("Nothing was measured in this range", why, ().into_any());
     }
     let exemplars = lines::exemplars(&series);

@@ -69,7 +69,7 @@ pub(super) fn numbers(series: Arc<Vec<Series>>, range: Range) -> AnyView {
     let Some(first) = series.first() else { return ().into_any() };
     let is_rate = first.is_monotonic || first.temporality == Temporality::Delta;
     let unit = if is_rate { format::rate_unit(&first.unit) } else { first.unit.clone() };
-    let lines = named(&series, |one| if is_rate { rate::per_second(one) } else { rate::values(one) });
+    let lines = named(&series, |one| if is_rate { rate::per_second(one, range.start) } else { rate::values(one) });
     let title = if is_rate { "Rate per second" } else { "Value" };
     let exemplars = exemplars(&series);
     drawn(title, lines, unit, range, exemplars)

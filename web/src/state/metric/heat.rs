@@ -8,6 +8,7 @@
 use super::super::order;
 use super::super::time::Range;
 use super::grid::Grid;
+use super::rate;
 use query_api::metric::{ExponentialHistogram, Histogram, Point, PointValue, Series, Temporality};
 
 /// Measurements between two values.
@@ -56,7 +57,9 @@ impl Heat {
                 } else {
                     same_bounds = false;
                 }
-                if let (Some(index), Some(buckets)) = (grid.index(point.time_unix_nano), fresh(one, point, before)) {
+                if let (Some(index), Some(buckets)) =
+                    (grid.index(point.time_unix_nano), fresh(one, point, before, range.start))
+                {
                     columns[index].extend(buckets);
                 }
                 before = Some(point);
@@ -90,11 +93,13 @@ impl Heat {
 }
 
 /// What a point adds to what was known before it; none when that cannot be told.
-fn fresh(series: &Series, point: &Point, before: Option<&Point>) -> Option<Vec<Bucket>> {
+fn fresh(series: &Series, point: &Point, before: Option<&Point>, from: i64) -> Option<Vec<Bucket>> {
     if series.temporality == Temporality::Delta {
         return Some(whole(&point.value));
     }
-    let before = before?;
+    let Some(before) = before else {
+        return rate::begun(point, from).map(|_| whole(&point.value));
+    };
     if point.start_unix_nano > before.time_unix_nano {
         return Some(whole(&point.value));
     }

@@ -2,7 +2,7 @@
 //!
 //! RT1  A rate of a monotonic sum is never negative: a fall, or a new start time, is a reset, after which the value
 //!      counts from zero.
-//! RT2  The first cumulative point gives no rate: what lies before it is not known.
+//! RT2  The first cumulative point gives a rate only where it began to count within the range: what lies before is not known.
 
 use query_api::metric::{Point, PointValue, Series, Temporality};
 
@@ -26,8 +26,13 @@ pub fn values(series: &Series) -> Vec<Sample> {
     series.points.iter().filter_map(|point| Some((point.time_unix_nano, number(point)?))).collect()
 }
 
-/// The rate per second of a sum.
-pub fn per_second(series: &Series) -> Vec<Sample> {
+/// Since when a first point has counted, if that was at or after `from`.
+pub fn begun(point: &Point, from: i64) -> Option<i64> {
+    Some(point.start_unix_nano).filter(|&start| start > 0 && start >= from)
+}
+
+/// The rate per second of a sum, in a range that starts at `from`.
+pub fn per_second(series: &Series, from: i64) -> Vec<Sample> {
     let mut rates = Vec::new();
     let mut before: Option<(&Point, f64)> = None;
     for point in &series.points {
@@ -37,7 +42,7 @@ pub fn per_second(series: &Series) -> Vec<Sample> {
         };
         let (grown, since) = match (series.temporality, before) {
             (Temporality::Delta, _) => (value, delta_start(point, before.map(|b| b.0))),
-            (_, None) => (0.0, None),
+            (_, None) => (value, begun(point, from)),
             (_, Some((last, old))) => growth(point, value, last, old, series.is_monotonic),
         };
         if let Some(rate) = since.and_then(|since| over(grown, point.time_unix_nano - since)) {
@@ -72,6 +77,8 @@ mod tests {
     use proptest::prelude::*;
 
     const S: i64 = 1_000_000_000;
+    /// Start of the range.
+    const FROM: i64 = 5 * S;
 
     fn series(temporality: Temporality, points: &[(i64, i64, f64)]) -> Series {
         let points = points.iter().map(|(start, time, value)| Point {
@@ -84,13 +91,20 @@ mod tests {
     }
 
     fn rates(temporality: Temporality, points: &[(i64, i64, f64)]) -> Vec<(i64, f64)> {
-        per_second(&series(temporality, points)).into_iter().map(|(t, v)| (t / S, v)).collect()
+        per_second(&series(temporality, points), FROM).into_iter().map(|(t, v)| (t / S, v)).collect()
     }
 
     #[test]
     fn cumulative_sums_are_differenced() {
         let got = rates(Temporality::Cumulative, &[(1, 10, 100.0), (1, 20, 150.0), (1, 30, 150.0)]);
         assert_eq!(got, [(20, 5.0), (30, 0.0)]);
+    }
+
+    #[test]
+    fn what_began_within_the_range_counts_from_its_start() {
+        assert_eq!(rates(Temporality::Cumulative, &[(6, 10, 100.0)]), [(10, 25.0)]);
+        assert_eq!(rates(Temporality::Cumulative, &[(4, 10, 100.0)]), []);
+        assert_eq!(rates(Temporality::Cumulative, &[(0, 10, 100.0)]), []);
     }
 
     #[test]
