@@ -3,6 +3,7 @@
 //! Owns the data model (`model`). Knows no protocol, no query language and no network.
 
 pub mod block;
+pub mod compaction;
 pub mod engine;
 pub mod error;
 pub mod fs;
@@ -11,5 +12,6 @@ pub mod inspect;
 pub mod manifest;
 mod memtable;
 pub mod model;
+pub mod retention;
 pub mod scan;
 pub mod wal;

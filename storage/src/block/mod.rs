@@ -27,6 +27,7 @@ mod read;
 mod restore;
 mod scan;
 mod shape;
+mod shown;
 mod shred;
 mod write;
 
@@ -37,7 +38,8 @@ pub use id::{BlockId, InvalidBlockId, Window};
 pub use meta::{BlockMeta, ColumnBytes, FileMeta};
 pub use read::Block;
 pub use scan::{BlockProgress, BlockScan};
-pub use write::write;
+pub(crate) use shown::Shown;
+pub use write::{BlockWriter, write};
 
 /// Name of the file with the columns.
 const DATA: &str = "data.parquet";
@@ -79,4 +81,4 @@ impl Default for BlockConfig {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -227,8 +227,8 @@ impl Block {
         &self.attributes
     }
 
-    /// Rows that may be those of a trace.
-    pub(super) fn trace_rows(&self, trace: &TraceId) -> Result<Vec<Range<usize>>> {
+    /// Rows that may be those of a trace, ascending; of 65,000 that are told some one is not.
+    pub(crate) fn trace_rows(&self, trace: &TraceId) -> Result<Vec<Range<usize>>> {
         self.keys.as_ref().map_or(Ok(Vec::new()), |keys| keys.find(trace))
     }
 
@@ -350,9 +350,16 @@ fn read_meta(fs: &dyn Filesystem, dir: &Path, signal: Signal, crc: u32) -> Resul
         }
         opened => opened.map_err(Error::io("open", &path))?,
     };
-    let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or(usize::MAX)];
-    file.read_at(0, &mut bytes).map_err(Error::io("read", &path))?;
-    BlockMeta::decode(&bytes, crc, signal, &path)
+    let read = || {
+        let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or(usize::MAX)];
+        file.read_at(0, &mut bytes).map_err(Error::io("read", &path))?;
+        BlockMeta::decode(&bytes, crc, signal, &path)
+    };
+    match read() {
+        // As with the other files: the way from the disk errs too.
+        Err(Error::Damaged { .. }) => read(),
+        meta => meta,
+    }
 }
 
 /// Footer, page indexes, and the Arrow types to read as: where every row group has a dictionary, so has the array.

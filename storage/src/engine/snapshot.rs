@@ -1,25 +1,81 @@
-//! What does a reader read? A view pinned at one moment; later writes and flushes do not change it.
+//! What does a reader read? A view pinned at one moment; later writes, flushes, merges and deletions do not change it.
+//!
+//! S3  A damaged block does not keep a reader from the others: what is missing is told beside the rows.
 
+use super::threads::chain;
 use super::view::View;
-use crate::block::{Block, BlockScan};
-use crate::error::{Error, Result};
+use crate::block::{BlockId, BlockScan, Shown};
+use crate::error::{Class, Error, Result};
+use crate::manifest::BlockEntry;
 use crate::memtable::MemBatch;
 use crate::model::{Signal, TenantId, TraceId, schema};
 use crate::scan::{Predicate, ScanOrder, ScanRequest};
 use arrow_array::RecordBatch;
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A tenant's rows at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     view: Arc<View>,
     tenant: TenantId,
+    missing: Missing,
+}
+
+/// A block whose rows are missing from what was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingBlock {
+    /// Which.
+    pub id: BlockId,
+    /// Of which table.
+    pub signal: Signal,
+    /// How many rows it has; fewer may be missing.
+    pub rows: u64,
+    /// Earliest time of its rows.
+    pub min_time: i64,
+    /// Latest time of its rows.
+    pub max_time: i64,
+}
+
+/// What a snapshot's readers missed, and where that is reported.
+#[derive(Debug, Clone)]
+struct Missing {
+    view: Arc<View>,
+    blocks: Arc<Mutex<BTreeMap<BlockId, MissingBlock>>>,
+}
+
+impl Missing {
+    fn add(&self, entry: &BlockEntry) {
+        let BlockEntry { id, signal, rows, min_time, max_time, .. } = *entry;
+        let missing = MissingBlock { id, signal, rows, min_time, max_time };
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).insert(id, missing);
+    }
+
+    /// Takes note of a block that turned out to be damaged; any other error is handed back.
+    fn note(&self, id: BlockId, error: Error) -> Result<()> {
+        if error.class() != Class::Corrupt {
+            return Err(error);
+        }
+        tracing::error!(block = %id, error = %chain(&error), "failed to read a block; its rows are left out of an answer");
+        let mut reports = self.view.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.insert(id, chain(&error));
+        if let Some(entry) = self.view.manifest.blocks.get(&id) {
+            self.add(entry);
+        }
+        Ok(())
+    }
 }
 
 impl Snapshot {
     pub(super) fn new(view: Arc<View>, tenant: TenantId) -> Self {
-        Snapshot { view, tenant }
+        let missing = Missing { view: Arc::clone(&view), blocks: Arc::default() };
+        Snapshot { view, tenant, missing }
+    }
+
+    /// The blocks whose rows, or some of them, were missing from what has been read of this snapshot and its clones so far.
+    pub fn missing(&self) -> Vec<MissingBlock> {
+        let missing = self.missing.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.values().cloned().collect()
     }
 
     /// Whose rows.
@@ -33,6 +89,7 @@ impl Snapshot {
             return Err(Error::Request { what: format!("{signal} have no column `{unknown}`") });
         }
         // Oldest arrivals first: blocks by their commits, then memory.
+        self.miss(signal, |entry| request.time.overlaps(entry.min_time, entry.max_time));
         let mut sources: Vec<Source> = Vec::new();
         let blocks = self.view.blocks_of(&self.tenant, signal);
         let all = blocks.len();
@@ -47,6 +104,7 @@ impl Snapshot {
             request: Arc::new(request),
             sources: sources.into(),
             open: None,
+            missing: self.missing.clone(),
             progress: ScanProgress { blocks_pruned: pruned as u64, ..ScanProgress::default() },
         })
     }
@@ -58,15 +116,26 @@ impl Snapshot {
         let mut request = ScanRequest::all(columns.iter().copied());
         request.predicate = Predicate::Trace(*trace);
         let mut found = Vec::new();
+        self.miss(Signal::Spans, |_| true);
         for block in self.view.blocks_of(&self.tenant, Signal::Spans) {
             if block.may_hold_trace(trace) {
-                found.extend(block.trace(trace, &columns)?);
+                match block.trace(trace, &columns) {
+                    Ok(batches) => found.extend(batches),
+                    Err(error) => self.missing.note(block.id, error)?,
+                }
             }
         }
         for batch in self.batches(Signal::Spans) {
             found.extend(batch.scan(&request)?);
         }
         Ok(found)
+    }
+
+    /// Takes note of blocks that cannot be read.
+    fn miss(&self, signal: Signal, wanted: impl Fn(&BlockEntry) -> bool) {
+        let unread = self.view.unread.keys().filter_map(|id| self.view.manifest.blocks.get(id));
+        let ours = unread.filter(|entry| entry.tenant == self.tenant && entry.signal == signal);
+        ours.filter(|entry| wanted(entry)).for_each(|entry| self.missing.add(entry));
     }
 
     fn batches(&self, signal: Signal) -> Vec<Arc<MemBatch>> {
@@ -78,7 +147,7 @@ impl Snapshot {
 #[derive(Debug)]
 enum Source {
     Memory(Arc<MemBatch>),
-    Block(Arc<Block>),
+    Block(Shown),
 }
 
 impl Source {
@@ -117,20 +186,24 @@ pub struct Scan {
     signal: Signal,
     request: Arc<ScanRequest>,
     sources: VecDeque<Source>,
-    open: Option<BlockScan>,
+    open: Option<(BlockId, BlockScan)>,
+    missing: Missing,
     progress: ScanProgress,
 }
 
 impl Scan {
     /// How far it has come.
     pub fn progress(&self) -> ScanProgress {
-        let in_open = self.open.as_ref().map_or(0, |open| open.progress().rows_scanned);
+        let in_open = self.open.as_ref().map_or(0, |(_, open)| open.progress().rows_scanned);
         ScanProgress { rows_scanned: self.progress.rows_scanned + in_open, ..self.progress }
     }
 
     fn next_of_open(&mut self) -> Option<Result<RecordBatch>> {
-        let open = self.open.as_mut()?;
-        let next = open.next();
+        let (id, open) = self.open.as_mut()?;
+        let next = match open.next() {
+            Some(Err(error)) => self.missing.note(*id, error).err().map(Err),
+            next => next,
+        };
         if next.is_none() {
             let done = open.progress();
             self.progress.rows_scanned += done.rows_scanned;
@@ -178,8 +251,12 @@ impl Iterator for Scan {
                     }
                 }
                 Source::Block(block) => match block.scan(&self.request) {
-                    Ok(scan) => self.open = Some(scan),
-                    Err(error) => return Some(Err(error)),
+                    Ok(scan) => self.open = Some((block.id, scan)),
+                    Err(error) => {
+                        if let Err(error) = self.missing.note(block.id, error) {
+                            return Some(Err(error));
+                        }
+                    }
                 },
             }
         }

@@ -33,7 +33,12 @@ pub(super) fn entry(id: u128) -> BlockEntry {
 
 /// Adds a block and sets a checkpoint.
 pub(super) fn adding(id: u128) -> Commit {
-    Commit { add: vec![entry(id)], remove: vec![], checkpoints: BTreeMap::from([("wal".to_owned(), id.to_string())]) }
+    Commit {
+        add: vec![entry(id)],
+        remove: vec![],
+        checkpoints: BTreeMap::from([("wal".to_owned(), id.to_string())]),
+        ..Commit::default()
+    }
 }
 
 pub(super) fn path(kind: Kind, version: u64) -> PathBuf {
@@ -66,7 +71,9 @@ fn commits_survive_power_loss_as_they_were_made() {
     let (disk, mut store) = disk_with(3);
     let other = BlockEntry { window: Window::OTHER, signal: Signal::Metrics, ..entry(u128::MAX) };
     let checkpoints = BTreeMap::from([("kafka/ü/0".to_owned(), "\"[0,17)\"\n".to_owned())]);
-    let made = store.commit(Commit { add: vec![other.clone()], remove: vec![BlockId(2)], checkpoints }).unwrap();
+    let made = store
+        .commit(Commit { add: vec![other.clone()], remove: vec![BlockId(2)], checkpoints, ..Commit::default() })
+        .unwrap();
     disk.crash(Loss::All);
     let found = read(&disk).unwrap();
     assert_eq!(found, made);
@@ -84,6 +91,7 @@ fn a_commit_that_does_not_fit_changes_nothing() {
         add: add.iter().map(|&id| entry(id)).collect(),
         remove: remove.iter().map(|&id| BlockId(id)).collect(),
         checkpoints: BTreeMap::from([("wal".to_owned(), "9".to_owned())]),
+        ..Commit::default()
     };
     for (add, remove) in [(&[1][..], &[][..]), (&[3, 3], &[]), (&[], &[3]), (&[], &[1, 1]), (&[3], &[3]), (&[1], &[1])]
     {

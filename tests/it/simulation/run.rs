@@ -14,7 +14,7 @@ use storage::model::{Signal, TenantId};
 use storage::scan::ScanRequest;
 
 /// Steps of a run.
-const STEPS: usize = 40;
+const STEPS: usize = 60;
 /// 2026-11-23, as good as any.
 const BEGIN: i64 = 1_795_392_000_000_000_000;
 const SECOND: i64 = 1_000_000_000;
@@ -27,6 +27,7 @@ pub(super) struct Totals {
     pub(super) repeated: u64,
     pub(super) flushes: u64,
     pub(super) crashes: u64,
+    pub(super) merges: u64,
 }
 
 impl Totals {
@@ -36,6 +37,7 @@ impl Totals {
         self.repeated += other.repeated;
         self.flushes += other.flushes;
         self.crashes += other.crashes;
+        self.merges += other.merges;
     }
 }
 
@@ -72,6 +74,7 @@ fn config() -> EngineConfig {
     config.min_free_bytes = 0;
     config.flush_bytes = usize::MAX;
     config.memory_limit_bytes = usize::MAX;
+    config.compaction.fan_in = 2;
     config
 }
 
@@ -113,10 +116,11 @@ impl Run {
 
     fn step(&mut self, step: usize) {
         match self.rng.random_range(0..100) {
-            0..50 => self.commit(),
-            50..60 => drop(self.store().seal()),
-            60..72 => self.flush(),
-            72..80 => self.trouble(),
+            0..40 => self.commit(),
+            40..50 => drop(self.store().seal()),
+            50..62 => self.flush(),
+            62..74 => self.maintain(),
+            74..80 => self.trouble(),
             80..88 => self.heal(),
             88..92 => self.clock.advance(Duration::from_secs(self.rng.random_range(1..100_000))),
             92..94 => self.clock.set(BEGIN + self.rng.random_range(-100_000..100_000) * SECOND),
@@ -208,6 +212,22 @@ impl Run {
         }
     }
 
+    /// Merges some blocks, now and then given up in the midst of it, and removes what nobody needs.
+    fn maintain(&mut self) {
+        let mut paces = self.rng.random_range(0..60);
+        for _ in 0..4 {
+            let merged = self.store().compact(&mut |_| {
+                paces -= 1;
+                if paces == 0 { Err(storage::error::Error::Closing) } else { Ok(()) }
+            });
+            self.totals.merges += u64::from(merged.is_ok_and(|merged| merged));
+        }
+        if self.rng.random_bool(0.7) {
+            self.store().collect();
+        }
+        drop(self.store().examine());
+    }
+
     fn flush_all(&mut self) {
         self.store().seal().unwrap();
         while self.store().flush_is_due() {
@@ -229,6 +249,7 @@ impl Run {
 
     fn heal(&mut self) {
         self.faulty = false;
+        self.disk.flip_reads(if self.rng.random_bool(0.3) { self.rng.random_range(2..20) } else { 0 });
         self.disk.set_faults(Faults::default());
         self.disk.set_capacity(None);
     }
@@ -243,6 +264,8 @@ impl Run {
     }
 
     fn restart(&mut self) {
+        // What a start reads wrong ends it, and it is started again; that is no part of this play.
+        self.disk.flip_reads(0);
         let opened = open(&self.disk, &self.clock);
         self.store = Some(opened.unwrap_or_else(|error| panic!("seed {}: {error}: {error:?}", self.seed)));
     }
