@@ -522,7 +522,10 @@ async fn what_was_deleted_is_in_no_answer_and_on_record() {
     assert!(!left.stats.partial);
 
     let without_range = send(Method::POST, "/logs/delete?contains=fine&start=now-1h", "default").await;
-    assert_eq!((without_range.status, without_range.error().r#where.as_deref()), (StatusCode::BAD_REQUEST, Some("end")));
+    assert_eq!(
+        (without_range.status, without_range.error().r#where.as_deref()),
+        (StatusCode::BAD_REQUEST, Some("end"))
+    );
     let record = server.get("/deletions").await.read::<query_api::deletion::DeletionsResponse>().deletions;
     assert_eq!(record.iter().map(|each| each.signal.as_str()).collect::<Vec<_>>(), ["logs", "spans"]);
     assert!(record[1].predicate.as_ref().unwrap().contains(&"01".repeat(16)));

@@ -44,8 +44,8 @@ fn t1_a_block_goes_when_its_last_row_is_older_than_its_tenant_keeps_it() {
         entry(5, "a", Signal::Metrics, 91, 1),
         entry(6, "a", Signal::Metrics, -400, 1),
     ]);
-    let b = TenantRetention { logs_days: 7, ..TenantRetention::default() };
-    let tenants = BTreeMap::from([(TenantId::new("b").unwrap(), b)]);
+    let b = TenantRetention { logs_days: Some(7), ..TenantRetention::default() };
+    let tenants = BTreeMap::from([("b".to_owned(), b)]);
     let config = RetentionConfig { tenants, ..RetentionConfig::default() };
     assert_eq!(gone(&manifest, 0, &config), [(Cause::Age, 2), (Cause::Age, 5), (Cause::Age, 4)]);
 }
@@ -61,8 +61,7 @@ fn t2_too_many_bytes_of_a_signal_cost_its_oldest_blocks() {
     let ages = [(1, 3), (2, 1), (3, 2)];
     let spans = ages.map(|(number, days)| entry(number, "a", Signal::Spans, days, 100));
     let logs = [entry(4, "a", Signal::Logs, 9, 100)];
-    let default = TenantRetention { signal_bytes: 150, ..TenantRetention::default() };
-    let config = RetentionConfig { default, ..RetentionConfig::default() };
+    let config = RetentionConfig { signal_bytes: 150, ..RetentionConfig::default() };
     assert_eq!(gone(&manifest_of(spans.into_iter().chain(logs)), 0, &config), [(Cause::Bytes, 1), (Cause::Bytes, 3)]);
 }
 
