@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod manifest;
 mod memtable;
 pub mod model;
+pub mod repair;
 pub mod retention;
 pub mod scan;
 pub mod wal;

@@ -15,7 +15,7 @@ use super::{DATA, KEYS};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::index::TraceIndex;
-use crate::model::schema::column as name;
+use crate::model::schema::{self, column as name};
 use crate::model::{Signal, TraceId};
 use crate::scan::required;
 use arrow_array::cast::AsArray;
@@ -79,14 +79,27 @@ impl Block {
     /// Opens the block in a directory. `meta_crc` is what the manifest knows of it: [`BlockMeta::crc`].
     pub fn open(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
         let meta = read_meta(&*fs, dir, signal, meta_crc)?;
-        let open = |name: &str| match meta.file(name) {
-            Some(file) => Ok(Some(Arc::new(CheckedFile::open(&*fs, dir, file)?))),
-            None => Ok(None),
-        };
-        let keys_file = open(KEYS)?;
-        let missing = || Error::Damaged { path: dir.join(META), what: format!("it does not list {DATA}") };
-        let data = open(DATA)?.ok_or_else(missing)?;
+        let keys_file = open_file(&*fs, dir, &meta, KEYS)?;
         let keys = keys_file.clone().map(TraceIndex::open).transpose()?;
+        Self::assemble(fs, dir, signal, meta, keys_file.zip(keys))
+    }
+
+    /// Opens a block whose trace index may be damaged, to read what is left of its rows. It finds no trace.
+    pub(crate) fn open_rows(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
+        let meta = read_meta(&*fs, dir, signal, meta_crc)?;
+        Self::assemble(fs, dir, signal, meta, None)
+    }
+
+    fn assemble(
+        fs: Arc<dyn Filesystem>,
+        dir: &Path,
+        signal: Signal,
+        meta: BlockMeta,
+        index: Option<(Arc<CheckedFile>, TraceIndex)>,
+    ) -> Result<Arc<Block>> {
+        let (keys_file, keys) = index.unzip();
+        let missing = || Error::Damaged { path: dir.join(META), what: format!("it does not list {DATA}") };
+        let data = open_file(&*fs, dir, &meta, DATA)?.ok_or_else(missing)?;
         let reader = open_data(&data)?;
         let schema = reader.schema().clone();
         let malformed = || Error::Damaged { path: dir.join(META), what: "its shapes are malformed".into() };
@@ -160,6 +173,18 @@ impl Block {
             }
         }
         Ok(batches)
+    }
+
+    /// All rows of a row group in all columns of the model; for what is left of a damaged block.
+    pub(crate) fn row_group(&self, group: usize) -> Result<RecordBatch> {
+        let columns: Vec<&'static str> =
+            schema::of(self.signal).fields().iter().map(|field| field.name().as_str()).collect();
+        self.restore(group, &BooleanBuffer::new_set(self.group_rows(group)), &columns)
+    }
+
+    /// How many row groups there are.
+    pub(crate) fn row_groups(&self) -> usize {
+        self.groups.len()
     }
 
     /// Compares every checksum of every file. The error names what is damaged: file, bytes, columns.
@@ -317,6 +342,10 @@ impl Block {
         }
         Ok(batch)
     }
+}
+
+fn open_file(fs: &dyn Filesystem, dir: &Path, meta: &BlockMeta, name: &str) -> Result<Option<Arc<CheckedFile>>> {
+    meta.file(name).map(|file| CheckedFile::open(fs, dir, file).map(Arc::new)).transpose()
 }
 
 /// The columns that shapes stand for, by shape and place.

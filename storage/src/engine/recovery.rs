@@ -54,7 +54,12 @@ impl Layout {
         self.0.join("deletions")
     }
 
-    fn lock(&self) -> PathBuf {
+    /// What repairs took out of the store.
+    pub(crate) fn damaged(&self) -> PathBuf {
+        self.0.join("damaged")
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
         self.0.join("LOCK")
     }
 }

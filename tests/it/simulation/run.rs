@@ -1,6 +1,7 @@
 //! One seeded run: a store, a simulated disk and clock, a model of what was promised.
 
-use super::telemetry::{Row, decode, encode, numbers, trace_id};
+pub(super) use super::telemetry::Row;
+use super::telemetry::{decode, encode, numbers, trace_id};
 use bytes::Bytes;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -99,10 +100,17 @@ fn config() -> EngineConfig {
     config
 }
 
-fn open(disk: &SimulatedDisk, clock: &SimulatedClock) -> storage::error::Result<Store> {
+pub(super) fn open(disk: &SimulatedDisk, clock: &SimulatedClock) -> storage::error::Result<Store> {
     let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     Store::open(config(), fs, clock, &decode)
+}
+
+/// A write of some rows.
+pub(super) fn write(tenant: &TenantId, signal: Signal, received_at: i64, rows: &[Row]) -> Write {
+    let payload = encode(rows);
+    let batch = decode(signal, received_at, &payload).unwrap();
+    Write { tenant: tenant.clone(), signal, received_at, payload: Bytes::from(payload), batch }
 }
 
 impl Run {
@@ -466,7 +474,7 @@ pub(super) fn rows_of_flush() -> BTreeMap<u64, usize> {
     (0..20).map(|number| (number, 1)).collect()
 }
 
-fn shown(store: &Store, tenant: &TenantId, signal: Signal) -> storage::error::Result<BTreeMap<u64, usize>> {
+pub(super) fn shown(store: &Store, tenant: &TenantId, signal: Signal) -> storage::error::Result<BTreeMap<u64, usize>> {
     let mut counts = BTreeMap::new();
     for batch in store.snapshot(tenant).scan(signal, ScanRequest::all(["attributes"]))? {
         for number in numbers(&batch?) {
