@@ -1,6 +1,7 @@
 //! How large do blocks become, and how much may that cost?
 
-/// How blocks are merged. The defaults were chosen by measurement (`docs/format/block.md`).
+/// How blocks are merged. With these defaults a row is written at most five times until its block is full: a flush of 8 MiB and
+/// less, and a level for each factor of eight up to 256 MiB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompactionConfig {
     /// So many blocks of a level become one of the next. More of them write a row less often and leave more blocks.

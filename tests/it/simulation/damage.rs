@@ -4,10 +4,10 @@ use super::run::{Row, open, shown, write};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use storage::engine::Store;
+use storage::engine::{DeleteRequest, Store};
 use storage::fs::{Filesystem, Loss, SimulatedClock, SimulatedDisk};
 use storage::model::{Signal, TenantId};
-use storage::scan::ScanRequest;
+use storage::scan::{Predicate, ScanRequest, TimeRange};
 
 const BEGIN: i64 = 1_795_392_000_000_000_000;
 
@@ -33,6 +33,50 @@ fn numbers(store: &Store) -> Vec<u64> {
     let counts: BTreeMap<u64, usize> = shown(store, &TenantId::default(), Signal::Spans).unwrap();
     assert!(counts.values().all(|count| *count == 1));
     counts.into_keys().collect()
+}
+
+#[test]
+fn a_crash_at_any_operation_of_a_merge_or_a_deletion_loses_and_revives_nothing() {
+    let clock = SimulatedClock::at(BEGIN);
+    let sound = SimulatedDisk::new(2);
+    let store = open(&sound, &clock).unwrap();
+    (0..3).for_each(|block| put(&store, block * 10..block * 10 + 10));
+    drop(store);
+    sound.crash(Loss::None);
+    let delete = || DeleteRequest {
+        tenant: TenantId::default(),
+        signal: Signal::Spans,
+        time: TimeRange { start: BEGIN + 5, end: BEGIN + 15 },
+        predicate: Predicate::All,
+    };
+    let mut operation = 0;
+    loop {
+        operation += 1;
+        let disk = sound.fork();
+        let store = open(&disk, &clock).unwrap();
+        disk.crash_at(disk.operations() + operation);
+        let deleted = store.delete(&delete()).is_ok();
+        drop(store.record());
+        while store.compact(&mut |_| Ok(())).is_ok_and(|merged| merged) {}
+        store.collect();
+        drop(store);
+        let ended = !disk.is_down();
+        disk.crash(Loss::Some);
+        let store = open(&disk, &clock).unwrap();
+        let without: Vec<u64> = (0..5).chain(15..30).collect();
+        let found = numbers(&store);
+        assert!(found == without || (!deleted && found == (0..30).collect::<Vec<_>>()), "{operation}: {found:?}");
+        store.record().unwrap();
+        assert_eq!(
+            store.deletions(&TenantId::default(), 9).unwrap().len(),
+            usize::from(found == without),
+            "{operation}"
+        );
+        if ended {
+            break;
+        }
+    }
+    assert!(operation > 50, "{operation} operations");
 }
 
 #[test]
