@@ -21,12 +21,20 @@ pub(crate) struct InspectArguments {
     /// Read every byte and check every checksum.
     #[arg(long)]
     verify: bool,
+    /// Take damaged blocks out of the store, into its folder `damaged`, and keep their undamaged row groups. No server may run.
+    #[arg(long, conflicts_with = "json")]
+    repair: bool,
 }
 
 /// Prints what was found. Fails where something is damaged.
 pub(crate) fn run(arguments: &InspectArguments) -> Result<ExitCode> {
     let depth = if arguments.verify { Depth::Everything } else { Depth::Metadata };
     let fs: Arc<dyn Filesystem> = Arc::new(Disk);
+    if arguments.repair {
+        for repaired in storage::repair::repair(&fs, &storage::fs::SystemClock::default(), &arguments.data_dir)? {
+            writeln!(std::io::stdout().lock(), "{repaired}")?;
+        }
+    }
     let found = inspect(&fs, &arguments.data_dir, depth)?;
     let text = if arguments.json { format!("{}\n", found.to_json(depth)) } else { found.to_text(depth) };
     std::io::stdout().lock().write_all(text.as_bytes())?;

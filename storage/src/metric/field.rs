@@ -68,6 +68,11 @@ impl Fields {
         Fields(set.fold(0, |set, (_, bit)| set | 1 << bit))
     }
 
+    /// These and others.
+    pub(crate) fn and(self, others: Fields) -> Fields {
+        Fields(self.0 | others.0)
+    }
+
     /// Whether a column of numbers is among them.
     pub(crate) fn number(self, place: usize) -> bool {
         self.0 >> place & 1 == 1

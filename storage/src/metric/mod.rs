@@ -17,6 +17,7 @@
 mod assemble;
 mod field;
 mod head;
+mod hidden;
 mod label;
 mod log;
 mod matcher;
@@ -27,6 +28,7 @@ mod series;
 pub(crate) use assemble::{RowScan, SeriesSource, Stored};
 pub(crate) use field::{CELLS, Fields, NUMBERS, NumberKind};
 pub(crate) use head::{Head, HeadReader, lock};
+pub(crate) use hidden::Hidden;
 pub use label::Label;
 pub(crate) use label::{LabelText, labels_of_resource, labels_of_scope, labels_of_series};
 pub(crate) use log::counts_behind;

@@ -191,6 +191,16 @@ impl SeriesWriter {
         std::mem::take(&mut self.postings).finish().map_err(failed)
     }
 
+    /// How many samples were put.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// How many bytes of samples were written.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.columns.out.len
+    }
+
     /// Makes the block durable. Fails if it has no series.
     pub(crate) fn finish(mut self, fs: &dyn Filesystem) -> Result<BlockMeta> {
         self.close_group()?;
