@@ -7,6 +7,7 @@ use crate::model::Signal;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, RecordBatch, downcast_primitive_array};
+use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -66,9 +67,9 @@ pub(crate) fn of_spans(columns: &RecordBatch) -> Result<Vec<u128>> {
 /// A column, ready to give the bytes of its cells.
 enum Cells<'a> {
     /// Cells of one width each: values, width, nulls.
-    Fixed(&'a [u8], usize, &'a ArrayRef),
+    Fixed(&'a [u8], usize, Option<&'a NullBuffer>),
     /// Cells of any length: offsets, values, nulls.
-    Long(&'a [i32], &'a [u8], &'a ArrayRef),
+    Long(&'a [i32], &'a [u8], Option<&'a NullBuffer>),
     /// Keys into values that are hashed once.
     Repeated(&'a [i32], Vec<u64>),
 }
@@ -79,15 +80,15 @@ impl<'a> Cells<'a> {
         Ok(match column.data_type() {
             DataType::Utf8 => {
                 let text = column.as_string::<i32>();
-                Cells::Long(text.value_offsets(), text.value_data(), column)
+                Cells::Long(text.value_offsets(), text.value_data(), text.nulls())
             }
             DataType::Binary => {
                 let cells = column.as_binary::<i32>();
-                Cells::Long(cells.value_offsets(), cells.value_data(), column)
+                Cells::Long(cells.value_offsets(), cells.value_data(), cells.nulls())
             }
             DataType::FixedSizeBinary(width) => {
                 let cells = column.as_fixed_size_binary();
-                Cells::Fixed(cells.value_data(), usize::try_from(*width).unwrap_or_default(), column)
+                Cells::Fixed(cells.value_data(), usize::try_from(*width).unwrap_or_default(), cells.nulls())
             }
             DataType::Dictionary(_, _) => {
                 let dictionary = column.as_dictionary::<Int32Type>();
@@ -101,7 +102,7 @@ impl<'a> Cells<'a> {
                 Cells::Repeated(dictionary.keys().values(), hashes.collect())
             }
             _ => downcast_primitive_array! {
-                column_ref => Cells::Fixed(column_ref.values().inner().as_slice(), column_ref.values().inner().len() / column_ref.len().max(1), column),
+                column_ref => Cells::Fixed(column_ref.values().inner().as_slice(), column_ref.values().inner().len() / column_ref.len().max(1), column.nulls()),
                 other => return Err(Error::Request { what: format!("no identity for {other} in {}", Signal::Spans) }),
             },
         })
@@ -109,17 +110,18 @@ impl<'a> Cells<'a> {
 
     fn put(&self, index: usize, row: &mut Vec<u8>) {
         match self {
-            Cells::Fixed(values, width, column) => {
-                if column.is_null(index) {
+            Cells::Fixed(values, width, nulls) => {
+                if nulls.is_some_and(|nulls| nulls.is_null(index)) {
                     row.push(0);
                 } else {
                     row.push(1);
                     row.extend_from_slice(values.get(index * width..(index + 1) * width).unwrap_or_default());
                 }
             }
-            Cells::Long(offsets, values, column) => {
+            Cells::Long(offsets, values, nulls) => {
+                let is_valid = nulls.is_none_or(|nulls| nulls.is_valid(index));
                 let range = match (offsets.get(index), offsets.get(index + 1)) {
-                    (Some(&start), Some(&end)) if column.is_valid(index) => start as usize..end as usize,
+                    (Some(&start), Some(&end)) if is_valid => start as usize..end as usize,
                     _ => 0..0,
                 };
                 row.extend_from_slice(&(range.len() as u32).to_le_bytes());
