@@ -315,9 +315,7 @@ fn parse_as(default: &toml::Value, text: &str) -> Result<toml::Value> {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             toml::Value::Array(items.map(|item| toml::Value::String(item.into())).collect())
         }
-        toml::Value::Table(_) => {
-            toml::from_str::<toml::Table>(&format!("value = {text}"))?.remove("value").context("a table")?
-        }
+        toml::Value::Table(_) => text.parse()?,
         _ => toml::Value::String(text.into()),
     })
 }
