@@ -46,7 +46,8 @@ fn carried_out(mut manifest: Manifest, plan: &Plan, config: &CompactionConfig) -
     let (bytes, rows) = (inputs.iter().map(|entry| entry.bytes).sum(), inputs.iter().map(|entry| entry.rows).sum());
     assert!(bytes <= config.most_bytes && rows <= config.most_rows, "p2");
     let id = BlockId(manifest.blocks.keys().next_back().map_or(0, |id| id.0) + 1_000_000);
-    let merged = BlockEntry { id, bytes, rows, ..BlockEntry::clone(first) };
+    let written = inputs.iter().map(|entry| entry.written).max().expect("p1");
+    let merged = BlockEntry { id, bytes, rows, written, ..BlockEntry::clone(first) };
     manifest.blocks.insert(id, Arc::new(merged));
     manifest
 }
@@ -71,6 +72,51 @@ proptest! {
         // Blocks of the highest level may be too large to be put together.
         let lower = levels.iter().filter(|(level, _)| **level < 4);
         prop_assert!(lower.into_iter().all(|(_, count)| *count < config.fan_in), "p3: {levels:?}");
+    }
+}
+
+/// Whether blocks were written one after the other, no other block of their window in between.
+fn are_neighbours(manifest: &Manifest, plan: &Plan) -> bool {
+    let written = |id: &BlockId| manifest.blocks.get(id).map(|entry| entry.written);
+    let (Some(first), Some(last)) = (plan.inputs.first().and_then(written), plan.inputs.last().and_then(written))
+    else {
+        return false;
+    };
+    let window = plan.inputs.first().and_then(|id| manifest.blocks.get(id)).map(|entry| entry.window);
+    let between = manifest.blocks.values().filter(|entry| (first..=last).contains(&entry.written));
+    let between = between.filter(|entry| Some(entry.window) == window).count();
+    between == plan.inputs.len() && plan.inputs.iter().map(written).is_sorted()
+}
+
+proptest! {
+    #[test]
+    fn p4_blocks_of_metrics_keep_their_order(
+        sizes in proptest::collection::vec((0i64..3, 10u32..26, 1u64..4, proptest::bool::weighted(0.05)), 0..80)
+    ) {
+        let config = small();
+        let mut manifest = manifest_of(Vec::new());
+        let mut steps = 0;
+        for (id, &(days, power, times, damaged)) in (0u128..).zip(&sizes) {
+            let new = BlockEntry { signal: Signal::Metrics, ..entry(id, days, times << power) };
+            if new.bytes > config.most_bytes {
+                continue;
+            }
+            if damaged {
+                manifest.quarantined.insert(new.id, "damaged".into());
+            }
+            manifest.blocks.insert(new.id, Arc::new(new));
+            while let Some(plan) = pick(&manifest, NOW, &config) {
+                prop_assert!(are_neighbours(&manifest, &plan), "p4");
+                manifest = carried_out(manifest, &plan, &config);
+                steps += 1;
+                prop_assert!(steps <= sizes.len(), "p3: each plan makes blocks fewer");
+            }
+            for blocks in windows(&manifest, &config) {
+                for run in blocks.chunk_by(|a, b| level(a, &config) == level(b, &config)) {
+                    prop_assert!(run.len() < config.fan_in, "p3");
+                }
+            }
+        }
     }
 }
 
