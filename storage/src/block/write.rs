@@ -5,7 +5,8 @@
 //! W3  What is held is one portion of rows, and the indexes as far as they are not written yet, among them 16 bytes per trace:
 //!     a block may be larger than memory.
 //!
-//! Metrics are written series by series (`series`). Not here: the directory's way into the manifest (`flush`, `compaction`), which rows come together (`compaction`).
+//! Metrics are written series by series (`series`). Not here: the directory's way into the manifest (`flush`, `compaction`),
+//! which rows come together (`compaction`).
 
 use super::checked::{CheckedWriter, from_parquet};
 use super::encode::{ChunkEncoder, ColumnData, Values};

@@ -52,7 +52,7 @@ pub(crate) fn merge(
 ) -> Result<Option<BlockMeta>> {
     let (block, memory_bytes) = config;
     if signal == Signal::Metrics {
-        return series::merge(fs, dir, inputs, block, pace);
+        return series::merge(fs, dir, inputs, config, pace);
     }
     let writer = {
         let sample = inputs.iter().map(first_attributes).collect::<Result<Vec<_>>>()?;

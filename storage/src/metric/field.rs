@@ -61,6 +61,9 @@ impl Fields {
     /// All of them.
     pub(crate) const ALL: Fields = Fields(u32::MAX);
 
+    /// None of them.
+    pub(crate) const NONE: Fields = Fields(0);
+
     /// Those among some columns.
     pub(crate) fn of(columns: &[&str]) -> Self {
         let number = NUMBERS.iter().map(|(name, _)| *name);

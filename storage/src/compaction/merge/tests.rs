@@ -24,7 +24,10 @@ fn shown(blocks: Vec<Arc<Block>>, hidden: &[Predicate]) -> Vec<Shown> {
 }
 
 fn merged(disk: &SimulatedDisk, inputs: &[Shown], memory: usize) -> Option<Arc<Block>> {
-    let dir = Path::new("/merged");
+    merged_to(disk, Path::new("/merged"), inputs, memory)
+}
+
+fn merged_to(disk: &SimulatedDisk, dir: &Path, inputs: &[Shown], memory: usize) -> Option<Arc<Block>> {
     disk.create_dir_all(dir).unwrap();
     let signal = inputs[0].block.signal();
     let meta = merge(disk, dir, signal, inputs, (&small(), memory), &mut |_| Ok(())).unwrap()?;
@@ -64,7 +67,10 @@ proptest! {
         let blocks = batches.iter().enumerate().map(|(number, batches)| block_of(&disk, number, batches)).collect();
         let merged = merged(&disk, &shown(blocks, &[]), memory).unwrap();
         let expected = batches.iter().flat_map(|batches| record_batches(batches)).collect::<Vec<_>>();
-        prop_assert_eq!(all_rows(&merged), as_one(signal, &expected));
+        let expected = as_one(signal, &expected);
+        prop_assert_eq!(&all_rows(&merged), &expected);
+        let again = merged_to(&disk, Path::new("/again"), &shown(vec![merged], &[]), PLENTY).unwrap();
+        prop_assert_eq!(all_rows(&again), expected);
     }
 
     #[test]
