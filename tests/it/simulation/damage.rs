@@ -12,11 +12,7 @@ use storage::scan::{Predicate, ScanRequest, TimeRange};
 const BEGIN: i64 = 1_795_392_000_000_000_000;
 
 /// Writes rows and flushes them into a block of their own.
-fn put(store: &Store, numbers: std::ops::Range<u64>) {
-    put_of(store, Signal::Spans, numbers);
-}
-
-fn put_of(store: &Store, signal: Signal, numbers: std::ops::Range<u64>) {
+fn put(store: &Store, signal: Signal, numbers: std::ops::Range<u64>) {
     let rows: Vec<Row> =
         numbers.map(|number| Row { number, trace: number / 3, time: BEGIN + number.cast_signed() }).collect();
     store.commit(&[write(&TenantId::default(), signal, BEGIN, &rows)]).unwrap();
@@ -33,11 +29,7 @@ fn files(disk: &SimulatedDisk, dir: &Path) -> Vec<PathBuf> {
     entries.iter().flat_map(below).collect()
 }
 
-fn numbers(store: &Store) -> Vec<u64> {
-    numbers_of(store, Signal::Spans)
-}
-
-fn numbers_of(store: &Store, signal: Signal) -> Vec<u64> {
+fn numbers(store: &Store, signal: Signal) -> Vec<u64> {
     let counts: BTreeMap<u64, usize> = shown(store, &TenantId::default(), signal).unwrap();
     assert!(counts.values().all(|count| *count == 1));
     counts.into_keys().collect()
@@ -45,15 +37,19 @@ fn numbers_of(store: &Store, signal: Signal) -> Vec<u64> {
 
 #[test]
 fn a_crash_at_any_operation_of_a_merge_or_a_deletion_loses_and_revives_nothing() {
+    [Signal::Spans, Signal::Metrics].into_iter().for_each(a_crash_at_any_operation_of);
+}
+
+fn a_crash_at_any_operation_of(signal: Signal) {
     let clock = SimulatedClock::at(BEGIN);
     let sound = SimulatedDisk::new(2);
     let store = open(&sound, &clock).unwrap();
-    (0..3).for_each(|block| put(&store, block * 10..block * 10 + 10));
+    (0..3).for_each(|block| put(&store, signal, block * 10..block * 10 + 10));
     drop(store);
     sound.crash(Loss::None);
     let delete = || DeleteRequest {
         tenant: TenantId::default(),
-        signal: Signal::Spans,
+        signal,
         time: TimeRange { start: BEGIN + 5, end: BEGIN + 15 },
         predicate: Predicate::All,
     };
@@ -72,7 +68,7 @@ fn a_crash_at_any_operation_of_a_merge_or_a_deletion_loses_and_revives_nothing()
         disk.crash(Loss::Some);
         let store = open(&disk, &clock).unwrap();
         let without: Vec<u64> = (0..5).chain(15..30).collect();
-        let found = numbers(&store);
+        let found = numbers(&store, signal);
         assert!(found == without || (!deleted && found == (0..30).collect::<Vec<_>>()), "{operation}: {found:?}");
         store.record().unwrap();
         assert_eq!(
@@ -96,8 +92,8 @@ fn a_damaged_block_of(signal: Signal) {
     let clock = SimulatedClock::at(BEGIN);
     let sound = SimulatedDisk::new(1);
     let store = open(&sound, &clock).unwrap();
-    put_of(&store, signal, 0..10);
-    put_of(&store, signal, 10..20);
+    put(&store, signal, 0..10);
+    put(&store, signal, 10..20);
     drop(store);
     sound.crash(Loss::None);
     let files_of_block = files(&sound, Path::new("/data/blocks")).len() / 2;
@@ -113,15 +109,15 @@ fn a_damaged_block_of(signal: Signal) {
             let snapshot = store.snapshot(&TenantId::default());
             let scan = snapshot.scan(signal, ScanRequest::all(["attributes"])).unwrap();
             assert!(scan.collect::<Result<Vec<_>, _>>().is_ok());
-            let seen = numbers_of(&store, signal);
+            let seen = numbers(&store, signal);
             assert!(kept.clone().all(|number| seen.contains(&number)), "{path:?} {offset}");
             let missing = damaged.clone().any(|number| !seen.contains(&number));
             assert_eq!(missing, !snapshot.missing().is_empty(), "{path:?} {offset}");
 
             store.examine().unwrap();
-            put_of(&store, signal, 20..30);
+            put(&store, signal, 20..30);
             store.compact(&mut |_| Ok(())).unwrap();
-            let seen = numbers_of(&store, signal);
+            let seen = numbers(&store, signal);
             assert!(kept.clone().chain(20..30).all(|number| seen.contains(&number)), "{path:?} {offset}");
             drop((snapshot, store));
 
@@ -129,7 +125,7 @@ fn a_damaged_block_of(signal: Signal) {
             disk.crash(Loss::None);
             storage::repair::repair(&fs, &clock, Path::new("/data")).unwrap();
             let store = open(&disk, &clock).unwrap();
-            let after = numbers_of(&store, signal);
+            let after = numbers(&store, signal);
             let index_only = path.ends_with("keys.idx") || path.ends_with("terms.idx");
             assert!(!index_only || after.len() == 30, "rows do not depend on the index");
             assert!(seen.iter().all(|number| after.contains(number)), "{path:?} {offset}");

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::engine::{DeleteRequest, EngineConfig, Store, Write};
+use storage::engine::{DeleteRequest, EngineConfig, SeriesRequest, Store, Write};
 use storage::fs::{Clock, Faults, Filesystem, Loss, SimulatedClock, SimulatedDisk};
+use storage::model::attribute::Value;
 use storage::model::{Signal, TenantId, schema};
 use storage::scan::{AttributeScope, Compare, Field, Predicate, Scalar, ScanRequest, TimeRange};
 
@@ -412,11 +413,30 @@ impl Run {
                 let expected: BTreeMap<u64, usize> =
                     promised.rows.iter().map(|(number, (_, count))| (*number, *count)).collect();
                 assert_eq!(found, expected, "seed {} {when}: {signal} of {tenant}", self.seed);
-                if signal == Signal::Spans {
-                    self.check_a_trace(&tenant, &promised, when);
+                match signal {
+                    Signal::Spans => self.check_a_trace(&tenant, &promised, when),
+                    Signal::Metrics => self.check_series(&tenant, &found, when),
+                    Signal::Logs => {}
                 }
             }
         }
+    }
+
+    /// Who asks for series gets what a scan gets: each row is the only sample of a series.
+    fn check_series(&self, tenant: &TenantId, found: &BTreeMap<u64, usize>, when: &str) {
+        let snapshot = self.store().snapshot(tenant);
+        let series = snapshot.series(&SeriesRequest::new(Vec::new(), TimeRange::ALL)).unwrap();
+        let mut numbers = BTreeMap::new();
+        for answer in series {
+            let (series, samples) = answer.unwrap();
+            let number = series.attributes().iter().find_map(|(_, value)| match value {
+                Value::Int(number) => Some(number.cast_unsigned()),
+                _ => None,
+            });
+            numbers.insert(number.unwrap(), samples.len());
+        }
+        assert_eq!(numbers, *found, "seed {} {when}: series of {tenant}", self.seed);
+        assert!(snapshot.missing().is_empty(), "seed {} {when}", self.seed);
     }
 
     /// A trace is found by its id with exactly its spans.
