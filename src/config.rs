@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use storage::retention::RetentionConfig;
 
 /// Variables that tests and tasks read; they are no settings.
 const NOT_SETTINGS: [&str; 8] =
@@ -23,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) otlp: Otlp,
     pub(crate) storage: Storage,
+    pub(crate) retention: RetentionConfig,
     pub(crate) query: Query,
     pub(crate) log: Log,
     pub(crate) self_telemetry: SelfTelemetry,
@@ -56,6 +58,7 @@ pub(crate) struct Storage {
     pub(crate) flush_age_seconds: u64,
     pub(crate) memory_limit_bytes: usize,
     pub(crate) min_free_bytes: u64,
+    pub(crate) merge_bytes_per_second: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,6 +102,7 @@ impl Default for Config {
             http: Http::default(),
             otlp: Otlp::default(),
             storage: Storage::default(),
+            retention: RetentionConfig::default(),
             query: Query::default(),
             log: Log::default(),
             self_telemetry: SelfTelemetry::default(),
@@ -152,6 +156,7 @@ impl Default for Storage {
             flush_age_seconds: engine.flush_age.as_secs(),
             memory_limit_bytes: engine.memory_limit_bytes,
             min_free_bytes: engine.min_free_bytes,
+            merge_bytes_per_second: engine.compaction.bytes_per_second,
         }
     }
 }
@@ -175,6 +180,8 @@ impl Config {
         engine.flush_age = Duration::from_secs(self.storage.flush_age_seconds);
         engine.memory_limit_bytes = self.storage.memory_limit_bytes;
         engine.min_free_bytes = self.storage.min_free_bytes;
+        engine.compaction.bytes_per_second = self.storage.merge_bytes_per_second;
+        engine.retention = self.retention.clone();
         engine
     }
 
@@ -207,12 +214,14 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
+        self.retention.check().map_err(anyhow::Error::msg)?;
         let positive = [
             ("otlp.max_request_bytes", self.otlp.max_request_bytes as u64),
             ("otlp.tenant_bytes_per_second", self.otlp.tenant_bytes_per_second),
             ("otlp.body_timeout_seconds", self.otlp.body_timeout_seconds),
             ("storage.flush_bytes", self.storage.flush_bytes as u64),
             ("storage.flush_age_seconds", self.storage.flush_age_seconds),
+            ("storage.merge_bytes_per_second", self.storage.merge_bytes_per_second),
             ("query.timeout_seconds", self.query.timeout_seconds),
             ("query.max_timeout_seconds", self.query.max_timeout_seconds),
             ("query.memory_bytes", self.query.memory_bytes),
@@ -312,6 +321,7 @@ fn parse_as(default: &toml::Value, text: &str) -> Result<toml::Value> {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             toml::Value::Array(items.map(|item| toml::Value::String(item.into())).collect())
         }
+        toml::Value::Table(_) => text.parse()?,
         _ => toml::Value::String(text.into()),
     })
 }
@@ -364,6 +374,16 @@ mod tests {
         assert!(error("", &[("STORAGE_FLUSH_BYTE", "1")]).contains("SPANLIGHT_STORAGE_FLUSH_BYTE"));
         assert!(error("", &[("STORAGE_FLUSH_BYTES", "many")]).contains("expected integer, found `many`"));
         assert!(error("", &[("HTTP_ADDR", "nowhere")]).contains("addr"));
+    }
+
+    #[test]
+    fn single_tenants_have_their_retention() {
+        let variables = [("RETENTION_LOGS_DAYS", "3"), ("RETENTION_TENANTS", "{ a = { spans_days = 1 } }")];
+        let retention = merge("", &variables.map(|(name, value)| (name.into(), value.into()))).unwrap().retention;
+        assert_eq!((retention.logs_days, retention.tenants["a"].spans_days), (3, Some(1)));
+        for bad in ["[retention]\nspans_days = 0\n", "[retention.tenants.\"a/b\"]\nlogs_days = 1\n"] {
+            assert!(merge(bad, &[]).unwrap().check().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use storage::fs::{Disk, Filesystem};
+use storage::fs::{Disk, Filesystem, SystemClock};
 use storage::inspect::{Depth, inspect};
 
 /// Where, how deep, and for whom.
@@ -21,12 +21,17 @@ pub(crate) struct InspectArguments {
     /// Read every byte and check every checksum.
     #[arg(long)]
     verify: bool,
+    /// Take damaged blocks out of the store, into its folder `damaged`, and keep what can be read of them. No server may run.
+    #[arg(long, conflicts_with = "json")]
+    repair: bool,
 }
 
 /// Prints what was found. Fails where something is damaged.
 pub(crate) fn run(arguments: &InspectArguments) -> Result<ExitCode> {
     let depth = if arguments.verify { Depth::Everything } else { Depth::Metadata };
     let fs: Arc<dyn Filesystem> = Arc::new(Disk);
+    let repaired = arguments.repair.then(|| storage::repair::repair(&fs, &SystemClock::default(), &arguments.data_dir));
+    repaired.transpose()?.iter().flatten().try_for_each(|each| writeln!(std::io::stdout().lock(), "{each}"))?;
     let found = inspect(&fs, &arguments.data_dir, depth)?;
     let text = if arguments.json { format!("{}\n", found.to_json(depth)) } else { found.to_text(depth) };
     std::io::stdout().lock().write_all(text.as_bytes())?;

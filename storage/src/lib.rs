@@ -3,6 +3,7 @@
 //! Owns the data model (`model`). Knows no protocol, no query language and no network.
 
 pub mod block;
+pub mod compaction;
 pub mod engine;
 pub mod error;
 pub mod fs;
@@ -12,5 +13,7 @@ pub mod manifest;
 mod memtable;
 pub mod metric;
 pub mod model;
+pub mod repair;
+pub mod retention;
 pub mod scan;
 pub mod wal;

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub struct TracesData {
     /// Spans by resource.
     pub resource_spans: Vec<ResourceSpans>,
+    /// Damaged blocks that may have more spans; no field of OTLP.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<crate::trace::MissingBlock>,
 }
 
 /// Spans of one resource.

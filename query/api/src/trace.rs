@@ -80,4 +80,27 @@ pub struct Stats {
     pub blocks_pruned: u64,
     /// Wall time on the server.
     pub elapsed_ms: f64,
+    /// Whether rows are missing, because blocks that may have them are damaged.
+    #[serde(default)]
+    pub partial: bool,
+    /// Those blocks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingBlock>,
+}
+
+/// A block whose rows, or some of them, are missing from an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingBlock {
+    /// Its name.
+    pub block: String,
+    /// `spans`, `logs` or `metrics`.
+    pub signal: String,
+    /// How many rows it has.
+    pub rows: u64,
+    /// Earliest time of its rows.
+    #[serde(with = "nanos")]
+    pub min_time_unix_nano: i64,
+    /// Latest time of its rows.
+    #[serde(with = "nanos")]
+    pub max_time_unix_nano: i64,
 }

@@ -6,7 +6,7 @@
 use super::cancel::Cancel;
 use crate::error::{Error, Result};
 use arrow_array::RecordBatch;
-use query_api::trace::Stats;
+use query_api::trace::{MissingBlock, Stats};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -143,7 +143,22 @@ impl Control {
     /// What the query has cost so far.
     pub fn stats(&self) -> Stats {
         let elapsed_ms = self.limits.started.elapsed().as_secs_f64() * 1e3;
-        Stats { elapsed_ms, ..self.stats.borrow().clone() }
+        let missing = self.missing();
+        Stats { elapsed_ms, partial: !missing.is_empty(), missing, ..self.stats.borrow().clone() }
+    }
+
+    /// Damaged blocks that may have rows of the answer.
+    pub fn missing(&self) -> Vec<MissingBlock> {
+        let missing = self.snapshot.missing().into_iter();
+        missing
+            .map(|missing| MissingBlock {
+                block: missing.id.to_string(),
+                signal: missing.signal.to_string(),
+                rows: missing.rows,
+                min_time_unix_nano: missing.min_time,
+                max_time_unix_nano: missing.max_time,
+            })
+            .collect()
     }
 
     /// Tells a span what the query has cost.

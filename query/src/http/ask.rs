@@ -11,7 +11,7 @@ use crate::{log, metric, service, time, trace};
 use query_api::log::LogsResponse;
 use query_api::trace::{Order, SearchResponse};
 use storage::model::schema::column;
-use storage::model::{SpanId, TraceId};
+use storage::model::{Signal, SpanId, TraceId};
 use storage::scan::{AttributeScope, Compare, Field, Predicate, Scalar, TimeRange};
 
 /// A request, understood.
@@ -20,7 +20,17 @@ pub(super) enum Ask {
     Status,
     Demo(DemoAction),
     OpenApi,
+    Deletions(usize),
+    Delete(Delete),
     Data(DataAsk),
+}
+
+/// Rows to be deleted.
+#[derive(Debug)]
+pub(super) struct Delete {
+    pub(super) signal: Signal,
+    pub(super) range: TimeRange,
+    pub(super) predicate: Predicate,
 }
 
 /// A request that reads stored data.
@@ -45,10 +55,15 @@ impl Ask {
             Call::DemoTell => return Ok(Ask::Demo(DemoAction::Tell)),
             Call::DemoStart => return Ok(Ask::Demo(DemoAction::Start)),
             Call::DemoStop => return Ok(Ask::Demo(DemoAction::Stop)),
-            Call::Trace => {
-                let id = parameters.path("trace_id")?.parse();
-                DataAsk::Trace(id.map_err(|invalid| Error::parameter("trace_id", format!("{invalid}")))?)
+            Call::Deletions => return Ok(Ask::Deletions(parameters.limit()?)),
+            Call::DeleteTrace => {
+                let predicate = Predicate::Trace(trace_id(parameters)?);
+                return Ok(Ask::Delete(Delete { signal: Signal::Spans, range: TimeRange::ALL, predicate }));
             }
+            Call::DeleteSpans | Call::DeleteLogs | Call::DeleteMetrics => {
+                return delete(call, parameters).map(Ask::Delete);
+            }
+            Call::Trace => DataAsk::Trace(trace_id(parameters)?),
             Call::Traces => traces(parameters)?,
             Call::Services => DataAsk::Services(parameters.range(DefaultRange::LastHour)?),
             Call::Operations => {
@@ -104,7 +119,34 @@ impl DataAsk {
     }
 }
 
-fn traces(parameters: &mut Parameters) -> Result<DataAsk> {
+fn trace_id(parameters: &Parameters) -> Result<TraceId> {
+    let id = parameters.path("trace_id")?.parse();
+    id.map_err(|invalid| Error::parameter("trace_id", format!("{invalid}")))
+}
+
+fn delete(call: Call, parameters: &mut Parameters) -> Result<Delete> {
+    for name in ["start", "end"] {
+        if parameters.text(name).is_none() {
+            return Err(Error::parameter(name, "a deletion says its range: `start` and `end` are required"));
+        }
+    }
+    let (signal, predicate) = match call {
+        Call::DeleteLogs => {
+            let log::Filter { range, predicate } = log_filter(parameters)?;
+            return Ok(Delete { signal: Signal::Logs, range, predicate });
+        }
+        Call::DeleteMetrics => {
+            let name = parameters.text("name").map(|name| Predicate::equal(column::NAME, Scalar::String(name)));
+            let predicate = name.unwrap_or_default().and(service(parameters)).and(attributes(parameters)?);
+            (Signal::Metrics, predicate)
+        }
+        _ => (Signal::Spans, span_filter(parameters)?),
+    };
+    Ok(Delete { signal, range: parameters.range(DefaultRange::LastHour)?, predicate })
+}
+
+/// Which spans.
+fn span_filter(parameters: &mut Parameters) -> Result<Predicate> {
     let mut predicate = service(parameters);
     if let Some(operation) = parameters.text("operation") {
         predicate = predicate.and(Predicate::equal(column::NAME, Scalar::String(operation)));
@@ -123,7 +165,11 @@ fn traces(parameters: &mut Parameters) -> Result<DataAsk> {
             predicate = predicate.and(Predicate::Compare { field, compare, value: Scalar::Int(nanos) });
         }
     }
-    predicate = predicate.and(attributes(parameters)?);
+    Ok(predicate.and(attributes(parameters)?))
+}
+
+fn traces(parameters: &mut Parameters) -> Result<DataAsk> {
+    let predicate = span_filter(parameters)?;
     let mut range = parameters.range(DefaultRange::LastHour)?;
     let limit = parameters.limit()?;
     let order = parameters.parsed("order", order)?.unwrap_or_default();

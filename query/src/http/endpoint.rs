@@ -31,6 +31,11 @@ pub(super) enum Call {
     DemoStart,
     DemoStop,
     OpenApi,
+    DeleteTrace,
+    DeleteSpans,
+    DeleteLogs,
+    DeleteMetrics,
+    Deletions,
 }
 
 /// One parameter.
@@ -141,6 +146,35 @@ const LOGS: &[Parameter] =
     log_filters![query("limit", Kind::Count { default: 100, max: 5000 }, "Records on a page."), CURSOR];
 const LOG_HISTOGRAM: &[Parameter] =
     log_filters![query("buckets", Kind::Count { default: 60, max: 1000 }, "Steps of equal length, at most.")];
+
+/// A deletion says its range: one that was forgotten must not mean the last hour, nor everything.
+const FROM: Parameter = Parameter { is_required: true, description: "First moment of the range.", ..START };
+const TO: Parameter = Parameter { is_required: true, description: "First moment after the range.", ..END };
+
+const DELETE_SPANS: &[Parameter] = &[
+    SERVICE,
+    query("operation", Kind::Text, "Span name, exactly."),
+    query("status", Kind::Choice(&["unset", "ok", "error"]), "Span status."),
+    query("min_duration", Kind::Duration, "Spans at least this long."),
+    query("max_duration", Kind::Duration, "Spans at most this long."),
+    ATTR,
+    FROM,
+    TO,
+    TIMEOUT,
+];
+const DELETE_LOGS: &[Parameter] = &[
+    query("trace_id", Kind::TraceId, "Records of a trace."),
+    query("span_id", Kind::SpanId, "Records of a span."),
+    SERVICE,
+    query("min_severity", Kind::Severity, "Records at least this severe."),
+    query("contains", Kind::Text, "Records whose body or event name contains the text; case does not matter."),
+    ATTR,
+    FROM,
+    TO,
+    TIMEOUT,
+];
+const DELETE_METRICS: &[Parameter] =
+    &[query("name", Kind::Text, "The metric's name, exactly."), SERVICE, ATTR, FROM, TO, TIMEOUT];
 
 /// Everything there is.
 pub(super) static ENDPOINTS: &[Endpoint] = &[
@@ -261,5 +295,48 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         summary: "This description.",
         parameters: &[],
         answer: "OpenApi",
+    },
+    Endpoint {
+        call: Call::Deletions,
+        method: Method::GET,
+        path: "/deletions",
+        summary: "What was deleted, by whose wish or by retention, newest first.",
+        parameters: &[
+            query("limit", Kind::Count { default: 100, max: 1000 }, "Deletions of all tenants looked at."),
+            TIMEOUT,
+        ],
+        answer: "DeletionsResponse",
+    },
+    Endpoint {
+        call: Call::DeleteSpans,
+        method: Method::POST,
+        path: "/spans/delete",
+        summary: "Deletes the spans that match all filters and start in the range. Answered once nobody sees them any more.",
+        parameters: DELETE_SPANS,
+        answer: "DeleteResponse",
+    },
+    Endpoint {
+        call: Call::DeleteLogs,
+        method: Method::POST,
+        path: "/logs/delete",
+        summary: "Deletes the log records that match all filters. Answered once nobody sees them any more.",
+        parameters: DELETE_LOGS,
+        answer: "DeleteResponse",
+    },
+    Endpoint {
+        call: Call::DeleteMetrics,
+        method: Method::POST,
+        path: "/metrics/delete",
+        summary: "Deletes the data points that match all filters. Answered once nobody sees them any more.",
+        parameters: DELETE_METRICS,
+        answer: "DeleteResponse",
+    },
+    Endpoint {
+        call: Call::DeleteTrace,
+        method: Method::DELETE,
+        path: "/traces/{trace_id}",
+        summary: "Deletes the spans of a trace. Its log records are deleted by `/logs/delete`.",
+        parameters: &[path("trace_id", Kind::TraceId, "The trace."), TIMEOUT],
+        answer: "DeleteResponse",
     },
 ];

@@ -10,6 +10,7 @@
 
 mod answer;
 mod ask;
+mod deletion;
 mod endpoint;
 mod openapi;
 mod parameter;
@@ -126,6 +127,8 @@ async fn outcome(
         Ask::Status => answer::small(&status::status(state, &tenant)),
         Ask::Demo(action) => answer::small(&state.demo(action)?),
         Ask::OpenApi => answer::small(openapi::document()),
+        Ask::Deletions(most) => deletion::list(state, QueryContext { tenant, timeout }, most, gzip).await,
+        Ask::Delete(rows) => deletion::delete(state, QueryContext { tenant, timeout }, rows).await,
         Ask::Data(ask) => {
             let context = QueryContext { tenant, timeout };
             state.executor().run(context, move |control| ask.answer(control, gzip)).await

@@ -498,3 +498,37 @@ fn every_parameter_of_a_path_is_a_text_or_an_id() {
     let in_path = ENDPOINTS.iter().flat_map(|endpoint| endpoint.parameters).filter(|found| found.place == Place::Path);
     assert!(in_path.into_iter().all(|found| matches!(found.kind, Kind::Text | Kind::TraceId) && found.is_required));
 }
+
+#[tokio::test]
+async fn what_was_deleted_is_in_no_answer_and_on_record() {
+    let server = Server::new().await;
+    let send = async |method: Method, path: &str, tenant: &str| {
+        let request = Request::builder().method(method).uri(format!("{PREFIX}{path}")).header(TENANT, tenant);
+        server.send(request.body(HttpBody::empty()).unwrap()).await
+    };
+    let trace = format!("/traces/{}", "01".repeat(16));
+    assert_eq!(send(Method::DELETE, &trace, "other").await.json(), serde_json::json!({}), "another tenant's trace");
+    assert_eq!(server.get(&trace).await.status, StatusCode::OK);
+    let answer = send(Method::DELETE, &trace, "default").await;
+    let deleted = answer.read::<query_api::deletion::DeleteResponse>().deleted.unwrap();
+    assert_eq!((deleted.cause.as_str(), deleted.signal.as_str(), deleted.blocks), ("request", "spans", 1));
+    assert_eq!(server.get(&trace).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(send(Method::DELETE, &trace, "default").await.json(), serde_json::json!({}), "there is nothing left");
+
+    let logs = "/logs/delete?contains=gesperrt&start=now-1h&end=now%2B1h";
+    assert!(send(Method::POST, logs, "default").await.json().get("deleted").is_some());
+    let left = server.get("/logs?start=now-1h&end=now%2B1h").await.read::<LogsResponse>();
+    assert_eq!(left.logs.len(), 2, "also what was in memory");
+    assert!(!left.stats.partial);
+
+    let without_range = send(Method::POST, "/logs/delete?contains=fine&start=now-1h", "default").await;
+    assert_eq!(
+        (without_range.status, without_range.error().r#where.as_deref()),
+        (StatusCode::BAD_REQUEST, Some("end"))
+    );
+    let record = server.get("/deletions").await.read::<query_api::deletion::DeletionsResponse>().deletions;
+    assert_eq!(record.iter().map(|each| each.signal.as_str()).collect::<Vec<_>>(), ["logs", "spans"]);
+    assert!(record[1].predicate.as_ref().unwrap().contains(&"01".repeat(16)));
+    let others = send(Method::GET, "/deletions", "other").await;
+    assert!(others.read::<query_api::deletion::DeletionsResponse>().deletions.is_empty());
+}

@@ -41,7 +41,7 @@ pub(super) fn traces_data(control: &Control, batches: &[RecordBatch]) -> Result<
         let span = spans.span(row.row);
         groups.scope(spans.resource.get(row.row), spans.scope.get(row.row))?.spans.push(span);
     }
-    Ok(TracesData { resource_spans: groups.list })
+    Ok(TracesData { resource_spans: groups.list, missing: Vec::new() })
 }
 
 /// Ascending is the order of the answer.

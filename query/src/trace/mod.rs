@@ -27,8 +27,9 @@ pub(crate) fn by_id(control: &Control, trace: TraceId) -> Result<TracesData> {
         batches.push(batch.clone());
         Ok(())
     })?;
-    let data = assemble::traces_data(control, &batches)?;
-    if data.resource_spans.is_empty() {
+    let mut data = assemble::traces_data(control, &batches)?;
+    data.missing = control.missing();
+    if data.resource_spans.is_empty() && data.missing.is_empty() {
         return Err(Error::NotFound { what: format!("no span of trace {trace} is stored") });
     }
     Ok(data)

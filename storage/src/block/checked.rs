@@ -3,7 +3,7 @@
 //! K1  A file is a row of granules of [`GRANULE`] bytes, the last one shorter. The CRC-32C of each, and of the whole,
 //!     is in the block's `meta`.
 //! K2  No byte is handed out before its granule's checksum was compared. What reads a file, the Parquet reader too, thus
-//!     never sees damaged bytes.
+//!     never sees damaged bytes. Bytes that do not match are read a second time: the way from the disk errs too.
 //!
 //! Not here: where the checksums are kept (`meta`).
 
@@ -141,6 +141,13 @@ impl CheckedFile {
     }
 
     fn read_granules(&self, first: u64, range: Range<u64>) -> Result<Bytes> {
+        match self.read_granules_once(first, range.clone()) {
+            Err(Error::Damaged { .. }) => self.read_granules_once(first, range),
+            read => read,
+        }
+    }
+
+    fn read_granules_once(&self, first: u64, range: Range<u64>) -> Result<Bytes> {
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let mut bytes = vec![0; length];
         self.file.read_at(range.start, &mut bytes).map_err(|error| match error.kind() {
@@ -224,10 +231,18 @@ impl Read for SourceRead {
 /// Brings back an error of ours that went through the Parquet reader.
 pub(crate) fn from_parquet(action: &'static str, path: &Path) -> impl FnOnce(ParquetError) -> Error {
     let path = path.to_owned();
-    move |source| match source {
+    move |source| unwrapped(source, action, path)
+}
+
+fn unwrapped(source: ParquetError, action: &'static str, path: PathBuf) -> Error {
+    match source {
         ParquetError::External(inner) => match inner.downcast::<Error>() {
             Ok(error) => *error,
-            Err(inner) => Error::Parquet { action, path, source: ParquetError::External(inner) },
+            // The reader may have wrapped it twice.
+            Err(inner) => match inner.downcast::<ParquetError>() {
+                Ok(error) => unwrapped(*error, action, path),
+                Err(inner) => Error::Parquet { action, path, source: ParquetError::External(inner) },
+            },
         },
         source => Error::Parquet { action, path, source },
     }

@@ -35,6 +35,14 @@ impl Block {
         })))
     }
 
+    /// Opens a block whose indexes may be damaged, to read what is left of its rows. It finds no trace, no word and no label.
+    pub(crate) fn open_rows(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Block> {
+        Ok(Block(match signal {
+            Signal::Spans | Signal::Logs => Kind::Rows(RowBlock::open_rows(fs, dir, signal, meta_crc)?),
+            Signal::Metrics => Kind::Series(SeriesBlock::open_rows(fs, dir, meta_crc)?),
+        }))
+    }
+
     /// What is known of the block.
     pub fn meta(&self) -> &BlockMeta {
         match &self.0 {
@@ -72,6 +80,47 @@ impl Block {
         match &self.0 {
             Kind::Rows(block) => block.trace(trace, columns),
             Kind::Series(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Rows that may be those of a trace, ascending; of 65,000 that are told some one is not.
+    pub(crate) fn trace_rows(&self, trace: &TraceId) -> Result<Vec<Range<usize>>> {
+        match &self.0 {
+            Kind::Rows(block) => block.trace_rows(trace),
+            Kind::Series(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Where row groups begin and the earliest time of each. Blocks of metrics have none.
+    pub(crate) fn group_starts(&self) -> Vec<(usize, i64)> {
+        match &self.0 {
+            Kind::Rows(block) => block.group_starts(),
+            Kind::Series(_) => Vec::new(),
+        }
+    }
+
+    /// Whether rows may match a request, as far as the indexes tell.
+    pub(crate) fn may_match(&self, request: &ScanRequest) -> bool {
+        match &self.0 {
+            Kind::Rows(block) => block.may_match(request),
+            // What cannot be told may match.
+            Kind::Series(block) => block.groups_of(request).map_or(true, |groups| !groups.is_empty()),
+        }
+    }
+
+    /// How many row groups there are. Blocks of metrics have none.
+    pub(crate) fn row_groups(&self) -> usize {
+        match &self.0 {
+            Kind::Rows(block) => block.row_groups(),
+            Kind::Series(_) => 0,
+        }
+    }
+
+    /// All rows of a row group in all columns of the model; `None` for blocks of metrics.
+    pub(crate) fn row_group(&self, group: usize) -> Result<Option<RecordBatch>> {
+        match &self.0 {
+            Kind::Rows(block) => block.row_group(group).map(Some),
+            Kind::Series(_) => Ok(None),
         }
     }
 

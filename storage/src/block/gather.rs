@@ -114,8 +114,14 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(arrays: Vec<&'a ArrayRef>, nullable: bool) -> Self {
-        Source { arrays, nullable, plain: false }
+    /// `plain` says whether the strings of earlier rows of this column did not repeat.
+    pub(super) fn new(arrays: Vec<&'a ArrayRef>, nullable: bool, plain: bool) -> Self {
+        Source { arrays, nullable, plain }
+    }
+
+    /// Whether its strings do not repeat, as far as is known.
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// The cells of some rows, in their order.

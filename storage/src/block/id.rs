@@ -75,6 +75,12 @@ impl Window {
         // jiff knows the years -9999 to 9999; an i64 of nanoseconds reaches from 1677 to 2262.
         Window(Timestamp::from_nanosecond(i128::from(time)).ok().map(|time| time.to_zoned(TimeZone::UTC).date()))
     }
+
+    /// The first nanosecond after the day, as far as there is one; `None` for rows that are far from their arrival.
+    pub fn end(self) -> Option<i64> {
+        let next = self.0?.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?;
+        i64::try_from(next.timestamp().as_nanosecond()).ok()
+    }
 }
 
 /// The text is not the name of a window.

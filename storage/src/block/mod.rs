@@ -32,6 +32,7 @@ mod restore;
 mod scan;
 mod series;
 mod shape;
+mod shown;
 mod shred;
 mod write;
 
@@ -44,8 +45,9 @@ pub(crate) use interner::{IntegerInterner, Interner};
 pub use meta::{BlockMeta, ColumnBytes, FileMeta};
 pub(crate) use order::dictionary_value;
 pub use scan::BlockProgress;
-pub(crate) use series::{SeriesReader, write_head};
-pub use write::write;
+pub(crate) use series::{SeriesReader, SeriesWriter, write_head};
+pub(crate) use shown::Shown;
+pub use write::{BlockWriter, write};
 
 /// Name of the file with the columns.
 const DATA: &str = "data.parquet";
@@ -96,4 +98,4 @@ impl Default for BlockConfig {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

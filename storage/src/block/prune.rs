@@ -15,6 +15,13 @@ use std::ops::Range;
 type PageBounds = (Range<usize>, Option<(i64, i64)>);
 
 impl Block {
+    /// Of each row group the first row and the earliest time of its rows.
+    pub(super) fn group_starts(&self) -> Vec<(usize, i64)> {
+        let time = schema::time_column(self.signal());
+        let earliest = |group| self.group_bounds(group, time).map_or(i64::MIN, |(min, _)| min);
+        self.groups().iter().enumerate().map(|(group, rows)| (rows.start, earliest(group))).collect()
+    }
+
     /// Whether some row of the block may be wanted.
     pub(super) fn may_match(&self, request: &ScanRequest) -> bool {
         request.time.overlaps(self.meta().min_time, self.meta().max_time) && self.may_hold(&request.predicate)

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::index::TraceIndex;
 use crate::index::terms::TermIndex;
-use crate::model::schema::column as name;
+use crate::model::schema::{self, column as name};
 use crate::model::{Signal, TraceId};
 use crate::scan::required;
 use arrow_array::cast::AsArray;
@@ -82,16 +82,30 @@ impl Block {
     /// Opens the block in a directory. `meta_crc` is what the manifest knows of it: [`BlockMeta::crc`].
     pub(super) fn open(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
         let meta = read_meta(&*fs, dir, signal, meta_crc)?;
-        let open = |name: &str| match meta.file(name) {
-            Some(file) => Ok(Some(Arc::new(CheckedFile::open(&*fs, dir, file)?))),
-            None => Ok(None),
-        };
-        let keys_file = open(KEYS)?;
-        let missing = || Error::Damaged { path: dir.join(META), what: format!("it does not list {DATA}") };
-        let data = open(DATA)?.ok_or_else(missing)?;
+        let keys_file = open_file(&*fs, dir, &meta, KEYS)?;
         let keys = keys_file.clone().map(TraceIndex::open).transpose()?;
-        let terms_file = open(TERMS)?;
+        let terms_file = open_file(&*fs, dir, &meta, TERMS)?;
+        Self::assemble(fs, dir, signal, meta, keys_file.zip(keys), terms_file)
+    }
+
+    /// Opens a block whose indexes may be damaged, to read what is left of its rows. It finds no trace.
+    pub(super) fn open_rows(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
+        let meta = read_meta(&*fs, dir, signal, meta_crc)?;
+        Self::assemble(fs, dir, signal, meta, None, None)
+    }
+
+    fn assemble(
+        fs: Arc<dyn Filesystem>,
+        dir: &Path,
+        signal: Signal,
+        meta: BlockMeta,
+        index: Option<(Arc<CheckedFile>, TraceIndex)>,
+        terms_file: Option<Arc<CheckedFile>>,
+    ) -> Result<Arc<Block>> {
+        let (keys_file, keys) = index.unzip();
         let terms = terms_file.clone().map(TermIndex::new);
+        let missing = || Error::Damaged { path: dir.join(META), what: format!("it does not list {DATA}") };
+        let data = open_file(&*fs, dir, &meta, DATA)?.ok_or_else(missing)?;
         let reader = open_data(&data)?;
         let schema = reader.schema().clone();
         let malformed = || Error::Damaged { path: dir.join(META), what: "its shapes are malformed".into() };
@@ -183,6 +197,18 @@ impl Block {
         Ok(batches)
     }
 
+    /// All rows of a row group in all columns of the model; for what is left of a damaged block.
+    pub(super) fn row_group(&self, group: usize) -> Result<RecordBatch> {
+        let columns: Vec<&'static str> =
+            schema::of(self.signal).fields().iter().map(|field| field.name().as_str()).collect();
+        self.restore(group, &BooleanBuffer::new_set(self.group_rows(group)), &columns)
+    }
+
+    /// How many row groups there are.
+    pub(super) fn row_groups(&self) -> usize {
+        self.groups.len()
+    }
+
     /// Compares every checksum of every file. The error names what is damaged: file, bytes, columns.
     pub(super) fn verify(&self) -> Result<()> {
         read_meta(&*self.fs, &self.dir, self.signal, self.meta.crc())?;
@@ -241,7 +267,7 @@ impl Block {
         &self.attributes
     }
 
-    /// Rows that may be those of a trace.
+    /// Rows that may be those of a trace, ascending; of 65,000 that are told some one is not.
     pub(super) fn trace_rows(&self, trace: &TraceId) -> Result<Vec<Range<usize>>> {
         self.keys.as_ref().map_or(Ok(Vec::new()), |keys| keys.find(trace))
     }
@@ -357,6 +383,10 @@ pub(super) fn verify_files(
     Ok(())
 }
 
+fn open_file(fs: &dyn Filesystem, dir: &Path, meta: &BlockMeta, name: &str) -> Result<Option<Arc<CheckedFile>>> {
+    meta.file(name).map(|file| CheckedFile::open(fs, dir, file).map(Arc::new)).transpose()
+}
+
 /// The columns that shapes stand for, by shape and place.
 fn joined_leaves(meta: &BlockMeta, signal: Signal, schema: &Schema) -> Option<Vec<JoinedLeaf>> {
     let mut joined = Vec::new();
@@ -388,9 +418,16 @@ pub(super) fn read_meta(fs: &dyn Filesystem, dir: &Path, signal: Signal, crc: u3
         }
         opened => opened.map_err(Error::io("open", &path))?,
     };
-    let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or(usize::MAX)];
-    file.read_at(0, &mut bytes).map_err(Error::io("read", &path))?;
-    BlockMeta::decode(&bytes, crc, signal, &path)
+    let read = || {
+        let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or(usize::MAX)];
+        file.read_at(0, &mut bytes).map_err(Error::io("read", &path))?;
+        BlockMeta::decode(&bytes, crc, signal, &path)
+    };
+    match read() {
+        // As with the other files: the way from the disk errs too.
+        Err(Error::Damaged { .. }) => read(),
+        meta => meta,
+    }
 }
 
 /// Footer, page indexes, and the Arrow types to read as: where every row group has a dictionary, so has the array.

@@ -2,7 +2,7 @@
 
 mod damage;
 mod fixture;
-mod random;
+pub(crate) mod random;
 mod shape;
 mod terms;
 
@@ -22,7 +22,7 @@ use std::sync::Arc;
 const DIR: &str = "/b";
 
 /// Small row groups and pages, so that few rows make many of both.
-fn small() -> BlockConfig {
+pub(crate) fn small() -> BlockConfig {
     BlockConfig {
         row_group_rows: 50,
         page_bytes: 64,
@@ -70,9 +70,9 @@ fn cell(array: &ArrayRef, row: usize) -> Option<Vec<u8>> {
     Some(data.buffers()[0].as_slice()[from..from + width].to_vec())
 }
 
-type Row = Vec<Option<Vec<u8>>>;
+pub(crate) type Row = Vec<Option<Vec<u8>>>;
 
-fn rows(batches: &[RecordBatch]) -> Vec<Row> {
+pub(crate) fn rows(batches: &[RecordBatch]) -> Vec<Row> {
     let row = |batch: &RecordBatch, row: usize| batch.columns().iter().map(|column| cell(column, row)).collect();
     let mut rows: Vec<Row> =
         batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |at| row(batch, at))).collect();
@@ -89,20 +89,20 @@ fn difference(answer: &[Row], expected: &[Row]) -> Option<(usize, [Option<Vec<u8
     Some((column, [row[column].clone(), other[column].clone()]))
 }
 
-fn all_columns(signal: Signal) -> Vec<&'static str> {
+pub(crate) fn all_columns(signal: Signal) -> Vec<&'static str> {
     schema::of(signal).fields().iter().map(|field| field.name().as_str()).collect()
 }
 
-fn scan_all(block: &Arc<Block>, request: ScanRequest) -> Vec<RecordBatch> {
+pub(crate) fn scan_all(block: &Arc<Block>, request: ScanRequest) -> Vec<RecordBatch> {
     block.scan(&Arc::new(request)).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-fn record_batches(batches: &[Batch]) -> Vec<RecordBatch> {
+pub(crate) fn record_batches(batches: &[Batch]) -> Vec<RecordBatch> {
     batches.iter().map(|batch| batch.columns().clone()).collect()
 }
 
 /// The rows that a block keeps: of metrics those that were written last of each series and time.
-fn kept(signal: Signal, batches: &[Batch]) -> Vec<Batch> {
+pub(crate) fn kept(signal: Signal, batches: &[Batch]) -> Vec<Batch> {
     if signal != Signal::Metrics {
         return batches.to_vec();
     }
@@ -132,7 +132,7 @@ const SERIES: [&str; 11] = [
     name::ATTRIBUTES,
 ];
 
-fn any_signal() -> impl Strategy<Value = Signal> {
+pub(crate) fn any_signal() -> impl Strategy<Value = Signal> {
     prop_oneof![4 => Just(Signal::Spans), 2 => Just(Signal::Logs), 2 => Just(Signal::Metrics)]
 }
 
@@ -221,7 +221,7 @@ fn a_span_block_lies_trace_by_trace_in_order_of_start() {
     assert!(seen.len() > 20);
 }
 
-fn as_i64(array: &ArrayRef) -> Vec<i64> {
+pub(crate) fn as_i64(array: &ArrayRef) -> Vec<i64> {
     arrow_cast::cast(array, &arrow_schema::DataType::Int64).unwrap().as_primitive::<Int64Type>().values().to_vec()
 }
 

@@ -1,9 +1,12 @@
 //! How does a block come to be?
 //!
-//! W1  Every file, then the directory, is durable when `write` returns. `meta` is written last.
-//! W2  Equal batches and settings give equal files.
+//! W1  Every file, then the directory, is durable when `finish` returns. `meta` is written last.
+//! W2  Equal batches and settings, in equal portions, give equal files.
+//! W3  What is held is one portion of rows, and the indexes as far as they are not written yet, among them 16 bytes per trace:
+//!     a block may be larger than memory.
 //!
-//! Not here: the directory's way into the manifest (`flush`).
+//! Metrics are written series by series (`series`). Not here: the directory's way into the manifest (`flush`, `compaction`),
+//! which rows come together (`compaction`).
 
 use super::checked::{CheckedWriter, from_parquet};
 use super::encode::{ChunkEncoder, ColumnData, Values};
@@ -43,101 +46,186 @@ pub fn write(
     batches: &[Batch],
     config: &BlockConfig,
 ) -> Result<BlockMeta> {
-    let batches: Vec<Batch> = batches.iter().filter(|batch| batch.num_rows() > 0).cloned().collect();
-    if batches.iter().any(|batch| batch.signal() != signal) {
-        return Err(Error::Request { what: format!("a block of {signal} cannot hold other rows") });
-    }
-    let time = batches.iter().filter_map(Batch::time_range).reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
-    let Some(time) = time else {
-        return Err(Error::Request { what: "a block holds at least one row".into() });
-    };
     if signal == Signal::Metrics {
-        return series::write_batches(fs, dir, &batches, config);
+        return series::write_batches(fs, dir, batches, config);
     }
-    let order = order(signal, &batches, config.row_group_rows.max(1))?;
-    let mut source = BlockSource::new(signal, &batches, config);
-    let mut groups = order.groups.iter();
-    let first = groups.next().map_or_else(|| Ok(Vec::new()), |group| source.group(&order, group))?;
-    let shapes = shape::find(&source.columns, &first);
-    let mut terms = TermsWriter::create(fs, dir, signal, config)?;
-    let mut data = DataWriter::create(fs, dir, &layout::join(&source.columns, &shapes), config)?;
-    let mut put = |columns: Vec<ColumnData>, stored: &[StoredColumn], rows: usize| {
-        terms.put_group(stored, &columns, rows)?;
-        data.put_group(shape::join_columns(columns, &shapes))
-    };
-    put(first, &source.columns, order.groups.first().map_or(0, ExactSizeIterator::len))?;
-    for group in groups {
-        let columns = source.group(&order, group)?;
-        put(columns, &source.columns, group.len())?;
-    }
-    let (data, columns) = data.finish()?;
-    let name_of = |&place: &usize| source.columns.get(place).map(|column| column.field.name().clone());
-    let (keys, traces) = write_keys(fs, dir, signal, &batches, &order)?;
-    let summary = Summary {
-        signal,
-        rows: order.rows.len() as u64,
-        time,
-        files: [Some(data), keys, terms.finish()?].into_iter().flatten().collect(),
-        columns,
-        traces,
-        services: services(&batches)?,
-        rest_keys: source.shredder.as_ref().map_or(Some(Vec::new()), Shredder::rest_keys),
-        shapes: shapes.iter().map(|members| members.iter().filter_map(name_of).collect()).collect(),
-    };
-    let path = dir.join(META);
-    let (meta, bytes) = BlockMeta::encode(summary, &path)?;
-    let mut file = fs.create(&path).map_err(Error::io("create", &path))?;
-    file.write_all(&bytes).map_err(Error::io("write", &path))?;
-    file.sync().map_err(Error::io("sync", &path))?;
-    fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
-    Ok(meta)
+    let mut writer = BlockWriter::create(fs, dir, signal, &attribute_maps(batches), config)?;
+    writer.put(batches)?;
+    writer.finish()
 }
 
-/// The columns of a block, as they come out of its batches.
-struct BlockSource<'a> {
+/// The attributes of batches: what `BlockWriter::create` chooses columns by.
+fn attribute_maps(batches: &[Batch]) -> Vec<&BinaryArray> {
+    let columns = batches.iter().filter_map(|batch| batch.columns().column_by_name(name::ATTRIBUTES));
+    columns.map(|array: &ArrayRef| array.as_binary()).collect()
+}
+
+/// A block in the making, portion by portion.
+pub struct BlockWriter<'a> {
+    fs: &'a dyn Filesystem,
+    dir: PathBuf,
+    signal: Signal,
+    config: BlockConfig,
     columns: Vec<StoredColumn>,
+    shredder: Shredder,
+    /// For each column of the model whether its strings do not repeat, as far as is known.
+    plain: Vec<bool>,
+    /// Begun with the first row group, which decides the shapes.
+    data: Option<(DataWriter, Vec<Vec<usize>>)>,
+    terms: TermsWriter,
+    keys: TraceIndexBuilder,
+    services: Services,
+    rows: usize,
+    time: Option<(i64, i64)>,
+}
+
+impl std::fmt::Debug for BlockWriter<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockWriter").field("dir", &self.dir).field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+impl<'a> BlockWriter<'a> {
+    /// Begins a block in a directory, which exists and is empty. The attributes of the `sample` decide which of them get
+    /// columns.
+    pub fn create(
+        fs: &'a dyn Filesystem,
+        dir: &Path,
+        signal: Signal,
+        sample: &[&BinaryArray],
+        config: &BlockConfig,
+    ) -> Result<Self> {
+        if signal == Signal::Metrics {
+            return Err(Error::Request { what: format!("{signal} are written series by series") });
+        }
+        let chosen = choose(sample, config);
+        Ok(BlockWriter {
+            fs,
+            dir: dir.to_owned(),
+            signal,
+            config: config.clone(),
+            columns: layout::columns(signal, &chosen),
+            shredder: Shredder::new(chosen),
+            plain: Vec::new(),
+            data: None,
+            terms: TermsWriter::create(fs, dir, config)?,
+            keys: TraceIndexBuilder::default(),
+            services: Services::default(),
+            rows: 0,
+            time: None,
+        })
+    }
+
+    /// Sorts the rows of batches and appends them behind those that were put before. The order of the block is that of
+    /// each portion (`order`); who puts several sees to it that they follow each other. The last row group of a portion
+    /// may be a short one.
+    pub fn put(&mut self, batches: &[Batch]) -> Result<()> {
+        let batches: Vec<Batch> = batches.iter().filter(|batch| batch.num_rows() > 0).cloned().collect();
+        if batches.iter().any(|batch| batch.signal() != self.signal) {
+            return Err(Error::Request { what: format!("a block of {} cannot hold other rows", self.signal) });
+        }
+        let time = batches.iter().filter_map(Batch::time_range).chain(self.time);
+        self.time = time.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
+        let order = order(self.signal, &batches, self.config.row_group_rows.max(1))?;
+        if i32::try_from(self.rows + order.rows.len()).is_err() {
+            return Err(Error::Request { what: format!("more than {} rows are too many for one block", self.rows) });
+        }
+        let mut source = BlockSource::new(self.signal, &batches, &self.columns, &mut self.shredder, &self.plain);
+        for group in &order.groups {
+            let columns = source.group(&order, group)?;
+            self.terms.put_group(&self.columns, &columns, group.len())?;
+            let (data, shapes) = match &mut self.data {
+                Some(begun) => begun,
+                none => {
+                    let shapes = shape::find(&self.columns, &columns);
+                    let stored = layout::join(&self.columns, &shapes);
+                    let data = DataWriter::create(self.fs, &self.dir, &stored, &self.config)?;
+                    none.insert((data, shapes))
+                }
+            };
+            data.put_group(shape::join_columns(columns, shapes))?;
+        }
+        self.plain = source.model.iter().map(Source::is_plain).collect();
+        note_traces(&mut self.keys, self.signal, &batches, &order, self.rows)?;
+        self.services.note(&batches)?;
+        self.rows += order.rows.len();
+        Ok(())
+    }
+
+    /// How many rows were put.
+    pub fn rows(&self) -> u64 {
+        self.rows as u64
+    }
+
+    /// How many bytes of columns were written.
+    pub fn bytes(&self) -> u64 {
+        let columns = self.data.iter().flat_map(|(data, _)| &data.bytes);
+        columns.map(|column| column.compressed).sum()
+    }
+
+    /// Writes the indexes and `meta`. A block holds at least one row.
+    pub fn finish(self) -> Result<BlockMeta> {
+        let (Some((data, shapes)), Some(time)) = (self.data, self.time) else {
+            return Err(Error::Request { what: "a block holds at least one row".into() });
+        };
+        let (data, columns) = data.finish()?;
+        let name_of = |&place: &usize| self.columns.get(place).map(|column| column.field.name().clone());
+        let (keys, traces) = write_keys(self.fs, &self.dir, self.keys)?;
+        let summary = Summary {
+            signal: self.signal,
+            rows: self.rows as u64,
+            time,
+            files: [data, keys].into_iter().chain(self.terms.finish()?).collect(),
+            columns,
+            traces: Some(traces),
+            services: self.services.finish(),
+            rest_keys: self.shredder.rest_keys(),
+            shapes: shapes.iter().map(|members| members.iter().filter_map(name_of).collect()).collect(),
+        };
+        let path = self.dir.join(META);
+        let (meta, bytes) = BlockMeta::encode(summary, &path)?;
+        let mut file = self.fs.create(&path).map_err(Error::io("create", &path))?;
+        file.write_all(&bytes).map_err(Error::io("write", &path))?;
+        file.sync().map_err(Error::io("sync", &path))?;
+        self.fs.sync_dir(&self.dir).map_err(Error::io("sync", &self.dir))?;
+        Ok(meta)
+    }
+}
+
+/// The columns of a block, as they come out of the batches of a portion.
+struct BlockSource<'a> {
+    columns: &'a [StoredColumn],
     /// The model's columns.
     model: Vec<Source<'a>>,
-    shredder: Option<Shredder>,
+    shredder: &'a mut Shredder,
     attributes: Vec<&'a BinaryArray>,
 }
 
 impl<'a> BlockSource<'a> {
-    fn new(signal: Signal, batches: &'a [Batch], config: &BlockConfig) -> Self {
+    fn new(
+        signal: Signal,
+        batches: &'a [Batch],
+        columns: &'a [StoredColumn],
+        shredder: &'a mut Shredder,
+        plain: &[bool],
+    ) -> Self {
         let fields = schema::of(signal).fields();
         let arrays = |index: usize| batches.iter().map(move |batch| batch.columns().column(index)).collect::<Vec<_>>();
-        let model = fields.iter().enumerate().map(|(index, field)| Source::new(arrays(index), field.is_nullable()));
-        let attributes: Vec<&BinaryArray> = batches
-            .iter()
-            .filter_map(|batch| batch.columns().column_by_name(name::ATTRIBUTES))
-            .map(|array: &ArrayRef| array.as_binary())
-            .collect();
-        // The attributes of a metric's points are its series: few, and repeated as a whole.
-        let shreds = signal != Signal::Metrics;
-        let chosen = if shreds { choose(&attributes, config) } else { Vec::new() };
-        BlockSource {
-            columns: layout::columns(signal, &chosen),
-            model: model.collect(),
-            shredder: shreds.then(|| Shredder::new(chosen)),
-            attributes,
-        }
+        let plain = plain.iter().copied().chain(std::iter::repeat(false));
+        let model = fields.iter().enumerate().zip(plain);
+        let model = model.map(|((index, field), plain)| Source::new(arrays(index), field.is_nullable(), plain));
+        BlockSource { columns, model: model.collect(), shredder, attributes: attribute_maps(batches) }
     }
 
     /// The columns of a row group, in the order of `columns`.
     fn group(&mut self, order: &Order, group: &Range<usize>) -> Result<Vec<ColumnData>> {
         let rows = &order.rows[group.clone()];
-        let (shreds, rest) = match &mut self.shredder {
-            Some(shredder) => {
-                let (shreds, rest) = shredder.shred(&self.attributes, rows);
-                (shreds, Some(rest))
-            }
-            None => (Vec::new(), None),
-        };
+        let (shreds, rest) = self.shredder.shred(&self.attributes, rows);
         let [parent_row, foreign] = self.parents(order, group, rows).map_or([None, None], |parents| parents.map(Some));
-        let (mut shreds, mut rest) = (shreds.into_iter(), rest);
+        let (mut shreds, mut rest) = (shreds.into_iter(), Some(rest));
         let (mut parent_row, mut foreign) = (parent_row, foreign);
         let mut columns = Vec::with_capacity(self.columns.len());
-        for column in &self.columns {
+        for column in self.columns {
             let made = match column.part {
                 Part::Column(index) => match self.model.get_mut(index) {
                     Some(source) => Some(source.gather(rows)?),
@@ -239,12 +327,12 @@ impl DataWriter {
     }
 }
 
-/// `terms.idx` in the making, for signals that have one.
+/// `terms.idx` in the making, if there is to be one.
 struct TermsWriter(Option<(TermsBuilder, CheckedWriter)>, usize);
 
 impl TermsWriter {
-    fn create(fs: &dyn Filesystem, dir: &Path, signal: Signal, config: &BlockConfig) -> Result<Self> {
-        if signal == Signal::Metrics || config.granule_rows == 0 {
+    fn create(fs: &dyn Filesystem, dir: &Path, config: &BlockConfig) -> Result<Self> {
+        if config.granule_rows == 0 {
             return Ok(TermsWriter(None, 0));
         }
         let file = CheckedWriter::create(fs, dir, TERMS)?;
@@ -267,17 +355,14 @@ impl TermsWriter {
     }
 }
 
-/// Writes the trace index, for signals whose rows can have a trace; also how many traces there are.
-fn write_keys(
-    fs: &dyn Filesystem,
-    dir: &Path,
+/// Tells the trace index where the traces of a portion lie.
+fn note_traces(
+    index: &mut TraceIndexBuilder,
     signal: Signal,
     batches: &[Batch],
     order: &Order,
-) -> Result<(Option<FileMeta>, Option<u64>)> {
-    if signal == Signal::Metrics {
-        return Ok((None, None));
-    }
+    rows_before: usize,
+) -> Result<()> {
     let mut ids = Vec::with_capacity(batches.len());
     for batch in batches {
         ids.push(crate::scan::required(batch.columns(), name::TRACE_ID)?.as_fixed_size_binary());
@@ -287,50 +372,69 @@ fn write_keys(
         let row = at.row as usize;
         ids.is_valid(row).then(|| ids.value(row))
     };
-    let mut index = TraceIndexBuilder::default();
     match signal {
         Signal::Spans => {
             for trace in &order.traces {
                 if let Some(id) = order.rows.get(trace.start).and_then(|&at| id(at)) {
-                    index.add(id, trace.clone());
+                    index.add(id, rows_before + trace.start..rows_before + trace.end);
                 }
             }
         }
         _ => {
             for (row, &at) in order.rows.iter().enumerate() {
                 if let Some(id) = id(at) {
-                    index.add(id, row..row + 1);
+                    index.add(id, rows_before + row..rows_before + row + 1);
                 }
             }
         }
     }
+    Ok(())
+}
+
+/// Writes the trace index; also how many traces there are.
+fn write_keys(fs: &dyn Filesystem, dir: &Path, index: TraceIndexBuilder) -> Result<(FileMeta, u64)> {
     let (bytes, traces) = index.finish();
     let mut file = CheckedWriter::create(fs, dir, KEYS)?;
     file.write_all(&bytes).map_err(Error::io("write", file.path()))?;
-    Ok((Some(file.finish()?), Some(traces)))
+    Ok((file.finish()?, traces))
 }
 
 /// The services of all rows, if they are few.
-fn services(batches: &[Batch]) -> Result<Option<Vec<String>>> {
-    let mut names = Interner::default();
-    for batch in batches {
-        let column = crate::scan::required(batch.columns(), name::SERVICE_NAME)?;
-        let dictionary = column.as_dictionary::<arrow_array::types::Int32Type>();
-        let mut used = vec![false; dictionary.values().len()];
-        for &key in dictionary.keys().values() {
-            if let Some(used) = usize::try_from(key).ok().and_then(|key| used.get_mut(key)) {
-                *used = true;
+#[derive(Debug, Default)]
+struct Services {
+    names: Interner,
+    too_many: bool,
+}
+
+impl Services {
+    fn note(&mut self, batches: &[Batch]) -> Result<()> {
+        for batch in batches {
+            if self.too_many {
+                return Ok(());
             }
+            let column = crate::scan::required(batch.columns(), name::SERVICE_NAME)?;
+            let dictionary = column.as_dictionary::<arrow_array::types::Int32Type>();
+            let mut used = vec![false; dictionary.values().len()];
+            for &key in dictionary.keys().values() {
+                if let Some(used) = usize::try_from(key).ok().and_then(|key| used.get_mut(key)) {
+                    *used = true;
+                }
+            }
+            let texts = dictionary.values().as_string::<i32>();
+            texts.iter().zip(&used).filter(|(_, used)| **used).for_each(|(text, _)| {
+                self.names.intern(text.unwrap_or_default().as_bytes());
+            });
+            self.too_many = self.names.len() > MOST_SERVICES;
         }
-        let texts = dictionary.values().as_string::<i32>();
-        texts.iter().zip(&used).filter(|(_, used)| **used).for_each(|(text, _)| {
-            names.intern(text.unwrap_or_default().as_bytes());
-        });
-        if names.len() > MOST_SERVICES {
-            return Ok(None);
-        }
+        Ok(())
     }
-    let mut names: Vec<String> = names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-    names.sort_unstable();
-    Ok(Some(names))
+
+    fn finish(&self) -> Option<Vec<String>> {
+        if self.too_many {
+            return None;
+        }
+        let mut names: Vec<String> = self.names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        names.sort_unstable();
+        Some(names)
+    }
 }

@@ -1,6 +1,8 @@
 //! By which settings does the store run?
 
 use crate::block::BlockConfig;
+use crate::compaction::CompactionConfig;
+use crate::retention::RetentionConfig;
 use crate::wal::WalConfig;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +28,10 @@ pub struct EngineConfig {
     pub wal: WalConfig,
     /// Blocks.
     pub block: BlockConfig,
+    /// Their merging.
+    pub compaction: CompactionConfig,
+    /// How long they are kept.
+    pub retention: RetentionConfig,
 }
 
 impl EngineConfig {
@@ -44,6 +50,8 @@ impl EngineConfig {
             queue_length: 1024,
             wal: WalConfig::default(),
             block: BlockConfig::default(),
+            compaction: CompactionConfig::default(),
+            retention: RetentionConfig::default(),
         }
     }
 }

@@ -40,6 +40,26 @@ metrics! {
     flush_nanos,
     /// Flushes that failed and will be tried again.
     flush_errors,
+    /// Merges of blocks.
+    compactions,
+    /// Blocks that merges read.
+    compaction_read_blocks,
+    /// Bytes that merges read.
+    compaction_read_bytes,
+    /// Rows that merges wrote.
+    compaction_rows,
+    /// Bytes that merges wrote.
+    compaction_bytes,
+    /// Time spent merging, pauses included.
+    compaction_nanos,
+    /// Merges that failed and will be tried again.
+    compaction_errors,
+    /// Deletions that somebody asked for.
+    deletions,
+    /// Blocks deleted by age or size.
+    retention_blocks,
+    /// Bytes of those.
+    retention_bytes,
     /// Records replayed at start.
     replayed_records,
 }

@@ -1,17 +1,23 @@
-//! How does the store run? One thread commits groups of writes, one flushes, and any number of readers take snapshots.
+//! How does the store run? One thread commits groups of writes, one flushes, one merges and removes blocks, and
+//! any number of readers take snapshots.
 //!
 //! E1  A write is answered when its WAL record is synced and its rows are visible; never earlier.
 //! E2  What was answered survives a crash; what was refused does not come back.
 //! E3  Every acknowledged row is visible exactly once at every moment: before, while and after its flush, and after a
 //!     restart. One swap of the `View` takes a generation away and puts its blocks in.
 //! E4  Memory is bounded: where the flush cannot keep up, writes are refused, reads go on.
+//! E5  A damaged block loses its own rows, and readers are told; everything else goes on.
 //!
 //! `Store` is the machine without threads, so that a simulation can drive it step by step; `Engine` puts the threads
 //! around it. Not here: protocols; what the bytes of a WAL record mean is the decoder's business, given at opening.
 
 mod config;
+mod delete;
 mod flush;
+mod maintain;
 mod metrics;
+mod pace;
+mod publish;
 mod recovery;
 mod render;
 mod series;
@@ -22,11 +28,13 @@ mod threads;
 mod view;
 
 pub use config::EngineConfig;
+pub use delete::{DeleteRequest, Recorded};
+pub use maintain::Pace;
 pub use metrics::EngineMetrics;
 pub use recovery::RecoveryReport;
 pub(crate) use recovery::{Layout, wal_checkpoint};
 pub use series::{SeriesRequest, SeriesScan};
-pub use snapshot::{Scan, ScanProgress, Snapshot};
+pub use snapshot::{MissingBlock, Scan, ScanProgress, Snapshot};
 pub use status::{EngineStatus, SignalStatus};
 pub use store::{Decoder, Store, Write};
 pub use threads::Engine;

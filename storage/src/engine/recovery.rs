@@ -1,14 +1,19 @@
-//! How does a data directory come back to life? Lock it, read the manifest, open its blocks, remove what the manifest
-//! does not have, replay the log.
+//! How does a data directory come back to life? Lock it, read the manifest, open its blocks, note what the manifest does not
+//! have, replay the log.
+//!
+//! A block that is damaged keeps nobody from the others: it is left out and told of. What the manifest does not have is
+//! removed later (`maintain`), when it is certain that nobody brings another manifest.
 
 use super::config::EngineConfig;
 use super::store::{Decoder, Write, show};
+use super::threads::chain;
 use super::view::View;
-use crate::block::{Block, BlockId};
+use crate::block::{Block, BlockId, Shown};
 use crate::error::{Error, Result};
 use crate::fs::{Clock, Filesystem};
 use crate::manifest::{Manifest, ManifestStore};
 use crate::memtable::Generation;
+use crate::model::{Signal, TenantId};
 use crate::wal::{self, Wal};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +49,17 @@ impl Layout {
         self.0.join("manifest")
     }
 
-    fn lock(&self) -> PathBuf {
+    /// The record of what was deleted.
+    pub(crate) fn deletions(&self) -> PathBuf {
+        self.0.join("deletions")
+    }
+
+    /// What repairs took out of the store.
+    pub(crate) fn damaged(&self) -> PathBuf {
+        self.0.join("damaged")
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
         self.0.join("LOCK")
     }
 }
@@ -57,8 +72,10 @@ pub(super) const WAL_CHECKPOINT: &str = "wal";
 pub struct RecoveryReport {
     /// Blocks opened.
     pub blocks: usize,
-    /// Blocks of an unfinished flush that were removed.
+    /// Blocks that the manifest does not have: those of a flush or merge that was cut short, or replaced by a merge.
     pub orphans: usize,
+    /// Blocks that are damaged and were left out.
+    pub damaged: usize,
     /// WAL records replayed.
     pub records: u64,
     /// Rows of those.
@@ -71,6 +88,10 @@ pub(super) struct Recovered {
     pub(super) manifest: ManifestStore,
     pub(super) view: View,
     pub(super) report: RecoveryReport,
+    /// Where the orphans lie.
+    pub(super) orphans: Vec<PathBuf>,
+    /// No orphan has this nonce or a higher one.
+    pub(super) free_nonce: u64,
     pub(super) lock: Box<dyn Send + Sync>,
 }
 
@@ -92,24 +113,65 @@ pub(super) fn open(
     }
     let mut report = RecoveryReport::default();
     let (manifest_store, manifest) = ManifestStore::open(Arc::clone(fs), &layout.manifest())?;
-    report.orphans = remove_orphans(fs.as_ref(), &layout, &manifest)?;
+    let orphans = orphans(fs.as_ref(), &layout, &manifest)?;
+    report.orphans = orphans.len();
+    // The low half of an id.
+    let nonces = orphans.iter().map(|(id, _)| u64::try_from(id.0 & u128::from(u64::MAX)).unwrap_or(u64::MAX));
+    let free_nonce = nonces.max().map_or(0, |nonce| nonce.saturating_add(1));
     let from = wal_checkpoint(&manifest, &layout.manifest())?;
-    let mut view = View {
+    let opened = open_blocks(fs, &layout, &manifest, &mut report)?;
+    let view = View {
+        blocks: opened.blocks.into_iter().map(|(table, blocks)| (table, Arc::new(blocks))).collect(),
+        unread: Arc::new(opened.unread),
+        reports: Arc::default(),
         manifest: Arc::clone(&manifest),
-        blocks: BTreeMap::new(),
         sealed: Vec::new(),
         active: Arc::new(Generation::new(from, clock.monotonic())),
     };
-    for entry in manifest.blocks.values() {
-        let path = layout.blocks().join(entry.path());
-        let block = Block::open(Arc::clone(fs), &path, entry.signal, entry.meta_crc)?;
-        view.add_block(&entry.tenant, entry.signal, block);
-        report.blocks += 1;
-    }
     replay(fs.as_ref(), &layout.wal(), from, &view, decoder, &mut report)?;
     let mut wal = Wal::open(Arc::clone(fs), &layout.wal(), from, config.wal)?;
     wal.release(from)?;
-    Ok(Recovered { wal, manifest: manifest_store, view, report, lock })
+    let orphans = orphans.into_iter().map(|(_, path)| path).collect();
+    Ok(Recovered { wal, manifest: manifest_store, view, report, orphans, free_nonce, lock })
+}
+
+/// Opens the blocks of the manifest.
+fn open_blocks(
+    fs: &Arc<dyn Filesystem>,
+    layout: &Layout,
+    manifest: &Manifest,
+    report: &mut RecoveryReport,
+) -> Result<Opened> {
+    let mut opened = Opened::default();
+    for entry in manifest.by_writing() {
+        if let Some(reason) = manifest.quarantined.get(&entry.id) {
+            opened.unread.insert(entry.id, Arc::clone(reason));
+            report.damaged += 1;
+            continue;
+        }
+        let path = layout.blocks().join(entry.path());
+        match Block::open(Arc::clone(fs), &path, entry.signal, entry.meta_crc) {
+            Ok(block) => {
+                let shown = Shown::new(entry.id, block, manifest.hidden_in(&entry.id));
+                opened.blocks.entry((entry.tenant.clone(), entry.signal)).or_default().push(shown);
+                report.blocks += 1;
+            }
+            Err(error @ (Error::Damaged { .. } | Error::Parquet { .. })) => {
+                tracing::error!(block = %entry.id, error = %chain(&error), "a block is damaged; its rows are left out");
+                opened.unread.insert(entry.id, chain(&error).into());
+                report.damaged += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(opened)
+}
+
+/// The blocks that can be read, and those that cannot.
+#[derive(Debug, Default)]
+struct Opened {
+    blocks: BTreeMap<(TenantId, Signal), Vec<Shown>>,
+    unread: BTreeMap<BlockId, Arc<str>>,
 }
 
 /// From which WAL segment on rows are in no block.
@@ -139,12 +201,14 @@ fn replay(
     Ok(())
 }
 
-/// Removes blocks that no manifest has: a flush that a crash cut short. The lock says that nobody else writes here.
-fn remove_orphans(fs: &dyn Filesystem, layout: &Layout, manifest: &Manifest) -> Result<usize> {
+/// Finds blocks that the manifest does not have, and empties the folder of blocks in the making. The lock says that nobody
+/// else writes here.
+fn orphans(fs: &dyn Filesystem, layout: &Layout, manifest: &Manifest) -> Result<Vec<(BlockId, PathBuf)>> {
     let temp = layout.temp();
-    let mut orphans = 0;
+    let mut orphans = Vec::new();
     for name in folders(fs, &temp)? {
-        remove(fs, &temp.join(name))?;
+        let dir = temp.join(&name);
+        fs.remove_dir_all(&dir).map_err(Error::io("remove", &dir))?;
     }
     let known: BTreeSet<BlockId> = manifest.blocks.keys().copied().collect();
     let blocks = layout.blocks();
@@ -152,10 +216,11 @@ fn remove_orphans(fs: &dyn Filesystem, layout: &Layout, manifest: &Manifest) -> 
         for signal in folders(fs, &blocks.join(&tenant))? {
             for window in folders(fs, &blocks.join(&tenant).join(&signal))? {
                 let dir = blocks.join(&tenant).join(&signal).join(&window);
-                for id in folders(fs, &dir)? {
-                    if BlockId::from_str(&id).is_ok_and(|id| !known.contains(&id)) {
-                        remove(fs, &dir.join(id))?;
-                        orphans += 1;
+                for name in folders(fs, &dir)? {
+                    if let Ok(id) = BlockId::from_str(&name)
+                        && !known.contains(&id)
+                    {
+                        orphans.push((id, dir.join(name)));
                     }
                 }
             }
@@ -167,9 +232,4 @@ fn remove_orphans(fs: &dyn Filesystem, layout: &Layout, manifest: &Manifest) -> 
 fn folders(fs: &dyn Filesystem, dir: &Path) -> Result<Vec<String>> {
     let entries = fs.list(dir).map_err(Error::io("list", dir))?;
     Ok(entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect())
-}
-
-fn remove(fs: &dyn Filesystem, dir: &Path) -> Result<()> {
-    tracing::info!(dir = %dir.display(), "removing a block of an unfinished flush");
-    fs.remove_dir_all(dir).map_err(Error::io("remove", dir))
 }

@@ -14,7 +14,7 @@ impl Engine {
 
 fn counters(text: &mut Text<'_>, engine: &Engine) {
     let metrics = engine.metrics();
-    let counters: [(&str, &str, &AtomicU64); 12] = [
+    let counters: [(&str, &str, &AtomicU64); 21] = [
         ("spanlight_commit_groups_total", "Group commits: each is one sync of the log.", &metrics.commit_groups),
         ("spanlight_commit_writes_total", "Requests made durable.", &metrics.commit_writes),
         ("spanlight_commit_bytes_total", "Bytes of those requests.", &metrics.commit_bytes),
@@ -26,6 +26,15 @@ fn counters(text: &mut Text<'_>, engine: &Engine) {
         ("spanlight_flush_rows_total", "Rows written to blocks.", &metrics.flush_rows),
         ("spanlight_flush_bytes_total", "Bytes written to blocks.", &metrics.flush_bytes),
         ("spanlight_flush_errors_total", "Flushes that failed and are tried again.", &metrics.flush_errors),
+        ("spanlight_compactions_total", "Merges of blocks.", &metrics.compactions),
+        ("spanlight_compaction_read_blocks_total", "Blocks that merges read.", &metrics.compaction_read_blocks),
+        ("spanlight_compaction_read_bytes_total", "Bytes that merges read.", &metrics.compaction_read_bytes),
+        ("spanlight_compaction_rows_total", "Rows that merges wrote.", &metrics.compaction_rows),
+        ("spanlight_compaction_bytes_total", "Bytes that merges wrote.", &metrics.compaction_bytes),
+        ("spanlight_compaction_errors_total", "Merges that failed.", &metrics.compaction_errors),
+        ("spanlight_deletions_total", "Deletions that were asked for.", &metrics.deletions),
+        ("spanlight_retention_blocks_total", "Blocks deleted by age or size.", &metrics.retention_blocks),
+        ("spanlight_retention_bytes_total", "Bytes of those.", &metrics.retention_bytes),
         ("spanlight_replayed_records_total", "Log records replayed at start.", &metrics.replayed_records),
     ];
     for (name, help, counter) in counters {
@@ -34,10 +43,23 @@ fn counters(text: &mut Text<'_>, engine: &Engine) {
     let seconds = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64 / 1e9;
     text.counter("spanlight_commit_seconds_total", "Time writing and syncing the log.", seconds(&metrics.commit_nanos));
     text.counter("spanlight_flush_seconds_total", "Time writing blocks.", seconds(&metrics.flush_nanos));
+    let merging = seconds(&metrics.compaction_nanos);
+    text.counter("spanlight_compaction_seconds_total", "Time merging blocks, pauses included.", merging);
+    let bytes = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+    let flushed = bytes(&metrics.flush_bytes);
+    if flushed > 0.0 {
+        let written = (flushed + bytes(&metrics.compaction_bytes)) / flushed;
+        let help = "Bytes of blocks written, by flushes and merges, per byte flushed, since the start.";
+        text.gauge("spanlight_write_amplification", help, &[("", written)]);
+        let read = bytes(&metrics.compaction_read_bytes) / flushed;
+        let help = "Bytes that merges read per byte flushed, since the start.";
+        text.gauge("spanlight_compaction_read_amplification", help, &[("", read)]);
+    }
 }
 
 fn stored(text: &mut Text<'_>, engine: &Engine) {
     let (mut rows, mut bytes, mut blocks, mut memory) = (vec![], vec![], vec![], vec![]);
+    let (mut levels, mut quarantined) = (vec![], vec![]);
     let mut wal_bytes = 0;
     for tenant in engine.tenants() {
         let status = engine.status(&tenant);
@@ -47,12 +69,20 @@ fn stored(text: &mut Text<'_>, engine: &Engine) {
             rows.push((labels.clone(), (signal.block_rows + signal.memtable_rows) as f64));
             bytes.push((labels.clone(), signal.block_bytes as f64));
             blocks.push((labels.clone(), signal.blocks as f64));
+            quarantined.push((labels.clone(), signal.quarantined_blocks as f64));
+            levels.extend(
+                (0u32..)
+                    .zip(&signal.levels)
+                    .map(|(level, count)| (format!("{labels},level=\"{level}\""), *count as f64)),
+            );
             memory.push((labels, signal.memtable_bytes as f64));
         }
     }
     text.gauge("spanlight_rows", "Rows stored, in blocks and in memory.", &rows);
     text.gauge("spanlight_block_bytes", "Bytes of blocks.", &bytes);
-    text.gauge("spanlight_blocks", "Blocks.", &blocks);
+    text.gauge("spanlight_blocks", "Blocks: a look-up that no index cuts short reads so many.", &blocks);
+    text.gauge("spanlight_blocks_by_level", "Blocks by how often they were merged, as their size tells.", &levels);
+    text.gauge("spanlight_quarantined_blocks", "Blocks that are damaged and not read.", &quarantined);
     text.gauge("spanlight_memtable_bytes", "Bytes of memtables.", &memory);
     text.gauge("spanlight_wal_bytes", "Bytes of the write-ahead log.", &[(String::new(), wal_bytes as f64)]);
 }

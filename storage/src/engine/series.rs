@@ -5,13 +5,15 @@
 //!     memory.
 //! Q2  Blocks find series by their label postings and read of them only the pages that hold the wanted times and columns. At any
 //!     moment the samples of one series are in memory, and who all the matching ones are.
+//! Q3  Hidden samples are in no answer (V1 of `block`), and a damaged block does not keep a reader from the others (S3 of
+//!     `snapshot`).
 //!
 //! Not here: how labels are called in a query language (`query`).
 
-use super::snapshot::Snapshot;
-use crate::block::SeriesReader;
+use super::snapshot::{Missing, Snapshot};
+use crate::block::{BlockId, SeriesReader, Shown};
 use crate::error::{Error, Result};
-use crate::metric::{Fields, HeadReader, Label, Matcher, Samples, Series, SeriesSource, Stored};
+use crate::metric::{Fields, HeadReader, Hidden, Label, Matcher, Samples, Series, SeriesSource, Stored};
 use crate::model::Signal;
 use crate::model::schema::{self, column as name};
 use crate::scan::TimeRange;
@@ -39,26 +41,77 @@ impl SeriesRequest {
 /// Where series come from.
 #[derive(Debug)]
 enum Source {
-    Block(Box<SeriesReader>),
+    Block(Box<BlockSource>),
     Head(Box<HeadReader>),
+    /// A block that turned out to be damaged.
+    Damaged,
+}
+
+/// A block's series as readers see them.
+#[derive(Debug)]
+struct BlockSource {
+    id: BlockId,
+    reader: SeriesReader,
+    hidden: Option<Hidden>,
+}
+
+impl BlockSource {
+    fn new(shown: &Shown) -> Option<Self> {
+        let hidden = shown.hidden().map(Hidden::new);
+        shown.block.series().map(|reader| BlockSource { id: shown.id, reader, hidden })
+    }
+
+    fn samples(&mut self, stored: &Stored, time: TimeRange, fields: Fields) -> Result<Samples> {
+        let Some(hidden) = &self.hidden else { return samples_of(&mut self.reader, stored, time, fields) };
+        let samples = samples_of(&mut self.reader, stored, time, fields.and(hidden.fields()))?;
+        Ok(hidden.leave_out(&stored.series, samples)?.with(fields))
+    }
+
+    /// The series with samples in a range of time that are shown.
+    fn shown(&mut self, time: TimeRange) -> Result<Vec<Stored>> {
+        let mut found = self.reader.find(&[])?;
+        let Some(hidden) = &self.hidden else { return Ok(found) };
+        let mut shown = Vec::with_capacity(found.len());
+        for stored in found.drain(..) {
+            if hidden.shows(&mut self.reader, &stored, time)? {
+                shown.push(stored);
+            }
+        }
+        Ok(shown)
+    }
+}
+
+fn samples_of(source: &mut impl SeriesSource, stored: &Stored, time: TimeRange, fields: Fields) -> Result<Samples> {
+    let rows = source.rows_in(stored, time)?;
+    if rows.is_empty() { Ok(Samples::default()) } else { source.samples(stored, rows, fields) }
 }
 
 impl Source {
     fn find(&mut self, matchers: &[Matcher]) -> Result<Vec<Stored>> {
         match self {
-            Source::Block(reader) => reader.find(matchers),
+            Source::Block(block) => block.reader.find(matchers),
             Source::Head(reader) => reader.find(matchers),
+            Source::Damaged => Ok(Vec::new()),
         }
     }
 
     fn samples(&mut self, stored: &Stored, time: TimeRange, fields: Fields) -> Result<Samples> {
-        fn of(source: &mut impl SeriesSource, stored: &Stored, time: TimeRange, fields: Fields) -> Result<Samples> {
-            let rows = source.rows_in(stored, time)?;
-            if rows.is_empty() { Ok(Samples::default()) } else { source.samples(stored, rows, fields) }
-        }
         match self {
-            Source::Block(reader) => of(reader.as_mut(), stored, time, fields),
-            Source::Head(reader) => of(reader.as_mut(), stored, time, fields),
+            Source::Block(block) => block.samples(stored, time, fields),
+            Source::Head(reader) => samples_of(reader.as_mut(), stored, time, fields),
+            Source::Damaged => Ok(Samples::default()),
+        }
+    }
+
+    /// What was read; nothing where the block turned out to be damaged, which is noted.
+    fn noted<T: Default>(&mut self, read: Result<T>, missing: &Missing) -> Result<T> {
+        match (read, &*self) {
+            (Err(error), Source::Block(block)) => {
+                missing.note(block.id, error)?;
+                *self = Source::Damaged;
+                Ok(T::default())
+            }
+            (read, _) => read,
         }
     }
 }
@@ -72,6 +125,7 @@ pub struct SeriesScan {
     left: usize,
     time: TimeRange,
     fields: Fields,
+    missing: Missing,
 }
 
 impl Snapshot {
@@ -83,7 +137,8 @@ impl Snapshot {
         let mut sources = self.sources(request.time);
         let mut found: BTreeMap<Series, Vec<(usize, Stored)>> = BTreeMap::new();
         for (place, source) in sources.iter_mut().enumerate() {
-            for stored in source.find(&request.matchers)? {
+            let stored = source.find(&request.matchers);
+            for stored in source.noted(stored, self.missing_blocks())? {
                 if request.time.overlaps(stored.min_time, stored.max_time) {
                     found.entry(stored.series.clone()).or_default().push((place, stored));
                 }
@@ -92,15 +147,20 @@ impl Snapshot {
         let mut columns = request.columns.clone();
         columns.push(name::FLAGS);
         let (left, fields) = (found.len(), Fields::of(&columns));
-        Ok(SeriesScan { sources, left, found: found.into_iter(), time: request.time, fields })
+        let missing = self.missing_blocks().clone();
+        Ok(SeriesScan { sources, left, found: found.into_iter(), time: request.time, fields, missing })
     }
 
     /// Every label that a series of some block or of memory has, where the block or memory has samples in a range of time.
     pub fn labels(&self, time: TimeRange) -> Result<Vec<Label>> {
         let mut labels: BTreeSet<Label> = BTreeSet::new();
-        for block in self.blocks(Signal::Metrics) {
-            if time.overlaps(block.meta().min_time, block.meta().max_time) {
-                labels.extend(block.labels());
+        for shown in self.series_blocks(time) {
+            if shown.hidden().is_none() {
+                labels.extend(shown.block.labels());
+                continue;
+            }
+            for stored in self.shown_series(shown, time)? {
+                labels.extend(stored.series.labels());
             }
         }
         for mut head in self.heads() {
@@ -118,13 +178,11 @@ impl Snapshot {
             values.extend(found.iter().map(|stored| label.value(&stored.series).into_owned()));
         };
         let mut listed = Vec::new();
-        for block in self.blocks(Signal::Metrics) {
-            if !time.overlaps(block.meta().min_time, block.meta().max_time) {
-                continue;
-            }
-            match (block.label_values(label), block.series()) {
-                (None, Some(mut reader)) => add(reader.find(&[])?),
-                (values, _) => listed.extend(values.unwrap_or_default()),
+        for shown in self.series_blocks(time) {
+            let values = if shown.hidden().is_none() { shown.block.label_values(label) } else { None };
+            match values {
+                Some(values) => listed.extend(values),
+                None => add(self.shown_series(shown, time)?),
             }
         }
         for mut head in self.heads() {
@@ -135,11 +193,19 @@ impl Snapshot {
         Ok(values.into_iter().collect())
     }
 
+    /// The series of a block that are shown; none where it turns out to be damaged, which is noted.
+    fn shown_series(&self, shown: &Shown, time: TimeRange) -> Result<Vec<Stored>> {
+        let Some(mut source) = BlockSource::new(shown) else { return Ok(Vec::new()) };
+        match source.shown(time) {
+            Ok(series) => Ok(series),
+            Err(error) => self.missing_blocks().note(shown.id, error).map(|()| Vec::new()),
+        }
+    }
+
     fn sources(&self, time: TimeRange) -> Vec<Source> {
-        let blocks = self.blocks(Signal::Metrics).iter();
-        let overlapping = blocks.filter(|block| time.overlaps(block.meta().min_time, block.meta().max_time));
-        let readers = overlapping.filter_map(|block| block.series()).map(|reader| Source::Block(Box::new(reader)));
-        readers.chain(self.heads().into_iter().map(|head| Source::Head(Box::new(head)))).collect()
+        let blocks = self.series_blocks(time).filter_map(BlockSource::new);
+        let blocks = blocks.map(|block| Source::Block(Box::new(block)));
+        blocks.chain(self.heads().into_iter().map(|head| Source::Head(Box::new(head)))).collect()
     }
 }
 
@@ -153,7 +219,8 @@ impl SeriesScan {
         let mut all = Samples::default();
         for (place, stored) in parts {
             let Some(source) = self.sources.get_mut(*place) else { continue };
-            let samples = source.samples(stored, self.time, self.fields)?;
+            let samples = source.samples(stored, self.time, self.fields);
+            let samples = source.noted(samples, &self.missing)?;
             if all.is_empty() {
                 all = samples;
             } else {

@@ -1,26 +1,82 @@
-//! What does a reader read? A view pinned at one moment; later writes and flushes do not change it.
+//! What does a reader read? A view pinned at one moment; later writes, flushes, merges and deletions do not change it.
+//!
+//! S3  A damaged block does not keep a reader from the others: what is missing is told beside the rows.
 
+use super::threads::chain;
 use super::view::View;
-use crate::block::{Block, BlockScan};
-use crate::error::{Error, Result};
+use crate::block::{BlockId, BlockScan, Shown};
+use crate::error::{Class, Error, Result};
+use crate::manifest::BlockEntry;
 use crate::memtable::MemBatch;
 use crate::metric::{HeadReader, RowScan, SeriesSource};
 use crate::model::{Signal, TenantId, schema};
-use crate::scan::{ScanOrder, ScanRequest};
+use crate::scan::{ScanOrder, ScanRequest, TimeRange};
 use arrow_array::RecordBatch;
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A tenant's rows at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     view: Arc<View>,
     tenant: TenantId,
+    missing: Missing,
+}
+
+/// A block whose rows are missing from what was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingBlock {
+    /// Which.
+    pub id: BlockId,
+    /// Of which table.
+    pub signal: Signal,
+    /// How many rows it has; fewer may be missing.
+    pub rows: u64,
+    /// Earliest time of its rows.
+    pub min_time: i64,
+    /// Latest time of its rows.
+    pub max_time: i64,
+}
+
+/// What a snapshot's readers missed, and where that is reported.
+#[derive(Debug, Clone)]
+pub(super) struct Missing {
+    view: Arc<View>,
+    blocks: Arc<Mutex<BTreeMap<BlockId, MissingBlock>>>,
+}
+
+impl Missing {
+    fn add(&self, entry: &BlockEntry) {
+        let BlockEntry { id, signal, rows, min_time, max_time, .. } = *entry;
+        let missing = MissingBlock { id, signal, rows, min_time, max_time };
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).insert(id, missing);
+    }
+
+    /// Takes note of a block that turned out to be damaged; any other error is handed back.
+    pub(super) fn note(&self, id: BlockId, error: Error) -> Result<()> {
+        if error.class() != Class::Corrupt {
+            return Err(error);
+        }
+        tracing::error!(block = %id, error = %chain(&error), "failed to read a block; its rows are left out of an answer");
+        let mut reports = self.view.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.insert(id, chain(&error));
+        if let Some(entry) = self.view.manifest.blocks.get(&id) {
+            self.add(entry);
+        }
+        Ok(())
+    }
 }
 
 impl Snapshot {
     pub(super) fn new(view: Arc<View>, tenant: TenantId) -> Self {
-        Snapshot { view, tenant }
+        let missing = Missing { view: Arc::clone(&view), blocks: Arc::default() };
+        Snapshot { view, tenant, missing }
+    }
+
+    /// The blocks whose rows, or some of them, were missing from what has been read of this snapshot and its clones so far.
+    pub fn missing(&self) -> Vec<MissingBlock> {
+        let missing = self.missing.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.values().cloned().collect()
     }
 
     /// Whose rows.
@@ -34,6 +90,7 @@ impl Snapshot {
             return Err(Error::Request { what: format!("{signal} have no column `{unknown}`") });
         }
         // Oldest arrivals first: blocks by their commits, then memory.
+        self.miss(signal, |entry| request.time.overlaps(entry.min_time, entry.max_time));
         let mut sources: Vec<Source> = Vec::new();
         let blocks = self.view.blocks_of(&self.tenant, signal);
         let all = blocks.len();
@@ -51,6 +108,7 @@ impl Snapshot {
             request: Arc::new(request),
             sources: sources.into(),
             open: None,
+            missing: self.missing.clone(),
             progress: ScanProgress { blocks_pruned: pruned as u64, ..ScanProgress::default() },
         })
     }
@@ -61,9 +119,24 @@ impl Snapshot {
         generations.filter_map(|generation| generation.head(&self.tenant)).collect()
     }
 
-    /// The blocks of a table, those that were committed first first.
-    pub(super) fn blocks(&self, signal: Signal) -> &[Arc<Block>] {
-        self.view.blocks_of(&self.tenant, signal)
+    /// The blocks of metrics with samples in a range of time, those whose rows were written first first. Takes note of those
+    /// that cannot be read.
+    pub(super) fn series_blocks(&self, time: TimeRange) -> impl Iterator<Item = &Shown> {
+        self.miss(Signal::Metrics, |entry| time.overlaps(entry.min_time, entry.max_time));
+        let blocks = self.view.blocks_of(&self.tenant, Signal::Metrics).iter();
+        blocks.filter(move |block| time.overlaps(block.meta().min_time, block.meta().max_time))
+    }
+
+    /// What readers of this snapshot miss.
+    pub(super) fn missing_blocks(&self) -> &Missing {
+        &self.missing
+    }
+
+    /// Takes note of blocks that cannot be read.
+    fn miss(&self, signal: Signal, wanted: impl Fn(&BlockEntry) -> bool) {
+        let unread = self.view.unread.keys().filter_map(|id| self.view.manifest.blocks.get(id));
+        let ours = unread.filter(|entry| entry.tenant == self.tenant && entry.signal == signal);
+        ours.filter(|entry| wanted(entry)).for_each(|entry| self.missing.add(entry));
     }
 
     fn batches(&self, signal: Signal) -> Vec<Arc<MemBatch>> {
@@ -76,13 +149,13 @@ impl Snapshot {
 enum Source {
     Memory(Arc<MemBatch>),
     Head(Box<HeadReader>),
-    Block(Arc<Block>),
+    Block(Shown),
 }
 
 /// A source under way.
 #[derive(Debug)]
 enum Open {
-    Block(BlockScan),
+    Block(BlockId, BlockScan),
     Head(Box<RowScan<HeadReader>>),
 }
 
@@ -124,6 +197,7 @@ pub struct Scan {
     request: Arc<ScanRequest>,
     sources: VecDeque<Source>,
     open: Option<Open>,
+    missing: Missing,
     progress: ScanProgress,
 }
 
@@ -132,15 +206,15 @@ impl Scan {
     pub fn progress(&self) -> ScanProgress {
         let in_open = match &self.open {
             None => 0,
-            Some(Open::Block(scan)) => scan.progress().rows_scanned,
+            Some(Open::Block(_, scan)) => scan.progress().rows_scanned,
             Some(Open::Head(scan)) => scan.rows_scanned,
         };
         ScanProgress { rows_scanned: self.progress.rows_scanned + in_open, ..self.progress }
     }
 
     fn next_of_open(&mut self) -> Option<Result<RecordBatch>> {
-        let open = match self.open.as_mut()? {
-            Open::Block(open) => open,
+        let (id, open) = match self.open.as_mut()? {
+            Open::Block(id, open) => (*id, open),
             Open::Head(open) => {
                 let next = open.next();
                 if next.is_none() {
@@ -150,7 +224,10 @@ impl Scan {
                 return next;
             }
         };
-        let next = open.next();
+        let next = match open.next() {
+            Some(Err(error)) => self.missing.note(id, error).err().map(Err),
+            next => next,
+        };
         if next.is_none() {
             let done = open.progress();
             self.progress.rows_scanned += done.rows_scanned;
@@ -203,8 +280,12 @@ impl Iterator for Scan {
                     self.open = Some(Open::Head(Box::new(RowScan::new(*head, &self.request, 0..groups))));
                 }
                 Source::Block(block) => match block.scan(&self.request) {
-                    Ok(scan) => self.open = Some(Open::Block(scan)),
-                    Err(error) => return Some(Err(error)),
+                    Ok(scan) => self.open = Some(Open::Block(block.id, scan)),
+                    Err(error) => {
+                        if let Err(error) = self.missing.note(block.id, error) {
+                            return Some(Err(error));
+                        }
+                    }
                 },
             }
         }

@@ -15,7 +15,7 @@ pub struct EngineStatus {
 }
 
 /// One table in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignalStatus {
     /// Which table.
     pub signal: Signal,
@@ -25,6 +25,10 @@ pub struct SignalStatus {
     pub blocks: u64,
     /// Bytes of those blocks.
     pub block_bytes: u64,
+    /// Blocks by level of compaction.
+    pub levels: Vec<u64>,
+    /// Blocks that are damaged and not read; they are in none of the other numbers.
+    pub quarantined_blocks: u64,
     /// Rows in memory.
     pub memtable_rows: u64,
     /// Bytes of those.
@@ -60,6 +64,8 @@ impl Store {
             block_rows: 0,
             blocks: 0,
             block_bytes: 0,
+            levels: Vec::new(),
+            quarantined_blocks: 0,
             memtable_rows: 0,
             memtable_bytes: 0,
             time_range: None,
@@ -70,7 +76,15 @@ impl Store {
             status.block_rows += meta.rows;
             status.block_bytes += meta.bytes();
             status.widen(Some((meta.min_time, meta.max_time)));
+            if let Some(entry) = view.manifest.blocks.get(&block.id) {
+                let level = crate::compaction::level(entry, &self.config.compaction) as usize;
+                status.levels.resize(status.levels.len().max(level + 1), 0);
+                status.levels.get_mut(level).into_iter().for_each(|count| *count += 1);
+            }
         }
+        let unread = view.unread.keys().filter_map(|id| view.manifest.blocks.get(id));
+        let ours = unread.filter(|entry| entry.tenant == *tenant && entry.signal == signal);
+        status.quarantined_blocks = ours.count() as u64;
         for generation in view.sealed.iter().chain([&view.active]) {
             let size = generation.size(tenant, signal);
             status.memtable_rows += size.rows as u64;

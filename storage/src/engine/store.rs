@@ -1,17 +1,17 @@
 //! The store as a machine without threads: open, commit, seal, flush, snapshot.
 //!
 //! Every step is a plain call that returns when it is done, so that a simulation can stop the world between any two.
-//! One caller commits and seals, one flushes; both may run at once. Readers never wait for either.
+//! One caller commits and seals, one flushes, one maintains; all may run at once. Readers never wait for any of them.
 
 use super::config::EngineConfig;
-use super::flush::Pending;
+use super::maintain::Maintenance;
 use super::metrics::EngineMetrics;
+use super::publish::Publisher;
 use super::recovery::{self, RecoveryReport};
 use super::snapshot::Snapshot;
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::fs::{Clock, Filesystem};
-use crate::manifest::ManifestStore;
 use crate::memtable::Generation;
 use crate::model::{Batch, Signal, TenantId};
 use crate::wal::{Record, Wal};
@@ -51,10 +51,13 @@ pub struct Store {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: EngineMetrics,
     pub(super) wal: Mutex<Wal>,
-    pub(super) manifest: Mutex<ManifestStore>,
+    pub(super) publisher: Mutex<Publisher>,
     pub(super) view: RwLock<Arc<View>>,
     pub(super) block_nonce: AtomicU64,
-    pub(super) pending: Mutex<Option<Pending>>,
+    /// Held by who flushes.
+    pub(super) flushing: Mutex<()>,
+    /// Held by who maintains, for one step.
+    pub(super) maintenance: Mutex<Maintenance>,
     free_space: Mutex<Option<(std::time::Duration, u64)>>,
     recovery: RecoveryReport,
     _lock: Box<dyn Send + Sync>,
@@ -77,14 +80,17 @@ impl Store {
         let recovered = recovery::open(&config, &fs, clock.as_ref(), decoder)?;
         let metrics = EngineMetrics::default();
         EngineMetrics::add(&metrics.replayed_records, recovered.report.records);
-        let block_nonce = AtomicU64::new(recovered.view.manifest.version << BLOCKS_PER_VERSION_BITS);
+        let version = recovered.view.manifest.version;
+        let block_nonce = AtomicU64::new((version << BLOCKS_PER_VERSION_BITS).max(recovered.free_nonce));
+        let maintenance = Maintenance::new(&recovered.view.manifest, recovered.orphans, clock.as_ref());
         Ok(Store {
             metrics,
             wal: Mutex::new(recovered.wal),
-            manifest: Mutex::new(recovered.manifest),
+            publisher: Mutex::new(Publisher::new(recovered.manifest)),
             view: RwLock::new(Arc::new(recovered.view)),
             block_nonce,
-            pending: Mutex::new(None),
+            flushing: Mutex::default(),
+            maintenance: Mutex::new(maintenance),
             free_space: Mutex::new(None),
             recovery: recovered.report,
             _lock: recovered.lock,
@@ -156,7 +162,7 @@ impl Store {
         Ok(None)
     }
 
-    fn free_bytes(&self) -> Result<u64> {
+    pub(super) fn free_bytes(&self) -> Result<u64> {
         let now = self.clock.monotonic();
         let mut measured = lock(&self.free_space);
         if let Some((at, free)) = *measured

@@ -1,9 +1,12 @@
-//! Who drives the store? A committing thread that gathers waiting writes into groups, and a flushing thread.
+//! Who drives the store? A committing thread that gathers waiting writes into groups, a flushing thread, and one that merges
+//! and removes blocks.
 //!
-//! Both are plain threads: they wait for the disk, and nothing of the network's runtime may wait for them.
+//! All are plain threads: they wait for the disk, and nothing of the network's runtime may wait for them.
 
 use super::config::EngineConfig;
+use super::delete::{self, DeleteRequest, Recorded};
 use super::metrics::EngineMetrics;
+use super::pace::{Idler, Rate};
 use super::recovery::RecoveryReport;
 use super::snapshot::Snapshot;
 use super::status::EngineStatus;
@@ -20,6 +23,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// How often the flushing thread looks at the age of the active generation.
 const TICK: Duration = Duration::from_secs(1);
+/// How often the maintaining thread looks for work.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(5);
 /// How long a failed flush rests before it is tried again; doubled up to the maximum.
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -30,6 +35,7 @@ pub struct Engine {
     store: Arc<Store>,
     queue: mpsc::Sender<Command>,
     flusher: Arc<Flusher>,
+    idler: Arc<Idler>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -61,17 +67,22 @@ impl Engine {
         let (queue, commands) = mpsc::channel(config.queue_length.max(1));
         let store = Arc::new(Store::open(config, fs, clock, decoder.as_ref())?);
         let flusher = Arc::new(Flusher::default());
+        let idler = Arc::new(Idler::default());
         let threads = vec![
             spawn("commit", {
                 let (store, flusher) = (Arc::clone(&store), Arc::clone(&flusher));
                 move || commit_loop(&store, &flusher, commands)
+            })?,
+            spawn("maintain", {
+                let (store, idler) = (Arc::clone(&store), Arc::clone(&idler));
+                move || maintain_loop(&store, &idler)
             })?,
             spawn("flush", {
                 let (store, flusher, queue) = (Arc::clone(&store), Arc::clone(&flusher), queue.clone());
                 move || flush_loop(&store, &flusher, &queue)
             })?,
         ];
-        Ok(Arc::new(Engine { store, queue, flusher, threads: Mutex::new(threads) }))
+        Ok(Arc::new(Engine { store, queue, flusher, idler, threads: Mutex::new(threads) }))
     }
 
     /// Makes a batch durable and visible (E1). May be dropped: a write that was handed over goes on.
@@ -91,6 +102,21 @@ impl Engine {
             flushed.changed().await.map_err(|_| Error::Closing)?;
         }
         Ok(())
+    }
+
+    /// Deletes the rows of blocks that match (L1 of `delete`): `flush` before, so that all of them are. Reads and writes files;
+    /// the record of the deletion, and `None` where nothing matched.
+    pub fn delete(&self, request: &DeleteRequest) -> Result<Option<Recorded>> {
+        delete::check(request)?;
+        let deleted = self.store.delete(request)?;
+        // The record is in the manifest already; its file follows, if need be later.
+        maintained("record what was deleted", self.store.record());
+        Ok(deleted)
+    }
+
+    /// The last deletions of a tenant, newest first, out of the last `most` of all. Reads their files.
+    pub fn deletions(&self, tenant: &TenantId, most: usize) -> Result<Vec<Recorded>> {
+        self.store.deletions(tenant, most)
     }
 
     /// What a tenant's reader sees now.
@@ -122,6 +148,7 @@ impl Engine {
     pub fn close(&self) -> Result<()> {
         self.flusher.closing.store(true, Ordering::Release);
         self.flusher.request();
+        self.idler.close();
         // A full queue empties as the committing thread goes on; a closed one means that it has ended.
         while let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(Command::Close) {
             std::thread::sleep(Duration::from_millis(1));
@@ -247,8 +274,41 @@ fn flush_loop(store: &Store, flusher: &Flusher, queue: &mpsc::Sender<Command>) {
     }
 }
 
+/// Maintains until told to close; a merge under way is given up then, and left no trace.
+fn maintain_loop(store: &Store, idler: &Idler) {
+    let mut rate = Rate::new(store.config.compaction.bytes_per_second, store.clock.monotonic());
+    while idler.rest(MAINTAIN_EVERY) {
+        store.collect();
+        maintained("examine blocks", store.examine());
+        maintained("delete what is old", store.retain());
+        maintained("record what was deleted", store.record());
+        loop {
+            let merged = store.compact(&mut |bytes| {
+                let pause = rate.take(bytes, store.clock.monotonic());
+                if idler.rest(pause) { Ok(()) } else { Err(Error::Closing) }
+            });
+            if !maintained("merge blocks", merged).unwrap_or(false) {
+                break;
+            }
+            store.collect();
+        }
+    }
+}
+
+/// Says what failed; it is tried again.
+fn maintained<T>(what: &str, result: Result<T>) -> Option<T> {
+    match result {
+        Ok(done) => Some(done),
+        Err(Error::Closing) => None,
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "failed to {what}; it is tried again");
+            None
+        }
+    }
+}
+
 /// An error with all its causes, for operators.
-fn chain(error: &Error) -> String {
+pub(super) fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -48,7 +48,11 @@ impl TraceIndexBuilder {
     pub(crate) fn add(&mut self, trace: &[u8], rows: Range<usize>) {
         // A block has fewer than 2^31 rows.
         let number = |row: usize| u32::try_from(row).unwrap_or(u32::MAX);
-        self.runs.push((xxh3_64(trace), number(rows.start), number(rows.end)));
+        let (hash, from, to) = (xxh3_64(trace), number(rows.start), number(rows.end));
+        match self.runs.last_mut() {
+            Some((last, _, end)) if *last == hash && *end == from => *end = to,
+            _ => self.runs.push((hash, from, to)),
+        }
     }
 
     /// The file, and how many traces it knows.

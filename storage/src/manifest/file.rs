@@ -7,6 +7,7 @@
 //!
 //! The layout is `docs/format/manifest.md`. Not here: when files are written and which count (`mod`).
 
+use super::deletion::{StoredDeletion, StoredTombstone};
 use super::{BlockEntry, Commit, Manifest};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
@@ -63,6 +64,7 @@ struct StoredBlock {
     tenant: String,
     signal: String,
     window: String,
+    written: u64,
     rows: u64,
     bytes: u64,
     min_time: i64,
@@ -78,6 +80,14 @@ struct StoredCommit {
     add: Vec<StoredBlock>,
     remove: Vec<String>,
     checkpoints: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hide: Vec<StoredTombstone>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    quarantine: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deleted: Option<StoredDeletion>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    recorded: Vec<u64>,
 }
 
 /// The body of a snapshot.
@@ -87,6 +97,12 @@ struct StoredSnapshot {
     version: u64,
     blocks: Vec<StoredBlock>,
     checkpoints: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tombstones: Vec<StoredTombstone>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    quarantined: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    deletions: BTreeMap<u64, StoredDeletion>,
 }
 
 impl StoredBlock {
@@ -96,6 +112,7 @@ impl StoredBlock {
             tenant: entry.tenant.to_string(),
             signal: entry.signal.to_string(),
             window: entry.window.to_string(),
+            written: entry.written,
             rows: entry.rows,
             bytes: entry.bytes,
             min_time: entry.min_time,
@@ -111,6 +128,7 @@ impl StoredBlock {
             tenant: read::<TenantId>(&self.tenant)?,
             signal,
             window: read(&self.window)?,
+            written: self.written,
             rows: self.rows,
             bytes: self.bytes,
             min_time: self.min_time,
@@ -120,7 +138,7 @@ impl StoredBlock {
     }
 }
 
-fn read<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+pub(super) fn read<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error| format!("`{text}`: {error}"))
 }
 
@@ -131,6 +149,10 @@ pub(super) fn encode_commit(version: u64, commit: &Commit) -> Vec<u8> {
         add: commit.add.iter().map(StoredBlock::of).collect(),
         remove: commit.remove.iter().map(ToString::to_string).collect(),
         checkpoints: commit.checkpoints.clone(),
+        hide: commit.hide.iter().map(|(version, tombstone)| StoredTombstone::of(*version, tombstone)).collect(),
+        quarantine: commit.quarantine.iter().map(|(id, reason)| (id.to_string(), reason.clone())).collect(),
+        deleted: commit.deleted.as_ref().map(StoredDeletion::of),
+        recorded: commit.recorded.clone(),
     })
 }
 
@@ -140,6 +162,9 @@ pub(super) fn encode_snapshot(manifest: &Manifest) -> Vec<u8> {
         version: manifest.version,
         blocks: manifest.blocks.values().map(|entry| StoredBlock::of(entry)).collect(),
         checkpoints: manifest.checkpoints.clone(),
+        tombstones: manifest.tombstones.iter().map(|(version, each)| StoredTombstone::of(*version, each)).collect(),
+        quarantined: manifest.quarantined.iter().map(|(id, reason)| (id.to_string(), reason.to_string())).collect(),
+        deletions: manifest.deletions.iter().map(|(version, each)| (*version, StoredDeletion::of(each))).collect(),
     })
 }
 
@@ -162,7 +187,12 @@ pub(super) fn decode_commit(path: &Path, version: u64, bytes: &[u8]) -> Result<C
     let commit = (|| {
         let add = stored.add.into_iter().map(StoredBlock::read).collect::<Result<_, String>>()?;
         let remove = stored.remove.iter().map(|id| read(id)).collect::<Result<_, String>>()?;
-        Ok(Commit { add, remove, checkpoints: stored.checkpoints })
+        let hide = stored.hide.into_iter().map(StoredTombstone::read).collect::<Result<_, String>>()?;
+        let quarantine = stored.quarantine.into_iter();
+        let quarantine = quarantine.map(|(id, reason)| Ok((read(&id)?, reason))).collect::<Result<_, String>>()?;
+        let deleted = stored.deleted.map(StoredDeletion::read).transpose()?;
+        let (checkpoints, recorded) = (stored.checkpoints, stored.recorded);
+        Ok(Commit { add, remove, checkpoints, hide, quarantine, deleted, recorded })
     })();
     commit.map_err(|what| damaged(path, what))
 }
@@ -178,7 +208,22 @@ pub(super) fn decode_snapshot(path: &Path, version: u64, bytes: &[u8]) -> Result
             return Err(damaged(path, format!("block {} is listed twice", twice.id)));
         }
     }
-    Ok(Manifest { version, blocks, checkpoints: stored.checkpoints })
+    let mut manifest = Manifest { version, blocks, checkpoints: stored.checkpoints, ..Manifest::default() };
+    let rest = (|| {
+        for tombstone in stored.tombstones {
+            let (version, tombstone) = tombstone.read()?;
+            manifest.tombstones.insert(version, Arc::new(tombstone));
+        }
+        for (id, reason) in stored.quarantined {
+            manifest.quarantined.insert(read(&id)?, reason.into());
+        }
+        for (version, deletion) in stored.deletions {
+            manifest.deletions.insert(version, Arc::new(deletion.read()?));
+        }
+        Ok(())
+    })();
+    rest.map_err(|what| damaged(path, what))?;
+    Ok(manifest)
 }
 
 fn unframe<T: for<'de> Deserialize<'de>>(path: &Path, bytes: &[u8]) -> Result<T> {

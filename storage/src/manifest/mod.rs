@@ -11,14 +11,21 @@
 //! N8  After an error the outcome is read back. If the disk refuses even that and the commit had happened, the next one
 //!     is a conflict (by N4), until `ManifestStore::reload`.
 //!
+//! N9  A block that vanishes leaves the tombstones and the quarantine; a tombstone without blocks vanishes.
+//!
 //! N1 and N2 are in `file`. Not here: the blocks' own files (`block`), who commits when (`engine`).
 
+mod deletion;
 mod file;
+mod predicate;
+
+pub use deletion::{Cause, Deletion, Tombstone};
 
 use crate::block::{BlockId, Window};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::model::{Signal, TenantId};
+use crate::scan::Predicate;
 use file::Kind;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -41,6 +48,8 @@ pub struct BlockEntry {
     pub signal: Signal,
     /// Which window.
     pub window: Window,
+    /// The version whose commit brought the newest of its rows. In a window it is another for each block of a table.
+    pub written: u64,
     /// How many rows.
     pub rows: u64,
     /// Bytes of all its files.
@@ -62,6 +71,12 @@ pub struct Manifest {
     pub blocks: BTreeMap<BlockId, Arc<BlockEntry>>,
     /// How far each source has been read, in the source's own words.
     pub checkpoints: BTreeMap<String, String>,
+    /// Which rows of which blocks are hidden, by the version that hid them.
+    pub tombstones: BTreeMap<u64, Arc<Tombstone>>,
+    /// Blocks of `blocks` that nobody reads because they are damaged, and how.
+    pub quarantined: BTreeMap<BlockId, Arc<str>>,
+    /// What was deleted and is not in the record of deletions yet, by the version that deleted it.
+    pub deletions: BTreeMap<u64, Arc<Deletion>>,
 }
 
 /// A change of the state.
@@ -73,6 +88,14 @@ pub struct Commit {
     pub remove: Vec<BlockId>,
     /// Checkpoints that are set; the others stay.
     pub checkpoints: BTreeMap<String, String>,
+    /// Tombstones that appear, or take the place of that of their version.
+    pub hide: Vec<(u64, Tombstone)>,
+    /// Blocks that nobody reads any more, and why.
+    pub quarantine: Vec<(BlockId, String)>,
+    /// What this change deletes, for the record.
+    pub deleted: Option<Deletion>,
+    /// Deletions that are in the record now.
+    pub recorded: Vec<u64>,
 }
 
 impl BlockEntry {
@@ -84,12 +107,26 @@ impl BlockEntry {
 }
 
 impl Manifest {
+    /// The blocks, those of a table and window whose newest rows came first first.
+    pub(crate) fn by_writing(&self) -> impl Iterator<Item = &Arc<BlockEntry>> {
+        let mut blocks: Vec<&Arc<BlockEntry>> = self.blocks.values().collect();
+        blocks.sort_unstable_by_key(|entry| (entry.written, entry.id));
+        blocks.into_iter()
+    }
+
+    /// What hides rows of a block.
+    pub(crate) fn hidden_in(&self, block: &BlockId) -> Vec<Predicate> {
+        let tombstones = self.tombstones.values().filter(|tombstone| tombstone.blocks.contains(block));
+        tombstones.map(|tombstone| tombstone.predicate.clone()).collect()
+    }
+
     /// The next version; an `Err` says why the commit does not fit.
     fn with(&self, commit: &Commit) -> Result<Manifest, String> {
         let mut next = self.clone();
         next.version = self.version.checked_add(1).ok_or("no manifest version is left")?;
         for id in &commit.remove {
             next.blocks.remove(id).ok_or_else(|| format!("block {id} is to be removed and is not there"))?;
+            next.quarantined.remove(id);
         }
         for entry in &commit.add {
             let there = self.blocks.contains_key(&entry.id);
@@ -98,7 +135,41 @@ impl Manifest {
             }
         }
         next.checkpoints.extend(commit.checkpoints.iter().map(|(name, value)| (name.clone(), value.clone())));
+        for (id, reason) in &commit.quarantine {
+            if !next.blocks.contains_key(id) {
+                return Err(format!("block {id} is to be quarantined and is not there"));
+            }
+            next.quarantined.insert(*id, reason.as_str().into());
+        }
+        next.hide(commit)?;
+        for version in &commit.recorded {
+            next.deletions.remove(version).ok_or_else(|| format!("deletion {version} is recorded and is not there"))?;
+        }
+        let deleted = commit.deleted.iter().map(|deletion| (next.version, Arc::new(deletion.clone())));
+        next.deletions.extend(deleted);
         Ok(next)
+    }
+
+    /// Takes the tombstones of a commit, and leaves out what they have no more (N9).
+    fn hide(&mut self, commit: &Commit) -> Result<(), String> {
+        for (version, tombstone) in &commit.hide {
+            if *version > self.version {
+                return Err(format!("tombstone {version} is of a later version"));
+            }
+            if let Some(gone) = tombstone.blocks.iter().find(|id| !self.blocks.contains_key(id)) {
+                return Err(format!("block {gone} has hidden rows and is not there"));
+            }
+            self.tombstones.insert(*version, Arc::new(tombstone.clone()));
+        }
+        if !commit.remove.is_empty() {
+            for tombstone in self.tombstones.values_mut() {
+                if commit.remove.iter().any(|id| tombstone.blocks.contains(id)) {
+                    Arc::make_mut(tombstone).blocks.retain(|id| !commit.remove.contains(id));
+                }
+            }
+        }
+        self.tombstones.retain(|_, tombstone| !tombstone.blocks.is_empty());
+        Ok(())
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) fn entry(id: u128) -> BlockEntry {
         tenant: TenantId::new("Team-7").unwrap(),
         signal: Signal::Logs,
         window: "2026-11-23".parse().unwrap(),
+        written: 5,
         rows: id as u64,
         bytes: u64::MAX,
         min_time: i64::MIN,
@@ -33,7 +34,12 @@ pub(super) fn entry(id: u128) -> BlockEntry {
 
 /// Adds a block and sets a checkpoint.
 pub(super) fn adding(id: u128) -> Commit {
-    Commit { add: vec![entry(id)], remove: vec![], checkpoints: BTreeMap::from([("wal".to_owned(), id.to_string())]) }
+    Commit {
+        add: vec![entry(id)],
+        remove: vec![],
+        checkpoints: BTreeMap::from([("wal".to_owned(), id.to_string())]),
+        ..Commit::default()
+    }
 }
 
 pub(super) fn path(kind: Kind, version: u64) -> PathBuf {
@@ -66,7 +72,9 @@ fn commits_survive_power_loss_as_they_were_made() {
     let (disk, mut store) = disk_with(3);
     let other = BlockEntry { window: Window::OTHER, signal: Signal::Metrics, ..entry(u128::MAX) };
     let checkpoints = BTreeMap::from([("kafka/ü/0".to_owned(), "\"[0,17)\"\n".to_owned())]);
-    let made = store.commit(Commit { add: vec![other.clone()], remove: vec![BlockId(2)], checkpoints }).unwrap();
+    let made = store
+        .commit(Commit { add: vec![other.clone()], remove: vec![BlockId(2)], checkpoints, ..Commit::default() })
+        .unwrap();
     disk.crash(Loss::All);
     let found = read(&disk).unwrap();
     assert_eq!(found, made);
@@ -84,6 +92,7 @@ fn a_commit_that_does_not_fit_changes_nothing() {
         add: add.iter().map(|&id| entry(id)).collect(),
         remove: remove.iter().map(|&id| BlockId(id)).collect(),
         checkpoints: BTreeMap::from([("wal".to_owned(), "9".to_owned())]),
+        ..Commit::default()
     };
     for (add, remove) in [(&[1][..], &[][..]), (&[3, 3], &[]), (&[], &[3]), (&[], &[1, 1]), (&[3], &[3]), (&[1], &[1])]
     {
@@ -169,4 +178,42 @@ fn temporary_and_foreign_files_do_not_matter() {
 #[test]
 fn a_block_lies_at_the_path_of_its_names() {
     assert_eq!(entry(10).path(), Path::new("Team-7/logs/2026-11-23/0000000000000000000000000000000a"));
+}
+
+#[test]
+fn n9_tombstones_and_the_quarantine_live_as_long_as_their_blocks_also_in_snapshots() {
+    use crate::scan::{AttributeScope, Compare, Field, Scalar};
+    let (disk, mut store) = disk_with(3);
+    let field = || Field::Attribute(AttributeScope::Any, "k\"é".into());
+    let compare = |value| Predicate::Compare { field: field(), compare: Compare::NotEqual, value };
+    let predicate = Predicate::Or(vec![
+        compare(Scalar::Double(-0.0)),
+        compare(Scalar::Bytes(vec![0, 255])),
+        compare(Scalar::Int(i64::MIN)),
+        Predicate::Not(Box::new(Predicate::Trace(crate::model::TraceId([7; 16])))),
+        Predicate::Contains { field: Field::Column("body"), needle: "x".into(), case_sensitive: true },
+    ]);
+    let tombstone = |ids: &[u128]| Tombstone {
+        created: 5,
+        predicate: predicate.clone(),
+        blocks: ids.iter().map(|&id| BlockId(id)).collect(),
+    };
+    let hide = Commit {
+        hide: vec![(4, tombstone(&[1, 2]))],
+        quarantine: vec![(BlockId(2), "why".into())],
+        ..Commit::default()
+    };
+    store.commit(hide).unwrap();
+    for id in 0..u128::from(SNAPSHOT_EVERY) {
+        store.commit(adding(100 + id)).unwrap();
+    }
+    let found = read(&disk).unwrap();
+    assert_eq!(found, *store.current());
+    assert_eq!(found.tombstones.values().map(|each| (**each).clone()).collect::<Vec<_>>(), [tombstone(&[1, 2])]);
+    let remove = |id| Commit { remove: vec![BlockId(id)], ..Commit::default() };
+    let left = store.commit(remove(2)).unwrap();
+    assert_eq!((left.tombstones[&4].blocks.len(), left.quarantined.len()), (1, 0));
+    assert!(store.commit(remove(1)).unwrap().tombstones.is_empty());
+    assert!(store.commit(Commit { hide: vec![(4, tombstone(&[1]))], ..Commit::default() }).is_err());
+    assert_eq!(read(&disk).unwrap(), *store.current());
 }

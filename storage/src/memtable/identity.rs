@@ -52,7 +52,7 @@ impl Identities {
 }
 
 /// The identity of each row of a batch with the schema of spans.
-pub(super) fn of_spans(columns: &RecordBatch) -> Result<Vec<u128>> {
+pub(crate) fn of_spans(columns: &RecordBatch) -> Result<Vec<u128>> {
     let cells: Vec<Cells<'_>> = columns.columns().iter().map(Cells::of).collect::<Result<_>>()?;
     let mut row = Vec::with_capacity(512);
     Ok((0..columns.num_rows())

@@ -7,10 +7,10 @@
 //!
 //! Not here: when to seal (`engine`), how blocks are written (`block`).
 
-mod identity;
+pub(crate) mod identity;
 mod suspect;
 
-use crate::block::Block;
+use crate::block::Shown;
 use crate::error::{Error, Result};
 use crate::metric::{self, Head, HeadReader};
 use crate::model::schema::column as name;
@@ -104,7 +104,7 @@ impl Generation {
         tenant: &TenantId,
         batch: Batch,
         sealed: &[Arc<Generation>],
-        blocks: &[Arc<Block>],
+        blocks: &[Shown],
     ) -> Result<usize> {
         let signal = batch.signal();
         if signal == Signal::Metrics {

@@ -5,21 +5,22 @@
 //! never while a client waits for its acknowledgement.
 
 use super::identity;
-use crate::block::Block;
-use crate::error::{Error, Result};
+use crate::block::{BlockId, Shown};
+use crate::error::{Class, Error, Result};
 use crate::model::schema::column;
 use crate::model::{Batch, Signal, TraceId, schema};
+use crate::scan::Predicate;
 use arrow_array::BooleanArray;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// Rows of one batch that may be in a block, and what was found once they were looked up.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
-    /// Row, and a block that may hold its trace.
-    rows: Vec<(usize, Arc<Block>)>,
+    /// Row, and a block that may hold its trace, as it was shown when the row came: what was deleted before comes anew.
+    rows: Vec<(usize, Shown)>,
     /// Rows that a block does hold.
     repeated: OnceLock<HashSet<usize>>,
 }
@@ -31,7 +32,7 @@ impl Suspects {
     }
 
     /// Finds the suspects of a batch of spans. Reads memory only.
-    pub(super) fn find(batch: &Batch, blocks: &[Arc<Block>]) -> Result<Self> {
+    pub(super) fn find(batch: &Batch, blocks: &[Shown]) -> Result<Self> {
         let Some((min, max)) = batch.time_range() else { return Ok(Suspects::default()) };
         let blocks = blocks.iter().filter(|block| block.meta().min_time <= max && block.meta().max_time >= min);
         let (traces, starts) = ids_and_starts(batch)?;
@@ -50,7 +51,7 @@ impl Suspects {
                 };
                 last = Some((*trace, admitted));
                 if admitted {
-                    rows.push((row, Arc::clone(block)));
+                    rows.push((row, block.clone()));
                 }
             }
         }
@@ -59,8 +60,8 @@ impl Suspects {
 
     /// The suspects of two batches put together.
     pub(super) fn joined(&self, offset: usize, other: &Suspects) -> Suspects {
-        let own = self.rows.iter().map(|(row, block)| (*row, Arc::clone(block)));
-        let others = other.rows.iter().map(|(row, block)| (row + offset, Arc::clone(block)));
+        let own = self.rows.iter().map(|(row, block)| (*row, block.clone()));
+        let others = other.rows.iter().map(|(row, block)| (row + offset, block.clone()));
         Suspects { rows: own.chain(others).collect(), repeated: OnceLock::new() }
     }
 
@@ -86,17 +87,27 @@ impl Suspects {
         let identities = identity::of_spans(batch.columns())?;
         let (traces, _) = ids_and_starts(batch)?;
         let all: Vec<&'static str> = all_columns();
-        let mut stored: BTreeMap<(usize, TraceId), HashSet<u128>> = BTreeMap::new();
+        let mut stored: BTreeMap<(BlockId, Option<*const Predicate>, TraceId), HashSet<u128>> = BTreeMap::new();
         let mut repeated = HashSet::new();
         for (row, block) in &self.rows {
             let (Some(trace), Some(identity)) = (traces.get(*row), identities.get(*row)) else { continue };
-            let key = (Arc::as_ptr(block) as usize, *trace);
+            // The same block may be shown twice, before and after a deletion.
+            let key = (block.id, block.hidden().map(std::ptr::from_ref), *trace);
             let in_block = match stored.entry(key) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::btree_map::Entry::Vacant(entry) => {
                     let mut found = HashSet::new();
-                    for spans in block.trace(trace, &all)? {
-                        found.extend(identity::of_spans(&spans)?);
+                    match block.trace(trace, &all) {
+                        Ok(batches) => {
+                            for spans in batches {
+                                found.extend(identity::of_spans(&spans)?);
+                            }
+                        }
+                        // Nobody sees the rows of a damaged block any more, so the ones that came again are the only ones.
+                        Err(error) if error.class() == Class::Corrupt => {
+                            tracing::warn!(%error, "cannot tell whether spans were sent twice");
+                        }
+                        Err(error) => return Err(error),
                     }
                     entry.insert(found)
                 }

@@ -188,23 +188,28 @@ impl<S: SeriesSource> RowScan<S> {
 
     fn batch(&self, pieces: &[(Series, usize)], samples: &Samples) -> Result<RecordBatch> {
         let runs: Vec<(&Series, usize)> = pieces.iter().map(|(series, rows)| (series, *rows)).collect();
-        let model = schema::of(Signal::Metrics);
-        let mut fields = Vec::with_capacity(self.columns.len());
-        let mut arrays = Vec::with_capacity(self.columns.len());
-        for column in &self.columns {
-            let array = match samples.array(column) {
-                Some(array) => Some(array),
-                None => series::array(column, &runs)?,
-            };
-            let (Some(array), Ok(field)) = (array, model.field_with_name(column)) else {
-                return Err(crate::scan::unknown(column));
-            };
-            fields.push(field.clone());
-            arrays.push(array);
-        }
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
-            .map_err(|source| Error::Columns { action: "put samples into rows", source })
+        rows(&self.columns, &runs, samples)
     }
+}
+
+/// Some columns of samples, of which so many belong to each series.
+pub(super) fn rows(columns: &[&'static str], runs: &[(&Series, usize)], samples: &Samples) -> Result<RecordBatch> {
+    let model = schema::of(Signal::Metrics);
+    let mut fields = Vec::with_capacity(columns.len());
+    let mut arrays = Vec::with_capacity(columns.len());
+    for column in columns {
+        let array = match samples.array(column) {
+            Some(array) => Some(array),
+            None => series::array(column, runs)?,
+        };
+        let (Some(array), Ok(field)) = (array, model.field_with_name(column)) else {
+            return Err(crate::scan::unknown(column));
+        };
+        fields.push(field.clone());
+        arrays.push(array);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+        .map_err(|source| Error::Columns { action: "put samples into rows", source })
 }
 
 impl<S: SeriesSource> Iterator for RowScan<S> {

@@ -61,11 +61,19 @@ impl Fields {
     /// All of them.
     pub(crate) const ALL: Fields = Fields(u32::MAX);
 
+    /// None of them.
+    pub(crate) const NONE: Fields = Fields(0);
+
     /// Those among some columns.
     pub(crate) fn of(columns: &[&str]) -> Self {
         let number = NUMBERS.iter().map(|(name, _)| *name);
         let set = number.chain(CELLS).zip(0u32..).filter(|(name, _)| columns.contains(name));
         Fields(set.fold(0, |set, (_, bit)| set | 1 << bit))
+    }
+
+    /// These and others.
+    pub(crate) fn and(self, others: Fields) -> Fields {
+        Fields(self.0 | others.0)
     }
 
     /// Whether a column of numbers is among them.

@@ -3,8 +3,9 @@
 //! N1  A series is everything about a data point but its time, start time, flags, exemplars and what was measured: eleven
 //!     columns (`series`). A point whose description differs is one of another series; who maps series to labels merges them.
 //! N2  Of two samples of a series with one time the one that was written last counts. A head (one generation of memtables) and
-//!     a block hold one sample per series and time; between them `Snapshot::series` decides. `Snapshot::scan` answers the rows
-//!     of every source, those that were written later later, where no other order is asked for.
+//!     a block hold one sample per series and time; between them `Snapshot::series` decides, and merges keep the order
+//!     (`compaction`). `Snapshot::scan` answers the rows of every source, those that were written later later, where no other
+//!     order is asked for.
 //! N3  Samples may come in any order; readers get them by ascending time.
 //! N4  A sample comes out bit for bit as it came in, NaN payloads, negative zeros and malformed cells too.
 //!
@@ -17,6 +18,7 @@
 mod assemble;
 mod field;
 mod head;
+mod hidden;
 mod label;
 mod log;
 mod matcher;
@@ -27,6 +29,7 @@ mod series;
 pub(crate) use assemble::{RowScan, SeriesSource, Stored};
 pub(crate) use field::{CELLS, Fields, NUMBERS, NumberKind};
 pub(crate) use head::{Head, HeadReader, lock};
+pub(crate) use hidden::Hidden;
 pub use label::Label;
 pub(crate) use label::{LabelText, labels_of_resource, labels_of_scope, labels_of_series};
 pub(crate) use log::counts_behind;

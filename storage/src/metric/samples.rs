@@ -2,7 +2,7 @@
 //!
 //! A column may be shorter than there are rows: what it lacks at its end is absent.
 
-use super::field::{self, CELLS, NUMBERS, NumberKind};
+use super::field::{self, CELLS, Fields, NUMBERS, NumberKind};
 use crate::model::record::Number;
 use crate::model::schema;
 use arrow_array::builder::BinaryBuilder;
@@ -271,6 +271,15 @@ impl Samples {
             numbers: std::array::from_fn(|place| self.numbers[place].take(rows)),
             cells: std::array::from_fn(|place| self.cells[place].take(rows)),
         }
+    }
+
+    /// Only some fields.
+    pub(crate) fn with(mut self, fields: Fields) -> Samples {
+        let numbers = self.numbers.iter_mut().enumerate().filter(|(place, _)| !fields.number(*place));
+        numbers.for_each(|(_, numbers)| *numbers = Numbers::default());
+        let cells = self.cells.iter_mut().enumerate().filter(|(place, _)| !fields.cell(*place));
+        cells.for_each(|(_, cells)| *cells = Cells::default());
+        self
     }
 
     /// Appends samples.

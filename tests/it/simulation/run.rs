@@ -1,6 +1,7 @@
 //! One seeded run: a store, a simulated disk and clock, a model of what was promised.
 
-use super::telemetry::{Row, decode, encode, numbers, trace_id};
+pub(super) use super::telemetry::Row;
+use super::telemetry::{decode, encode, numbers, trace_id};
 use bytes::Bytes;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -8,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::engine::{EngineConfig, Store, Write};
+use storage::engine::{DeleteRequest, EngineConfig, SeriesRequest, Store, Write};
 use storage::fs::{Clock, Faults, Filesystem, Loss, SimulatedClock, SimulatedDisk};
+use storage::model::attribute::Value;
 use storage::model::{Signal, TenantId, schema};
-use storage::scan::{Predicate, ScanRequest};
+use storage::scan::{AttributeScope, Compare, Field, Predicate, Scalar, ScanRequest, TimeRange};
 
 /// Steps of a run.
-const STEPS: usize = 40;
+const STEPS: usize = 50;
 /// 2026-11-23, as good as any.
 const BEGIN: i64 = 1_795_392_000_000_000_000;
 const SECOND: i64 = 1_000_000_000;
@@ -27,6 +29,9 @@ pub(super) struct Totals {
     pub(super) repeated: u64,
     pub(super) flushes: u64,
     pub(super) crashes: u64,
+    pub(super) merges: u64,
+    pub(super) deletions: u64,
+    pub(super) retained_away: u64,
 }
 
 impl Totals {
@@ -36,6 +41,9 @@ impl Totals {
         self.repeated += other.repeated;
         self.flushes += other.flushes;
         self.crashes += other.crashes;
+        self.merges += other.merges;
+        self.deletions += other.deletions;
+        self.retained_away += other.retained_away;
     }
 }
 
@@ -44,6 +52,22 @@ impl Totals {
 struct Promised {
     /// Acknowledged, with how often: a log record that is sent twice is two, a span is one.
     rows: BTreeMap<u64, (Row, usize)>,
+    /// Of those, rows that a deletion or retention may have taken whose outcome was not told, or is the store's to choose.
+    maybe_gone: BTreeSet<u64>,
+    /// Deleted. May be sent again, and is then there again.
+    gone: Vec<Row>,
+    /// Of those, spans that went by age. One that had been sent again by then and is not in a block yet comes back at a
+    /// restart, until its own block is old.
+    aged: BTreeSet<u64>,
+}
+
+impl Promised {
+    /// A row is deleted for good.
+    fn take(&mut self, number: u64) {
+        self.maybe_gone.remove(&number);
+        self.aged.remove(&number);
+        self.gone.extend(self.rows.remove(&number).map(|(row, _)| row));
+    }
 }
 
 /// Rows of one write.
@@ -72,13 +96,22 @@ fn config() -> EngineConfig {
     config.min_free_bytes = 0;
     config.flush_bytes = usize::MAX;
     config.memory_limit_bytes = usize::MAX;
+    config.compaction.fan_in = 2;
+    config.retention.min_free_bytes = 0;
     config
 }
 
-fn open(disk: &SimulatedDisk, clock: &SimulatedClock) -> storage::error::Result<Store> {
+pub(super) fn open(disk: &SimulatedDisk, clock: &SimulatedClock) -> storage::error::Result<Store> {
     let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     Store::open(config(), fs, clock, &decode)
+}
+
+/// A write of some rows.
+pub(super) fn write(tenant: &TenantId, signal: Signal, received_at: i64, rows: &[Row]) -> Write {
+    let payload = encode(rows);
+    let batch = decode(signal, received_at, &payload).unwrap();
+    Write { tenant: tenant.clone(), signal, received_at, payload: Bytes::from(payload), batch }
 }
 
 impl Run {
@@ -113,10 +146,12 @@ impl Run {
 
     fn step(&mut self, step: usize) {
         match self.rng.random_range(0..100) {
-            0..50 => self.commit(),
-            50..60 => drop(self.store().seal()),
-            60..72 => self.flush(),
-            72..80 => self.trouble(),
+            0..40 => self.commit(),
+            40..50 => drop(self.store().seal()),
+            50..62 => self.flush(),
+            62..71 => self.maintain(),
+            71..74 => self.delete(),
+            74..80 => self.trouble(),
             80..88 => self.heal(),
             88..92 => self.clock.advance(Duration::from_secs(self.rng.random_range(1..100_000))),
             92..94 => self.clock.set(BEGIN + self.rng.random_range(-100_000..100_000) * SECOND),
@@ -173,7 +208,9 @@ impl Run {
 
     fn rows(&mut self, tenant: &TenantId, signal: Signal) -> Vec<Row> {
         let known: Vec<Row> = match self.promised.get(&(tenant.clone(), signal)) {
-            Some(promised) if signal == Signal::Spans => promised.rows.values().map(|(row, _)| *row).collect(),
+            Some(promised) if signal == Signal::Spans => {
+                promised.rows.values().map(|(row, _)| *row).chain(promised.gone.iter().copied()).collect()
+            }
             _ => Vec::new(),
         };
         let count = self.rng.random_range(1..12);
@@ -197,6 +234,7 @@ impl Run {
         let promised = self.promised.entry((tenant.clone(), signal)).or_default();
         for row in rows {
             self.totals.acknowledged += 1;
+            promised.gone.retain(|gone| gone.number != row.number);
             let count = &mut promised.rows.entry(row.number).or_insert((*row, 0)).1;
             *count = if signal == Signal::Spans { 1 } else { *count + 1 };
         }
@@ -205,6 +243,87 @@ impl Run {
     fn flush(&mut self) {
         if self.store().flush_is_due() && self.store().flush().is_ok() {
             self.totals.flushes += 1;
+        }
+    }
+
+    /// Merges some blocks, now and then given up in the midst of it, and removes what nobody needs.
+    fn maintain(&mut self) {
+        let mut paces = self.rng.random_range(0..60);
+        for _ in 0..4 {
+            let merged = self.store().compact(&mut |_| {
+                paces -= 1;
+                if paces == 0 { Err(storage::error::Error::Closing) } else { Ok(()) }
+            });
+            self.totals.merges += u64::from(merged.is_ok_and(|merged| merged));
+        }
+        if self.rng.random_bool(0.7) {
+            self.store().collect();
+        }
+        drop(self.store().examine());
+        drop(self.store().record());
+        if self.rng.random_bool(0.3) {
+            self.retain();
+        }
+    }
+
+    /// What is older than its signal is kept may go from now on, and nothing else may.
+    fn retain(&mut self) {
+        let now = self.clock.now_unix_nano();
+        for ((_, signal), promised) in &mut self.promised {
+            let days = match signal {
+                Signal::Spans => 14,
+                Signal::Logs => 30,
+                Signal::Metrics => 90,
+            };
+            let old = promised.rows.values().filter(|(row, _)| row.time < now - days * 86_400 * SECOND);
+            promised.maybe_gone.extend(old.map(|(row, _)| row.number));
+        }
+        drop(self.store().retain());
+    }
+
+    /// Deletes a trace, some rows by an attribute, or a range of time; what is in memory is flushed before.
+    fn delete(&mut self) {
+        let tenant = TenantId::new(if self.rng.random_bool(0.8) { "default" } else { "other" }).unwrap();
+        let signal = Signal::ALL[self.rng.random_range(0..3)];
+        let Some(promised) = self.promised.get(&(tenant.clone(), signal)) else { return };
+        if promised.rows.is_empty() || self.store().seal().is_err() {
+            return;
+        }
+        let nth = (self.rng.next_u64() % promised.rows.len() as u64) as usize;
+        let chosen = self.promised[&(tenant.clone(), signal)].rows.values().nth(nth).unwrap().0;
+        while self.store().flush_is_due() {
+            if self.store().flush().is_err() {
+                return;
+            }
+        }
+        let (mut time, mut predicate) = (TimeRange::ALL, Predicate::All);
+        let way = self.rng.random_range(0..3);
+        match way {
+            0 if signal != Signal::Metrics => predicate = Predicate::Trace(trace_id(chosen.trace)),
+            1 => time = TimeRange { start: chosen.time - 10 * SECOND, end: chosen.time + 10 * SECOND },
+            _ => {
+                let field = Field::Attribute(AttributeScope::Own, "number".into());
+                let value = Scalar::Int(chosen.number.cast_signed());
+                predicate = Predicate::Compare { field, compare: Compare::LessOrEqual, value };
+                time = TimeRange { start: chosen.time - 3_600 * SECOND, end: i64::MAX };
+            }
+        }
+        let matches = |row: &Row| match way {
+            0 if signal != Signal::Metrics => row.trace == chosen.trace,
+            1 => time.contains(row.time),
+            _ => time.contains(row.time) && row.number <= chosen.number,
+        };
+        let outcome = self.store().delete(&DeleteRequest { tenant: tenant.clone(), signal, time, predicate });
+        let promised = self.promised.entry((tenant, signal)).or_default();
+        let numbers: Vec<u64> =
+            promised.rows.values().filter(|(row, _)| matches(row)).map(|(row, _)| row.number).collect();
+        match outcome {
+            Ok(recorded) => {
+                assert!(recorded.is_some() || numbers.iter().all(|number| promised.maybe_gone.contains(number)));
+                self.totals.deletions += 1;
+                numbers.into_iter().for_each(|number| promised.take(number));
+            }
+            Err(_) => promised.maybe_gone.extend(numbers),
         }
     }
 
@@ -229,6 +348,7 @@ impl Run {
 
     fn heal(&mut self) {
         self.faulty = false;
+        self.disk.flip_reads(if self.rng.random_bool(0.3) { self.rng.random_range(2..20) } else { 0 });
         self.disk.set_faults(Faults::default());
         self.disk.set_capacity(None);
     }
@@ -243,6 +363,8 @@ impl Run {
     }
 
     fn restart(&mut self) {
+        // What a start reads wrong ends it, and it is started again; that is no part of this play.
+        self.disk.flip_reads(0);
         let opened = open(&self.disk, &self.clock);
         self.store = Some(opened.unwrap_or_else(|error| panic!("seed {}: {error}: {error:?}", self.seed)));
     }
@@ -271,16 +393,50 @@ impl Run {
     fn check(&mut self, when: &str) {
         for tenant in ["default", "other"].map(|name| TenantId::new(name).unwrap()) {
             for signal in Signal::ALL {
-                let promised = self.promised.get(&(tenant.clone(), signal)).cloned().unwrap_or_default();
+                let found = self.shown(&tenant, signal);
+                let promised = self.promised.entry((tenant.clone(), signal)).or_default();
+                let back = promised.gone.iter().filter(|row| promised.aged.contains(&row.number));
+                let back: Vec<Row> = back.filter(|row| found.contains_key(&row.number)).copied().collect();
+                for row in back.into_iter().filter(|_| signal == Signal::Spans) {
+                    promised.gone.retain(|gone| gone.number != row.number);
+                    promised.rows.insert(row.number, (row, 1));
+                    promised.maybe_gone.insert(row.number);
+                }
+                for number in promised.maybe_gone.clone() {
+                    if !found.contains_key(&number) {
+                        promised.take(number);
+                        promised.aged.insert(number);
+                        self.totals.retained_away += 1;
+                    }
+                }
+                let promised = promised.clone();
                 let expected: BTreeMap<u64, usize> =
                     promised.rows.iter().map(|(number, (_, count))| (*number, *count)).collect();
-                let found = self.shown(&tenant, signal);
                 assert_eq!(found, expected, "seed {} {when}: {signal} of {tenant}", self.seed);
-                if signal == Signal::Spans {
-                    self.check_a_trace(&tenant, &promised, when);
+                match signal {
+                    Signal::Spans => self.check_a_trace(&tenant, &promised, when),
+                    Signal::Metrics => self.check_series(&tenant, &found, when),
+                    Signal::Logs => {}
                 }
             }
         }
+    }
+
+    /// Who asks for series gets what a scan gets: each row is the only sample of a series.
+    fn check_series(&self, tenant: &TenantId, found: &BTreeMap<u64, usize>, when: &str) {
+        let snapshot = self.store().snapshot(tenant);
+        let series = snapshot.series(&SeriesRequest::new(Vec::new(), TimeRange::ALL)).unwrap();
+        let mut numbers = BTreeMap::new();
+        for answer in series {
+            let (series, samples) = answer.unwrap();
+            let number = series.attributes().iter().find_map(|(_, value)| match value {
+                Value::Int(number) => Some(number.cast_unsigned()),
+                _ => None,
+            });
+            numbers.insert(number.unwrap(), samples.len());
+        }
+        assert_eq!(numbers, *found, "seed {} {when}: series of {tenant}", self.seed);
+        assert!(snapshot.missing().is_empty(), "seed {} {when}", self.seed);
     }
 
     /// A trace is found by its id with exactly its spans.
@@ -341,7 +497,7 @@ pub(super) fn rows_of_flush() -> BTreeMap<u64, usize> {
     (0..20).map(|number| (number, 1)).collect()
 }
 
-fn shown(store: &Store, tenant: &TenantId, signal: Signal) -> storage::error::Result<BTreeMap<u64, usize>> {
+pub(super) fn shown(store: &Store, tenant: &TenantId, signal: Signal) -> storage::error::Result<BTreeMap<u64, usize>> {
     let mut counts = BTreeMap::new();
     for batch in store.snapshot(tenant).scan(signal, ScanRequest::all(["attributes"]))? {
         for number in numbers(&batch?) {

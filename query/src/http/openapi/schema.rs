@@ -10,7 +10,7 @@ pub(super) fn reference(name: &str) -> Value {
 /// All schemas, by name.
 pub(super) fn schemas() -> Map<String, Value> {
     let all = errors().into_iter().chain(traces()).chain(services()).chain(logs()).chain(metrics()).chain(values());
-    all.chain(status()).chain(otlp()).map(|(name, schema)| (name.to_owned(), schema)).collect()
+    all.chain(status()).chain(deletions()).chain(otlp()).map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
 type Named = (&'static str, Value);
@@ -118,15 +118,47 @@ fn errors() -> Vec<Named> {
 
 fn stats() -> Value {
     object(
-        "What the answer cost.",
+        "What the answer cost, and whether it is whole.",
         [
             Always("rows_scanned", count()),
             Always("rows_matched", count()),
             Always("blocks_read", count()),
             Always("blocks_pruned", count()),
             Always("elapsed_ms", number()),
+            Always("partial", flag()),
+            Sometimes("missing", list_of("MissingBlock")),
         ],
     )
+}
+
+fn missing_block() -> Value {
+    object(
+        "A damaged block: its rows, or some of them, are missing from the answer.",
+        [
+            Always("block", any_hex()),
+            Always("signal", text()),
+            Always("rows", count()),
+            Always("min_time_unix_nano", wide()),
+            Always("max_time_unix_nano", wide()),
+        ],
+    )
+}
+
+fn deletions() -> Vec<Named> {
+    let deletion = [
+        Always("number", count()),
+        Always("time_unix_nano", wide()),
+        Always("signal", text()),
+        Always("cause", choice(&["request", "age", "bytes", "disk", "damage"])),
+        Sometimes("predicate", text()),
+        Always("blocks", count()),
+        Always("rows", count()),
+    ];
+    vec![
+        ("DeleteResponse", object("What was deleted.", [Sometimes("deleted", reference("Deletion"))])),
+        ("DeletionsResponse", object("Deletions, newest first.", [Always("deletions", list_of("Deletion"))])),
+        ("Deletion", object("A deletion on record; `predicate` is absent for whole blocks.", deletion)),
+    ]
 }
 
 fn traces() -> Vec<Named> {
@@ -153,6 +185,7 @@ fn traces() -> Vec<Named> {
         ("TraceSummary", object("One trace in a list.", summary)),
         ("ServiceShare", object("One service's part of a trace.", share)),
         ("Stats", stats()),
+        ("MissingBlock", missing_block()),
     ]
 }
 
@@ -418,8 +451,9 @@ fn otlp() -> Vec<Named> {
         ("bytesValue", json!({ "type": "string", "contentEncoding": "base64" })),
     ];
     let empty = json!({ "type": "object", "maxProperties": 0 });
+    let trace = [Always("resourceSpans", list_of("ResourceSpans")), Sometimes("missing", list_of("MissingBlock"))];
     vec![
-        ("TracesData", object("A trace as OTLP/JSON.", [Always("resourceSpans", list_of("ResourceSpans"))])),
+        ("TracesData", object("A trace as OTLP/JSON, and damaged blocks that may have more of it.", trace)),
         ("ResourceSpans", object("Spans of one resource.", resource_spans)),
         ("Resource", object("What produced the telemetry.", resource)),
         ("EntityRef", object("An entity, by keys of the resource's attributes.", entity)),

@@ -178,7 +178,15 @@ fn full_trace() -> query_api::otlp::TracesData {
     };
     let resource = Resource { attributes, dropped_attributes_count: 1, entity_refs: vec![entity] };
     let scope_spans = vec![ScopeSpans { scope, spans: vec![span], schema_url: "u".into() }];
-    TracesData { resource_spans: vec![ResourceSpans { resource, scope_spans, schema_url: "u".into() }] }
+    TracesData {
+        resource_spans: vec![ResourceSpans { resource, scope_spans, schema_url: "u".into() }],
+        missing: vec![full_missing()],
+    }
+}
+
+fn full_missing() -> query_api::trace::MissingBlock {
+    let (block, signal) = ("0a".into(), "spans".into());
+    query_api::trace::MissingBlock { block, signal, rows: 1, min_time_unix_nano: 1, max_time_unix_nano: 2 }
 }
 
 /// A point of every kind.

@@ -18,7 +18,7 @@ mod write;
 pub(super) use read::SeriesBlock;
 pub(crate) use read::SeriesReader;
 pub(super) use write::write_batches;
-pub(crate) use write::write_head;
+pub(crate) use write::{SeriesWriter, write_head};
 
 /// Name of the file with the samples.
 pub(super) const SAMPLES: &str = "samples.pco";

@@ -106,6 +106,21 @@ impl Directory {
 
 impl SeriesBlock {
     pub(in crate::block) fn open(fs: Arc<dyn Filesystem>, dir: &Path, meta_crc: u32) -> Result<Arc<SeriesBlock>> {
+        // Not as a slice of what was read: that would keep the granules around it.
+        Self::open_with(fs, dir, meta_crc, |index, map| Ok(index.read(map)?.to_vec()))
+    }
+
+    /// Opens a block whose labels may be damaged, to read what is left of its series. It finds none by a label.
+    pub(in crate::block) fn open_rows(fs: Arc<dyn Filesystem>, dir: &Path, meta_crc: u32) -> Result<Arc<SeriesBlock>> {
+        Self::open_with(fs, dir, meta_crc, |_, _| Ok(fst::Map::default().into_fst().into_inner()))
+    }
+
+    fn open_with(
+        fs: Arc<dyn Filesystem>,
+        dir: &Path,
+        meta_crc: u32,
+        labels: impl FnOnce(&CheckedFile, Range<u64>) -> Result<Vec<u8>>,
+    ) -> Result<Arc<SeriesBlock>> {
         let meta = read_meta(&*fs, dir, Signal::Metrics, meta_crc)?;
         let open = |name: &str| {
             let missing = || Error::Damaged { path: dir.join(META), what: format!("it does not list {name}") };
@@ -125,8 +140,7 @@ impl SeriesBlock {
         let input = &mut &places[..];
         let streams = (0..STREAMS).map(|_| Stream::take(input)).collect::<Option<Vec<_>>>().ok_or_else(malformed)?;
         let blobs = Blobs::take(input).ok_or_else(malformed)?;
-        // Not as a slice of what was read: that would keep the granules around it.
-        let map = index.read(directory.map.clone())?.to_vec().into();
+        let map = labels(&index, directory.map.clone())?.into();
         let postings = Postings::open(Arc::clone(&index), map, directory.postings.start, directory.series)?;
         let Directory { dictionaries, groups, .. } = directory;
         let dir = dir.to_owned();

@@ -73,7 +73,8 @@ pub(crate) struct SeriesWriter {
     rows: u64,
     time: Option<(i64, i64)>,
     services: BTreeSet<Arc<str>>,
-    last: Option<Series>,
+    /// The series that was put last, and its last time.
+    last: Option<(Series, i64)>,
 }
 
 /// A group of series, compressed.
@@ -108,11 +109,16 @@ impl SeriesWriter {
     }
 
     /// Adds a series, which comes behind all that were added, with samples of ascending times. Without samples it is left out.
+    /// A series with very many samples may be added in several parts, one after the other in time.
     pub(crate) fn put(&mut self, series: &Series, samples: &Samples) -> Result<()> {
         debug_assert!(samples.times.is_sorted_by(|a, b| a < b), "N2, N3");
-        debug_assert!(self.last.as_ref().is_none_or(|last| last < series), "series ascend");
         let (Some(&min_time), Some(&max_time)) = (samples.times.first(), samples.times.last()) else { return Ok(()) };
-        if self.last.as_ref().is_some_and(|last| last.name != series.name) {
+        let last = self.last.as_ref();
+        debug_assert!(
+            last.is_none_or(|(last, end)| (last, *end) < (series, min_time)),
+            "series ascend, and their parts"
+        );
+        if last.is_some_and(|(last, _)| last.name != series.name) {
             self.columns.part()?;
         }
         let number = self.series;
@@ -147,7 +153,7 @@ impl SeriesWriter {
         if self.services.len() <= MOST_SERVICES {
             self.services.insert(Arc::clone(&series.service_name));
         }
-        self.last = Some(series.clone());
+        self.last = Some((series.clone(), max_time));
         Ok(())
     }
 
@@ -189,6 +195,16 @@ impl SeriesWriter {
         }
         let failed = Error::io("index the labels of", &self.dir);
         std::mem::take(&mut self.postings).finish().map_err(failed)
+    }
+
+    /// How many samples were put.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// How many bytes of samples were written.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.columns.out.len
     }
 
     /// Makes the block durable. Fails if it has no series.

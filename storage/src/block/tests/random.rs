@@ -19,10 +19,10 @@ const INTS: &[i64] = &[0, 1, -1, 200, i64::MIN, i64::MAX, 1 << 53, (1 << 53) + 1
 const DOUBLES: &[f64] = &[0.0, -0.0, 3.5, 200.0, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE, 9_007_199_254_740_992.0];
 const SERVICES: &[&str] = &["cart", "", "Ünit", "frontend"];
 
-pub(super) struct Random(Pcg64Mcg);
+pub(crate) struct Random(Pcg64Mcg);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Random(Pcg64Mcg::seed_from_u64(seed))
     }
 
@@ -125,7 +125,7 @@ impl Random {
     }
 
     /// Batches of random sizes, `count` rows together.
-    pub(super) fn batches(&mut self, signal: Signal, count: usize) -> Vec<Batch> {
+    pub(crate) fn batches(&mut self, signal: Signal, count: usize) -> Vec<Batch> {
         let mut left = count;
         let mut batches = vec![Batch::empty(signal)];
         while left > 0 {
@@ -142,7 +142,7 @@ impl Random {
     }
 
     /// Log records whose times are all different.
-    pub(super) fn logs_over_time(&mut self, count: usize) -> Vec<Batch> {
+    pub(crate) fn logs_over_time(&mut self, count: usize) -> Vec<Batch> {
         let mut next = 0;
         let time = |_: &mut Random| {
             next += 1_000;
@@ -335,7 +335,7 @@ impl Random {
         cell
     }
 
-    pub(super) fn request(&mut self, signal: Signal) -> ScanRequest {
+    pub(crate) fn request(&mut self, signal: Signal) -> ScanRequest {
         let columns = schema::of(signal).fields().iter().map(|field| field.name().as_str());
         let columns: Vec<&'static str> = columns.filter(|_| self.chance(60)).collect();
         let time = match self.chance(40) {

@@ -1,14 +1,14 @@
 //! `Snapshot::series` and `Snapshot::scan` answer the same, wherever the samples lie.
 
 use super::*;
-use crate::engine::{EngineConfig, Store, Write};
+use crate::engine::{DeleteRequest, EngineConfig, Store, Write};
 use crate::fs::{SimulatedClock, SimulatedDisk};
 use crate::metric::Relation;
 use crate::model::attribute::{Map, MapBuilder, Value};
 use crate::model::origin::{Resource, Scope};
 use crate::model::record::Number;
 use crate::model::{Batch, MetricHead, Point, PointBatchBuilder, PointData, TenantId};
-use crate::scan::ScanRequest;
+use crate::scan::{AttributeScope, Compare, Field, Predicate, Scalar, ScanRequest};
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -50,11 +50,47 @@ fn batch(points: &[Given], value: i64) -> Batch {
 }
 
 fn store() -> Store {
+    store_on(&SimulatedDisk::new(1))
+}
+
+fn store_on(disk: &SimulatedDisk) -> Store {
     let mut config = EngineConfig::new("/data");
     config.min_free_bytes = 0;
+    config.compaction.fan_in = 2;
+    // Some blocks are full and stay where they are among those that are merged.
+    config.compaction.most_rows = 30;
     let decoder = |_: Signal, _: i64, _: &[u8]| Err("nothing is replayed".to_owned());
-    let (disk, clock) = (SimulatedDisk::new(1), SimulatedClock::at(NOW));
-    Store::open(config, Arc::new(disk), Arc::new(clock), &decoder).unwrap()
+    Store::open(config, Arc::new(disk.clone()), Arc::new(SimulatedClock::at(NOW)), &decoder).unwrap()
+}
+
+fn flush(store: &Store) {
+    store.seal().unwrap();
+    while !store.view().sealed.is_empty() {
+        store.flush().unwrap();
+    }
+}
+
+/// Deletes the samples of some series in a range of time; who is in it.
+fn delete(store: &Store, way: u8) -> impl Fn(&Key, i64) -> bool + use<> {
+    let compare = |field, value| Predicate::Compare { field, compare: Compare::Equal, value };
+    let (time, predicate) = match way % 3 {
+        0 => (TimeRange::ALL, compare(Field::Column(name::NAME), Scalar::String("cpu".into()))),
+        1 => {
+            let number = compare(Field::Attribute(AttributeScope::Own, "number".into()), Scalar::Int(1));
+            (TimeRange { start: NOW + 3, end: NOW + 8 }, number)
+        }
+        _ => (TimeRange { start: NOW + 6, end: i64::MAX }, Predicate::All),
+    };
+    let request = DeleteRequest { tenant: TenantId::default(), signal: Signal::Metrics, time, predicate };
+    store.delete(&request).unwrap();
+    move |key, at| {
+        time.contains(at)
+            && match way % 3 {
+                0 => key.0 == "cpu",
+                1 => key.2 == Some(1),
+                _ => true,
+            }
+    }
 }
 
 fn commit(store: &Store, batch: Batch) {
@@ -91,7 +127,7 @@ proptest! {
 
     #[test]
     fn q1_the_last_written_sample_counts_wherever_it_lies(
-        writes in proptest::collection::vec((any_points(), 0u8..4), 1..8),
+        writes in proptest::collection::vec((any_points(), 0u8..10), 1..10),
         matchers in any_matchers(),
         (start, length) in (-2i64..14, 0i64..14),
     ) {
@@ -107,6 +143,16 @@ proptest! {
             }
             if *then > 1 {
                 store.flush().unwrap();
+            }
+            if *then > 4 {
+                flush(&store);
+            }
+            if *then > 6 {
+                let gone = delete(&store, *then);
+                expected.iter_mut().for_each(|(key, samples)| samples.retain(|at, _| !gone(key, *at)));
+            }
+            if *then > 3 {
+                while store.compact(&mut |_| Ok(())).unwrap() {}
             }
         }
         let time = TimeRange { start: NOW + start, end: NOW + start + length };
@@ -190,4 +236,58 @@ fn a_block_that_was_flushed_answers_a_scan_as_its_memtable_did() {
     store.flush().unwrap();
     assert_eq!(read(), before);
     assert!(before.num_rows() < 200, "samples of one time are one");
+}
+
+#[test]
+fn q3_labels_of_deleted_series_are_gone_before_their_rows_are() {
+    let store = store();
+    commit(&store, batch(&[(0, 1, Some(7), 0), (1, 2, Some(8), 0), (1, 2, Some(9), 9)], 1));
+    flush(&store);
+    drop(delete(&store, 0));
+    let snapshot = store.snapshot(&TenantId::default());
+    let hosts = |time| snapshot.label_values(&Label::Resource("host".into()), time).unwrap();
+    assert_eq!(snapshot.label_values(&Label::Name, TimeRange::ALL).unwrap(), ["memory"]);
+    assert_eq!(hosts(TimeRange::ALL), ["b"]);
+    drop(delete(&store, 2));
+    let snapshot = store.snapshot(&TenantId::default());
+    let numbers = snapshot.label_values(&Label::Point("number".into()), TimeRange::ALL).unwrap();
+    assert_eq!(numbers, ["8"], "the other series has no sample left");
+    assert!(snapshot.missing().is_empty());
+}
+
+#[test]
+fn q3_a_damaged_block_costs_its_own_series_and_is_told_of() {
+    for (file, found_late) in
+        [("samples.pco", true), ("series.idx", true), ("samples.pco", false), ("series.idx", false)]
+    {
+        let disk = SimulatedDisk::new(1);
+        let store = store_on(&disk);
+        commit(&store, batch(&[(0, 1, Some(7), 0)], 1));
+        flush(&store);
+        commit(&store, batch(&[(1, 2, None, 0)], 2));
+        flush(&store);
+        let block = store.view().manifest.by_writing().next().cloned().unwrap();
+        let path = std::path::Path::new("/data/blocks").join(block.path()).join(file);
+        let flip = || {
+            let length = crate::fs::Filesystem::open(&disk, &path).unwrap().len();
+            (0..length).for_each(|at| disk.flip(&path, at, 1).unwrap());
+        };
+        let store = if found_late {
+            flip();
+            store
+        } else {
+            drop(store);
+            flip();
+            store_on(&disk)
+        };
+        let snapshot = store.snapshot(&TenantId::default());
+        let series = snapshot.series(&SeriesRequest::new(Vec::new(), TimeRange::ALL)).unwrap();
+        let names: Vec<String> = series.map(|found| found.unwrap().0.name.to_string()).collect();
+        assert_eq!(names, ["memory"], "{file}");
+        assert_eq!(snapshot.missing().iter().map(|missing| missing.id).collect::<Vec<_>>(), [block.id], "{file}");
+        store.examine().unwrap();
+        // What the start found damaged is not open; what a reader found is looked at, and closed.
+        assert!(!found_late || store.view().manifest.quarantined.contains_key(&block.id), "{file}");
+        assert!(store.view().unread.contains_key(&block.id), "{file}");
+    }
 }

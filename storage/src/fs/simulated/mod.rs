@@ -59,6 +59,9 @@ struct State {
     tree: Tree,
     rng: Pcg64,
     faults: Faults,
+    /// One read in so many has a flipped bit; 0 for none.
+    flip_every: u64,
+    reads: u64,
     capacity: Option<u64>,
     /// Operations so far that change something.
     operations: u64,
@@ -94,6 +97,8 @@ impl SimulatedDisk {
             tree: Tree::new(),
             rng: Pcg64::seed_from_u64(seed),
             faults: Faults::default(),
+            flip_every: 0,
+            reads: 0,
             capacity: None,
             operations: 0,
             crash_at: None,
@@ -143,6 +148,11 @@ impl SimulatedDisk {
         let mut state = self.lock_state();
         state.faults = faults;
         state.fail_at.clear();
+    }
+
+    /// From now on one read in so many gives a flipped bit, though what is stored is sound; 0 for none.
+    pub fn flip_reads(&self, every: u64) {
+        self.lock_state().flip_every = every;
     }
 
     /// Sets the size of the disk; `None` is without bound.
@@ -470,7 +480,13 @@ impl ReadFile for Reader {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let mut state = self.disk.state_of(self.crashes)?;
         state.check_read()?;
-        state.tree.file(self.node)?.read(offset, buf)
+        state.tree.file(self.node)?.read(offset, buf)?;
+        state.reads += 1;
+        if state.flip_every > 0 && state.reads.is_multiple_of(state.flip_every) && !buf.is_empty() {
+            let at = state.rng.random_range(0..buf.len());
+            buf.get_mut(at).into_iter().for_each(|byte| *byte ^= 1 << (at % 8));
+        }
+        Ok(())
     }
 }
 

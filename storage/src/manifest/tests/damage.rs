@@ -131,7 +131,7 @@ fn names_that_this_program_does_not_know_are_damage() {
     let frame = |body: &str| {
         format!("spanlight-manifest 1 {:08x} {}\n{body}", crc32c::crc32c(body.as_bytes()), body.len()).into_bytes()
     };
-    let good = r#"{"version":1,"add":[{"id":"0000000000000000000000000000000a","tenant":"t","signal":"logs","window":"other","rows":1,"bytes":1,"min_time":0,"max_time":0,"meta_crc":1}],"remove":[],"checkpoints":{}}"#;
+    let good = r#"{"version":1,"add":[{"id":"0000000000000000000000000000000a","tenant":"t","signal":"logs","window":"other","written":1,"rows":1,"bytes":1,"min_time":0,"max_time":0,"meta_crc":1}],"remove":[],"checkpoints":{}}"#;
     let disk = SimulatedDisk::new(1);
     open(&disk).unwrap();
     let path = path(Kind::Commit, 1);

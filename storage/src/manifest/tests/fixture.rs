@@ -11,7 +11,7 @@ fn commits() -> [Commit; 2] {
     let checkpoints = BTreeMap::from([("kafka/\"ü\"".to_owned(), "[0,17)".to_owned())]);
     let mut first = adding(u128::MAX);
     first.add.push(entry(2));
-    [first, Commit { add: vec![other], remove: vec![BlockId(u128::MAX)], checkpoints }]
+    [first, Commit { add: vec![other], remove: vec![BlockId(u128::MAX)], checkpoints, ..Commit::default() }]
 }
 
 fn versions() -> [Manifest; 2] {

@@ -102,7 +102,10 @@ mod tests {
             ..Span::default()
         });
         let scope_spans = vec![ScopeSpans { spans: spans.collect(), ..ScopeSpans::default() }];
-        Trace::new(TracesData { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] })
+        Trace::new(TracesData {
+            resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }],
+            ..TracesData::default()
+        })
     }
 
     #[test]

@@ -86,7 +86,10 @@ mod tests {
         };
         let spans = vec![span("a", "", "x", 0, 100, 0), span("b", "a", "y", 10, 40, 2), span("c", "a", "y", 50, 60, 0)];
         let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
-        let data = TracesData { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] };
+        let data = TracesData {
+            resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }],
+            ..TracesData::default()
+        };
         let trace = Trace::new(data);
         let found = groups(&trace, By::Count);
         assert_eq!(found[0].name, "y");

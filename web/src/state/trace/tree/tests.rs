@@ -14,7 +14,10 @@ fn trace(spans: &[(u64, u64, u64, u64)]) -> Trace {
         ..Span::default()
     });
     let scope_spans = vec![ScopeSpans { spans: spans.collect(), ..ScopeSpans::default() }];
-    Trace::new(TracesData { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] })
+    Trace::new(TracesData {
+        resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }],
+        ..TracesData::default()
+    })
 }
 
 fn ids(trace: &Trace) -> Vec<u64> {

@@ -1,0 +1,189 @@
+//! How is telemetry deleted, by somebody's wish or by retention, and how is that written down?
+//!
+//! L1  What matched when a deletion began is in no answer once `delete` has returned, nor ever again. Rows in memory are flushed
+//!     before, so that every row is in a block; rows that come later are others.
+//! L2  A deletion and its record are one commit. The record ends in a file of its own (`retention`).
+//! L3  Rows leave the disk when their block is merged next, and at the latest some minutes later.
+
+use super::metrics::EngineMetrics;
+use super::recovery::Layout;
+use super::store::{Store, lock};
+use crate::block::BlockId;
+use crate::error::{Error, Result};
+use crate::manifest::{Cause, Commit, Deletion, Tombstone};
+use crate::model::schema::time_column;
+use crate::model::{Signal, TenantId};
+use crate::retention::{self, Expired, expired};
+use crate::scan::{Compare, Field, Predicate, Scalar, ScanRequest, TimeRange};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is to be deleted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeleteRequest {
+    /// Whose rows.
+    pub tenant: TenantId,
+    /// Of which table.
+    pub signal: Signal,
+    /// Rows by time.
+    pub time: TimeRange,
+    /// Rows by content.
+    pub predicate: Predicate,
+}
+
+/// The record of a deletion.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// The manifest version that deleted it.
+    pub version: u64,
+    /// What was deleted.
+    pub deletion: Deletion,
+}
+
+impl DeleteRequest {
+    /// Time and content in one.
+    fn whole(&self) -> Predicate {
+        let bound = |compare, time| Predicate::Compare {
+            field: Field::Column(time_column(self.signal)),
+            compare,
+            value: Scalar::Int(time),
+        };
+        let mut whole = Predicate::All;
+        if self.time.start != i64::MIN {
+            whole = whole.and(bound(Compare::GreaterOrEqual, self.time.start));
+        }
+        if self.time.end != i64::MAX {
+            whole = whole.and(bound(Compare::Less, self.time.end));
+        }
+        whole.and(self.predicate.clone())
+    }
+}
+
+impl Store {
+    /// Hides the rows of blocks that match, for good (L1). Rows in memory stay: flush them first. The record of it; `None`
+    /// where no block has such rows.
+    pub fn delete(&self, request: &DeleteRequest) -> Result<Option<Recorded>> {
+        let predicate = request.whole();
+        let scan = ScanRequest {
+            time: request.time,
+            predicate: request.predicate.clone(),
+            ..ScanRequest::all([time_column(request.signal)])
+        };
+        let snapshot = self.snapshot(&request.tenant);
+        // A predicate that the table cannot answer must not become a part of the manifest: the first match tells.
+        let first = snapshot.scan(request.signal, scan.clone())?.next().transpose()?;
+        if first.is_none() && snapshot.missing().is_empty() {
+            return Ok(None);
+        }
+        let mut recorded = None;
+        self.publish(Vec::new(), None, |manifest| {
+            let view = self.view();
+            let shown = view.blocks_of(&request.tenant, request.signal).iter();
+            let mut blocks: BTreeSet<BlockId> =
+                shown.filter(|shown| shown.block.may_match(&scan)).map(|shown| shown.id).collect();
+            // Nobody can tell what is in a block that cannot be read, but it may be salvaged later.
+            let unread = view.unread.keys().filter_map(|id| manifest.blocks.get(id));
+            let ours = unread.filter(|entry| entry.tenant == request.tenant && entry.signal == request.signal);
+            blocks.extend(ours.map(|entry| entry.id));
+            if blocks.is_empty() {
+                return None;
+            }
+            let version = manifest.version + 1;
+            let deletion = Deletion {
+                time: self.clock.now_unix_nano(),
+                tenant: request.tenant.clone(),
+                signal: request.signal,
+                cause: Cause::Request,
+                predicate: Some(predicate.clone()),
+                blocks: blocks.len() as u64,
+                rows: 0,
+            };
+            recorded = Some(Recorded { version, deletion: deletion.clone() });
+            let tombstone = Tombstone { created: deletion.time, predicate, blocks };
+            Some(Commit { hide: vec![(version, tombstone)], deleted: Some(deletion), ..Commit::default() })
+        })?;
+        if recorded.is_some() {
+            EngineMetrics::add(&self.metrics.deletions, 1);
+        }
+        Ok(recorded)
+    }
+
+    /// Deletes blocks that are too old or too many, or for which the disk has no room; how many.
+    pub fn retain(&self) -> Result<usize> {
+        let now = lock(&self.maintenance).clock.now(self.clock.as_ref());
+        let free = self.free_bytes()?.saturating_add(self.retired_bytes());
+        let missing = self.config.retention.min_free_bytes.saturating_sub(free);
+        let expired = expired(&self.view().manifest, now, missing, &self.config.retention);
+        let mut count = 0;
+        for each in expired {
+            count += self.expire(each)?;
+        }
+        Ok(count)
+    }
+
+    fn expire(&self, Expired { tenant, signal, cause, blocks }: Expired) -> Result<usize> {
+        let (mut count, mut bytes) = (0, 0);
+        self.publish(Vec::new(), None, |manifest| {
+            let gone: Vec<_> = blocks.iter().filter_map(|id| manifest.blocks.get(id)).collect();
+            count = gone.len();
+            bytes = gone.iter().map(|entry| entry.bytes).sum();
+            let deletion = Deletion {
+                time: self.clock.now_unix_nano(),
+                tenant,
+                signal,
+                cause,
+                predicate: None,
+                blocks: gone.len() as u64,
+                rows: gone.iter().map(|entry| entry.rows).sum(),
+            };
+            let remove = gone.iter().map(|entry| entry.id).collect();
+            (count > 0).then(|| Commit { remove, deleted: Some(deletion), ..Commit::default() })
+        })?;
+        EngineMetrics::add(&self.metrics.retention_blocks, count as u64);
+        EngineMetrics::add(&self.metrics.retention_bytes, bytes);
+        Ok(count)
+    }
+
+    /// Writes deletions to their files (L2).
+    pub fn record(&self) -> Result<()> {
+        let view = self.view();
+        let waiting: Vec<(u64, Arc<Deletion>)> =
+            view.manifest.deletions.iter().map(|(version, deletion)| (*version, Arc::clone(deletion))).collect();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        for (version, deletion) in &waiting {
+            retention::record_deletion(self.fs.as_ref(), &self.deletions_dir(), *version, deletion)?;
+        }
+        self.publish(Vec::new(), None, |manifest| {
+            let recorded = waiting.iter().map(|(version, _)| *version);
+            let recorded: Vec<u64> = recorded.filter(|version| manifest.deletions.contains_key(version)).collect();
+            (!recorded.is_empty()).then(|| Commit { recorded, ..Commit::default() })
+        })?;
+        Ok(())
+    }
+
+    /// The last deletions of a tenant, newest first, out of the last `most` of all tenants.
+    pub fn deletions(&self, tenant: &TenantId, most: usize) -> Result<Vec<Recorded>> {
+        let waiting = self.view().manifest.deletions.clone();
+        let mut found = retention::read_deletions(self.fs.as_ref(), &self.deletions_dir(), most)?;
+        found.extend(waiting.into_iter().map(|(version, deletion)| (version, Deletion::clone(&deletion))));
+        found.sort_unstable_by_key(|(version, _)| std::cmp::Reverse(*version));
+        found.dedup_by_key(|(version, _)| *version);
+        let ours = found.into_iter().filter(|(_, deletion)| deletion.tenant == *tenant);
+        Ok(ours.map(|(version, deletion)| Recorded { version, deletion }).take(most).collect())
+    }
+
+    fn deletions_dir(&self) -> PathBuf {
+        Layout::new(&self.config.data_dir).deletions()
+    }
+}
+
+/// Refuses a deletion of everything: an empty filter is more often a mistake than a wish.
+pub(super) fn check(request: &DeleteRequest) -> Result<()> {
+    if request.predicate == Predicate::All && request.time == TimeRange::ALL {
+        return Err(Error::Request { what: "a deletion needs a range of time or a filter".into() });
+    }
+    Ok(())
+}

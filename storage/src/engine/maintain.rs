@@ -1,0 +1,200 @@
+//! What keeps the store small and sound while it runs? Merging blocks, and removing what nobody needs.
+//!
+//! Each is a step of its own that returns when it is done, so that a simulation can stop the world between any two. No step
+//! holds up writes, flushes or readers: they share the manifest's lock for the length of a commit, and nothing else.
+//!
+//! K1  The rows of a merge's blocks are in its result, less those that were hidden when it began and those that were sent
+//!     twice. What is hidden while it runs stays hidden in the result.
+//! K2  The result is read back against its checksums before the manifest lets go of what it was made of.
+//! K3  A block that the manifest does not have is removed, at the earliest, [`ORPHAN_GRACE`] after the start.
+
+use super::metrics::EngineMetrics;
+use super::publish::Placed;
+use super::store::{Store, lock};
+use super::threads::chain;
+use crate::block::{BlockId, Shown};
+use crate::compaction::{self, Plan, merge};
+use crate::error::{Class, Error, Result};
+use crate::fs::Clock;
+use crate::manifest::{BlockEntry, Commit, Manifest, Tombstone};
+use crate::retention::SteadyClock;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long orphans stay: time for an operator to see that a wrong manifest was put in place.
+const ORPHAN_GRACE: Duration = Duration::from_secs(600);
+/// A merge begins only if the disk has so much more room than it may need.
+const SPARE_BYTES: u64 = 64 << 20;
+
+/// Told how many bytes a step has read and written; may wait, and its error ends the step.
+pub type Pace<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
+
+/// What maintenance remembers between its steps.
+#[derive(Debug)]
+pub(super) struct Maintenance {
+    pub(super) clock: SteadyClock,
+    orphans: Vec<PathBuf>,
+    opened: Duration,
+}
+
+impl Maintenance {
+    pub(super) fn new(manifest: &Manifest, orphans: Vec<PathBuf>, clock: &dyn Clock) -> Self {
+        let newest = manifest.blocks.keys().next_back().copied();
+        Maintenance { clock: SteadyClock::new(clock, newest), orphans, opened: clock.monotonic() }
+    }
+}
+
+impl Store {
+    /// Merges some blocks, if that is due; whether it was.
+    pub fn compact(&self, pace: Pace<'_>) -> Result<bool> {
+        let _one_at_a_time = lock(&self.maintenance);
+        let view = self.view();
+        let Some(plan) = compaction::pick(&view.manifest, self.clock.now_unix_nano(), &self.config.compaction) else {
+            return Ok(false);
+        };
+        let started = self.clock.monotonic();
+        let result = self.merge_blocks(&view.manifest, &plan, pace);
+        EngineMetrics::add_time(&self.metrics.compaction_nanos, self.clock.monotonic().saturating_sub(started));
+        match &result {
+            Err(Error::Closing) | Ok(_) => {}
+            Err(_) => EngineMetrics::add(&self.metrics.compaction_errors, 1),
+        }
+        result
+    }
+
+    fn merge_blocks(&self, manifest: &Manifest, plan: &Plan, pace: Pace<'_>) -> Result<bool> {
+        let entries: Vec<&Arc<BlockEntry>> = plan.inputs.iter().filter_map(|id| manifest.blocks.get(id)).collect();
+        let Some(first) = entries.first() else { return Ok(false) };
+        let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
+        let needed = bytes.saturating_add(self.config.min_free_bytes).saturating_add(SPARE_BYTES);
+        if self.free_bytes()? < needed {
+            return Ok(false);
+        }
+        let view = self.view();
+        let shown = view.blocks_of(&first.tenant, first.signal);
+        let inputs: Vec<Shown> =
+            plan.inputs.iter().filter_map(|id| shown.iter().find(|shown| shown.id == *id)).cloned().collect();
+        if inputs.len() != plan.inputs.len() {
+            // Some are damaged and not yet in quarantine, or gone: the next plan is made without them.
+            self.examine_ids(&plan.inputs)?;
+            return Ok(false);
+        }
+        let applied: Vec<u64> = view.manifest.tombstones.keys().copied().collect();
+        let written = entries.iter().map(|entry| entry.written).max().unwrap_or_default();
+        let made = self.make_merged((first, written), &inputs, pace);
+        if made.as_ref().is_err_and(|error| error.class() == Class::Corrupt) {
+            self.examine_ids(&plan.inputs)?;
+        }
+        let made = made?;
+        drop(inputs);
+        let (rows, written) = made.as_ref().map_or((0, 0), |made| (made.entry.rows, made.entry.bytes));
+        let output = made.as_ref().map(|made| made.entry.id);
+        let published = self.publish(made.into_iter().collect(), None, |manifest| {
+            let all_there = plan.inputs.iter().all(|id| manifest.blocks.contains_key(id));
+            let hide = hidden_meanwhile(manifest, &applied, &plan.inputs, output);
+            all_there.then(|| Commit { remove: plan.inputs.clone(), hide, ..Commit::default() })
+        })?;
+        if published {
+            EngineMetrics::add(&self.metrics.compactions, 1);
+            EngineMetrics::add(&self.metrics.compaction_read_blocks, plan.inputs.len() as u64);
+            EngineMetrics::add(&self.metrics.compaction_read_bytes, bytes);
+            EngineMetrics::add(&self.metrics.compaction_rows, rows);
+            EngineMetrics::add(&self.metrics.compaction_bytes, written);
+        }
+        Ok(published)
+    }
+
+    fn make_merged(
+        &self,
+        (first, written): (&BlockEntry, u64),
+        inputs: &[Shown],
+        pace: Pace<'_>,
+    ) -> Result<Option<Placed>> {
+        let config = (&self.config.block, self.config.compaction.memory_bytes);
+        let made = self.make_block((&first.tenant, first.signal, first.window, written), |dir| {
+            merge(self.fs.as_ref(), dir, first.signal, inputs, config, pace)
+        })?;
+        if let Some(made) = &made
+            && let Err(error) = made.block.verify()
+        {
+            self.discard(std::slice::from_ref(made));
+            return Err(error);
+        }
+        Ok(made)
+    }
+
+    /// Removes files that nobody needs any more: of replaced blocks that are not read, and orphans when it is time (K3).
+    pub fn collect(&self) {
+        let mut maintenance = lock(&self.maintenance);
+        self.remove_retired();
+        if self.clock.monotonic().saturating_sub(maintenance.opened) < ORPHAN_GRACE {
+            return;
+        }
+        for dir in std::mem::take(&mut maintenance.orphans) {
+            tracing::info!(dir = %dir.display(), "removing a block that the manifest does not have");
+            if let Err(error) = self.fs.remove_dir_all(&dir)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(dir = %dir.display(), %error, "failed to remove an orphan; the next start tries again");
+            }
+        }
+    }
+
+    /// Looks at the blocks that readers found damaged, and puts those that are into quarantine.
+    pub fn examine(&self) -> Result<()> {
+        let reported: Vec<BlockId> = std::mem::take(&mut *lock(&self.view().reports)).into_keys().collect();
+        self.examine_ids(&reported)
+    }
+
+    fn examine_ids(&self, ids: &[BlockId]) -> Result<()> {
+        let view = self.view();
+        let mut quarantine = Vec::new();
+        for id in ids.iter().filter(|id| !view.manifest.quarantined.contains_key(id)) {
+            if let Some(reason) = view.unread.get(id) {
+                quarantine.push((*id, reason.to_string()));
+                continue;
+            }
+            let Some(shown) = view.blocks.values().flat_map(|blocks| blocks.iter()).find(|shown| shown.id == *id)
+            else {
+                continue;
+            };
+            match shown.block.verify() {
+                Ok(()) => tracing::warn!(block = %id, "a block that could not be read is whole: the disk erred"),
+                Err(error) if error.class() == Class::Corrupt => {
+                    tracing::error!(block = %id, error = %chain(&error), "a block is damaged and in quarantine now");
+                    quarantine.push((*id, chain(&error)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if quarantine.is_empty() {
+            return Ok(());
+        }
+        self.publish(Vec::new(), None, |manifest| {
+            quarantine.retain(|(id, _)| manifest.blocks.contains_key(id));
+            (!quarantine.is_empty()).then(|| Commit { quarantine, ..Commit::default() })
+        })?;
+        Ok(())
+    }
+}
+
+/// Tombstones that came while a merge ran, on its result. They came after its blocks, so they hide rows of all of them.
+fn hidden_meanwhile(
+    manifest: &Manifest,
+    applied: &[u64],
+    inputs: &[BlockId],
+    output: Option<BlockId>,
+) -> Vec<(u64, Tombstone)> {
+    let Some(output) = output else { return Vec::new() };
+    let later = manifest.tombstones.iter().filter(|(version, _)| !applied.contains(version));
+    let hiding = later.filter(|(_, tombstone)| inputs.iter().any(|id| tombstone.blocks.contains(id)));
+    hiding
+        .map(|(version, tombstone)| {
+            let mut tombstone = Tombstone::clone(tombstone);
+            tombstone.blocks.retain(|id| !inputs.contains(id));
+            tombstone.blocks.insert(output);
+            (*version, tombstone)
+        })
+        .collect()
+}

@@ -1,0 +1,220 @@
+//! What can be saved of damaged blocks? For `spanlight inspect --repair`, while no server runs.
+//!
+//! R1  A block that is whole is not touched. Of a damaged one every row group, or of metrics every series, that can be read goes
+//!     into a new block, which takes its place in one manifest commit, with a record of how many rows are lost. What only an
+//!     index lacks costs no row: indexes are made anew.
+//! R2  No byte is destroyed: the damaged block's files go to the folder `damaged`.
+
+use crate::block::{Block, BlockConfig, BlockId, BlockMeta, BlockWriter, SeriesReader, SeriesWriter};
+use crate::engine::Layout;
+use crate::error::{Class, Error, Result};
+use crate::fs::{Clock, Filesystem};
+use crate::manifest::{BlockEntry, Cause, Commit, Deletion, Manifest, ManifestStore};
+use crate::metric::{Fields, Hidden, Samples, SeriesSource, Stored};
+use crate::model::schema::column;
+use crate::model::{Batch, Signal};
+use crate::scan::{Predicate, TimeRange, evaluate, required};
+use arrow_array::cast::AsArray;
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_select::filter::filter_record_batch;
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Numbers of blocks that a repair makes begin at the manifest's version, shifted so far, as those of the engine do.
+const BLOCKS_PER_VERSION_BITS: u32 = 20;
+
+/// Samples of a series that are given up together, at most.
+const PIECE_ROWS: usize = 1024;
+
+/// A block that was damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repaired {
+    /// Which.
+    pub id: BlockId,
+    /// What was wrong with it.
+    pub damage: String,
+    /// The block that holds what was saved; `None` where nothing was.
+    pub saved: Option<BlockId>,
+    /// Rows that were saved.
+    pub saved_rows: u64,
+    /// Rows that are lost, deleted ones included.
+    pub lost_rows: u64,
+}
+
+impl fmt::Display for Repaired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "block {}: {}; {} rows saved, {} lost", self.id, self.damage, self.saved_rows, self.lost_rows)
+    }
+}
+
+/// Takes every damaged block out of the store and saves what can be read of it.
+pub fn repair(fs: &Arc<dyn Filesystem>, clock: &dyn Clock, data_dir: &Path) -> Result<Vec<Repaired>> {
+    let layout = Layout::new(data_dir);
+    fs.list(&layout.manifest()).map_err(Error::io("list", layout.manifest()))?;
+    let _lock = fs.lock(&layout.lock()).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock => Error::InUse { path: data_dir.to_owned() },
+        _ => Error::io("lock", data_dir)(error),
+    })?;
+    let (mut store, manifest) = ManifestStore::open(Arc::clone(fs), &layout.manifest())?;
+    let mut repaired = Vec::new();
+    for entry in manifest.blocks.values() {
+        let path = layout.blocks().join(entry.path());
+        let checked = Block::open(Arc::clone(fs), &path, entry.signal, entry.meta_crc).and_then(|block| block.verify());
+        let damage = match (checked, manifest.quarantined.get(&entry.id)) {
+            (Ok(()), None) => continue,
+            (Ok(()), Some(reason)) => format!("it is whole, but was in quarantine: {reason}"),
+            (Err(error), _) if error.class() == Class::Corrupt => error.to_string(),
+            (Err(error), _) => return Err(error),
+        };
+        repaired.push(replace(fs, clock, &layout, &mut store, (entry, damage))?);
+    }
+    Ok(repaired)
+}
+
+fn replace(
+    fs: &Arc<dyn Filesystem>,
+    clock: &dyn Clock,
+    layout: &Layout,
+    store: &mut ManifestStore,
+    (entry, damage): (&BlockEntry, String),
+) -> Result<Repaired> {
+    let now = clock.now_unix_nano();
+    let id = BlockId::new(now, (store.current().version + 1) << BLOCKS_PER_VERSION_BITS);
+    let saved = save(fs, layout, store.current(), entry, id)?;
+    let saved_rows = saved.as_ref().map_or(0, |saved| saved.rows);
+    let lost_rows = entry.rows.saturating_sub(saved_rows);
+    let deleted = Deletion {
+        time: now,
+        tenant: entry.tenant.clone(),
+        signal: entry.signal,
+        cause: Cause::Damage,
+        predicate: None,
+        blocks: 1,
+        rows: lost_rows,
+    };
+    let repaired =
+        Repaired { id: entry.id, damage, saved: saved.as_ref().map(|saved| saved.id), saved_rows, lost_rows };
+    let add = saved.into_iter().collect();
+    store.commit(Commit { add, remove: vec![entry.id], deleted: Some(deleted), ..Commit::default() })?;
+    fs.create_dir_all(&layout.damaged()).map_err(Error::io("create", layout.damaged()))?;
+    let (from, to) = (layout.blocks().join(entry.path()), layout.damaged().join(entry.id.to_string()));
+    match fs.rename_new(&from, &to) {
+        // Where there is nothing, nothing is kept.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        renamed => renamed.map_err(Error::io("move a damaged block to", &to))?,
+    }
+    fs.sync_dir(&layout.damaged()).map_err(Error::io("sync", layout.damaged()))?;
+    Ok(repaired)
+}
+
+/// Writes what can be read of a block, less what is hidden, as a new block in its place.
+fn save(
+    fs: &Arc<dyn Filesystem>,
+    layout: &Layout,
+    manifest: &Manifest,
+    entry: &BlockEntry,
+    id: BlockId,
+) -> Result<Option<BlockEntry>> {
+    let path = layout.blocks().join(entry.path());
+    let block = match Block::open_rows(Arc::clone(fs), &path, entry.signal, entry.meta_crc) {
+        Err(error) if error.class() == Class::Corrupt => return Ok(None),
+        block => block?,
+    };
+    let temp = layout.temp().join(id.to_string());
+    fs.create_dir_all(&temp).map_err(Error::io("create", &temp))?;
+    let hidden = Predicate::Or(manifest.hidden_in(&entry.id));
+    let meta = match block.series() {
+        None => save_rows(fs.as_ref(), &temp, entry.signal, &block, &hidden)?,
+        Some(reader) => save_series(fs.as_ref(), &temp, reader, &hidden)?,
+    };
+    let Some(meta) = meta else {
+        fs.remove_dir_all(&temp).map_err(Error::io("remove", &temp))?;
+        return Ok(None);
+    };
+    let (rows, bytes, meta_crc) = (meta.rows, meta.bytes(), meta.crc());
+    let saved =
+        BlockEntry { id, rows, bytes, min_time: meta.min_time, max_time: meta.max_time, meta_crc, ..entry.clone() };
+    let place = layout.blocks().join(saved.path());
+    fs.rename_new(&temp, &place).map_err(Error::io("move a block to", &place))?;
+    let parent = place.parent().unwrap_or(&place);
+    fs.sync_dir(parent).map_err(Error::io("sync", parent))?;
+    Ok(Some(saved))
+}
+
+/// What was read; nothing where that is damaged.
+fn readable<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.class() == Class::Corrupt => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Saves spans or logs, row group by row group.
+fn save_rows(
+    fs: &dyn Filesystem,
+    dir: &Path,
+    signal: Signal,
+    block: &Block,
+    hidden: &Predicate,
+) -> Result<Option<BlockMeta>> {
+    let config = BlockConfig::default();
+    let mut writer: Option<BlockWriter<'_>> = None;
+    for group in 0..block.row_groups() {
+        let Some(rows) = readable(block.row_group(group))?.flatten() else { continue };
+        let rows = shown(&rows, hidden)?;
+        let batch = Batch::new(signal, rows);
+        let batch = batch.ok_or_else(|| Error::Request { what: format!("not the schema of {signal}") })?;
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        let attributes = required(batch.columns(), column::ATTRIBUTES)?.as_binary();
+        let writer = match &mut writer {
+            Some(writer) => writer,
+            none => none.insert(BlockWriter::create(fs, dir, signal, &[attributes], &config)?),
+        };
+        writer.put(std::slice::from_ref(&batch))?;
+    }
+    writer.map(BlockWriter::finish).transpose()
+}
+
+/// Saves metrics, series by series.
+fn save_series(
+    fs: &dyn Filesystem,
+    dir: &Path,
+    mut reader: SeriesReader,
+    hidden: &Predicate,
+) -> Result<Option<BlockMeta>> {
+    let hidden = Hidden::new(hidden);
+    let mut writer = SeriesWriter::create(fs, dir, &BlockConfig::default())?;
+    for group in 0..reader.groups() {
+        for stored in readable(reader.group(group))?.unwrap_or_default() {
+            let samples = readable_samples(&mut reader, &stored)?;
+            writer.put(&stored.series, &hidden.leave_out(&stored.series, samples)?)?;
+        }
+    }
+    if writer.rows() == 0 { Ok(None) } else { writer.finish(fs).map(Some) }
+}
+
+/// The samples of a series that can be read: all at once, else piece by piece.
+fn readable_samples(reader: &mut SeriesReader, stored: &Stored) -> Result<Samples> {
+    let Some(rows) = readable(reader.rows_in(stored, TimeRange::ALL))? else { return Ok(Samples::default()) };
+    if let Some(samples) = readable(reader.samples(stored, rows.clone(), Fields::ALL))? {
+        return Ok(samples);
+    }
+    let mut all = Samples::default();
+    for start in rows.clone().step_by(PIECE_ROWS) {
+        let piece = start..rows.end.min(start.saturating_add(PIECE_ROWS));
+        if let Some(samples) = readable(reader.samples(stored, piece, Fields::ALL))? {
+            all.append(&samples);
+        }
+    }
+    Ok(all)
+}
+
+fn shown(rows: &RecordBatch, hidden: &Predicate) -> Result<RecordBatch> {
+    let hidden = evaluate(rows, hidden)?;
+    let shown: BooleanArray = hidden.values().iter().map(|hidden| Some(!hidden)).collect();
+    filter_record_batch(rows, &shown).map_err(|source| Error::Columns { action: "leave out hidden rows", source })
+}

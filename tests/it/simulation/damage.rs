@@ -1,0 +1,135 @@
+//! A damaged block loses its own rows and says so; everything else goes on, and a repair saves what can be read.
+
+use super::run::{Row, open, shown, write};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use storage::engine::{DeleteRequest, Store};
+use storage::fs::{Filesystem, Loss, SimulatedClock, SimulatedDisk};
+use storage::model::{Signal, TenantId};
+use storage::scan::{Predicate, ScanRequest, TimeRange};
+
+const BEGIN: i64 = 1_795_392_000_000_000_000;
+
+/// Writes rows and flushes them into a block of their own.
+fn put(store: &Store, signal: Signal, numbers: std::ops::Range<u64>) {
+    let rows: Vec<Row> =
+        numbers.map(|number| Row { number, trace: number / 3, time: BEGIN + number.cast_signed() }).collect();
+    store.commit(&[write(&TenantId::default(), signal, BEGIN, &rows)]).unwrap();
+    store.seal().unwrap();
+    store.flush().unwrap();
+}
+
+fn files(disk: &SimulatedDisk, dir: &Path) -> Vec<PathBuf> {
+    let entries = disk.list(dir).unwrap();
+    let below = |entry: &storage::fs::Entry| match entry.is_dir {
+        true => files(disk, &dir.join(&entry.name)),
+        false => vec![dir.join(&entry.name)],
+    };
+    entries.iter().flat_map(below).collect()
+}
+
+fn numbers(store: &Store, signal: Signal) -> Vec<u64> {
+    let counts: BTreeMap<u64, usize> = shown(store, &TenantId::default(), signal).unwrap();
+    assert!(counts.values().all(|count| *count == 1));
+    counts.into_keys().collect()
+}
+
+#[test]
+fn a_crash_at_any_operation_of_a_merge_or_a_deletion_loses_and_revives_nothing() {
+    [Signal::Spans, Signal::Metrics].into_iter().for_each(a_crash_at_any_operation_of);
+}
+
+fn a_crash_at_any_operation_of(signal: Signal) {
+    let clock = SimulatedClock::at(BEGIN);
+    let sound = SimulatedDisk::new(2);
+    let store = open(&sound, &clock).unwrap();
+    (0..3).for_each(|block| put(&store, signal, block * 10..block * 10 + 10));
+    drop(store);
+    sound.crash(Loss::None);
+    let delete = || DeleteRequest {
+        tenant: TenantId::default(),
+        signal,
+        time: TimeRange { start: BEGIN + 5, end: BEGIN + 15 },
+        predicate: Predicate::All,
+    };
+    let mut operation = 0;
+    loop {
+        operation += 1;
+        let disk = sound.fork();
+        let store = open(&disk, &clock).unwrap();
+        disk.crash_at(disk.operations() + operation);
+        let deleted = store.delete(&delete()).is_ok();
+        drop(store.record());
+        while store.compact(&mut |_| Ok(())).is_ok_and(|merged| merged) {}
+        store.collect();
+        drop(store);
+        let ended = !disk.is_down();
+        disk.crash(Loss::Some);
+        let store = open(&disk, &clock).unwrap();
+        let without: Vec<u64> = (0..5).chain(15..30).collect();
+        let found = numbers(&store, signal);
+        assert!(found == without || (!deleted && found == (0..30).collect::<Vec<_>>()), "{operation}: {found:?}");
+        store.record().unwrap();
+        assert_eq!(
+            store.deletions(&TenantId::default(), 9).unwrap().len(),
+            usize::from(found == without),
+            "{operation}"
+        );
+        if ended {
+            break;
+        }
+    }
+    assert!(operation > 50, "{operation} operations");
+}
+
+#[test]
+fn a_damaged_block_costs_its_own_rows_and_is_told_of() {
+    Signal::ALL.into_iter().for_each(a_damaged_block_of);
+}
+
+fn a_damaged_block_of(signal: Signal) {
+    let clock = SimulatedClock::at(BEGIN);
+    let sound = SimulatedDisk::new(1);
+    let store = open(&sound, &clock).unwrap();
+    put(&store, signal, 0..10);
+    put(&store, signal, 10..20);
+    drop(store);
+    sound.crash(Loss::None);
+    let files_of_block = files(&sound, Path::new("/data/blocks")).len() / 2;
+    for (file, path) in files(&sound, Path::new("/data/blocks")).into_iter().enumerate() {
+        let (damaged, kept) = if file < files_of_block { (0..10, 10..20) } else { (10..20, 0..10) };
+        for offset in (0..sound.contents(&path).unwrap().len() as u64).step_by(211) {
+            let disk = sound.fork();
+            // Found at the start, or by a reader.
+            let found_late = offset % 2 == 1;
+            let early = found_late.then(|| open(&disk, &clock).unwrap());
+            disk.flip(&path, offset, 3).unwrap();
+            let store = early.unwrap_or_else(|| open(&disk, &clock).unwrap());
+            let snapshot = store.snapshot(&TenantId::default());
+            let scan = snapshot.scan(signal, ScanRequest::all(["attributes"])).unwrap();
+            assert!(scan.collect::<Result<Vec<_>, _>>().is_ok());
+            let seen = numbers(&store, signal);
+            assert!(kept.clone().all(|number| seen.contains(&number)), "{path:?} {offset}");
+            let missing = damaged.clone().any(|number| !seen.contains(&number));
+            assert_eq!(missing, !snapshot.missing().is_empty(), "{path:?} {offset}");
+
+            store.examine().unwrap();
+            put(&store, signal, 20..30);
+            store.compact(&mut |_| Ok(())).unwrap();
+            let seen = numbers(&store, signal);
+            assert!(kept.clone().chain(20..30).all(|number| seen.contains(&number)), "{path:?} {offset}");
+            drop((snapshot, store));
+
+            let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+            disk.crash(Loss::None);
+            storage::repair::repair(&fs, &clock, Path::new("/data")).unwrap();
+            let store = open(&disk, &clock).unwrap();
+            let after = numbers(&store, signal);
+            let index_only = path.ends_with("keys.idx") || path.ends_with("terms.idx");
+            assert!(!index_only || after.len() == 30, "rows do not depend on the index");
+            assert!(seen.iter().all(|number| after.contains(number)), "{path:?} {offset}");
+            assert_eq!(store.recovery().damaged, 0, "{path:?} {offset}");
+        }
+    }
+}
