@@ -4,7 +4,7 @@
 //! variables are errors. `spanlight.toml` in the repository shows every key with its default and its reason.
 
 use crate::command::ServeArguments;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use collector::{CollectorConfig, CorsOrigins};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -214,7 +214,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        self.retention.check().map_err(anyhow::Error::msg)?;
+        self.retention.check().and_then(|()| self.query().check()).map_err(anyhow::Error::msg)?;
         let positive = [
             ("otlp.max_request_bytes", self.otlp.max_request_bytes as u64),
             ("otlp.tenant_bytes_per_second", self.otlp.tenant_bytes_per_second),
@@ -222,12 +222,7 @@ impl Config {
             ("storage.flush_bytes", self.storage.flush_bytes as u64),
             ("storage.flush_age_seconds", self.storage.flush_age_seconds),
             ("storage.merge_bytes_per_second", self.storage.merge_bytes_per_second),
-            ("query.timeout_seconds", self.query.timeout_seconds),
-            ("query.max_timeout_seconds", self.query.max_timeout_seconds),
-            ("query.memory_bytes", self.query.memory_bytes),
-            ("query.max_rows", self.query.max_rows),
             ("otlp.max_connections", self.otlp.max_connections as u64),
-            ("query.concurrency", self.query.concurrency as u64),
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             bail!("`{key}` is 0; zero does not mean unlimited here");
@@ -240,12 +235,7 @@ impl Config {
         if let Some((key, value, least)) = at_least.into_iter().find(|(_, value, least)| value < least) {
             bail!("`{key}` is {value}, less than the {least} that one request or one flush needs");
         }
-        if self.query.timeout_seconds > self.query.max_timeout_seconds {
-            bail!("`query.timeout_seconds` is longer than `query.max_timeout_seconds`");
-        }
-        if self.data_dir.as_os_str().is_empty() {
-            bail!("`data_dir` is empty");
-        }
+        ensure!(!self.data_dir.as_os_str().is_empty(), "`data_dir` is empty");
         crate::telemetry::filter(&self.log).map(drop)
     }
 }

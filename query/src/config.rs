@@ -35,3 +35,23 @@ impl Default for Config {
         }
     }
 }
+
+impl Config {
+    /// Whether queries can run so; the error names the setting.
+    pub fn check(&self) -> Result<(), String> {
+        let positive = [
+            ("timeout_seconds", !self.timeout.is_zero()),
+            ("max_timeout_seconds", !self.max_timeout.is_zero()),
+            ("memory_bytes", self.memory_per_query > 0),
+            ("max_rows", self.max_rows > 0),
+            ("concurrency", self.concurrency > 0),
+        ];
+        if let Some((name, _)) = positive.into_iter().find(|(_, positive)| !positive) {
+            return Err(format!("`query.{name}` is 0; zero does not mean unlimited here"));
+        }
+        if self.timeout > self.max_timeout {
+            return Err("`query.timeout_seconds` is longer than `query.max_timeout_seconds`".into());
+        }
+        Ok(())
+    }
+}
