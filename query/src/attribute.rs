@@ -6,8 +6,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use query_api::otlp::{AnyValue, ArrayValue, EmptyValue, KeyValue, KeyValueList};
+use query_api::otlp::{AnyValue, ArrayValue, EmptyValue, KeyValue, KeyValueList, OriginDetail};
 use storage::model::attribute::{Map, Value};
+use storage::model::origin;
 
 /// What a key, a value and their places in a list cost beyond their text.
 const ENTRY_BYTES: usize = size_of::<KeyValue>();
@@ -36,4 +37,14 @@ pub(crate) fn memory_of(map: Map<'_>) -> usize {
     // Bytes become a third longer in base64; nested values take an entry each, and at least two bytes of encoding.
     let entries = map.raw_entries().count();
     entries * ENTRY_BYTES + 2 * map.as_bytes().len()
+}
+
+/// What came with a resource and a scope besides their names and attributes.
+pub(crate) fn origin_detail(resource: &origin::Resource<'_>, scope: &origin::Scope<'_>) -> OriginDetail {
+    OriginDetail {
+        resource_dropped_attributes_count: resource.dropped_attributes_count,
+        resource_schema_url: resource.schema_url.into(),
+        scope_dropped_attributes_count: scope.dropped_attributes_count,
+        scope_schema_url: scope.schema_url.into(),
+    }
 }

@@ -66,6 +66,9 @@ pub struct LogRecord {
     /// The scope's attributes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scope_attributes: Vec<KeyValue>,
+    /// What else came with the resource and the scope.
+    #[serde(flatten)]
+    pub origin: crate::otlp::OriginDetail,
 }
 
 /// The answer of `GET /api/v1/logs/histogram`: records per step and level, for the same filters as `/logs`.

@@ -103,6 +103,15 @@ pub struct Series {
     /// Instrumentation scope's name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope_name: String,
+    /// Instrumentation scope's version.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub scope_version: String,
+    /// The scope's attributes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scope_attributes: Vec<KeyValue>,
+    /// What else came with the resource and the scope.
+    #[serde(flatten)]
+    pub origin: crate::otlp::OriginDetail,
     /// The points.
     pub points: Vec<Point>,
 }

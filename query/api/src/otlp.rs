@@ -44,6 +44,24 @@ pub struct Resource {
     pub entity_refs: Vec<EntityRef>,
 }
 
+/// What came with a resource and a scope besides their names and attributes, for answers that list records or series.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OriginDetail {
+    /// Attributes of the resource that the sender dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub resource_dropped_attributes_count: u32,
+    /// Schema of the resource.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub resource_schema_url: String,
+    /// Attributes of the scope that the sender dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub scope_dropped_attributes_count: u32,
+    /// Schema of the scope's telemetry.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub scope_schema_url: String,
+}
+
 /// An entity, by the keys of the resource attributes that identify and describe it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

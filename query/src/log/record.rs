@@ -3,7 +3,7 @@
 //! L1  A record's fingerprint depends on everything that it was sent with, and on nothing of where it lies. Records
 //!     with one time are ordered by it; records with one time and one fingerprint are the same record sent twice.
 
-use crate::attribute::{any_value, key_values, memory_of};
+use crate::attribute::{any_value, key_values, memory_of, origin_detail};
 use crate::column::{Cells, Columns, Repeated, Text, span_id, trace_id};
 use crate::error::{Error, Result};
 use arrow_array::{
@@ -137,6 +137,7 @@ impl<'a> Records<'a> {
             scope_name: scope.name.into(),
             scope_version: scope.version.into(),
             scope_attributes: key_values(scope.attributes),
+            origin: origin_detail(&resource, &scope),
         })
     }
 

@@ -7,7 +7,7 @@
 
 use super::identity::{self, Identities, metric_type, temporality};
 use super::point::{self, Points};
-use crate::attribute::{key_values, memory_of};
+use crate::attribute::{key_values, memory_of, origin_detail};
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use arrow_array::RecordBatch;
@@ -156,6 +156,9 @@ fn finish_series(identity: Identity, points: BTreeMap<i64, Kept>) -> Result<Seri
         attributes: key_values(Map::new(&identity.attributes)),
         resource: key_values(resource.attributes),
         scope_name: scope.name.into(),
+        scope_version: scope.version.into(),
+        scope_attributes: key_values(scope.attributes),
+        origin: origin_detail(&resource, &scope),
         name: identity.name,
         r#type: metric_type(identity.r#type),
         unit: identity.unit,

@@ -84,7 +84,9 @@ pub(crate) fn progress<const N: usize>(requests: [Running; N]) -> AnyView {
             clock.clear();
         }
         if busy.get() {
-            let step = move || drop(seconds.try_update(|seconds| *seconds += 1));
+            let step = move || {
+                seconds.try_update(|seconds| *seconds += 1);
+            };
             clock = set_interval_with_handle(step, Duration::from_secs(1)).ok();
         }
     });

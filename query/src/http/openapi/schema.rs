@@ -253,6 +253,10 @@ fn logs() -> Vec<Named> {
         Sometimes("scope_name", text()),
         Sometimes("scope_version", text()),
         Sometimes("scope_attributes", list_of("KeyValue")),
+        Sometimes("resource_dropped_attributes_count", count()),
+        Sometimes("resource_schema_url", text()),
+        Sometimes("scope_dropped_attributes_count", count()),
+        Sometimes("scope_schema_url", text()),
     ];
     let histogram = [
         Always("start_unix_nano", wide()),
@@ -295,6 +299,12 @@ fn metrics() -> Vec<Named> {
         Always("attributes", list_of("KeyValue")),
         Always("resource", list_of("KeyValue")),
         Sometimes("scope_name", text()),
+        Sometimes("scope_version", text()),
+        Sometimes("scope_attributes", list_of("KeyValue")),
+        Sometimes("resource_dropped_attributes_count", count()),
+        Sometimes("resource_schema_url", text()),
+        Sometimes("scope_dropped_attributes_count", count()),
+        Sometimes("scope_schema_url", text()),
         Always("points", list_of("Point")),
     ];
     let answer =

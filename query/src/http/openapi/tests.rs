@@ -275,6 +275,12 @@ fn answers_with_every_field_set_are_as_described() {
         scope_name: "n".into(),
         scope_version: "v".into(),
         scope_attributes: attributes,
+        origin: query_api::otlp::OriginDetail {
+            resource_dropped_attributes_count: 1,
+            resource_schema_url: "r".into(),
+            scope_dropped_attributes_count: 1,
+            scope_schema_url: "s".into(),
+        },
     };
     holds("LogRecord", serde_json::to_value(record).unwrap());
 }
