@@ -67,7 +67,7 @@ pub struct LogRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scope_attributes: Vec<KeyValue>,
     /// What else came with the resource and the scope.
-    #[serde(flatten)]
+    #[serde(default)]
     pub origin: crate::otlp::OriginDetail,
 }
 

@@ -253,6 +253,9 @@ fn logs() -> Vec<Named> {
         Sometimes("scope_name", text()),
         Sometimes("scope_version", text()),
         Sometimes("scope_attributes", list_of("KeyValue")),
+        Always("origin", reference("OriginDetail")),
+    ];
+    let origin = [
         Sometimes("resource_dropped_attributes_count", count()),
         Sometimes("resource_schema_url", text()),
         Sometimes("scope_dropped_attributes_count", count()),
@@ -269,6 +272,7 @@ fn logs() -> Vec<Named> {
     vec![
         ("LogsResponse", object("A page of records, newest first.", page)),
         ("LogRecord", object("One log record with everything it was sent with.", record)),
+        ("OriginDetail", object("What else came with a resource and a scope.", origin)),
         ("HistogramResponse", object("Records per step and level, most severe level first.", histogram)),
         ("LevelCounts", object("Records of one level per step.", counts)),
     ]
@@ -301,10 +305,7 @@ fn metrics() -> Vec<Named> {
         Sometimes("scope_name", text()),
         Sometimes("scope_version", text()),
         Sometimes("scope_attributes", list_of("KeyValue")),
-        Sometimes("resource_dropped_attributes_count", count()),
-        Sometimes("resource_schema_url", text()),
-        Sometimes("scope_dropped_attributes_count", count()),
-        Sometimes("scope_schema_url", text()),
+        Always("origin", reference("OriginDetail")),
         Always("points", list_of("Point")),
     ];
     let answer =
