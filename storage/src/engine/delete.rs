@@ -4,6 +4,8 @@
 //!     before, so that every row is in a block; rows that come later are others.
 //! L2  A deletion and its record are one commit. The record ends in a file of its own (`retention`).
 //! L3  Rows leave the disk when their block is merged next, and at the latest some minutes later.
+//! L4  What is older than its signal is kept may go at any time. A span that came again while its block was there, and is in
+//!     no block of its own yet when retention takes that one, counts as repeated until the next restart.
 
 use super::metrics::EngineMetrics;
 use super::recovery::Layout;

@@ -56,8 +56,10 @@ struct Promised {
     maybe_gone: BTreeSet<u64>,
     /// Deleted. May be sent again, and is then there again.
     gone: Vec<Row>,
-    /// Of those, spans that went by age. One that had been sent again by then and is not in a block yet comes back at a
-    /// restart, until its own block is old.
+    /// Sent again, acknowledged or not, while it was there.
+    sent_again: BTreeSet<u64>,
+    /// Of those, spans that went by age. One that had come again by then and is not in a block yet is there or not, as the
+    /// store likes, until its own block is old: L4.
     aged: BTreeSet<u64>,
 }
 
@@ -185,6 +187,7 @@ impl Run {
             let rows = self.rows(&tenant, signal);
             group.push((tenant, signal, rows));
         }
+        group.iter().for_each(|(tenant, signal, rows)| self.note_sent_again(tenant, *signal, rows));
         let received_at = self.clock.now_unix_nano();
         let writes: Vec<Write> = group
             .iter()
@@ -230,11 +233,20 @@ impl Run {
         rows
     }
 
+    fn note_sent_again(&mut self, tenant: &TenantId, signal: Signal, rows: &[Row]) {
+        let Some(promised) = self.promised.get_mut(&(tenant.clone(), signal)) else { return };
+        let known = rows.iter().map(|row| row.number).filter(|number| promised.rows.contains_key(number));
+        promised.sent_again.extend(known);
+    }
+
     fn promise(&mut self, tenant: &TenantId, signal: Signal, rows: &[Row]) {
         let promised = self.promised.entry((tenant.clone(), signal)).or_default();
         for row in rows {
             self.totals.acknowledged += 1;
             promised.gone.retain(|gone| gone.number != row.number);
+            if promised.aged.contains(&row.number) {
+                promised.maybe_gone.insert(row.number);
+            }
             let count = &mut promised.rows.entry(row.number).or_insert((*row, 0)).1;
             *count = if signal == Signal::Spans { 1 } else { *count + 1 };
         }
@@ -405,7 +417,9 @@ impl Run {
                 for number in promised.maybe_gone.clone() {
                     if !found.contains_key(&number) {
                         promised.take(number);
-                        promised.aged.insert(number);
+                        if promised.sent_again.contains(&number) {
+                            promised.aged.insert(number);
+                        }
                         self.totals.retained_away += 1;
                     }
                 }
