@@ -2,7 +2,7 @@
 //!
 //! A server process of its own takes a million spans over gRPC, 500 a request, until all of them are in blocks. Its CPU
 //! time is set against decoding the same bytes with prost in this process, and its blocks against zstd-3 of the same
-//! requests. Numbers are ratios within one run.
+//! requests. Numbers are ratios within one run, and of some runs the one with the median of CPU time.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on must stop")]
 #![expect(clippy::print_stdout, reason = "rows go to stdout")]
@@ -21,6 +21,7 @@ use workload::{Config, Signal, Signals, Workload};
 
 const SPANS: u64 = 1_000_000;
 const BATCH: usize = 500;
+const RUNS: usize = 3;
 /// Spans whose bytes are decoded and compressed for comparison.
 const SAMPLE: u64 = 200_000;
 
@@ -72,8 +73,16 @@ fn zstd_per_span(requests: &[bytes::Bytes], spans: u64) -> f64 {
     bytes as f64 / spans as f64
 }
 
-#[tokio::main]
-async fn main() {
+/// What one server showed. Per span: CPU seconds, bytes stored.
+struct Run {
+    cpu: f64,
+    stored: f64,
+    peak_mib: f64,
+    per_second: f64,
+    ack_p99_ms: f64,
+}
+
+async fn run() -> Run {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), &[], &[("SPANLIGHT_STORAGE_FLUSH_AGE_SECONDS", "5")]);
     let config = LoadConfig {
@@ -97,10 +106,23 @@ async fn main() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
     assert_eq!(spans["rows"], SPANS);
-    let cpu = cpu_seconds(&server.pid().to_string()) / SPANS as f64;
-    let stored = spans["block_bytes"].as_f64().unwrap() / SPANS as f64;
-    let peak = server.peak_memory() as f64 / f64::from(1 << 20);
-    drop(server);
+    Run {
+        cpu: cpu_seconds(&server.pid().to_string()) / SPANS as f64,
+        stored: spans["block_bytes"].as_f64().unwrap() / SPANS as f64,
+        peak_mib: server.peak_memory() as f64 / f64::from(1 << 20),
+        per_second: SPANS as f64 / report.seconds,
+        ack_p99_ms: report.ack_p99_ms,
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        runs.push(run().await);
+    }
+    runs.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+    let Run { cpu, stored, peak_mib, per_second, ack_p99_ms } = runs.swap_remove(RUNS / 2);
 
     let (requests, sampled) = sample();
     let prost = prost_per_span(&requests, sampled);
@@ -109,9 +131,9 @@ async fn main() {
     row("ingest_cpu_to_prost_decode", cpu / prost, "ratio", Some("<= 3"));
     row("ingest_cpu_per_span", cpu * 1e6, "µs", None);
     row("prost_decode_per_span", prost * 1e6, "µs", None);
-    row("ingest_spans_per_second", SPANS as f64 / report.seconds, "1/s", None);
-    row("ingest_ack_p99", report.ack_p99_ms, "ms", None);
-    row("ingest_peak_memory", peak, "MiB", Some("<= 1024"));
+    row("ingest_spans_per_second", per_second, "1/s", None);
+    row("ingest_ack_p99", ack_p99_ms, "ms", None);
+    row("ingest_peak_memory", peak_mib, "MiB", Some("<= 1024"));
     row("stored_to_zstd3", stored / zstd, "ratio", Some("<= 0.6"));
     row("stored_per_span", stored, "B", None);
     row("zstd3_per_span", zstd, "B", None);
