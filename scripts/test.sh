@@ -65,7 +65,7 @@ case $mode in
     ;;
   full)
     build_web
-    export SPANLIGHT_SIM_SEEDS="${SPANLIGHT_SIM_SEEDS:-20000}"
+    export SPANLIGHT_SIM_SEEDS="${SPANLIGHT_SIM_SEEDS:-5000}" SPANLIGHT_KILLS="${SPANLIGHT_KILLS:-50}"
     SPANLIGHT_BROWSER=1 run cargo test --workspace ${LOCKED[@]+"${LOCKED[@]}"}
     run cargo test --package xtask --features web ${LOCKED[@]+"${LOCKED[@]}"}
     run bash scripts/conformance.sh otlp

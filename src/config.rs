@@ -13,8 +13,8 @@ use std::time::Duration;
 use storage::retention::RetentionConfig;
 
 /// Variables that tests and tasks read; they are no settings.
-const NOT_SETTINGS: [&str; 8] =
-    ["BENCH", "BIN", "BROWSER", "CORPORA", "SCREENSHOTS", "SIM_FIRST", "SIM_SEEDS", "WASM_ROUTE"];
+const NOT_SETTINGS: [&str; 9] =
+    ["BENCH", "BIN", "BROWSER", "CORPORA", "KILLS", "SCREENSHOTS", "SIM_FIRST", "SIM_SEEDS", "WASM_ROUTE"];
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
