@@ -9,7 +9,7 @@ use super::metrics::EngineMetrics;
 use super::pace::{Idler, Rate};
 use super::recovery::RecoveryReport;
 use super::snapshot::Snapshot;
-use super::status::EngineStatus;
+use super::status::{EngineStatus, Shortage};
 use super::store::{Decoder, Store, Write, lock};
 use crate::error::{Error, Result};
 use crate::fs::{Clock, Filesystem};
@@ -127,6 +127,11 @@ impl Engine {
     /// A tenant's data in numbers.
     pub fn status(&self, tenant: &TenantId) -> EngineStatus {
         self.store.status(tenant)
+    }
+
+    /// Why a write would be refused now, if it would.
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.store.shortage()
     }
 
     /// The tenants that have data.
