@@ -250,6 +250,7 @@ impl Group {
 fn for_one(outcome: &Result<()>) -> Result<()> {
     match outcome {
         Ok(()) => Ok(()),
+        Err(Error::Refused { reason }) => Err(Error::Refused { reason: reason.clone() }),
         Err(error) => Err(Error::Refused { reason: error.to_string() }),
     }
 }
