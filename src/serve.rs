@@ -140,17 +140,22 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>) -> Result<Host> 
 }
 
 fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector) -> Router {
-    let (engine, collector) = (Arc::clone(engine), collector.clone());
+    let (engine, collector, writes) = (Arc::clone(engine), collector.clone(), Arc::clone(engine));
+    // Doors open only after the store was opened and replayed, so who is reached is ready. A store that refuses writes stays so:
+    // its answers are whole, its doors tell senders to come back, and unready would take both away.
+    let ready = move || {
+        let refused = writes.shortage().map(|shortage| format!("writes are refused: {shortage}\n"));
+        async move { format!("ready\n{}", refused.unwrap_or_default()) }
+    };
     let scraped = move || {
         let mut text = String::new();
         engine.render_metrics(&mut text);
         collector.metrics().render(&mut text);
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
     };
-    // Doors open only after the store was opened and replayed, so who is reached is ready.
     query::http::router(state)
         .route("/healthz", get(async || "ok\n"))
-        .route("/ready", get(async || "ready\n"))
+        .route("/ready", get(ready))
         .route("/metrics", get(scraped))
         .fallback(assets::serve)
 }

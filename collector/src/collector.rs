@@ -197,15 +197,22 @@ impl Shared {
         let (started, wire_bytes) = (self.clock.monotonic(), body.len());
         let body = match compression {
             Compression::None => body,
-            _ => compression::decompress(compression, &body, limit, &mut ticket)?.into(),
+            _ => {
+                let unpacked = compression::decompress(compression, &body, limit, &mut ticket)?;
+                drop(body);
+                ticket.release(wire_bytes);
+                unpacked.into()
+            }
         };
         self.admission.charge(&ticket, &tenant, body.len(), self.clock.monotonic())?;
         let bytes = body.len();
         let (payload, json_warnings) = match encoding {
             Encoding::Protobuf => (body, 0),
             Encoding::Json => {
-                ticket.reserve(body.len())?;
+                ticket.reserve(bytes)?;
                 let json::Transcoded { protobuf, warnings } = json::to_protobuf(signal, &body, limit)?;
+                drop(body);
+                ticket.release((2 * bytes).saturating_sub(protobuf.capacity()));
                 (protobuf.into(), warnings)
             }
         };

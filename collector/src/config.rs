@@ -70,6 +70,32 @@ impl Default for CollectorConfig {
     }
 }
 
+impl CollectorConfig {
+    /// Whether the doors can work so; the error names the setting.
+    pub fn check(&self) -> Result<(), String> {
+        let positive = [
+            ("max_request_bytes", self.max_request_bytes > 0),
+            ("tenant_bytes_per_second", self.tenant_bytes_per_second > 0),
+            ("body_timeout_seconds", !self.body_timeout.is_zero()),
+            ("max_connections", self.max_connections > 0),
+        ];
+        if let Some((name, _)) = positive.into_iter().find(|(_, positive)| !positive) {
+            return Err(format!("`otlp.{name}` is 0; zero does not mean unlimited here"));
+        }
+        let least = self.max_request_bytes;
+        let in_flight = [
+            ("max_bytes_in_flight", self.max_bytes_in_flight),
+            ("tenant_bytes_in_flight", self.tenant_bytes_in_flight),
+        ];
+        match in_flight.into_iter().find(|(_, bytes)| *bytes < least) {
+            Some((name, bytes)) => {
+                Err(format!("`otlp.{name}` is {bytes}, less than the {least} of `otlp.max_request_bytes`"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// Which web pages may send telemetry, by their origins. No answer ever allows credentials.
 ///
 /// ```

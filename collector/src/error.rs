@@ -23,10 +23,26 @@ pub enum Refusal {
         what: String,
     },
     /// The request is larger than allowed, possibly after decompression.
-    #[error("the request is larger than {limit} bytes after decompression; send smaller batches")]
+    #[error(
+        "the request is larger than the {limit} bytes of `otlp.max_request_bytes`, as it came, unpacked or as \
+         protobuf; send smaller batches"
+    )]
     TooLarge {
         /// The limit.
         limit: usize,
+    },
+    /// Receiving and decoding the request takes more memory than one request may ever have.
+    #[error(
+        "receiving and decoding the request takes {needed} bytes of memory or more, and {setting} allows {limit}; \
+         send fewer records at a time"
+    )]
+    TooHeavy {
+        /// What it takes, as far as that was looked at.
+        needed: usize,
+        /// The limit.
+        limit: usize,
+        /// The setting or settings that the limit comes from.
+        setting: &'static str,
     },
     /// The body took too long to arrive.
     #[error("the body did not arrive within {} s", timeout.as_secs_f32())]
@@ -94,6 +110,7 @@ impl Refusal {
         match self {
             Refusal::Malformed { .. } => "malformed",
             Refusal::TooLarge { .. } => "too_large",
+            Refusal::TooHeavy { .. } => "too_heavy",
             Refusal::Slow { .. } => "slow",
             Refusal::Tenant(_) => "tenant",
             Refusal::MediaType { .. } | Refusal::ContentEncoding { .. } => "media_type",
@@ -115,7 +132,7 @@ impl Refusal {
             | Refusal::ContentEncoding { .. }
             | Refusal::NotFound { .. }
             | Refusal::Method { .. } => Class::Caller,
-            Refusal::TooLarge { .. } => Class::Limit,
+            Refusal::TooLarge { .. } | Refusal::TooHeavy { .. } => Class::Limit,
             Refusal::Rate { .. } | Refusal::Memory => Class::Unavailable,
             Refusal::Store { class } => *class,
             Refusal::Internal { .. } => Class::Bug,
@@ -135,7 +152,7 @@ impl Refusal {
     pub(crate) fn http_status(&self) -> StatusCode {
         match self {
             Refusal::Malformed { .. } | Refusal::Tenant(_) => StatusCode::BAD_REQUEST,
-            Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooLarge { .. } | Refusal::TooHeavy { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Slow { .. } => StatusCode::REQUEST_TIMEOUT,
             Refusal::MediaType { .. } | Refusal::ContentEncoding { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::NotFound { .. } => StatusCode::NOT_FOUND,
@@ -151,7 +168,7 @@ impl Refusal {
     pub(crate) fn grpc_code(&self) -> Code {
         match self {
             Refusal::Malformed { .. } | Refusal::Tenant(_) | Refusal::MediaType { .. } => Code::InvalidArgument,
-            Refusal::TooLarge { .. } | Refusal::Rate { .. } => Code::ResourceExhausted,
+            Refusal::TooLarge { .. } | Refusal::TooHeavy { .. } | Refusal::Rate { .. } => Code::ResourceExhausted,
             Refusal::Slow { .. } => Code::DeadlineExceeded,
             Refusal::ContentEncoding { .. } | Refusal::NotFound { .. } | Refusal::Method { .. } => Code::Unimplemented,
             Refusal::Memory => Code::Unavailable,
@@ -192,6 +209,7 @@ mod tests {
         let refusals = [
             Refusal::Malformed { what: String::new() },
             Refusal::TooLarge { limit: 1 },
+            Refusal::TooHeavy { needed: 2, limit: 1, setting: "" },
             Refusal::Tenant(storage::model::InvalidTenant),
             Refusal::MediaType { found: String::new() },
             Refusal::ContentEncoding { found: String::new() },

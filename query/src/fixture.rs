@@ -138,23 +138,14 @@ pub(crate) fn spans(list: &[TestSpan]) -> Batch {
         let attributes = text_map(&span.attributes);
         builder
             .append(&Span {
-                trace_id: trace(span.trace),
-                span_id: span_id(span.id),
                 parent_span_id: span.parent.map(span_id),
-                trace_state: "",
-                flags: 0,
                 name: span.name,
                 kind: span.kind,
                 start: span.start,
                 duration: span.duration,
                 status_code: span.status,
-                status_message: "",
                 attributes: Map::new(&attributes),
-                dropped_attributes_count: 0,
-                events: &[],
-                dropped_events_count: 0,
-                links: &[],
-                dropped_links_count: 0,
+                ..Span::new(trace(span.trace), span_id(span.id))
             })
             .unwrap();
     }
@@ -201,14 +192,13 @@ pub(crate) fn logs(list: &[TestLog]) -> Batch {
                 time: log.time,
                 observed_time: Some(log.time + 1),
                 severity_number: log.severity,
-                severity_text: "",
                 body: &body,
                 event_name: log.event,
                 trace_id: log.trace.map(trace),
                 span_id: log.trace.map(|_| span_id(1)),
                 flags: 1,
                 attributes: Map::new(&attributes),
-                dropped_attributes_count: 0,
+                ..LogRecord::default()
             })
             .unwrap();
     }
@@ -251,11 +241,12 @@ pub(crate) fn points(list: &[TestPoint]) -> Batch {
         let resource = text_map(&[("service.name", point.service), ("service.instance.id", point.instance)]);
         builder.set_resource(&Resource { attributes: Map::new(&resource), ..Resource::default() });
         builder.set_scope(&Scope { name: "meter", ..Scope::default() });
+        let metadata = text_map(&[("prometheus.type", "counter")]);
         builder.set_metric(&MetricHead {
             name: point.name,
             unit: point.unit,
             description: "counts",
-            metadata: Map::default(),
+            metadata: Map::new(&metadata),
             temporality: point.temporality,
             is_monotonic: true,
         });

@@ -21,7 +21,8 @@ pub(crate) struct InspectArguments {
     /// Read every byte and check every checksum.
     #[arg(long)]
     verify: bool,
-    /// Take damaged blocks out of the store, into its folder `damaged`, and keep what can be read of them. No server may run.
+    /// Take damaged blocks and segments of the write-ahead log out of the store, into its folder `damaged`, and keep what can
+    /// be read of them. No server may run.
     #[arg(long, conflicts_with = "json")]
     repair: bool,
 }
@@ -30,8 +31,10 @@ pub(crate) struct InspectArguments {
 pub(crate) fn run(arguments: &InspectArguments) -> Result<ExitCode> {
     let depth = if arguments.verify { Depth::Everything } else { Depth::Metadata };
     let fs: Arc<dyn Filesystem> = Arc::new(Disk);
-    let repaired = arguments.repair.then(|| storage::repair::repair(&fs, &SystemClock::default(), &arguments.data_dir));
-    repaired.transpose()?.iter().flatten().try_for_each(|each| writeln!(std::io::stdout().lock(), "{each}"))?;
+    if arguments.repair {
+        let repairs = storage::repair::repair(&fs, &SystemClock::default(), &arguments.data_dir)?;
+        write!(std::io::stdout().lock(), "{repairs}")?;
+    }
     let found = inspect(&fs, &arguments.data_dir, depth)?;
     let text = if arguments.json { format!("{}\n", found.to_json(depth)) } else { found.to_text(depth) };
     std::io::stdout().lock().write_all(text.as_bytes())?;

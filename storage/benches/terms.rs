@@ -255,12 +255,7 @@ fn batch(corpus: &str, lines: &[String]) -> Batch {
             severity_number: 9,
             severity_text: "INFO",
             body: &body,
-            event_name: "",
-            trace_id: None,
-            span_id: None,
-            flags: 0,
-            attributes: Map::default(),
-            dropped_attributes_count: 0,
+            ..LogRecord::default()
         };
         builder.append(&record).expect("few records");
     }

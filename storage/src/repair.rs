@@ -1,12 +1,13 @@
-//! What can be saved of damaged blocks? For `spanlight inspect --repair`, while no server runs.
+//! What can be saved of a damaged log and of damaged blocks? For `spanlight inspect --repair`, while no server runs.
 //!
 //! R1  A block that is whole is not touched. Of a damaged one every row group, or of metrics every series, that can be read goes
 //!     into a new block, which takes its place in one manifest commit, with a record of how many rows are lost. What only an
 //!     index lacks costs no row: indexes are made anew.
-//! R2  No byte is destroyed: the damaged block's files go to the folder `damaged`.
+//! R2  No byte is destroyed: the damaged block's files go to the folder `damaged`, and so do damaged segments of the log
+//!     (`wal::repair`).
 
 use crate::block::{Block, BlockConfig, BlockId, BlockMeta, BlockWriter, SeriesReader, SeriesWriter};
-use crate::engine::Layout;
+use crate::engine::{Layout, wal_checkpoint};
 use crate::error::{Class, Error, Result};
 use crate::fs::{Clock, Filesystem};
 use crate::manifest::{BlockEntry, Cause, Commit, Deletion, Manifest, ManifestStore};
@@ -14,6 +15,7 @@ use crate::metric::{Fields, Hidden, Samples, SeriesSource, Stored};
 use crate::model::schema::column;
 use crate::model::{Batch, Signal};
 use crate::scan::{Predicate, TimeRange, evaluate, required};
+use crate::wal::{self, RepairedSegment};
 use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
@@ -49,8 +51,25 @@ impl fmt::Display for Repaired {
     }
 }
 
-/// Takes every damaged block out of the store and saves what can be read of it.
-pub fn repair(fs: &Arc<dyn Filesystem>, clock: &dyn Clock, data_dir: &Path) -> Result<Vec<Repaired>> {
+/// What was damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repairs {
+    /// Segments of the write-ahead log, in their order.
+    pub segments: Vec<RepairedSegment>,
+    /// Blocks.
+    pub blocks: Vec<Repaired>,
+}
+
+impl fmt::Display for Repairs {
+    /// A line each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.segments.iter().try_for_each(|segment| writeln!(f, "{segment}"))?;
+        self.blocks.iter().try_for_each(|block| writeln!(f, "{block}"))
+    }
+}
+
+/// Makes a damaged log readable again, takes every damaged block out of the store, and saves what can be read of them.
+pub fn repair(fs: &Arc<dyn Filesystem>, clock: &dyn Clock, data_dir: &Path) -> Result<Repairs> {
     let layout = Layout::new(data_dir);
     fs.list(&layout.manifest()).map_err(Error::io("list", layout.manifest()))?;
     let _lock = fs.lock(&layout.lock()).map_err(|error| match error.kind() {
@@ -58,7 +77,9 @@ pub fn repair(fs: &Arc<dyn Filesystem>, clock: &dyn Clock, data_dir: &Path) -> R
         _ => Error::io("lock", data_dir)(error),
     })?;
     let (mut store, manifest) = ManifestStore::open(Arc::clone(fs), &layout.manifest())?;
-    let mut repaired = Vec::new();
+    let from = wal_checkpoint(&manifest, &layout.manifest())?;
+    let segments = wal::repair(fs.as_ref(), &layout.wal(), from, &layout.damaged())?;
+    let mut blocks = Vec::new();
     for entry in manifest.blocks.values() {
         let path = layout.blocks().join(entry.path());
         let checked = Block::open(Arc::clone(fs), &path, entry.signal, entry.meta_crc).and_then(|block| block.verify());
@@ -68,9 +89,9 @@ pub fn repair(fs: &Arc<dyn Filesystem>, clock: &dyn Clock, data_dir: &Path) -> R
             (Err(error), _) if error.class() == Class::Corrupt => error.to_string(),
             (Err(error), _) => return Err(error),
         };
-        repaired.push(replace(fs, clock, &layout, &mut store, (entry, damage))?);
+        blocks.push(replace(fs, clock, &layout, &mut store, (entry, damage))?);
     }
-    Ok(repaired)
+    Ok(Repairs { segments, blocks })
 }
 
 fn replace(

@@ -31,6 +31,18 @@ pub(crate) fn spanlight() -> Command {
     command
 }
 
+/// `spanlight serve` on free ports, but for the doors that the arguments name.
+pub(crate) fn serve(data_dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = spanlight();
+    command.arg("serve").arg("--data-dir").arg(data_dir);
+    let doors = ["--http-addr", "--otlp-grpc-addr", "--otlp-http-addr"];
+    for door in doors.into_iter().filter(|door| !arguments.contains(door)) {
+        command.args([door, "127.0.0.1:0"]);
+    }
+    command.args(arguments);
+    command
+}
+
 impl Server {
     /// Starts `spanlight serve` on free ports.
     pub(crate) fn start(data_dir: &Path) -> Server {
@@ -39,13 +51,13 @@ impl Server {
 
     /// The same with further arguments and variables.
     pub(crate) fn start_with(data_dir: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Server {
-        let mut command = spanlight();
-        command.arg("serve").arg("--data-dir").arg(data_dir);
-        let doors = ["--http-addr", "--otlp-grpc-addr", "--otlp-http-addr"];
-        for door in doors.into_iter().filter(|door| !arguments.contains(door)) {
-            command.args([door, "127.0.0.1:0"]);
-        }
-        command.args(arguments).envs(variables.iter().copied());
+        let mut command = serve(data_dir, arguments);
+        command.envs(variables.iter().copied());
+        Server::run(command)
+    }
+
+    /// Starts the command of [`serve`].
+    pub(crate) fn run(mut command: Command) -> Server {
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut address = |door: &str| {

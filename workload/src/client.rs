@@ -13,6 +13,7 @@ mod pool;
 mod report;
 pub mod retry;
 mod stamp;
+mod traffic;
 mod transport;
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use super::Account;
 use crate::error::Refusal;
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -62,9 +63,9 @@ impl Ticket {
     /// Reserves more memory, all of it or none.
     pub(crate) fn reserve(&mut self, bytes: usize) -> Result<(), Refusal> {
         let tenant = &self.account.memory;
-        let limit = self.all.limit.min(tenant.limit);
-        if self.held.checked_add(bytes).is_none_or(|held| held > limit) {
-            return Err(Refusal::TooLarge { limit });
+        let (limit, needed) = (self.all.limit.min(tenant.limit), self.held.saturating_add(bytes));
+        if needed > limit {
+            return Err(Refusal::TooHeavy { needed, limit, setting: self.setting() });
         }
         if !tenant.take(bytes) {
             return Err(Refusal::Memory);
@@ -75,6 +76,15 @@ impl Ticket {
         }
         self.held += bytes;
         Ok(())
+    }
+
+    /// What an operator would have to raise for a request that can never fit.
+    fn setting(&self) -> &'static str {
+        match self.account.memory.limit.cmp(&self.all.limit) {
+            Less => "`otlp.tenant_bytes_in_flight`",
+            Equal => "`otlp.max_bytes_in_flight`, as `otlp.tenant_bytes_in_flight`,",
+            Greater => "`otlp.max_bytes_in_flight`",
+        }
     }
 
     /// Gives memory back before the end.

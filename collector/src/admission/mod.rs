@@ -1,7 +1,8 @@
 //! May this request come in? Decided before it is decoded, and while it is read.
 //!
 //! A1  What is reserved is given back when the [`Ticket`] is dropped, whatever became of the request.
-//! A2  A request that could never fit is too large; one that does not fit now is told to come again.
+//! A2  A request that could never fit is refused for good and told which setting says so; one that does not fit now is
+//!     told to come again.
 //! A3  Tenants are told apart by a header that anybody can set, so their number here is bounded; those beyond it
 //!     share one account.
 
@@ -141,13 +142,20 @@ mod tests {
     }
 
     #[test]
-    fn a2_what_can_never_fit_is_too_large() {
-        let config = CollectorConfig { tenant_bytes_in_flight: 100, ..CollectorConfig::default() };
-        let (admission, tenant) = admission(&config);
-        let mut ticket = admission.enter(&tenant, Duration::ZERO).unwrap();
-        ticket.reserve(60).unwrap();
-        assert_eq!(ticket.reserve(50), Err(Refusal::TooLarge { limit: 100 }));
-        assert_eq!(admission.bytes_in_flight().0, 60, "a refused reservation takes nothing, of no account");
+    fn a2_what_can_never_fit_is_refused_for_good_and_names_the_setting() {
+        let (whole, tenants) = ("otlp.max_bytes_in_flight", "otlp.tenant_bytes_in_flight");
+        for (all, own, named) in [(200, 100, [false, true]), (100, 200, [true, false]), (100, 100, [true, true])] {
+            let config =
+                CollectorConfig { max_bytes_in_flight: all, tenant_bytes_in_flight: own, ..CollectorConfig::default() };
+            let (admission, tenant) = admission(&config);
+            let mut ticket = admission.enter(&tenant, Duration::ZERO).unwrap();
+            ticket.reserve(60).unwrap();
+            let refused = ticket.reserve(50).unwrap_err();
+            assert!(matches!(refused, Refusal::TooHeavy { needed: 110, limit: 100, .. }), "{refused:?}");
+            assert_eq!([whole, tenants].map(|setting| refused.to_string().contains(setting)), named, "{refused}");
+            assert!(matches!(ticket.reserve(usize::MAX), Err(Refusal::TooHeavy { .. })));
+            assert_eq!(admission.bytes_in_flight().0, 60, "a refused reservation takes nothing, of no account");
+        }
     }
 
     #[test]

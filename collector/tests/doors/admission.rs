@@ -1,6 +1,6 @@
 //! Admission and endings: what is refused before it is decoded, what goes on when a client leaves, how it all stops.
 
-use super::raw::{post, post_protobuf, receive, request};
+use super::raw::{TRACES, frame, grpc, post, post_json, post_protobuf, receive, request};
 use super::*;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
@@ -126,6 +126,42 @@ async fn memory_in_flight_is_bounded_and_a_second_request_waits_its_turn() {
     door.behave(Behaviour::Keep);
     assert_eq!(post_protobuf(address, "/v1/traces", &body).await.status, 200);
     assert_eq!(post_protobuf(address, "/v1/traces", &good_spans(60)).await.status, 413, "would never fit");
+    door.close().await;
+}
+
+/// Rows take more than their bytes: a request within its size may be past what may ever be in flight.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_too_much_memory_to_decode_is_refused_for_good_at_every_door_and_names_the_setting() {
+    let config = CollectorConfig { max_bytes_in_flight: 200_000, ..CollectorConfig::default() };
+    let door = Door::open(config).await;
+    let protobuf = |spans: usize| trace_request(vec![span(1); spans]).encode_to_vec();
+    let json = |spans: usize| {
+        let span = format!("{{\"traceId\":\"{}\",\"spanId\":\"{}\"}}", "01".repeat(16), "01".repeat(8));
+        format!("{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{}]}}]}}]}}", vec![span; spans].join(","))
+    };
+    let told = |message: &str| message.contains("otlp.max_bytes_in_flight") && message.contains("200000");
+
+    let answer = post_protobuf(door.address, "/v1/traces", &protobuf(1_000)).await;
+    let status = rpc_status(&answer.body);
+    assert_eq!((answer.status, status.code, answer.header("retry-after")), (413, 8, None));
+    assert!(told(&status.message) && !status.message.contains("max_request_bytes"), "{}", status.message);
+    let answer = post_json(door.address, "/v1/traces", &json(1_000)).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (413, None));
+    assert!(told(answer.json()["message"].as_str().unwrap()), "{:?}", answer.json());
+    for (flag, headers, message) in
+        [(0, &[][..], protobuf(1_000)), (1, &[("grpc-encoding", "gzip")], gzip(&protobuf(1_000)))]
+    {
+        let answer = grpc(door.address, TRACES, headers, frame(flag, &message)).await;
+        assert_eq!(answer.code, tonic::Code::ResourceExhausted as i32);
+        assert!(told(&answer.message), "{}", answer.message);
+        assert!(!answer.headers.contains_key("grpc-status-details-bin"), "retrying would not help");
+    }
+    assert_eq!(door.collector.metrics().refused(Signal::Spans, "too_heavy"), 4);
+    assert_eq!(door.collector.bytes_in_flight().0, 0);
+
+    assert_eq!(post_protobuf(door.address, "/v1/traces", &protobuf(500)).await.status, 200);
+    assert_eq!(post_json(door.address, "/v1/traces", &json(500)).await.status, 200);
+    assert_eq!(grpc(door.address, TRACES, &[], frame(0, &protobuf(500))).await.code, 0);
     door.close().await;
 }
 

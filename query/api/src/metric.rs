@@ -55,6 +55,9 @@ pub struct Metric {
     pub unit: String,
     /// What it measures.
     pub description: String,
+    /// What else was told of it, with the newest point.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metadata: Vec<KeyValue>,
     /// Of its points.
     pub temporality: Temporality,
     /// Whether a sum never falls.
@@ -238,6 +241,9 @@ pub struct Exemplar {
     /// What was measured.
     #[serde(with = "crate::otlp::double")]
     pub value: f64,
+    /// The same in decimal digits where it is an integer; empty where not. Above 2^53, `value` is only the nearest double.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub value_int: String,
     /// 32 hex digits, or empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trace_id: String,

@@ -98,13 +98,23 @@ const ATTR: Parameter = query(
      booleans match as they are written. Given several times, all must match.",
 );
 
-const TRACES: &[Parameter] = &[
-    SERVICE,
-    query("operation", Kind::Text, "Span name, exactly."),
-    query("status", Kind::Choice(&["unset", "ok", "error"]), "Span status."),
-    query("min_duration", Kind::Duration, "Spans at least this long."),
-    query("max_duration", Kind::Duration, "Spans at most this long."),
-    ATTR,
+/// What `/traces` and the deletion of spans filter by, with a range.
+macro_rules! span_filters {
+    ($($more:expr),* $(,)?) => {
+        &[
+            SERVICE,
+            query("operation", Kind::Text, "Span name, exactly."),
+            query("status", Kind::Choice(&["unset", "ok", "error"]), "Span status."),
+            query("min_duration", Kind::Duration, "Spans at least this long."),
+            query("max_duration", Kind::Duration, "Spans at most this long."),
+            ATTR,
+            $($more,)*
+            TIMEOUT,
+        ]
+    };
+}
+
+const TRACES: &[Parameter] = span_filters![
     START,
     END,
     query("limit", Kind::Count { default: 20, max: 1000 }, "Traces on a page."),
@@ -114,7 +124,6 @@ const TRACES: &[Parameter] = &[
         "By the latest start, the earliest start or the longest duration of a matching span; `newest` unless given.",
     ),
     CURSOR,
-    TIMEOUT,
 ];
 
 const LOG_START: Parameter = query(
@@ -124,7 +133,7 @@ const LOG_START: Parameter = query(
      of time.",
 );
 
-/// What `/logs` and `/logs/histogram` filter by.
+/// What `/logs`, `/logs/histogram` and the deletion of logs filter by, with a range.
 macro_rules! log_filters {
     ($($more:expr),* $(,)?) => {
         &[
@@ -134,8 +143,6 @@ macro_rules! log_filters {
             query("min_severity", Kind::Severity, "Records at least this severe."),
             query("contains", Kind::Text, "Records whose body or event name contains the text; case does not matter."),
             ATTR,
-            LOG_START,
-            END,
             $($more,)*
             TIMEOUT,
         ]
@@ -143,36 +150,19 @@ macro_rules! log_filters {
 }
 
 const LOGS: &[Parameter] =
-    log_filters![query("limit", Kind::Count { default: 100, max: 5000 }, "Records on a page."), CURSOR];
-const LOG_HISTOGRAM: &[Parameter] =
-    log_filters![query("buckets", Kind::Count { default: 60, max: 1000 }, "Steps of equal length, at most.")];
+    log_filters![LOG_START, END, query("limit", Kind::Count { default: 100, max: 5000 }, "Records on a page."), CURSOR];
+const LOG_HISTOGRAM: &[Parameter] = log_filters![
+    LOG_START,
+    END,
+    query("buckets", Kind::Count { default: 60, max: 1000 }, "Steps of equal length, at most."),
+];
 
 /// A deletion says its range: one that was forgotten must not mean the last hour, nor everything.
 const FROM: Parameter = Parameter { is_required: true, description: "First moment of the range.", ..START };
 const TO: Parameter = Parameter { is_required: true, description: "First moment after the range.", ..END };
 
-const DELETE_SPANS: &[Parameter] = &[
-    SERVICE,
-    query("operation", Kind::Text, "Span name, exactly."),
-    query("status", Kind::Choice(&["unset", "ok", "error"]), "Span status."),
-    query("min_duration", Kind::Duration, "Spans at least this long."),
-    query("max_duration", Kind::Duration, "Spans at most this long."),
-    ATTR,
-    FROM,
-    TO,
-    TIMEOUT,
-];
-const DELETE_LOGS: &[Parameter] = &[
-    query("trace_id", Kind::TraceId, "Records of a trace."),
-    query("span_id", Kind::SpanId, "Records of a span."),
-    SERVICE,
-    query("min_severity", Kind::Severity, "Records at least this severe."),
-    query("contains", Kind::Text, "Records whose body or event name contains the text; case does not matter."),
-    ATTR,
-    FROM,
-    TO,
-    TIMEOUT,
-];
+const DELETE_SPANS: &[Parameter] = span_filters![FROM, TO];
+const DELETE_LOGS: &[Parameter] = log_filters![FROM, TO];
 const DELETE_METRICS: &[Parameter] =
     &[query("name", Kind::Text, "The metric's name, exactly."), SERVICE, ATTR, FROM, TO, TIMEOUT];
 

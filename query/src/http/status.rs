@@ -17,7 +17,7 @@ pub(super) fn status(state: &QueryState, tenant: &TenantId) -> StatusResponse {
         signals: stored.signals.iter().map(signal).collect(),
         last_received: (host.last_received)(tenant),
         wal_bytes: stored.wal_bytes,
-        write_refusal: stored.refusal,
+        write_refusal: stored.refusal.map(|shortage| shortage.to_string()),
         demo: (host.demo)(DemoAction::Tell).unwrap_or_default(),
     }
 }

@@ -1,6 +1,7 @@
 //! Which metrics have a point in the range, and how many series and points have they?
 
 use super::identity::{COLUMNS, Head, Identities, metric_type, temporality};
+use crate::attribute::key_values;
 use crate::column::Columns;
 use crate::error::Result;
 use crate::exec::Control;
@@ -8,6 +9,7 @@ use arrow_array::RecordBatch;
 use query_api::metric::{Metric, MetricsResponse};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use storage::model::Signal;
+use storage::model::attribute::Map;
 use storage::model::schema::column;
 use storage::scan::{Compare, Field, Predicate, Scalar, ScanRequest, TimeRange};
 use xxhash_rust::xxh3::Xxh3Default;
@@ -28,7 +30,7 @@ pub(crate) struct MetricsQuery {
 
 /// The metrics, by name, then type.
 pub(crate) fn metrics(control: &Control, query: &MetricsQuery) -> Result<MetricsResponse> {
-    let columns = COLUMNS.into_iter().chain([column::DESCRIPTION, column::TIME]);
+    let columns = COLUMNS.into_iter().chain([column::DESCRIPTION, column::METADATA, column::TIME]);
     let mut request = ScanRequest::all(columns);
     request.time = query.range;
     request.predicate = predicate(query);
@@ -74,8 +76,8 @@ struct Tally {
     series: HashSet<u128>,
     points: u64,
     services: BTreeSet<String>,
-    /// Time of the newest point, and its description; of two newest the greater description counts.
-    newest: Option<(i64, String)>,
+    /// Time, description and metadata of the newest point; of two newest those that are greater count.
+    newest: Option<(i64, String, Vec<u8>)>,
 }
 
 impl Metrics {
@@ -83,6 +85,7 @@ impl Metrics {
         let rows = Identities::new(batch)?;
         let times = Columns(batch).times(column::TIME)?;
         let descriptions = Columns(batch).repeated_text(column::DESCRIPTION)?;
+        let metadata = Columns(batch).repeated_cells(column::METADATA)?;
         // Neighbours mostly belong to one metric.
         let mut current: Option<(Head<'_>, usize)> = None;
         for row in 0..rows.rows {
@@ -105,9 +108,10 @@ impl Metrics {
                 control.charge(service.len() + SERIES_BYTES)?;
                 tally.services.insert(service.to_owned());
             }
-            let newest = (times.value(row), descriptions.get(row));
-            if tally.newest.as_ref().is_none_or(|(time, description)| (*time, description.as_str()) < newest) {
-                tally.newest = Some((newest.0, newest.1.to_owned()));
+            let newest = (times.value(row), descriptions.get(row), metadata.get(row));
+            let is_newer = |(time, text, map): &(i64, String, Vec<u8>)| (*time, text.as_str(), &map[..]) < newest;
+            if tally.newest.as_ref().is_none_or(is_newer) {
+                tally.newest = Some((newest.0, newest.1.to_owned(), newest.2.to_owned()));
             }
         }
         Ok(())
@@ -141,12 +145,13 @@ impl Metrics {
 }
 
 fn metric(key: Key, tally: Tally) -> Metric {
-    let (last_time_unix_nano, description) = tally.newest.unwrap_or_default();
+    let (last_time_unix_nano, description, metadata) = tally.newest.unwrap_or_default();
     Metric {
         name: key.name,
         r#type: metric_type(key.r#type),
         unit: key.unit,
         description,
+        metadata: key_values(Map::new(&metadata)),
         temporality: temporality(key.temporality),
         is_monotonic: key.is_monotonic,
         series_count: u64::try_from(tally.series.len()).unwrap_or(u64::MAX),

@@ -153,15 +153,15 @@ fn opt<T: ArrowPrimitiveType>(column: &PrimitiveArray<T>, row: usize) -> Option<
 }
 
 fn exemplar(exemplar: record::Exemplar<'_>) -> Exemplar {
-    let value = match exemplar.value {
-        // The API has doubles only here; above 2^53 the last digits are lost.
-        Some(Number::Int(value)) => value as f64,
-        Some(Number::Double(value)) => value,
-        None => f64::NAN,
+    let (value, value_int) = match exemplar.value {
+        Some(Number::Int(value)) => (value as f64, value.to_string()),
+        Some(Number::Double(value)) => (value, String::new()),
+        None => (f64::NAN, String::new()),
     };
     Exemplar {
         time_unix_nano: i64::try_from(exemplar.time_unix_nano).unwrap_or(i64::MAX),
         value,
+        value_int,
         trace_id: hex(exemplar.trace_id),
         span_id: hex(exemplar.span_id),
         filtered_attributes: key_values(exemplar.filtered_attributes),

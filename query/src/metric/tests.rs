@@ -103,6 +103,8 @@ fn check_metrics(metrics: &[Metric], list: &[&TestPoint]) {
             (metric.services.as_slice(), metric.description.as_str()),
             (["shop".to_owned()].as_slice(), "counts")
         );
+        let told: Vec<&str> = metric.metadata.iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(told, ["prometheus.type"]);
         assert!(metric.is_monotonic && metric.r#type == MetricType::Sum);
     }
 }
@@ -153,7 +155,7 @@ async fn every_kind_of_value_is_given_back() {
     let mut exemplars = Vec::new();
     let exemplar = record::Exemplar {
         time_unix_nano: 5,
-        value: Some(Number::Int(3)),
+        value: Some(Number::Int((1 << 53) + 1)),
         trace_id: &[0xab; 16],
         span_id: &[1; 8],
         filtered_attributes: Map::new(&filtered),
@@ -188,7 +190,8 @@ async fn every_kind_of_value_is_given_back() {
     for point in found {
         assert_eq!(point.start_unix_nano, point.time_unix_nano - 60 * SECOND);
         let [exemplar] = point.exemplars.as_slice() else { panic!("{:?}", point.exemplars) };
-        assert_eq!((exemplar.value, exemplar.trace_id.as_str()), (3.0, &*"ab".repeat(16)));
+        assert_eq!((exemplar.value, exemplar.value_int.as_str()), (9_007_199_254_740_992.0, "9007199254740993"));
+        assert_eq!(exemplar.trace_id, "ab".repeat(16));
         assert_eq!(exemplar.filtered_attributes.len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use std::ops::Range;
 use storage::model::attribute::{Map, MapBuilder, Value};
 use storage::model::origin::{Resource, Scope};
 use storage::model::record::Event;
@@ -175,19 +176,7 @@ impl Trace<'_> {
             ("network.peer.address", Attribute::Text(format!("10.1.0.{}", callee * 3 + 7))),
             ("network.protocol.version", Attribute::Text("1.1".into())),
         ];
-        let name = route.0.to_owned();
-        let made = Made {
-            trace_id: self.id,
-            span_id,
-            parent: Some(parent),
-            name,
-            kind: 3,
-            start,
-            duration: end - start,
-            failed: false,
-            attributes,
-        };
-        self.add(service, made);
+        self.call(service, (parent, span_id), route.0.to_owned(), start..end, attributes);
         end
     }
 
@@ -213,20 +202,31 @@ impl Trace<'_> {
             ("thread.id", Attribute::Int(self.random.random_range(20..60))),
         ];
         let span_id = self.random.random();
-        let name = format!("{operation} {table}");
+        self.call(service, (parent, span_id), format!("{operation} {table}"), start..end, attributes);
+        end
+    }
+
+    /// Adds the span of a call to another process.
+    fn call(
+        &mut self,
+        service: usize,
+        (parent, span_id): ([u8; 8], [u8; 8]),
+        name: String,
+        time: Range<i64>,
+        attributes: Vec<(&'static str, Attribute)>,
+    ) {
         let made = Made {
             trace_id: self.id,
             span_id,
             parent: Some(parent),
             name,
             kind: 3,
-            start,
-            duration: end - start,
+            start: time.start,
+            duration: time.end - time.start,
             failed: false,
             attributes,
         };
         self.add(service, made);
-        end
     }
 }
 
@@ -293,10 +293,7 @@ fn batch(instance: usize, spans: &[Made]) -> Batch {
         }
         builder
             .append(&Span {
-                trace_id: TraceId(span.trace_id),
-                span_id: SpanId(span.span_id),
                 parent_span_id: span.parent.map(SpanId),
-                trace_state: "",
                 flags: 0x101,
                 name: &span.name,
                 kind: span.kind,
@@ -305,11 +302,8 @@ fn batch(instance: usize, spans: &[Made]) -> Batch {
                 status_code: if span.failed { 2 } else { 0 },
                 status_message: if span.failed { MESSAGE } else { "" },
                 attributes: Map::new(&attributes),
-                dropped_attributes_count: 0,
                 events: &events,
-                dropped_events_count: 0,
-                links: &[],
-                dropped_links_count: 0,
+                ..Span::new(TraceId(span.trace_id), SpanId(span.span_id))
             })
             .expect("few spans");
     }

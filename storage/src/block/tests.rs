@@ -1,6 +1,6 @@
 //! A block gives back what was put into it, finds what `evaluate` would choose, and notices damage.
 
-mod damage;
+pub(super) mod damage;
 mod fixture;
 pub(crate) mod random;
 mod shape;

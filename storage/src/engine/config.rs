@@ -35,6 +35,25 @@ pub struct EngineConfig {
 }
 
 impl EngineConfig {
+    /// Whether the store can run so; the error names the setting.
+    pub fn check(&self) -> Result<(), String> {
+        let positive = [
+            ("flush_bytes", self.flush_bytes > 0),
+            ("flush_age_seconds", !self.flush_age.is_zero()),
+            ("merge_bytes_per_second", self.compaction.bytes_per_second > 0),
+        ];
+        if let Some((name, _)) = positive.into_iter().find(|(_, positive)| !positive) {
+            return Err(format!("`storage.{name}` is 0; zero does not mean unlimited here"));
+        }
+        let (limit, least) = (self.memory_limit_bytes, self.flush_bytes);
+        if limit < least {
+            return Err(format!(
+                "`storage.memory_limit_bytes` is {limit}, less than the {least} of `storage.flush_bytes`"
+            ));
+        }
+        self.retention.check()
+    }
+
     /// The defaults, for a data directory.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         EngineConfig {

@@ -35,6 +35,6 @@ pub use recovery::RecoveryReport;
 pub(crate) use recovery::{Layout, wal_checkpoint};
 pub use series::{SeriesRequest, SeriesScan};
 pub use snapshot::{MissingBlock, Scan, ScanProgress, Snapshot};
-pub use status::{EngineStatus, SignalStatus};
+pub use status::{EngineStatus, Shortage, SignalStatus};
 pub use store::{Decoder, Store, Write};
 pub use threads::Engine;

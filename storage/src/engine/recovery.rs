@@ -1,8 +1,9 @@
 //! How does a data directory come back to life? Lock it, read the manifest, open its blocks, note what the manifest does not
 //! have, replay the log.
 //!
-//! A block that is damaged keeps nobody from the others: it is left out and told of. What the manifest does not have is
-//! removed later (`maintain`), when it is certain that nobody brings another manifest.
+//! A block that is damaged keeps nobody from the others: it is left out and told of. A log that is damaged, but for its torn
+//! end, is not opened. What the manifest does not have is removed later (`maintain`), when it is certain that nobody brings
+//! another manifest.
 
 use super::config::EngineConfig;
 use super::store::{Decoder, Write, show};
@@ -128,8 +129,9 @@ pub(super) fn open(
         sealed: Vec::new(),
         active: Arc::new(Generation::new(from, clock.monotonic())),
     };
-    replay(fs.as_ref(), &layout.wal(), from, &view, decoder, &mut report)?;
-    let mut wal = Wal::open(Arc::clone(fs), &layout.wal(), from, config.wal)?;
+    replay(fs.as_ref(), &layout.wal(), from, &view, decoder, &mut report).map_err(|error| with_remedy(error, dir))?;
+    let mut wal =
+        Wal::open(Arc::clone(fs), &layout.wal(), from, config.wal).map_err(|error| with_remedy(error, dir))?;
     wal.release(from)?;
     let orphans = orphans.into_iter().map(|(_, path)| path).collect();
     Ok(Recovered { wal, manifest: manifest_store, view, report, orphans, free_nonce, lock })
@@ -178,6 +180,17 @@ struct Opened {
 pub(crate) fn wal_checkpoint(manifest: &Manifest, path: &Path) -> Result<u64> {
     let Some(text) = manifest.checkpoints.get(WAL_CHECKPOINT) else { return Ok(0) };
     text.parse().map_err(|_| Error::Damaged { path: path.into(), what: format!("WAL checkpoint `{text}`") })
+}
+
+/// A damaged log is not opened: rows that were acknowledged would be gone without a word. Says what helps.
+fn with_remedy(error: Error, data_dir: &Path) -> Error {
+    match error {
+        Error::Damaged { path, what } => {
+            let command = format!("`spanlight inspect --repair {}`", data_dir.display());
+            Error::Damaged { path, what: format!("{what}; {command} keeps what can be read of the log") }
+        }
+        other => other,
+    }
 }
 
 fn replay(

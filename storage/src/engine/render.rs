@@ -1,6 +1,6 @@
 //! What does the store say in `/metrics`? Counters and sizes in Prometheus text, each with its help.
 
-use super::Engine;
+use super::{Engine, Shortage};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 impl Engine {
@@ -84,6 +84,15 @@ fn stored(text: &mut Text<'_>, engine: &Engine) {
     text.gauge("spanlight_blocks_by_level", "Blocks by how often they were merged, as their size tells.", &levels);
     text.gauge("spanlight_quarantined_blocks", "Blocks that are damaged and not read.", &quarantined);
     text.gauge("spanlight_memtable_bytes", "Bytes of memtables.", &memory);
+    let shortage = engine.shortage();
+    let refused: Vec<(String, f64)> = Shortage::REASONS
+        .iter()
+        .map(|reason| {
+            let refuses = shortage.as_ref().is_some_and(|shortage| shortage.reason() == *reason);
+            (format!("reason=\"{reason}\""), f64::from(u8::from(refuses)))
+        })
+        .collect();
+    text.gauge("spanlight_writes_refused", "1 while writes are refused, and why.", &refused);
     text.gauge("spanlight_wal_bytes", "Bytes of the write-ahead log.", &[(String::new(), wal_bytes as f64)]);
 }
 

@@ -2,6 +2,7 @@
 
 use super::store::Store;
 use crate::model::{Signal, TenantId};
+use std::fmt;
 
 /// A tenant's data in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,7 +12,58 @@ pub struct EngineStatus {
     /// Bytes of the write-ahead log, of all tenants.
     pub wal_bytes: u64,
     /// Why writes are refused now, if they are.
-    pub refusal: Option<String>,
+    pub refusal: Option<Shortage>,
+}
+
+/// Why writes are refused for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shortage {
+    /// Memtables hold too much: blocks are not written fast enough.
+    Memory {
+        /// Their bytes.
+        held: usize,
+        /// What they may hold.
+        limit: usize,
+    },
+    /// The disk is full, or nearly so.
+    Disk {
+        /// Bytes that are free.
+        free: u64,
+        /// How many there must be.
+        least: u64,
+    },
+    /// How much of the disk is free cannot be told.
+    Unmeasured,
+}
+
+impl Shortage {
+    /// The words in metrics.
+    pub const REASONS: [&str; 3] = ["memory", "disk", "unmeasured"];
+
+    /// Its word in metrics.
+    pub fn reason(&self) -> &'static str {
+        let [memory, disk, unmeasured] = Shortage::REASONS;
+        match self {
+            Shortage::Memory { .. } => memory,
+            Shortage::Disk { .. } => disk,
+            Shortage::Unmeasured => unmeasured,
+        }
+    }
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Shortage::Memory { held, limit } => {
+                write!(f, "memtables hold {held} bytes, and `storage.memory_limit_bytes` is {limit}")?;
+                f.write_str("; blocks are not written fast enough")
+            }
+            Shortage::Disk { free, least } => {
+                write!(f, "the disk has {free} bytes free, less than the {least} of `storage.min_free_bytes`")
+            }
+            Shortage::Unmeasured => f.write_str("the free space of the disk cannot be measured"),
+        }
+    }
 }
 
 /// One table in numbers.
@@ -43,8 +95,13 @@ impl Store {
         EngineStatus {
             signals: Signal::ALL.into_iter().map(|signal| self.signal_status(tenant, signal)).collect(),
             wal_bytes: self.wal_bytes(),
-            refusal: self.refusal().unwrap_or_else(|_| Some("the free space of the disk cannot be measured".into())),
+            refusal: self.shortage(),
         }
+    }
+
+    /// Why a write would be refused now, if it would.
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.refusal().unwrap_or(Some(Shortage::Unmeasured))
     }
 
     /// The tenants that have data.

@@ -9,6 +9,7 @@ use super::metrics::EngineMetrics;
 use super::publish::Publisher;
 use super::recovery::{self, RecoveryReport};
 use super::snapshot::Snapshot;
+use super::status::Shortage;
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::fs::{Clock, Filesystem};
@@ -139,27 +140,21 @@ impl Store {
     fn check_room(&self) -> Result<()> {
         match self.refusal()? {
             None => Ok(()),
-            Some(reason) => {
+            Some(shortage) => {
                 EngineMetrics::add(&self.metrics.refused_writes, 1);
-                Err(Error::Refused { reason })
+                Err(Error::Refused { reason: shortage.to_string() })
             }
         }
     }
 
     /// Why a write would be refused now, if it would.
-    pub fn refusal(&self) -> Result<Option<String>> {
-        let memory = self.view().memory_bytes();
-        if memory > self.config.memory_limit_bytes {
-            return Ok(Some(format!(
-                "memtables hold {memory} bytes, the limit is {}; blocks are not written fast enough",
-                self.config.memory_limit_bytes
-            )));
+    pub fn refusal(&self) -> Result<Option<Shortage>> {
+        let (held, limit) = (self.view().memory_bytes(), self.config.memory_limit_bytes);
+        if held > limit {
+            return Ok(Some(Shortage::Memory { held, limit }));
         }
-        let free = self.free_bytes()?;
-        if free < self.config.min_free_bytes {
-            return Ok(Some(format!("the disk has {free} bytes free, less than {}", self.config.min_free_bytes)));
-        }
-        Ok(None)
+        let (free, least) = (self.free_bytes()?, self.config.min_free_bytes);
+        Ok((free < least).then_some(Shortage::Disk { free, least }))
     }
 
     pub(super) fn free_bytes(&self) -> Result<u64> {

@@ -9,7 +9,7 @@ use super::metrics::EngineMetrics;
 use super::pace::{Idler, Rate};
 use super::recovery::RecoveryReport;
 use super::snapshot::Snapshot;
-use super::status::EngineStatus;
+use super::status::{EngineStatus, Shortage};
 use super::store::{Decoder, Store, Write, lock};
 use crate::error::{Error, Result};
 use crate::fs::{Clock, Filesystem};
@@ -129,6 +129,11 @@ impl Engine {
         self.store.status(tenant)
     }
 
+    /// Why a write would be refused now, if it would.
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.store.shortage()
+    }
+
     /// The tenants that have data.
     pub fn tenants(&self) -> Vec<TenantId> {
         self.store.tenants()
@@ -245,6 +250,7 @@ impl Group {
 fn for_one(outcome: &Result<()>) -> Result<()> {
     match outcome {
         Ok(()) => Ok(()),
+        Err(Error::Refused { reason }) => Err(Error::Refused { reason: reason.clone() }),
         Err(error) => Err(Error::Refused { reason: error.to_string() }),
     }
 }

@@ -32,6 +32,7 @@ fn to_json(found: &Inspection, depth: Depth) -> Value {
             "records": found.wal.records,
             "payload_bytes": found.wal.payload_bytes,
             "torn_bytes": found.wal.torn_bytes,
+            "lost_bytes": found.wal.lost_bytes,
         },
         "verified": depth == Depth::Everything,
         "damage": found.damage,
@@ -61,6 +62,9 @@ fn table_json(table: &Table) -> Value {
 fn write_text(out: &mut String, found: &Inspection, depth: Depth) -> std::fmt::Result {
     writeln!(out, "manifest version {}, write-ahead log {}", found.manifest_version, bytes(found.wal_bytes))?;
     writeln!(out, "in the log: {} records, {}", found.wal.records, bytes(found.wal.payload_bytes))?;
+    if found.wal.lost_bytes > 0 {
+        writeln!(out, "lost from the log, as a repair found: {}", bytes(found.wal.lost_bytes))?;
+    }
     for table in &found.tables {
         let each = per_row(table.bytes, table.rows);
         writeln!(out, "\n{} {}", table.tenant, table.signal)?;

@@ -16,23 +16,13 @@ fn spans(numbers: &[u64], keys: &[&str]) -> Batch {
     let attributes = attributes.finish();
     for number in numbers {
         let span = Span {
-            trace_id: TraceId((u128::from(*number / 10) + 1).to_be_bytes()),
-            span_id: SpanId((number + 1).to_be_bytes()),
-            parent_span_id: None,
-            trace_state: "",
             flags: 1,
             name: "GET /",
             kind: 2,
             start: (*number).cast_signed(),
             duration: 5,
-            status_code: 0,
-            status_message: "",
             attributes: Map::new(&attributes),
-            dropped_attributes_count: 0,
-            events: &[],
-            dropped_events_count: 0,
-            links: &[],
-            dropped_links_count: 0,
+            ..Span::new(TraceId((u128::from(*number / 10) + 1).to_be_bytes()), SpanId((number + 1).to_be_bytes()))
         };
         builder.append(&span).unwrap();
     }

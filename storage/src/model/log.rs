@@ -13,7 +13,7 @@ use arrow_schema::ArrowError;
 use std::sync::Arc;
 
 /// One log record, borrowed from where it was decoded.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct LogRecord<'a> {
     /// Time of the event; where the sender told none, when it was observed, else when it was received.
     pub time: i64,

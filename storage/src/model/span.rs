@@ -51,6 +51,31 @@ pub struct Span<'a> {
     pub dropped_links_count: u32,
 }
 
+impl Span<'_> {
+    /// A span of which nothing else was told.
+    pub fn new(trace_id: TraceId, span_id: SpanId) -> Self {
+        Span {
+            trace_id,
+            span_id,
+            parent_span_id: None,
+            trace_state: "",
+            flags: 0,
+            name: "",
+            kind: 0,
+            start: 0,
+            duration: 0,
+            status_code: 0,
+            status_message: "",
+            attributes: Map::default(),
+            dropped_attributes_count: 0,
+            events: &[],
+            dropped_events_count: 0,
+            links: &[],
+            dropped_links_count: 0,
+        }
+    }
+}
+
 /// Appends spans, column by column. Resource and scope are set for the spans that follow.
 #[derive(Debug)]
 pub struct SpanBatchBuilder {

@@ -1,7 +1,7 @@
 //! How is what was accepted made durable before it is acknowledged?
 //!
 //! One log for all tenants and signals: numbered segment files of records, written in groups with one sync each. The
-//! layout is `docs/format/wal.md`; W1 to W7 are in the files below.
+//! layout is `docs/format/wal.md`; W1 to W7, W12 and W13 are in the files below.
 //!
 //! W8   When `append` returns `Ok`, all its records survive power loss. When it returns an error, none of them counts.
 //! W9   After a failed write or sync the segment is never written again: it ends at its last synced length, it is cut
@@ -13,9 +13,11 @@
 //! Not here: threads, grouping of callers, what payloads mean (`engine`).
 
 mod reader;
+mod repair;
 mod replay;
 mod segment;
 
+pub use repair::{RepairedSegment, repair};
 pub use replay::{OwnedRecord, ReplayReport, replay};
 
 use crate::error::{Error, Result};

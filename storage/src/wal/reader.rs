@@ -45,6 +45,10 @@ impl SegmentReader {
         Ok(SegmentReader { number, path, file, window: Vec::new(), window_start: 0 })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Length of the file.
     pub(super) fn len(&self) -> u64 {
         self.file.len()
@@ -114,25 +118,30 @@ impl SegmentReader {
         if let Some(len) = valid_len {
             return Err(self.damaged(format!("no valid record at byte {offset}, before its {len} valid bytes")));
         }
-        match self.later_group(search_from, group)? {
-            Some(later) => Err(self.damaged(format!("no valid record at byte {offset}, but one at byte {later}"))),
+        match self.search(search_from, self.len(), &|_, header, _| header.group.number > group)? {
+            Some((later, _)) => Err(self.damaged(format!("no valid record at byte {offset}, but one at byte {later}"))),
             None => Ok(offset),
         }
     }
 
-    /// Searches for a whole record of a group after `group`.
-    fn later_group(&mut self, from: u64, group: u32) -> Result<Option<u64>> {
-        let len = self.len();
+    /// The first whole record at `from` or behind that ends before `limit`, which the file has, and is wanted.
+    pub(super) fn search(
+        &mut self,
+        from: u64,
+        limit: u64,
+        wanted: &dyn Fn(Place, &RecordHeader, &[u8]) -> bool,
+    ) -> Result<Option<(u64, RecordHeader)>> {
         let mut offset = from;
-        while offset.saturating_add(RECORD_HEADER_BYTES) <= len {
+        while offset.saturating_add(RECORD_HEADER_BYTES) <= limit {
             let place = Place { segment: self.number, offset };
             let header = segment::decode_record(place, self.bytes(offset, RECORD_HEADER_BYTES)?);
             if let Some(header) = header
-                && header.group.number > group
-                && header.body_len() <= len - offset - RECORD_HEADER_BYTES
-                && place.body_crc(&[self.bytes(offset + RECORD_HEADER_BYTES, header.body_len())?]) == header.body_crc
+                && header.body_len() <= limit - offset - RECORD_HEADER_BYTES
             {
-                return Ok(Some(offset));
+                let body = self.bytes(offset + RECORD_HEADER_BYTES, header.body_len())?;
+                if place.body_crc(&[body]) == header.body_crc && wanted(place, &header, body) {
+                    return Ok(Some((offset, header)));
+                }
             }
             offset += 1;
         }
@@ -140,7 +149,7 @@ impl SegmentReader {
     }
 
     /// Bytes of the file. The caller has checked that the file has them.
-    fn bytes(&mut self, offset: u64, len: u64) -> Result<&[u8]> {
+    pub(super) fn bytes(&mut self, offset: u64, len: u64) -> Result<&[u8]> {
         let window_end = self.window_start + self.window.len() as u64;
         if offset < self.window_start || offset + len > window_end {
             let wanted = len.max(WINDOW.min(self.len().saturating_sub(offset)));

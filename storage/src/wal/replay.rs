@@ -3,10 +3,10 @@
 //! W6  Each segment's header names the segment before it and how many bytes of that one count. The segments that count
 //!     are the last one with a header and those reached from it by these links; whatever lies between is the remains of
 //!     a segment whose making failed, and holds nothing that was acknowledged.
-//! W7  A segment that should be there and is not, or is damaged, is an error that names it.
+//! W7  A segment that should be there and is not, or is damaged, is an error that names it, and the byte.
 
 use super::reader::{Head, SegmentReader};
-use super::segment::{self, Previous};
+use super::segment::{self, Place, Previous, RECORD_HEADER_BYTES, RecordHeader};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::model::{Signal, TenantId};
@@ -40,7 +40,12 @@ pub struct ReplayReport {
     pub payload_bytes: u64,
     /// Bytes at the end of the last segment that are no whole record: what was in flight when the process ended.
     pub torn_bytes: u64,
+    /// Bytes whose records were lost, and which a repair filled.
+    pub lost_bytes: u64,
 }
+
+/// Ending of a repaired segment that has not taken its place yet.
+pub(super) const REPAIRED: &str = ".repaired";
 
 /// Reads the records of the segments numbered at least `from`, in the order in which they were appended, and gives each
 /// to `each`, whose first error ends it. Writes nothing. Holds one record in memory at a time.
@@ -60,10 +65,10 @@ pub fn replay(
         let mut reader = SegmentReader::open(fs, dir, link.number)?;
         let path = dir.join(segment::file_name(link.number));
         let end = reader.records(link.valid_len, &mut |place, header, body| {
-            let (tenant, signal, payload) = segment::decode_body(header, body).map_err(|what| Error::Damaged {
-                path: path.clone(),
-                what: format!("in the record at byte {}, {what}", place.offset),
-            })?;
+            let Some((tenant, signal, payload)) = named(&path, place, header, body)? else {
+                report.lost_bytes += RECORD_HEADER_BYTES + header.body_len();
+                return Ok(());
+            };
             report.records += 1;
             report.payload_bytes += u64::from(header.payload_len);
             each(OwnedRecord {
@@ -82,12 +87,33 @@ pub fn replay(
     Ok(report)
 }
 
+/// Whose record it is, of what, and its payload; nothing for a filler.
+pub(super) fn named<'a>(
+    path: &Path,
+    place: Place,
+    header: &RecordHeader,
+    body: &'a [u8],
+) -> Result<Option<(TenantId, Signal, &'a [u8])>> {
+    if header.is_filler() {
+        return Ok(None);
+    }
+    segment::decode_body(header, body).map(Some).map_err(|what| Error::Damaged {
+        path: path.to_owned(),
+        what: format!("in the record at byte {}, {what}", place.offset),
+    })
+}
+
 /// Numbers and lengths of the segment files in a directory, ascending; none without the directory.
 pub(super) fn list(fs: &dyn Filesystem, dir: &Path) -> Result<Vec<(u64, u64)>> {
     let entries = match fs.list(dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(Error::io("list", dir))?,
     };
+    let waits = |name: &str| name.strip_suffix(REPAIRED).and_then(segment::parse_file_name).is_some();
+    if let Some(entry) = entries.iter().find(|entry| waits(&entry.name)) {
+        let what = "a repair was cut short before this file took its segment's place".to_owned();
+        return Err(Error::Damaged { path: dir.join(&entry.name), what });
+    }
     let files = entries.iter().filter(|entry| !entry.is_dir);
     Ok(files.filter_map(|entry| Some((segment::parse_file_name(&entry.name)?, entry.len))).collect())
 }

@@ -22,6 +22,8 @@ pub(super) const RECORD_HEADER_BYTES: u64 = RECORD_HEADER_LEN as u64;
 /// `HEADER_LEN` as a file length.
 pub(super) const HEADER_BYTES: u64 = HEADER_LEN as u64;
 const LAST_OF_GROUP: u8 = 1;
+/// Stands for the signal in a record of nothing.
+const FILLER: u8 = 0;
 
 /// The segment before, and how many of its bytes count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,9 +110,28 @@ pub(super) struct RecordHeader {
 }
 
 impl RecordHeader {
+    /// Whether it is a record of nothing, which a repair put where records were lost.
+    pub(super) fn is_filler(&self) -> bool {
+        self.signal == FILLER
+    }
+
     /// Bytes of tenant and payload together.
     pub(super) fn body_len(&self) -> u64 {
         u64::from(self.tenant_len) + u64::from(self.payload_len)
+    }
+
+    fn encode(&self, buffer: &mut Vec<u8>, place: Place) -> Option<()> {
+        let flags = if self.group.last { LAST_OF_GROUP } else { 0 };
+        let start = buffer.len();
+        buffer.extend_from_slice(&[0; 4]);
+        buffer.extend_from_slice(&self.body_crc.to_le_bytes());
+        buffer.extend_from_slice(&self.payload_len.to_le_bytes());
+        buffer.extend_from_slice(&self.group.number.to_le_bytes());
+        buffer.extend_from_slice(&self.received_at.to_le_bytes());
+        buffer.extend_from_slice(&[self.signal, self.tenant_len, flags, 0]);
+        let (crc, fields) = buffer.get_mut(start..)?.split_first_chunk_mut::<4>()?;
+        *crc = crc32c::crc32c_append(place.crc(), fields).to_le_bytes();
+        Some(())
     }
 }
 
@@ -145,20 +166,32 @@ pub(super) struct Group {
 /// are longer than the format can say.
 pub(super) fn encode_record(buffer: &mut Vec<u8>, place: Place, record: &Record<'_>, group: Group) -> Option<()> {
     let tenant = record.tenant.as_str().as_bytes();
-    let payload_len = u32::try_from(record.payload.len()).ok()?;
-    let tenant_len = u8::try_from(tenant.len()).ok()?;
-    let flags = if group.last { LAST_OF_GROUP } else { 0 };
-
-    let start = buffer.len();
-    buffer.extend_from_slice(&[0; 4]);
-    buffer.extend_from_slice(&place.body_crc(&[tenant, record.payload]).to_le_bytes());
-    buffer.extend_from_slice(&payload_len.to_le_bytes());
-    buffer.extend_from_slice(&group.number.to_le_bytes());
-    buffer.extend_from_slice(&record.received_at.to_le_bytes());
-    buffer.extend_from_slice(&[record.signal.code(), tenant_len, flags, 0]);
-    let (crc, fields) = buffer.get_mut(start..)?.split_first_chunk_mut::<4>()?;
-    *crc = crc32c::crc32c_append(place.crc(), fields).to_le_bytes();
+    let header = RecordHeader {
+        group,
+        signal: record.signal.code(),
+        tenant_len: u8::try_from(tenant.len()).ok()?,
+        payload_len: u32::try_from(record.payload.len()).ok()?,
+        received_at: record.received_at,
+        body_crc: place.body_crc(&[tenant, record.payload]),
+    };
+    header.encode(buffer, place)?;
     buffer.extend_from_slice(tenant);
+    Some(())
+}
+
+/// Appends a record of nothing whose payload, zeros, has a length. `None` if that is longer than the format can say.
+pub(super) fn encode_filler(buffer: &mut Vec<u8>, place: Place, payload_len: u64, group: Group) -> Option<()> {
+    let payload = vec![0; usize::try_from(payload_len).ok()?];
+    let header = RecordHeader {
+        group,
+        signal: FILLER,
+        tenant_len: 0,
+        payload_len: u32::try_from(payload_len).ok()?,
+        received_at: 0,
+        body_crc: place.body_crc(&[&payload]),
+    };
+    header.encode(buffer, place)?;
+    buffer.extend_from_slice(&payload);
     Some(())
 }
 

@@ -1,9 +1,11 @@
-//! What must hold of the log. `damage` breaks its bytes, `failure` its disk, `model` runs it at random.
+//! What must hold of the log. `damage` breaks its bytes, `failure` its disk, `model` runs it at random, `repair`
+//! mends it.
 
 mod damage;
 mod failure;
 mod fixture;
 mod model;
+mod repair;
 
 use super::*;
 use crate::fs::{Disk, Loss, SimulatedDisk};
@@ -32,6 +34,17 @@ pub(super) fn append(wal: &mut Wal, payloads: &[&str]) -> Result<()> {
         })
         .collect();
     wal.append(&records)
+}
+
+/// Appends records that were read, as one group.
+fn append_again(wal: &mut Wal, records: &[OwnedRecord]) {
+    let as_given = records.iter().map(|record| Record {
+        tenant: &record.tenant,
+        signal: record.signal,
+        received_at: record.received_at,
+        payload: &record.payload,
+    });
+    wal.append(&as_given.collect::<Vec<_>>()).unwrap();
 }
 
 /// The payloads of all records.
@@ -69,18 +82,7 @@ fn records_are_read_back_as_they_were_written_in_order() {
             expected.push(OwnedRecord { segment: 1, tenant: tenant.clone(), signal, received_at, payload });
         }
     }
-    for group in expected.chunks(4) {
-        let records: Vec<Record<'_>> = group
-            .iter()
-            .map(|OwnedRecord { tenant, signal, received_at, payload, .. }| Record {
-                tenant,
-                signal: *signal,
-                received_at: *received_at,
-                payload,
-            })
-            .collect();
-        wal.append(&records).unwrap();
-    }
+    expected.chunks(4).for_each(|group| append_again(&mut wal, group));
     let mut found = Vec::new();
     let report = replay(&disk, Path::new(DIR), 0, &mut |record| {
         found.push(record);
@@ -89,7 +91,7 @@ fn records_are_read_back_as_they_were_written_in_order() {
     assert!(found == expected);
     let report = report.unwrap();
     let payload_bytes = expected.iter().map(|record| record.payload.len() as u64).sum();
-    assert_eq!(report, ReplayReport { segments: 1, records: 15, payload_bytes, torn_bytes: 0 });
+    assert_eq!(report, ReplayReport { segments: 1, records: 15, payload_bytes, ..ReplayReport::default() });
     assert_eq!(wal.total_bytes(), disk.open(&path(1)).unwrap().len());
 }
 

@@ -69,23 +69,12 @@ fn spans(resource: &Resource<'_>, rows: &[Row]) -> Result<Batch, String> {
     for row in rows {
         let attributes = number_attribute(row);
         let span = Span {
-            trace_id: trace_id(row.trace),
-            span_id: SpanId((row.number + 1).to_be_bytes()),
-            parent_span_id: None,
-            trace_state: "",
-            flags: 0,
             name: "simulated",
             kind: 2,
             start: row.time,
             duration: 1_000,
-            status_code: 0,
-            status_message: "",
             attributes: Map::new(&attributes),
-            dropped_attributes_count: 0,
-            events: &[],
-            dropped_events_count: 0,
-            links: &[],
-            dropped_links_count: 0,
+            ..Span::new(trace_id(row.trace), SpanId((row.number + 1).to_be_bytes()))
         };
         builder.append(&span).map_err(|error| error.to_string())?;
     }
@@ -100,16 +89,10 @@ fn logs(resource: &Resource<'_>, rows: &[Row]) -> Result<Batch, String> {
         let attributes = number_attribute(row);
         let record = LogRecord {
             time: row.time,
-            observed_time: None,
             severity_number: 9,
-            severity_text: "",
-            body: &[],
-            event_name: "",
             trace_id: Some(trace_id(row.trace)),
-            span_id: None,
-            flags: 0,
             attributes: Map::new(&attributes),
-            dropped_attributes_count: 0,
+            ..LogRecord::default()
         };
         builder.append(&record).map_err(|error| error.to_string())?;
     }

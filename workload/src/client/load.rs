@@ -8,14 +8,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::dispenser::{Dispenser, Job};
 use super::pool::Pool;
 use super::report::{LoadReport, Progress, Tally};
-use super::transport::{Answer, Transport};
+use super::traffic::Traffic;
+use super::transport::{Answer, Packed, Transport};
 use super::{LoadConfig, LoadError, Observer, Rate, retry};
 use crate::config::Signal;
 use crate::random::Dice;
@@ -49,9 +49,10 @@ pub async fn run_load(
             return Err(LoadError::Zero { what });
         }
     }
+    let traffic = Arc::new(Traffic::default());
     let mut transports = Vec::new();
     for _ in 0..config.connections {
-        transports.push(Transport::new(&config)?);
+        transports.push(Transport::new(&config, &traffic)?);
     }
     let pool = Pool::prepare(&config)?;
     let items = pool.requests.iter().map(|request| request.items).collect();
@@ -79,7 +80,7 @@ pub async fn run_load(
         }
     }
     outcome?;
-    Ok(run.tally().report(begin.elapsed()))
+    Ok(run.tally().report(begin.elapsed(), &traffic))
 }
 
 impl Run {
@@ -104,9 +105,9 @@ impl Run {
             let prepared = &self.pool.requests[job.place];
             let clock = job.clock(prepared.signal, self.config.times);
             let (body, items) = prepared.body(&self.pool.identity, job.generation, clock, job.keep)?;
-            let body = transport.pack(body);
+            let packed = transport.pack(body);
             self.tally().sent += items;
-            let deliver = self.deliver(&mut transport, &mut dice, prepared.signal, body, items);
+            let deliver = self.deliver(&mut transport, &mut dice, prepared.signal, packed, items);
             match self.cancel.run_until_cancelled(deliver).await {
                 Some(Delivery::Accepted { whole: true, retried }) if prepared.signal == Signal::Spans => {
                     if let Some(acknowledged) = &self.observer.acknowledged {
@@ -127,15 +128,14 @@ impl Run {
         transport: &mut Transport,
         dice: &mut Dice,
         signal: Signal,
-        body: Bytes,
+        packed: Packed,
         items: u64,
     ) -> Delivery {
         let begin = Instant::now();
         let mut attempt = 0;
         loop {
-            self.tally().bytes += body.len() as u64;
             let since = Instant::now();
-            let answer = transport.send(signal, body.clone(), self.config.request_timeout).await;
+            let answer = transport.send(signal, packed.clone(), self.config.request_timeout).await;
             let (pause, message) = match answer {
                 Answer::Accepted { rejected, message } => {
                     return self.accepted(items, rejected.min(items), &message, since.elapsed(), attempt > 0);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::traffic::Traffic;
+
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -31,8 +33,10 @@ pub struct LoadReport {
     pub retried: u64,
     /// Requests that were acknowledged.
     pub requests: u64,
-    /// Bytes of bodies on the wire, attempts after the first included. (Before compression for gRPC.)
+    /// Bytes of bodies as they were sent, attempts after the first included.
     pub bytes: u64,
+    /// Bytes of the same bodies before compression.
+    pub bytes_uncompressed: u64,
     /// Wall time.
     pub seconds: f64,
     /// Milliseconds from an attempt's beginning to its acknowledgement: median.
@@ -57,7 +61,6 @@ pub(super) struct Tally {
     pub(super) abandoned: u64,
     pub(super) retried: u64,
     pub(super) requests: u64,
-    pub(super) bytes: u64,
     pub(super) errors: BTreeMap<String, u64>,
     pub(super) last_message: Option<String>,
     latency: Histogram<u64>,
@@ -79,7 +82,6 @@ impl Tally {
             abandoned: 0,
             retried: 0,
             requests: 0,
-            bytes: 0,
             errors: BTreeMap::new(),
             last_message: None,
             latency,
@@ -107,7 +109,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn report(&self, elapsed: Duration) -> LoadReport {
+    pub(super) fn report(&self, elapsed: Duration, traffic: &Traffic) -> LoadReport {
         let millis = |micros: u64| micros as f64 / 1_000.0;
         LoadReport {
             sent: self.sent,
@@ -116,7 +118,8 @@ impl Tally {
             abandoned: self.abandoned,
             retried: self.retried,
             requests: self.requests,
-            bytes: self.bytes,
+            bytes: traffic.sent(),
+            bytes_uncompressed: traffic.uncompressed(),
             seconds: elapsed.as_secs_f64(),
             ack_p50_ms: millis(self.latency.value_at_quantile(0.5)),
             ack_p99_ms: millis(self.latency.value_at_quantile(0.99)),
@@ -135,7 +138,7 @@ mod tests {
     fn latencies_are_told_as_long_as_they_were() {
         let mut tally = Tally::new();
         [1, 5, 40, 900, 7_200_000].into_iter().for_each(|ms| tally.acknowledged_after(Duration::from_millis(ms)));
-        let report = tally.report(Duration::from_secs(1));
+        let report = tally.report(Duration::from_secs(1), &Traffic::default());
         let near =
             |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 0.002, "{found} for {expected}");
         near(report.ack_p50_ms, 40.0);

@@ -25,10 +25,11 @@ use prost::Message;
 use tokio::net::TcpStream;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic_types::StatusExt;
 
 use super::retry::{self, Verdict};
+use super::traffic::{Counted, CountingChannel, Traffic, Uncompressed};
 use super::{Compression, LoadConfig, LoadError, Protocol, dispenser};
 use crate::config::Signal;
 
@@ -59,6 +60,13 @@ impl Answer {
 /// Answers are small; a larger one is a sign of talking to something else.
 const LONGEST_ANSWER: usize = 4 << 20;
 
+/// A body that is ready to be sent.
+#[derive(Debug, Clone)]
+pub(super) struct Packed {
+    body: Bytes,
+    uncompressed: Uncompressed,
+}
+
 /// One connection to the endpoint.
 #[derive(Debug)]
 pub(super) enum Transport {
@@ -67,8 +75,8 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    /// Prepares a connection; it is made when it is first needed.
-    pub(super) fn new(config: &LoadConfig) -> Result<Self, LoadError> {
+    /// Prepares a connection; it is made when it is first needed. What it sends adds to `traffic`.
+    pub(super) fn new(config: &LoadConfig, traffic: &Arc<Traffic>) -> Result<Self, LoadError> {
         let invalid = || LoadError::Endpoint { endpoint: config.endpoint.clone() };
         let uri: Uri = config.endpoint.parse().map_err(|_| invalid())?;
         if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {
@@ -80,27 +88,29 @@ impl Transport {
             .map(|tenant| HeaderValue::from_str(tenant).map_err(|_| LoadError::Tenant { tenant: tenant.clone() }));
         let tenant = tenant.transpose()?;
         match config.protocol {
-            Protocol::Grpc => Ok(Self::Grpc(Box::new(GrpcTransport::new(config, uri, tenant.as_ref())?))),
+            Protocol::Grpc => Ok(Self::Grpc(Box::new(GrpcTransport::new(config, uri, tenant.as_ref(), traffic)?))),
             Protocol::HttpProtobuf | Protocol::HttpJson => {
-                Ok(Self::Http(Box::new(HttpTransport::new(config, &uri, tenant).ok_or_else(invalid)?)))
+                let http = HttpTransport::new(config, &uri, tenant, traffic).ok_or_else(invalid)?;
+                Ok(Self::Http(Box::new(http)))
             }
         }
     }
 
     /// Compresses a body if the transport does not do that itself.
-    pub(super) fn pack(&self, body: Bytes) -> Bytes {
+    pub(super) fn pack(&self, body: Bytes) -> Packed {
+        let uncompressed = Uncompressed(body.len() as u64);
         match self {
-            Self::Grpc(_) => body,
-            Self::Http(http) => compress(http.compression, body),
+            Self::Grpc(_) => Packed { body, uncompressed },
+            Self::Http(http) => Packed { body: compress(http.compression, body), uncompressed },
         }
     }
 
     /// Sends a packed body once.
-    pub(super) async fn send(&mut self, signal: Signal, body: Bytes, timeout: Duration) -> Answer {
+    pub(super) async fn send(&mut self, signal: Signal, packed: Packed, timeout: Duration) -> Answer {
         let attempt = async {
             match self {
-                Self::Grpc(grpc) => grpc.send(signal, body).await,
-                Self::Http(http) => http.send(signal, body).await,
+                Self::Grpc(grpc) => grpc.send(signal, packed).await,
+                Self::Http(http) => http.send(signal, packed).await,
             }
         };
         if let Ok(answer) = tokio::time::timeout(timeout, attempt).await {
@@ -178,16 +188,22 @@ fn accepted_json(signal: Signal, body: &[u8]) -> Result<Answer, serde_json::Erro
 /// OTLP over gRPC.
 #[derive(Debug)]
 pub(super) struct GrpcTransport {
-    client: tonic::client::Grpc<Channel>,
+    client: tonic::client::Grpc<CountingChannel>,
     tenant: Option<MetadataValue<Ascii>>,
 }
 
 impl GrpcTransport {
-    fn new(config: &LoadConfig, uri: Uri, tenant: Option<&HeaderValue>) -> Result<Self, LoadError> {
+    fn new(
+        config: &LoadConfig,
+        uri: Uri,
+        tenant: Option<&HeaderValue>,
+        traffic: &Arc<Traffic>,
+    ) -> Result<Self, LoadError> {
         let invalid = || LoadError::Endpoint { endpoint: config.endpoint.clone() };
         let endpoint = Endpoint::new(uri).map_err(|_| invalid())?;
         let endpoint = endpoint.connect_timeout(config.request_timeout).tcp_nodelay(true);
-        let mut client = tonic::client::Grpc::new(endpoint.connect_lazy());
+        let channel = CountingChannel::new(endpoint.connect_lazy(), Arc::clone(traffic));
+        let mut client = tonic::client::Grpc::new(channel);
         client = match config.compression {
             Compression::None => client,
             Compression::Gzip => client.send_compressed(CompressionEncoding::Gzip),
@@ -200,11 +216,12 @@ impl GrpcTransport {
         Ok(Self { client, tenant: tenant.transpose()? })
     }
 
-    async fn send(&mut self, signal: Signal, body: Bytes) -> Answer {
+    async fn send(&mut self, signal: Signal, packed: Packed) -> Answer {
         if let Err(error) = self.client.ready().await {
             return Answer::again("connect", chain(&error));
         }
-        let mut request = tonic::Request::new(body);
+        let mut request = tonic::Request::new(packed.body);
+        request.extensions_mut().insert(packed.uncompressed);
         if let Some(tenant) = &self.tenant {
             request.metadata_mut().insert("x-scope-orgid", tenant.clone());
         }
@@ -287,11 +304,14 @@ pub(super) struct HttpTransport {
     compression: Compression,
     host: HeaderValue,
     tenant: Option<HeaderValue>,
-    connection: Option<SendRequest<Full<Bytes>>>,
+    connection: Option<SendRequest<HttpBody>>,
+    traffic: Arc<Traffic>,
 }
 
+type HttpBody = Counted<Full<Bytes>>;
+
 impl HttpTransport {
-    fn new(config: &LoadConfig, uri: &Uri, tenant: Option<HeaderValue>) -> Option<Self> {
+    fn new(config: &LoadConfig, uri: &Uri, tenant: Option<HeaderValue>, traffic: &Arc<Traffic>) -> Option<Self> {
         let authority = uri.authority()?;
         Some(Self {
             authority: format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80)).into(),
@@ -301,10 +321,11 @@ impl HttpTransport {
             host: HeaderValue::from_str(authority.as_str()).ok()?,
             tenant,
             connection: None,
+            traffic: Arc::clone(traffic),
         })
     }
 
-    async fn connected(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, String> {
+    async fn connected(&mut self) -> Result<&mut SendRequest<HttpBody>, String> {
         if self.connection.as_ref().is_none_or(SendRequest::is_closed) {
             let stream = TcpStream::connect(&*self.authority).await.map_err(|error| chain(&error))?;
             stream.set_nodelay(true).map_err(|error| chain(&error))?;
@@ -316,7 +337,7 @@ impl HttpTransport {
         self.connection.as_mut().ok_or_else(|| "not connected".to_owned())
     }
 
-    fn request(&self, signal: Signal, body: Bytes) -> Result<Request<Full<Bytes>>, http::Error> {
+    fn request(&self, signal: Signal, packed: Packed) -> Result<Request<HttpBody>, http::Error> {
         let media = if self.protocol == Protocol::HttpJson { "application/json" } else { "application/x-protobuf" };
         let mut request = Request::builder()
             .method(Method::POST)
@@ -331,11 +352,12 @@ impl HttpTransport {
         if let Some(tenant) = &self.tenant {
             request = request.header("x-scope-orgid", tenant.clone());
         }
-        request.body(Full::new(body))
+        let traffic = Arc::clone(&self.traffic);
+        request.body(Counted::new(Full::new(packed.body), Some(packed.uncompressed), traffic))
     }
 
-    async fn send(&mut self, signal: Signal, body: Bytes) -> Answer {
-        let request = match self.request(signal, body) {
+    async fn send(&mut self, signal: Signal, packed: Packed) -> Answer {
+        let request = match self.request(signal, packed) {
             Ok(request) => request,
             Err(error) => return Answer::Dropped { kind: "request".to_owned(), message: chain(&error) },
         };

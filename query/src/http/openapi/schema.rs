@@ -286,6 +286,7 @@ fn metrics() -> Vec<Named> {
         Always("type", kind.clone()),
         Always("unit", text()),
         Always("description", text()),
+        Sometimes("metadata", list_of("KeyValue")),
         Always("temporality", temporality.clone()),
         Always("is_monotonic", flag()),
         Always("series_count", count()),
@@ -356,6 +357,7 @@ fn values() -> Vec<Named> {
     let exemplar = [
         Always("time_unix_nano", wide()),
         Always("value", double()),
+        Sometimes("value_int", wide()),
         Sometimes("trace_id", any_hex()),
         Sometimes("span_id", any_hex()),
         Sometimes("filtered_attributes", list_of("KeyValue")),

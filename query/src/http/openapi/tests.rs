@@ -219,6 +219,7 @@ fn full_points() -> Vec<query_api::metric::Point> {
     let exemplar = Exemplar {
         time_unix_nano: 1,
         value: 1.0,
+        value_int: "1".into(),
         trace_id: "ab".into(),
         span_id: "cd".into(),
         filtered_attributes: full_trace().resource_spans.remove(0).resource.attributes,

@@ -1,8 +1,9 @@
 //! What is special to blocks of series: labels of any length, long series, damage.
 
 use super::*;
+use crate::block::tests::damage::{check_cuts, check_flips};
 use crate::block::{Block, BlockConfig, write};
-use crate::error::{Class, Error};
+use crate::error::Error;
 use crate::fs::{Filesystem, SimulatedDisk};
 use crate::metric::{Fields, Label, Matcher, Relation, SeriesSource};
 use crate::model::attribute::{Map, MapBuilder, Value};
@@ -160,32 +161,10 @@ fn use_it(disk: &SimulatedDisk, crc: u32) -> (Option<Vec<arrow_array::RecordBatc
 fn b3_a_flipped_bit_or_a_cut_is_noticed_wherever_it_is() {
     let series: Vec<Vec<u8>> = (0..300).map(|number: i32| attributes(&[("n", &number.to_string())])).collect();
     let (block, disk) = store(&[gauges(&series, (0..40).map(|step| step * step))]);
-    let (expected, none) = use_it(&disk, block.meta().crc());
-    assert!(none.is_empty());
-    let mut random = Pcg64Mcg::seed_from_u64(3);
-    for file in [SAMPLES, INDEX, crate::block::meta::META] {
-        let path = Path::new(DIR).join(file);
-        let length = disk.contents(&path).unwrap().len() as u64;
-        for _ in 0..60 {
-            let disk = disk.fork();
-            let offset = random.random_range(0..length);
-            disk.flip(&path, offset, random.random_range(0..8)).unwrap();
-            let (answer, errors) = use_it(&disk, block.meta().crc());
-            assert!(!errors.is_empty(), "{file} at {offset}");
-            for error in &errors {
-                assert_eq!(error.class(), Class::Corrupt, "{file} at {offset}: {error}");
-                assert!(error.to_string().contains(file), "{file} at {offset}: {error}");
-            }
-            assert!(answer.is_none() || answer == expected, "{file} at {offset}");
-        }
-        for keep in [0, 1, 11, length / 2, length - 1] {
-            let disk = disk.fork();
-            disk.truncate(&path, keep).unwrap();
-            let (answer, errors) = use_it(&disk, block.meta().crc());
-            assert!(answer.is_none());
-            assert!(errors.iter().all(|error| error.class() == Class::Corrupt), "{file} cut to {keep}: {errors:?}");
-        }
-    }
+    let (files, read) =
+        ([SAMPLES, INDEX, crate::block::meta::META], |disk: &SimulatedDisk| use_it(disk, block.meta().crc()));
+    check_flips(&disk, &files, 60, read);
+    check_cuts(&disk, &files, read);
 }
 
 #[test]

@@ -32,43 +32,68 @@ fn use_it(disk: &SimulatedDisk, crc: u32) -> (Option<Vec<Row>>, Vec<Error>) {
     (answer, errors)
 }
 
-#[test]
-fn b3_a_flipped_bit_is_noticed_wherever_it_is() {
-    let (block, disk, expected) = sample();
+/// Flips bits of files at random places: `read`, which reads and verifies the whole block, gives what it gave before or
+/// nothing, and every error names the file.
+pub(crate) fn check_flips<T: PartialEq>(
+    disk: &SimulatedDisk,
+    files: &[&str],
+    flips: usize,
+    read: impl Fn(&SimulatedDisk) -> (Option<T>, Vec<Error>),
+) {
+    let (expected, none) = read(disk);
+    assert!(expected.is_some() && none.is_empty());
     let mut random = Pcg64Mcg::seed_from_u64(3);
-    for file in [DATA, KEYS, TERMS, meta::META] {
+    for file in files {
         let path = Path::new(DIR).join(file);
         let length = disk.contents(&path).unwrap().len() as u64;
-        for _ in 0..120 {
+        for _ in 0..flips {
             let disk = disk.fork();
             let offset = random.random_range(0..length);
             disk.flip(&path, offset, random.random_range(0..8)).unwrap();
-            let (answer, errors) = use_it(&disk, block.meta().crc());
+            let (answer, errors) = read(&disk);
             assert!(!errors.is_empty(), "{file} at {offset}");
             for error in &errors {
                 assert_eq!(error.class(), Class::Corrupt, "{file} at {offset}: {error}");
                 assert!(error.to_string().contains(file), "{file} at {offset}: {error}");
             }
-            if let Some(answer) = answer {
-                assert_eq!(answer, expected, "{file} at {offset}");
-            }
+            assert!(answer.is_none() || answer == expected, "{file} at {offset}");
         }
     }
 }
 
-#[test]
-fn b3_a_cut_or_missing_file_is_noticed_when_the_block_is_opened() {
-    let (block, disk, _) = sample();
-    for file in [DATA, KEYS, TERMS, meta::META] {
+/// Cuts files short: `read` gives nothing but errors of damage.
+pub(crate) fn check_cuts<T>(
+    disk: &SimulatedDisk,
+    files: &[&str],
+    read: impl Fn(&SimulatedDisk) -> (Option<T>, Vec<Error>),
+) {
+    for file in files {
         let path = Path::new(DIR).join(file);
         let length = disk.contents(&path).unwrap().len() as u64;
         for keep in [0, 1, 11, length / 2, length - 1] {
             let disk = disk.fork();
             disk.truncate(&path, keep).unwrap();
-            let (answer, errors) = use_it(&disk, block.meta().crc());
+            let (answer, errors) = read(&disk);
             assert!(answer.is_none());
             assert!(errors.iter().all(|error| error.class() == Class::Corrupt), "{file} cut to {keep}: {errors:?}");
         }
+    }
+}
+
+#[test]
+fn b3_a_flipped_bit_is_noticed_wherever_it_is() {
+    let (block, disk, expected) = sample();
+    let read = |disk: &SimulatedDisk| use_it(disk, block.meta().crc());
+    assert_eq!(read(&disk).0, Some(expected));
+    check_flips(&disk, &[DATA, KEYS, TERMS, meta::META], 120, read);
+}
+
+#[test]
+fn b3_a_cut_or_missing_file_is_noticed_when_the_block_is_opened() {
+    let (block, disk, _) = sample();
+    check_cuts(&disk, &[DATA, KEYS, TERMS, meta::META], |disk| use_it(disk, block.meta().crc()));
+    for file in [DATA, KEYS, TERMS, meta::META] {
+        let path = Path::new(DIR).join(file);
         let disk = disk.fork();
         disk.remove_file(&path).unwrap();
         let (_, errors) = use_it(&disk, block.meta().crc());

@@ -7,23 +7,13 @@ use crate::model::{Span, SpanBatchBuilder, SpanId};
 
 fn span<'a>(id: u8, parent: Option<u8>, start: i64, attributes: &'a [u8]) -> Span<'a> {
     Span {
-        trace_id: TraceId([7; 16]),
-        span_id: SpanId([id; 8]),
         parent_span_id: parent.map(|id| SpanId([id; 8])),
-        trace_state: "",
-        flags: 0,
         name: "n",
         kind: 1,
         start,
         duration: 1,
-        status_code: 0,
-        status_message: "",
         attributes: Map::new(attributes),
-        dropped_attributes_count: 0,
-        events: &[],
-        dropped_events_count: 0,
-        links: &[],
-        dropped_links_count: 0,
+        ..Span::new(TraceId([7; 16]), SpanId([id; 8]))
     }
 }
 

@@ -107,16 +107,11 @@ fn logs(random: &mut Pcg64Mcg, texts: &[String]) -> Vec<Batch> {
         let attributes = map.finish();
         let record = LogRecord {
             time: row,
-            observed_time: None,
             severity_number: i32::try_from(row % 30).unwrap(),
             severity_text: if row % 3 == 0 { text } else { "" },
             body: &body,
-            event_name: "",
-            trace_id: None,
-            span_id: None,
-            flags: 0,
             attributes: Map::new(&attributes),
-            dropped_attributes_count: 0,
+            ..LogRecord::default()
         };
         builder.append(&record).unwrap();
     }
@@ -200,19 +195,7 @@ fn plain_logs(texts: &[String]) -> Vec<Batch> {
     for (time, text) in (0i64..).zip(texts) {
         let mut body = Vec::new();
         put_value(&mut body, Value::String(text));
-        let record = LogRecord {
-            time,
-            observed_time: None,
-            severity_number: 9,
-            severity_text: "",
-            body: &body,
-            event_name: "",
-            trace_id: None,
-            span_id: None,
-            flags: 0,
-            attributes: Map::default(),
-            dropped_attributes_count: 0,
-        };
+        let record = LogRecord { time, severity_number: 9, body: &body, ..LogRecord::default() };
         builder.append(&record).unwrap();
     }
     vec![builder.finish().unwrap()]
@@ -292,23 +275,12 @@ fn attributes_and_origins_are_found_by_value() {
         }
         let attributes = map.finish();
         let span = Span {
-            trace_id: TraceId([1; 16]),
-            span_id: SpanId([1; 8]),
-            parent_span_id: None,
-            trace_state: "",
-            flags: 0,
             name: "n",
             kind: 1,
             start: row.into(),
             duration: 1,
-            status_code: 0,
-            status_message: "",
             attributes: Map::new(&attributes),
-            dropped_attributes_count: 0,
-            events: &[],
-            dropped_events_count: 0,
-            links: &[],
-            dropped_links_count: 0,
+            ..Span::new(TraceId([1; 16]), SpanId([1; 8]))
         };
         builder.append(&span).unwrap();
     }

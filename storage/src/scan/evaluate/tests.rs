@@ -29,14 +29,11 @@ fn records() -> RecordBatch {
             time: row * 10,
             observed_time: (row == 0).then_some(3),
             severity_number: 9,
-            severity_text: "",
             body,
-            event_name: "",
             trace_id: (row == 1).then_some(TraceId([1; 16])),
             span_id: (row == 1).then_some(SpanId([2; 8])),
-            flags: 0,
             attributes: Map::new(if row == 0 { &own } else { b"" }),
-            dropped_attributes_count: 0,
+            ..LogRecord::default()
         };
         builder.append(&record).unwrap();
     }

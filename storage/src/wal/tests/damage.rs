@@ -158,7 +158,7 @@ fn a_record_that_this_program_cannot_name_is_damage() {
 }
 
 /// Gives a changed record valid checksums.
-fn reseal(record: &mut [u8], offset: u64) {
+pub(super) fn reseal(record: &mut [u8], offset: u64) {
     let start = crc32c::crc32c_append(crc32c::crc32c(&1_u64.to_le_bytes()), &offset.to_le_bytes());
     let body = crc32c::crc32c_append(start, &record[RECORD_HEADER_LEN..]);
     record[4..8].copy_from_slice(&body.to_le_bytes());

@@ -98,11 +98,11 @@ fn heads(filter: Memo<TraceFilter>) -> AnyView {
                 ""
             }
         };
-        view! { <button class="sort" class:current=move || here() || oldest() on:click=choose>{words}{mark}</button> }
+        view! { <button class="sort" title="Ordered by the spans that match" class:current=move || here() || oldest() on:click=choose>{words}{mark}</button> }
     };
     view! {
         <div class="trace-row heads" role="row">
-            <span role="columnheader">{order("newest", Some("oldest"), "Time")}</span>
+            <span role="columnheader">{order("newest", Some("oldest"), "Trace start")}</span>
             <span role="columnheader">"Root"</span>
             <span role="columnheader">{order("longest", None, "Duration")}<span class="quiet small">", log scale"</span></span>
             <span role="columnheader" class="num">"Spans"</span>

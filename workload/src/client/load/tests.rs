@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -30,6 +31,8 @@ struct Inbox {
     spans: Mutex<BTreeMap<SpanKey, u64>>,
     items: AtomicU64,
     requests: AtomicU64,
+    /// Of bodies, as they came; over HTTP only.
+    bytes: AtomicU64,
     headers: Mutex<BTreeMap<String, HeaderMap>>,
 }
 
@@ -59,8 +62,10 @@ async fn http_endpoint(listener: TcpListener, inbox: Arc<Inbox>, script: Answeri
                 let Ok(body) = body.collect().await else { return Ok(Response::new(Full::default())) };
                 let number = inbox.requests.fetch_add(1, Ordering::Relaxed);
                 let (status, retry_after, answer) = script(number);
+                let body = body.to_bytes();
+                inbox.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
                 if status == 200 {
-                    read(&inbox, parts.uri.path(), &parts.headers, &body.to_bytes());
+                    read(&inbox, parts.uri.path(), &parts.headers, &body);
                 }
                 inbox.headers.lock().unwrap().insert(parts.uri.path().to_owned(), parts.headers);
                 let mut response = Response::builder().status(status);
@@ -189,6 +194,9 @@ async fn every_span_arrives_once_and_is_acknowledged_over_grpc_with_any_compress
         let report = run(LoadConfig { compression, ..config(address, Protocol::Grpc, 2_345) }, observer).await;
         assert_eq!((report.sent, report.accepted, report.retried), (2_345, 2_345, 0));
         assert!(report.errors.is_empty() && report.ack_p50_ms <= report.ack_max_ms, "{report:?}");
+        let framed = report.bytes_uncompressed + 5 * report.requests;
+        let is_packed = compression != Compression::None;
+        assert!(if is_packed { 2 * report.bytes < framed } else { report.bytes == framed }, "{report:?}");
         let spans = inbox.spans.lock().unwrap();
         assert_eq!(spans.len(), 2_345);
         assert!(spans.values().all(|count| *count == 1));
@@ -223,6 +231,14 @@ async fn all_signals_arrive_over_http_in_both_encodings() {
             LoadConfig { compression, signals, tenant: Some("acme".to_owned()), ..config(address, protocol, 4_000) };
         let report = run(config, Observer::default()).await;
         assert_eq!((report.accepted, inbox.items.load(Ordering::Relaxed)), (4_000, 4_000), "{report:?}");
+        assert_eq!(report.bytes, inbox.bytes.load(Ordering::Relaxed), "{report:?}");
+        let is_packed = compression != Compression::None;
+        let expected = if is_packed {
+            2 * report.bytes < report.bytes_uncompressed
+        } else {
+            report.bytes == report.bytes_uncompressed
+        };
+        assert!(expected, "{report:?}");
         let headers = inbox.headers.lock().unwrap();
         assert_eq!(headers.len(), if signals == Signals::All { 3 } else { 1 });
         for headers in headers.values() {
@@ -250,6 +266,7 @@ async fn overload_is_waited_out_and_bad_data_is_not_sent_again() {
     assert!(begin.elapsed() >= Duration::from_secs(1), "Retry-After was not kept");
     let errors = ["http 400", "http 429", "http 500", "http 503"].map(|kind| (kind.to_owned(), 1));
     assert_eq!((report.retried, report.errors), (2, BTreeMap::from(errors)));
+    assert_eq!(report.bytes, inbox.bytes.load(Ordering::Relaxed), "attempts after the first count too");
     assert!(report.rejected > 0 && report.accepted + report.rejected == 1_000);
     assert_eq!(report.accepted, inbox.items.load(Ordering::Relaxed));
     let heard = heard.lock().unwrap();
