@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::exec::Control;
 use crate::log::{LEVELS, level_of};
 use query_api::volume::{GroupVolume, VolumeResponse};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use storage::model::Signal;
 use storage::scan::{Count, Dimension, Group, Measure, Predicate, TimeRange, VolumeRequest};
 
@@ -72,7 +72,7 @@ pub(crate) fn volume(control: &Control, query: &VolumeQuery) -> Result<VolumeRes
     };
     let counted = control.volume(query.signal, request)?;
     let mut totals: HashMap<&str, u64> = HashMap::new();
-    let names: HashMap<&Group, String> = counted.keys().map(|(_, group)| (group, name_of(query.by, group))).collect();
+    let names: BTreeMap<&Group, String> = counted.keys().map(|(_, group)| (group, name_of(query.by, group))).collect();
     for ((_, group), count) in &counted {
         *totals.entry(names.get(group).map_or("", String::as_str)).or_default() += count.rows;
     }

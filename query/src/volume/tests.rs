@@ -109,7 +109,7 @@ async fn keys_and_values_are_those_of_blocks_and_memory() {
         (values.collect::<Vec<_>>(), answer.complete)
     };
     let (all, complete) = found(asked("", 10)).await;
-    assert_eq!(all, [("even".to_owned(), 50), ("odd".to_owned(), 50), ("new".to_owned(), 1)]);
+    assert_eq!(all, [("odd".to_owned(), 50), ("even".to_owned(), 50), ("new".to_owned(), 1)]);
     assert!(complete);
     assert_eq!(found(asked("o", 10)).await, (vec![("odd".to_owned(), 50)], true));
     let (few, complete) = found(asked("", 1)).await;

@@ -70,7 +70,7 @@ impl StatsWriter {
     }
 }
 
-fn put_facets(facets: &Facets) -> Vec<u8> {
+pub(super) fn put_facets(facets: &Facets) -> Vec<u8> {
     let mut out = Vec::new();
     let (keys, complete) = facets.known();
     out.push(complete.into());
@@ -171,7 +171,7 @@ enum Part {
     Facets,
 }
 
-fn take_facets(part: &[u8]) -> Option<FacetStats> {
+pub(super) fn take_facets(part: &[u8]) -> Option<FacetStats> {
     let (&complete, mut input) = part.split_first()?;
     let mut facets = Vec::new();
     for _ in 0..take_varint(&mut input)? {

@@ -25,3 +25,6 @@ pub(super) use granule::{Facts, Granule, GranuleStats};
 
 /// What the file ends with.
 const MAGIC: &[u8; 8] = b"SLSTATS\x01";
+
+#[cfg(test)]
+mod tests;
