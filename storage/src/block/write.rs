@@ -179,7 +179,7 @@ impl<'a> BlockWriter<'a> {
         let (data, columns) = data.finish()?;
         let name_of = |&place: &usize| self.columns.get(place).map(|column| column.field.name().clone());
         let (keys, traces) = write_keys(self.fs, &self.dir, self.keys)?;
-        let stats = self.stats.map(|stats| stats.finish(self.fs, &self.dir)).transpose()?;
+        let stats = self.stats.map_or(Ok(None), |stats| stats.finish(self.fs, &self.dir))?;
         let summary = Summary {
             signal: self.signal,
             rows: self.rows as u64,

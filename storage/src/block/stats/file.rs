@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 const LIMITS: FacetLimits = FacetLimits { keys: 1024, values: 128, bytes: 256 << 10 };
 /// Four lengths and the magic.
 const FOOTER: u64 = 24;
-/// What a part takes when it is unpacked, at most: a hundred bytes of each of 2^21 granules, and as much again.
+/// What a part takes when it is unpacked, at most.
 const MOST_PART: usize = 512 << 20;
 
 /// The file in the making.
@@ -51,22 +51,25 @@ impl StatsWriter {
         note_attributes(&mut self.facets, columns, data);
     }
 
-    /// Writes the file.
-    pub(in super::super) fn finish(self, fs: &dyn Filesystem, dir: &Path) -> Result<FileMeta> {
+    /// Writes the file, unless it would be larger than a reader takes.
+    pub(in super::super) fn finish(self, fs: &dyn Filesystem, dir: &Path) -> Result<Option<FileMeta>> {
+        let parts = [self.granules.finish(), put_facets(&self.facets)];
+        if parts.iter().any(|part| part.len() > MOST_PART) {
+            return Ok(None);
+        }
         let mut file = CheckedWriter::create(fs, dir, STATS)?;
         let mut lengths = Vec::new();
-        for part in [self.granules.finish(), put_facets(&self.facets)] {
+        for part in parts {
             let packed = zstd::bulk::compress(&part, self.zstd_level).map_err(Error::io("compress", file.path()))?;
             for length in [packed.len(), part.len()] {
-                let length = u32::try_from(length).ok().filter(|_| part.len() <= MOST_PART);
-                let too_long = || Error::Request { what: "a block of so many rows has statistics too large".into() };
-                lengths.extend_from_slice(&length.ok_or_else(too_long)?.to_le_bytes());
+                // Zstandard adds little to what it cannot make smaller.
+                lengths.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
             }
             file.write_all(&packed).map_err(Error::io("write", file.path()))?;
         }
         lengths.extend_from_slice(MAGIC);
         file.write_all(&lengths).map_err(Error::io("write", file.path()))?;
-        file.finish()
+        file.finish().map(Some)
     }
 }
 

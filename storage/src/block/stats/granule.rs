@@ -23,6 +23,8 @@ const MOST_COMBINATIONS: usize = 4096;
 const MOST_SERVICE_BYTES: usize = 256 << 10;
 /// A granule of more combinations is unknown: reading it costs little more than what would be kept of it.
 const MOST_IN_GRANULE: usize = 128;
+/// Granules that come after so many bytes of others are unknown, as in a block of 2^28 rows and more.
+const MOST_BYTES: usize = 64 << 20;
 /// Of how many bits the number of a dimension's number is. There are no more than combinations.
 const NUMBER_BITS: u32 = 16;
 /// A block has fewer rows.
@@ -114,7 +116,8 @@ impl GranuleBuilder {
     }
 
     fn note_granule(&mut self, facts: &mut Facts<'_>, rows: &[RowRef]) {
-        let (mut min, mut max, mut known) = (i64::MAX, i64::MIN, !self.full);
+        let (mut min, mut max) = (i64::MAX, i64::MIN);
+        let mut known = !self.full && self.granules.len() < MOST_BYTES;
         for at in rows {
             let (batch, row) = (&mut facts.batches[at.batch as usize], at.row as usize);
             let time = batch.times[row];
