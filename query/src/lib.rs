@@ -25,6 +25,7 @@ mod quantile;
 mod service;
 mod time;
 mod trace;
+mod volume;
 
 pub use config::Config;
 pub use error::{Error, Result};

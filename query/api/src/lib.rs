@@ -19,3 +19,4 @@ pub mod otlp;
 pub mod service;
 pub mod status;
 pub mod trace;
+pub mod volume;

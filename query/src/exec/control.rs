@@ -8,12 +8,16 @@ use crate::error::{Error, Result};
 use arrow_array::RecordBatch;
 use query_api::trace::{MissingBlock, Stats};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use storage::engine::Snapshot;
+use storage::engine::{FacetScan, Snapshot};
 use storage::model::{Signal, TraceId, schema};
-use storage::scan::{Predicate, ScanRequest, Threshold};
+use storage::scan::{
+    AttributeScope, Count, FacetValues, FactCost, Group, Keys, Predicate, ScanRequest, Threshold, TimeRange, Volume,
+    VolumeRequest,
+};
 
 /// What one query may use.
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +130,59 @@ impl Control {
         stats.blocks_read += progress.blocks_read;
         stats.blocks_pruned += progress.blocks_pruned;
         self.check()
+    }
+
+    /// Counts rows per step of time and group.
+    pub fn volume(&self, signal: Signal, request: VolumeRequest) -> Result<BTreeMap<(u64, Group), Count>> {
+        self.check()?;
+        let mut scan = self.snapshot.volume(signal, request)?;
+        while scan.advance()? {
+            self.check()?;
+        }
+        let Volume { counts, cost } = scan.finish();
+        let row_bytes = size_of::<((u64, Group), Count)>();
+        self.charge(counts.keys().map(|(_, group)| row_bytes + group.text_len()).sum())?;
+        self.count_cost(cost, counts.values().map(|count| count.rows).sum());
+        Ok(counts)
+    }
+
+    /// The attribute keys of rows.
+    pub fn keys(&self, signal: Signal, time: TimeRange) -> Result<Keys> {
+        let scan = self.count_facets(self.snapshot.keys(signal, time)?)?;
+        let keys = scan.keys();
+        self.count_cost(keys.cost, 0);
+        Ok(keys)
+    }
+
+    /// The values of an attribute key, as [`Snapshot::values`] answers them.
+    pub fn values(
+        &self,
+        signal: Signal,
+        key: (AttributeScope, &str),
+        time: TimeRange,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<FacetValues> {
+        let scan = self.count_facets(self.snapshot.values(signal, key, time, prefix)?)?;
+        let values = scan.values(limit);
+        self.count_cost(values.cost, 0);
+        Ok(values)
+    }
+
+    fn count_facets(&self, mut scan: FacetScan) -> Result<FacetScan> {
+        self.check()?;
+        while scan.advance()? {
+            self.check()?;
+        }
+        Ok(scan)
+    }
+
+    fn count_cost(&self, cost: FactCost, matched: u64) {
+        let mut stats = self.stats.borrow_mut();
+        stats.rows_scanned += cost.rows_read;
+        stats.rows_matched += matched;
+        stats.blocks_read += cost.blocks_read;
+        stats.blocks_pruned += cost.blocks_pruned;
     }
 
     /// Gives all spans of a trace to `each`, batch by batch.

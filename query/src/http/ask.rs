@@ -7,12 +7,12 @@ use super::state::DemoAction;
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::exec::Control;
-use crate::{log, metric, service, time, trace};
+use crate::{log, metric, service, time, trace, volume};
 use query_api::log::LogsResponse;
 use query_api::trace::{Order, SearchResponse};
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
-use storage::scan::{AttributeScope, Compare, Field, Predicate, Scalar, TimeRange};
+use storage::scan::{AttributeScope, Compare, Dimension, Field, Measure, Predicate, Scalar, TimeRange};
 
 /// A request, understood.
 #[derive(Debug)]
@@ -42,6 +42,9 @@ pub(super) enum DataAsk {
     Operations(String, TimeRange),
     Logs(log::SearchQuery, u64),
     LogHistogram(log::Filter, u64),
+    Volume(volume::VolumeQuery),
+    Attributes(volume::AttributesQuery),
+    AttributeValues(volume::ValuesQuery),
     Metrics(metric::MetricsQuery),
     Series(metric::SeriesQuery),
 }
@@ -75,6 +78,23 @@ impl Ask {
                 let filter = log_filter(parameters)?;
                 DataAsk::LogHistogram(filter, parameters.count("buckets")?)
             }
+            Call::LogVolume => {
+                let log::Filter { range, predicate } = log_filter(parameters)?;
+                volume_of(parameters, Signal::Logs, range, predicate)?
+            }
+            Call::SpanVolume => {
+                let predicate = span_filter(parameters)?;
+                let range = parameters.range(DefaultRange::LastHour)?;
+                volume_of(parameters, Signal::Spans, range, predicate)?
+            }
+            Call::Attributes => DataAsk::Attributes(attribute_rows(parameters)?),
+            Call::AttributeValues => DataAsk::AttributeValues(volume::ValuesQuery {
+                rows: attribute_rows(parameters)?,
+                scope: parameters.parsed("scope", scope)?.unwrap_or(AttributeScope::Any),
+                key: parameters.path("key")?.to_owned(),
+                prefix: parameters.text("prefix").unwrap_or_default(),
+                limit: parameters.limit()?,
+            }),
             Call::Metrics => DataAsk::Metrics(metric::MetricsQuery {
                 range: parameters.range(DefaultRange::LastHour)?,
                 prefix: parameters.text("prefix").unwrap_or_default(),
@@ -113,6 +133,9 @@ impl DataAsk {
             DataAsk::LogHistogram(filter, buckets) => {
                 answer::large(control, &log::histogram(control, &filter, buckets)?, gzip)
             }
+            DataAsk::Volume(query) => answer::large(control, &volume::volume(control, &query)?, gzip),
+            DataAsk::Attributes(query) => answer::large(control, &volume::keys(control, &query)?, gzip),
+            DataAsk::AttributeValues(query) => answer::large(control, &volume::values(control, &query)?, gzip),
             DataAsk::Metrics(query) => answer::large(control, &metric::metrics(control, &query)?, gzip),
             DataAsk::Series(query) => answer::large(control, &metric::series(control, &query)?, gzip),
         }
@@ -232,6 +255,62 @@ fn log_filter(parameters: &mut Parameters) -> Result<log::Filter> {
     predicate = predicate.and(attributes(parameters)?);
     let default = if trace.is_some() { DefaultRange::AllTime } else { DefaultRange::LastHour };
     Ok(log::Filter { range: parameters.range(default)?, predicate })
+}
+
+/// More steps are not answered.
+const MOST_STEPS: u64 = 1000;
+
+fn volume_of(parameters: &mut Parameters, signal: Signal, range: TimeRange, predicate: Predicate) -> Result<DataAsk> {
+    let by = |text: &str| match (text, signal) {
+        ("none", _) => Ok(None),
+        ("service", _) => Ok(Some(Dimension::Service)),
+        ("level", Signal::Logs) => Ok(Some(Dimension::Severity)),
+        ("status", Signal::Spans) => Ok(Some(Dimension::Status)),
+        ("kind", Signal::Spans) => Ok(Some(Dimension::Kind)),
+        (_, Signal::Logs) => Err("expected none, level or service".to_owned()),
+        _ => Err("expected none, service, status or kind".to_owned()),
+    };
+    let usual = if signal == Signal::Logs { Dimension::Severity } else { Dimension::Service };
+    let by = parameters.parsed("by", by)?.unwrap_or(Some(usual));
+    let measure = |text: &str| match text {
+        "rows" => Ok(Measure::Rows),
+        "bytes" => Ok(Measure::RowsAndBytes),
+        _ => Err("expected rows or bytes".to_owned()),
+    };
+    let measure = parameters.parsed("measure", measure)?.unwrap_or_default();
+    let buckets = parameters.count("buckets")?;
+    let step = parameters.parsed("step", time::length)?;
+    let step = match step.map(u64::try_from) {
+        None => volume::Step::Parts(buckets),
+        Some(Ok(nanos)) if nanos > 0 => volume::Step::Nanos(nanos),
+        Some(_) => return Err(Error::parameter("step", "a step takes some time")),
+    };
+    if step.of(range).1 > MOST_STEPS {
+        let message = format!("the range has more than {MOST_STEPS} such steps; ask for longer ones");
+        return Err(Error::parameter("step", message));
+    }
+    let limit = parameters.limit()?;
+    Ok(DataAsk::Volume(volume::VolumeQuery { signal, range, predicate, step, by, measure, limit }))
+}
+
+fn attribute_rows(parameters: &mut Parameters) -> Result<volume::AttributesQuery> {
+    let signal = |text: &str| match text {
+        "spans" => Ok(Signal::Spans),
+        "logs" => Ok(Signal::Logs),
+        _ => Err("expected spans or logs".to_owned()),
+    };
+    let signal = parameters.parsed("signal", signal)?.unwrap_or(Signal::Spans);
+    Ok(volume::AttributesQuery { signal, range: parameters.range(DefaultRange::LastHour)? })
+}
+
+fn scope(text: &str) -> Result<AttributeScope, String> {
+    match text {
+        "any" => Ok(AttributeScope::Any),
+        "own" => Ok(AttributeScope::Own),
+        "resource" => Ok(AttributeScope::Resource),
+        "scope" => Ok(AttributeScope::Scope),
+        _ => Err("expected any, own, resource or scope".into()),
+    }
 }
 
 fn series(parameters: &mut Parameters) -> Result<DataAsk> {

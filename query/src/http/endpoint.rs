@@ -24,6 +24,10 @@ pub(super) enum Call {
     Operations,
     Logs,
     LogHistogram,
+    LogVolume,
+    SpanVolume,
+    Attributes,
+    AttributeValues,
     Metrics,
     Series,
     Status,
@@ -157,6 +161,49 @@ const LOG_HISTOGRAM: &[Parameter] = log_filters![
     query("buckets", Kind::Count { default: 60, max: 1000 }, "Steps of equal length, at most."),
 ];
 
+const STEP: Parameter = query("step", Kind::Duration, "Length of a step; at most 1000 of them are answered.");
+const BUCKETS: Parameter = query(
+    "buckets",
+    Kind::Count { default: 60, max: 1000 },
+    "Steps of equal length, at most, where no `step` is given.",
+);
+const MEASURE: Parameter = query(
+    "measure",
+    Kind::Choice(&["rows", "bytes"]),
+    "`bytes` counts the bytes of texts, attributes, events and links beside the rows; `rows` unless given.",
+);
+const GROUPS: Parameter =
+    query("limit", Kind::Count { default: 20, max: 1000 }, "Groups told apart; the others are added up.");
+
+const LOG_VOLUME: &[Parameter] = log_filters![
+    query("by", Kind::Choice(&["none", "level", "service"]), "What records are grouped by; `level` unless given."),
+    STEP,
+    BUCKETS,
+    MEASURE,
+    GROUPS,
+];
+const SPAN_VOLUME: &[Parameter] = &[
+    SERVICE,
+    query("operation", Kind::Text, "Span name, exactly."),
+    query("status", Kind::Choice(&["unset", "ok", "error"]), "Span status."),
+    query("min_duration", Kind::Duration, "Spans at least this long."),
+    query("max_duration", Kind::Duration, "Spans at most this long."),
+    ATTR,
+    START,
+    END,
+    query(
+        "by",
+        Kind::Choice(&["none", "service", "status", "kind"]),
+        "What spans are grouped by; `service` unless given.",
+    ),
+    STEP,
+    BUCKETS,
+    MEASURE,
+    GROUPS,
+    TIMEOUT,
+];
+const SIGNAL: Parameter = query("signal", Kind::Choice(&["spans", "logs"]), "Of which rows; `spans` unless given.");
+
 /// A deletion says its range: one that was forgotten must not mean the last hour, nor everything.
 const FROM: Parameter = Parameter { is_required: true, description: "First moment of the range.", ..START };
 const TO: Parameter = Parameter { is_required: true, description: "First moment after the range.", ..END };
@@ -215,6 +262,51 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         summary: "Counts log records per step and level.",
         parameters: LOG_HISTOGRAM,
         answer: "HistogramResponse",
+    },
+    Endpoint {
+        call: Call::LogVolume,
+        method: Method::GET,
+        path: "/logs/volume",
+        summary: "Counts log records per step and group.",
+        parameters: LOG_VOLUME,
+        answer: "VolumeResponse",
+    },
+    Endpoint {
+        call: Call::SpanVolume,
+        method: Method::GET,
+        path: "/spans/volume",
+        summary: "Counts spans per step and group.",
+        parameters: SPAN_VOLUME,
+        answer: "VolumeResponse",
+    },
+    Endpoint {
+        call: Call::Attributes,
+        method: Method::GET,
+        path: "/attributes",
+        summary: "Attribute keys of the spans or log records in the range, with their types and how many rows have them.",
+        parameters: &[SIGNAL, START, END, TIMEOUT],
+        answer: "AttributesResponse",
+    },
+    Endpoint {
+        call: Call::AttributeValues,
+        method: Method::GET,
+        path: "/attributes/{key}/values",
+        summary: "The values of an attribute in the range, and how many rows have them.",
+        parameters: &[
+            path("key", Kind::Text, "The attribute's key."),
+            SIGNAL,
+            query(
+                "scope",
+                Kind::Choice(&["any", "own", "resource", "scope"]),
+                "Whose attribute; of all owners together unless given.",
+            ),
+            query("prefix", Kind::Text, "Start of the text; numbers and booleans have none."),
+            START,
+            END,
+            query("limit", Kind::Count { default: 100, max: 10_000 }, "Values, those of most rows first."),
+            TIMEOUT,
+        ],
+        answer: "AttributeValuesResponse",
     },
     Endpoint {
         call: Call::Metrics,

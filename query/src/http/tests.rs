@@ -121,7 +121,7 @@ fn sample(name: &str, kind: Kind) -> String {
 }
 
 fn path_of(endpoint: &Endpoint) -> String {
-    endpoint.path.replace("{trace_id}", &"01".repeat(16)).replace("{name}", "shop")
+    endpoint.path.replace("{trace_id}", &"01".repeat(16)).replace("{name}", "shop").replace("{key}", "n")
 }
 
 fn request(endpoint: &Endpoint, query: &str) -> Request<HttpBody> {
@@ -213,6 +213,15 @@ async fn w2_bad_parameters_are_refused_by_name() {
         ("/traces?limit=1001", "limit"),
         ("/logs?limit=5001", "limit"),
         ("/logs/histogram?buckets=0", "buckets"),
+        ("/logs/volume?by=kind", "by"),
+        ("/spans/volume?by=level", "by"),
+        ("/logs/volume?step=0", "step"),
+        ("/logs/volume?step=1ms", "step"),
+        ("/logs/volume?measure=weight", "measure"),
+        ("/attributes?signal=metrics", "signal"),
+        ("/attributes/a/values?scope=mine", "scope"),
+        ("/attributes/a/values?limit=10001", "limit"),
+        ("/attributes/%ff/values", "path"),
         ("/series?name=a&limit=99999999", "limit"),
         ("/traces?status=bad", "status"),
         ("/traces?order=sideways", "order"),
@@ -276,12 +285,43 @@ async fn hostile_texts_are_only_texts() {
         "%E2%80%AE",
         long.as_str(),
     ] {
-        for path in ["/traces?service=", "/traces?attr=k=", "/logs?contains=", "/metrics?prefix=", "/series?name="] {
+        let of_values = "/attributes/n/values?prefix=";
+        for path in
+            ["/traces?service=", "/traces?attr=k=", "/logs?contains=", "/metrics?prefix=", "/series?name=", of_values]
+        {
             let answer = server.get(&format!("{path}{text}")).await;
             assert_eq!(answer.status, StatusCode::OK, "{path}{text}");
         }
-        let answer = server.get(&format!("/services/{text}/operations")).await;
-        assert_eq!(answer.status, StatusCode::OK, "{text}");
+        for (before, after) in [("/services/", "/operations"), ("/attributes/", "/values")] {
+            let answer = server.get(&format!("{before}{text}{after}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{before}{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn volumes_and_values_are_those_of_the_rows_that_match() {
+    use query_api::volume::{AttributeValuesResponse, VolumeResponse};
+    let server = Server::new().await;
+    let volume = async |path: &str| {
+        let answer: VolumeResponse = server.get(path).await.read();
+        answer.groups.into_iter().map(|group| (group.name, group.rows.iter().sum())).collect::<Vec<(String, u64)>>()
+    };
+    assert_eq!(volume("/logs/volume").await, [("info".to_owned(), 2), ("error".to_owned(), 1)]);
+    assert_eq!(volume("/logs/volume?by=none&contains=fine&step=10m").await, [(String::new(), 2)]);
+    assert_eq!(volume("/logs/volume?min_severity=error&by=service").await, [("shop".to_owned(), 1)]);
+    assert_eq!(volume("/spans/volume?by=status").await, [("unset".to_owned(), 2), ("error".to_owned(), 1)]);
+    assert_eq!(volume("/spans/volume?by=kind&status=error").await, [("client".to_owned(), 1)]);
+    for (path, found) in [
+        ("/attributes/http.route/values", 1),
+        ("/attributes/a%3Db/values?scope=own", 1),
+        ("/attributes/http.route/values?scope=resource", 0),
+        ("/attributes/http.route/values?prefix=%2Fc", 1),
+        ("/attributes/http.route/values?signal=logs", 0),
+    ] {
+        let answer: AttributeValuesResponse = server.get(path).await.read();
+        assert_eq!(answer.values.len(), found, "{path}");
+        assert!(answer.complete && answer.values.iter().all(|value| value.rows == 1), "{path}");
     }
 }
 

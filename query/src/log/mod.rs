@@ -9,7 +9,7 @@ mod severity;
 
 pub(crate) use histogram::histogram;
 pub(crate) use search::{Place, SearchQuery, search};
-pub(crate) use severity::{LEVELS, number_of};
+pub(crate) use severity::{LEVELS, level_of, number_of};
 
 use storage::scan::{Predicate, ScanRequest, TimeRange};
 

@@ -161,7 +161,6 @@ impl Block {
     }
 
     /// A block of spans or logs, as it is inside.
-    #[cfg(test)]
     pub(super) fn rows(&self) -> Option<&Arc<RowBlock>> {
         match &self.0 {
             Kind::Rows(block) => Some(block),

@@ -80,6 +80,24 @@ impl Interner {
         self.insert(at, hash, value)
     }
 
+    /// The number of a byte string that was seen before.
+    pub(crate) fn find(&self, value: &[u8]) -> Option<u32> {
+        let hash = xxh3_64(value);
+        let mask = self.slots.len() - 1;
+        let mut at = slot(hash, mask);
+        loop {
+            let slot = self.slots[at];
+            if slot == EMPTY {
+                return None;
+            }
+            let number = lower(slot);
+            if (slot ^ hash) & UPPER == 0 && same(self.get(number), value) {
+                return Some(number);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
     #[cold]
     fn insert(&mut self, at: usize, hash: u64, value: &[u8]) -> u32 {
         #[expect(clippy::cast_possible_truncation, reason = "a block has fewer than 2^32 - 1 rows")]
@@ -200,7 +218,9 @@ mod tests {
             let numbers: Vec<u32> = values.iter().map(|value| interner.intern(value.as_bytes())).collect();
             for (value, &number) in values.iter().zip(&numbers) {
                 prop_assert_eq!(interner.get(number), value.as_bytes());
+                prop_assert_eq!(interner.find(value.as_bytes()), Some(number));
             }
+            prop_assert_eq!(interner.find(b"c"), None);
             let distinct: std::collections::BTreeSet<_> = values.iter().collect();
             prop_assert_eq!(interner.len(), distinct.len());
             prop_assert_eq!(interner.iter().map(<[u8]>::len).sum::<usize>(), interner.bytes_len());

@@ -1,7 +1,7 @@
 //! How do rows lie on disk, immutable, and how are they found there?
 //!
 //! A block is a directory of one tenant's rows of one signal: `data.parquet` (the columns), `keys.idx` (where traces
-//! lie), `terms.idx` (where words and values may be) and `meta` (what to know without opening the others). `docs/format/block.md`
+//! lie), `terms.idx` (where words and values may be), `stats.idx` (how many rows of which kind, and which attributes) and `meta` (what to know without opening the others). `docs/format/block.md`
 //! is the format to the letter. Metrics have other files beside `meta` (`series`).
 //!
 //! - [`write`] sorts (`order`), gathers (`gather`, `shred`) and encodes (`encode`) batches into a new block.
@@ -19,6 +19,7 @@ mod checked;
 mod describe;
 mod either;
 mod encode;
+mod facet;
 mod gather;
 mod id;
 mod interner;
@@ -34,12 +35,15 @@ mod series;
 mod shape;
 mod shown;
 mod shred;
+mod stats;
+mod volume;
 mod write;
 
 pub(crate) use checked::CheckedFile;
 #[cfg(test)]
 pub(crate) use checked::open_checked;
 pub use either::{Block, BlockScan};
+pub(crate) use facet::BlockFacets;
 pub use id::{BlockId, InvalidBlockId, Window};
 pub(crate) use interner::{IntegerInterner, Interner};
 pub use meta::{BlockMeta, ColumnBytes, FileMeta};
@@ -47,6 +51,7 @@ pub(crate) use order::dictionary_value;
 pub use scan::BlockProgress;
 pub(crate) use series::{SeriesReader, SeriesWriter, write_head};
 pub(crate) use shown::Shown;
+pub(crate) use volume::BlockVolume;
 pub use write::{BlockWriter, write};
 
 /// Name of the file with the columns.
@@ -55,6 +60,8 @@ const DATA: &str = "data.parquet";
 const KEYS: &str = "keys.idx";
 /// Name of the file that finds words and values.
 const TERMS: &str = "terms.idx";
+/// Name of the file that counts rows and attributes.
+const STATS: &str = "stats.idx";
 
 /// How blocks are written. The defaults were chosen by measurement (`docs/format/block.md`).
 #[derive(Debug, Clone, PartialEq, Eq)]

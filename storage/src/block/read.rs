@@ -1,7 +1,8 @@
 //! How is a block opened, and how are some rows of some columns read?
 //!
 //! R1  Opening reads `meta`, the footer and page indexes of `data.parquet` and the filter of `keys.idx`, and keeps them in
-//!     memory; everything else is read by range when it is asked for, and of `terms.idx` the directory is kept then.
+//!     memory; everything else is read by range when it is asked for, and of `terms.idx` the directory and of `stats.idx` the
+//!     granules are kept then.
 //! R2  A read decodes only the pages that hold wanted rows, of the wanted columns.
 //!
 //! Not here: which rows are wanted (`scan`), what stored columns mean (`restore`).
@@ -11,7 +12,8 @@ use super::layout::{parse_attribute, stored_type};
 use super::meta::{BlockMeta, META};
 use super::shape::{self, Member};
 use super::shred::Kind;
-use super::{DATA, KEYS, TERMS};
+use super::stats::Stats;
+use super::{DATA, KEYS, STATS, TERMS};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::index::TraceIndex;
@@ -49,6 +51,8 @@ pub(super) struct Block {
     keys_file: Option<Arc<CheckedFile>>,
     terms: Option<TermIndex>,
     terms_file: Option<Arc<CheckedFile>>,
+    stats: Option<Stats>,
+    stats_file: Option<Arc<CheckedFile>>,
     reader: ArrowReaderMetadata,
     /// Stored columns by name: those of the file, then those that shapes stand for.
     leaves: HashMap<String, usize>,
@@ -85,13 +89,14 @@ impl Block {
         let keys_file = open_file(&*fs, dir, &meta, KEYS)?;
         let keys = keys_file.clone().map(TraceIndex::open).transpose()?;
         let terms_file = open_file(&*fs, dir, &meta, TERMS)?;
-        Self::assemble(fs, dir, signal, meta, keys_file.zip(keys), terms_file)
+        let stats_file = open_file(&*fs, dir, &meta, STATS)?;
+        Self::assemble(fs, dir, signal, meta, keys_file.zip(keys), [terms_file, stats_file])
     }
 
     /// Opens a block whose indexes may be damaged, to read what is left of its rows. It finds no trace.
     pub(super) fn open_rows(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
         let meta = read_meta(&*fs, dir, signal, meta_crc)?;
-        Self::assemble(fs, dir, signal, meta, None, None)
+        Self::assemble(fs, dir, signal, meta, None, [None, None])
     }
 
     fn assemble(
@@ -100,10 +105,11 @@ impl Block {
         signal: Signal,
         meta: BlockMeta,
         index: Option<(Arc<CheckedFile>, TraceIndex)>,
-        terms_file: Option<Arc<CheckedFile>>,
+        [terms_file, stats_file]: [Option<Arc<CheckedFile>>; 2],
     ) -> Result<Arc<Block>> {
         let (keys_file, keys) = index.unzip();
         let terms = terms_file.clone().map(TermIndex::new);
+        let stats = stats_file.clone().map(|file| Stats::new(file, signal));
         let missing = || Error::Damaged { path: dir.join(META), what: format!("it does not list {DATA}") };
         let data = open_file(&*fs, dir, &meta, DATA)?.ok_or_else(missing)?;
         let reader = open_data(&data)?;
@@ -137,6 +143,8 @@ impl Block {
             keys_file,
             terms,
             terms_file,
+            stats,
+            stats_file,
             reader,
             leaves,
             joined,
@@ -158,7 +166,8 @@ impl Block {
     /// Bytes of memory that the open block holds.
     pub(super) fn memory_bytes(&self) -> usize {
         let keys = self.keys.as_ref().map_or(0, TraceIndex::memory_bytes);
-        self.metadata().memory_size() + keys + self.terms.as_ref().map_or(0, TermIndex::memory_bytes)
+        let stats = self.stats.as_ref().map_or(0, Stats::memory_bytes);
+        self.metadata().memory_size() + keys + stats + self.terms.as_ref().map_or(0, TermIndex::memory_bytes)
     }
 
     /// Whether rows of a trace may be here. Memory only; wrong for 0.4 % of the traces that are not.
@@ -212,7 +221,8 @@ impl Block {
     /// Compares every checksum of every file. The error names what is damaged: file, bytes, columns.
     pub(super) fn verify(&self) -> Result<()> {
         read_meta(&*self.fs, &self.dir, self.signal, self.meta.crc())?;
-        let files: Vec<&Arc<CheckedFile>> = self.keys_file.iter().chain(&self.terms_file).chain([&self.data]).collect();
+        let indexes = self.keys_file.iter().chain(&self.terms_file).chain(&self.stats_file);
+        let files: Vec<&Arc<CheckedFile>> = indexes.chain([&self.data]).collect();
         verify_files(&files, |path, range| self.parts(path, range))
     }
 
@@ -247,6 +257,11 @@ impl Block {
     /// The index of words and values.
     pub(super) fn terms(&self) -> Option<&TermIndex> {
         self.terms.as_ref()
+    }
+
+    /// The statistics of granules and attributes.
+    pub(super) fn stats(&self) -> Option<&Stats> {
+        self.stats.as_ref()
     }
 
     /// The rows of each row group.

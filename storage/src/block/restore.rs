@@ -232,7 +232,7 @@ impl<'a> Cells<'a> {
     }
 
     /// Appends the encoded value of a row that has one.
-    fn put(&self, row: usize, out: &mut Vec<u8>) {
+    pub(super) fn put(&self, row: usize, out: &mut Vec<u8>) {
         const STRING: u8 = 1;
         let text = |out: &mut Vec<u8>, value: &[u8]| {
             out.push(STRING);

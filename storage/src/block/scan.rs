@@ -125,6 +125,14 @@ impl BlockScan {
                     return self.block.restore(group, &mask, &self.request.columns).map(Some);
                 }
             }
+            let Some((group, left)) = self.next_group()? else { return Ok(None) };
+            self.split(group, &left);
+        }
+    }
+
+    /// The next row group that may have rows that match, and these.
+    pub(super) fn next_group(&mut self) -> Result<Option<(usize, BooleanBuffer)>> {
+        loop {
             let Some(group) = self.groups.pop_front() else { return Ok(None) };
             if !self.block.group_may_match(group, &self.request) {
                 self.progress.groups_pruned += 1;
@@ -142,8 +150,7 @@ impl BlockScan {
                 continue;
             }
             self.progress.groups_read += 1;
-            let left = self.survivors(group, &proposed)?;
-            self.split(group, &left);
+            return self.survivors(group, &proposed).map(|left| Some((group, left)));
         }
     }
 
@@ -181,9 +188,7 @@ impl BlockScan {
         if newest {
             rows.reverse();
         }
-        let most =
-            usize::try_from(BATCH_BYTES / self.block.row_bytes(group, &self.request.columns)).unwrap_or(BATCH_ROWS);
-        let most = most.clamp(1, BATCH_ROWS);
+        let most = self.block.rows_at_once(group, &self.request.columns).min(BATCH_ROWS);
         let mut from = 0;
         while from < total {
             let to = (from + self.batch_rows.min(most)).min(total);
@@ -339,6 +344,11 @@ impl Block {
                 }
             }
         }
+    }
+
+    /// How many rows of a row group, in some columns, may be held at once; at least one.
+    pub(super) fn rows_at_once(&self, group: usize, columns: &[&str]) -> usize {
+        usize::try_from(BATCH_BYTES / self.row_bytes(group, columns)).unwrap_or(usize::MAX).max(1)
     }
 
     /// Bytes of a row of a row group in some columns, on average; at least one.

@@ -44,10 +44,15 @@ impl Shown {
 
     /// The rows that match a request.
     pub(crate) fn scan(&self, request: &Arc<ScanRequest>) -> Result<BlockScan> {
-        let Some(hidden) = self.hidden() else { return self.block.scan(request) };
+        self.block.scan(&self.shown_request(request))
+    }
+
+    /// A request for the rows that match and are not hidden.
+    pub(super) fn shown_request(&self, request: &Arc<ScanRequest>) -> Arc<ScanRequest> {
+        let Some(hidden) = self.hidden() else { return Arc::clone(request) };
         let shown = Predicate::Not(Box::new(hidden.clone()));
         let predicate = request.predicate.clone().and(shown);
-        self.block.scan(&Arc::new(ScanRequest { predicate, ..ScanRequest::clone(request) }))
+        Arc::new(ScanRequest { predicate, ..ScanRequest::clone(request) })
     }
 
     /// The rows of a trace, in the requested columns.

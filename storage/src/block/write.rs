@@ -16,6 +16,7 @@ use super::layout::{self, Part, StoredColumn};
 use super::meta::{BlockMeta, ColumnBytes, FileMeta, META, Summary};
 use super::order::{Order, RowRef, order};
 use super::shred::{Shredder, choose};
+use super::stats::{Facts, StatsWriter};
 use super::{BlockConfig, DATA, KEYS, TERMS, describe, series, shape};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
@@ -73,6 +74,7 @@ pub struct BlockWriter<'a> {
     /// Begun with the first row group, which decides the shapes.
     data: Option<(DataWriter, Vec<Vec<usize>>)>,
     terms: TermsWriter,
+    stats: Option<StatsWriter>,
     keys: TraceIndexBuilder,
     services: Services,
     rows: usize,
@@ -109,6 +111,7 @@ impl<'a> BlockWriter<'a> {
             plain: Vec::new(),
             data: None,
             terms: TermsWriter::create(fs, dir, config)?,
+            stats: (config.granule_rows > 0).then(|| StatsWriter::new(signal, config)),
             keys: TraceIndexBuilder::default(),
             services: Services::default(),
             rows: 0,
@@ -130,10 +133,15 @@ impl<'a> BlockWriter<'a> {
         if i32::try_from(self.rows + order.rows.len()).is_err() {
             return Err(Error::Request { what: format!("more than {} rows are too many for one block", self.rows) });
         }
+        let mut facts = self.stats.as_ref().map(|_| Facts::new(self.signal, &batches)).transpose()?;
         let mut source = BlockSource::new(self.signal, &batches, &self.columns, &mut self.shredder, &self.plain);
         for group in &order.groups {
             let columns = source.group(&order, group)?;
-            self.terms.put_group(&self.columns, &columns, group.len())?;
+            let granule_rows = describe::granule_rows(&self.columns, &columns, group.len(), self.config.granule_rows);
+            self.terms.put_group(&self.columns, &columns, group.len(), granule_rows)?;
+            if let Some((stats, facts)) = self.stats.as_mut().zip(facts.as_mut()) {
+                stats.put_group(facts, (&order.rows[group.clone()], granule_rows), &self.columns, &columns);
+            }
             let (data, shapes) = match &mut self.data {
                 Some(begun) => begun,
                 none => {
@@ -171,11 +179,12 @@ impl<'a> BlockWriter<'a> {
         let (data, columns) = data.finish()?;
         let name_of = |&place: &usize| self.columns.get(place).map(|column| column.field.name().clone());
         let (keys, traces) = write_keys(self.fs, &self.dir, self.keys)?;
+        let stats = self.stats.map_or(Ok(None), |stats| stats.finish(self.fs, &self.dir))?;
         let summary = Summary {
             signal: self.signal,
             rows: self.rows as u64,
             time,
-            files: [data, keys].into_iter().chain(self.terms.finish()?).collect(),
+            files: [data, keys].into_iter().chain(self.terms.finish()?).chain(stats).collect(),
             columns,
             traces: Some(traces),
             services: self.services.finish(),
@@ -328,20 +337,25 @@ impl DataWriter {
 }
 
 /// `terms.idx` in the making, if there is to be one.
-struct TermsWriter(Option<(TermsBuilder, CheckedWriter)>, usize);
+struct TermsWriter(Option<(TermsBuilder, CheckedWriter)>);
 
 impl TermsWriter {
     fn create(fs: &dyn Filesystem, dir: &Path, config: &BlockConfig) -> Result<Self> {
         if config.granule_rows == 0 {
-            return Ok(TermsWriter(None, 0));
+            return Ok(TermsWriter(None));
         }
         let file = CheckedWriter::create(fs, dir, TERMS)?;
-        Ok(TermsWriter(Some((TermsBuilder::default(), file)), config.granule_rows))
+        Ok(TermsWriter(Some((TermsBuilder::default(), file))))
     }
 
-    fn put_group(&mut self, columns: &[StoredColumn], data: &[ColumnData], rows: usize) -> Result<()> {
+    fn put_group(
+        &mut self,
+        columns: &[StoredColumn],
+        data: &[ColumnData],
+        rows: usize,
+        granule_rows: usize,
+    ) -> Result<()> {
         let Some((builder, file)) = &mut self.0 else { return Ok(()) };
-        let granule_rows = describe::granule_rows(columns, data, rows, self.1);
         let ready = builder.begin_group(rows, granule_rows).and_then(|ready| file.write_all(&ready));
         ready.map_err(Error::io("write", file.path()))?;
         describe::note_group(builder, columns, data);

@@ -2,6 +2,7 @@
 //!
 //! S3  A damaged block does not keep a reader from the others: what is missing is told beside the rows.
 
+use super::count::Sources;
 use super::threads::chain;
 use super::view::View;
 use crate::block::{BlockId, BlockScan, Shown};
@@ -137,6 +138,20 @@ impl Snapshot {
         let unread = self.view.unread.keys().filter_map(|id| self.view.manifest.blocks.get(id));
         let ours = unread.filter(|entry| entry.tenant == self.tenant && entry.signal == signal);
         ours.filter(|entry| wanted(entry)).for_each(|entry| self.missing.add(entry));
+    }
+
+    /// The blocks and batches of spans or logs that may have rows in a range. Takes note of blocks that cannot be read.
+    pub(super) fn row_sources(&self, signal: Signal, time: TimeRange) -> Sources {
+        self.miss(signal, |entry| time.overlaps(entry.min_time, entry.max_time));
+        let blocks = self.view.blocks_of(&self.tenant, signal);
+        let overlapping = blocks.iter().filter(|block| time.overlaps(block.meta().min_time, block.meta().max_time));
+        let overlapping: VecDeque<Shown> = overlapping.cloned().collect();
+        Sources {
+            pruned: (blocks.len() - overlapping.len()) as u64,
+            blocks: overlapping,
+            batches: self.batches(signal).into(),
+            missing: self.missing.clone(),
+        }
     }
 
     fn batches(&self, signal: Signal) -> Vec<Arc<MemBatch>> {

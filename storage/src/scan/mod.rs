@@ -7,7 +7,9 @@
 //! Not here: how blocks are read (`block`), how memtables are (`memtable`).
 
 mod evaluate;
+mod facet;
 mod predicate;
+mod volume;
 
 pub use crate::index::terms::{Edge, TextQuery};
 pub(crate) use evaluate::{
@@ -15,7 +17,12 @@ pub(crate) use evaluate::{
     matching, required, unknown,
 };
 pub use evaluate::{evaluate, filter};
+pub use facet::{AttributeKey, AttributeValue, FacetValues, Keys, ValueType};
+pub(crate) use facet::{FacetLimits, FacetPlace, Facets, SCOPES, Wanted, scope_number};
 pub use predicate::{AttributeScope, Compare, Field, Predicate, Scalar};
+
+pub use volume::{Count, Dimension, FactCost, Group, Measure, Volume, VolumeRequest};
+pub(crate) use volume::{Tally, weights};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -10,7 +10,12 @@ pub(super) fn reference(name: &str) -> Value {
 /// All schemas, by name.
 pub(super) fn schemas() -> Map<String, Value> {
     let all = errors().into_iter().chain(traces()).chain(services()).chain(logs()).chain(metrics()).chain(values());
-    all.chain(status()).chain(deletions()).chain(otlp()).map(|(name, schema)| (name.to_owned(), schema)).collect()
+    all.chain(volumes())
+        .chain(status())
+        .chain(deletions())
+        .chain(otlp())
+        .map(|(name, schema)| (name.to_owned(), schema))
+        .collect()
 }
 
 type Named = (&'static str, Value);
@@ -275,6 +280,37 @@ fn logs() -> Vec<Named> {
         ("OriginDetail", object("What else came with a resource and a scope.", origin)),
         ("HistogramResponse", object("Records per step and level, most severe level first.", histogram)),
         ("LevelCounts", object("Records of one level per step.", counts)),
+    ]
+}
+
+fn volumes() -> Vec<Named> {
+    let volume = [
+        Always("start_unix_nano", wide()),
+        Always("step_nano", integer()),
+        Always("groups", list_of("GroupVolume")),
+        Sometimes("others", reference("GroupVolume")),
+        Always("stats", reference("Stats")),
+    ];
+    let group = [Always("name", text()), Always("rows", list(count())), Sometimes("bytes", list(count()))];
+    let answer =
+        |name, items| [Always(name, list_of(items)), Always("complete", flag()), Always("stats", reference("Stats"))];
+    let key = [
+        Always("key", text()),
+        Always("scope", choice(&["own", "resource", "scope"])),
+        Always("type", choice(&["empty", "string", "bool", "int", "double", "bytes", "array", "map"])),
+        Always("rows", count()),
+    ];
+    let value = [Always("value", reference("AnyValue")), Always("rows", count())];
+    vec![
+        ("VolumeResponse", object("Rows per step and group, groups of most rows first.", volume)),
+        ("GroupVolume", object("How many rows of a group, and of how many bytes, are in each step.", group)),
+        ("AttributesResponse", object("Attribute keys by name.", answer("attributes", "AttributeKey"))),
+        ("AttributeKey", object("A key and how many rows have it.", key)),
+        (
+            "AttributeValuesResponse",
+            object("Values of an attribute, those of most rows first.", answer("values", "AttributeValue")),
+        ),
+        ("AttributeValue", object("A value and how many rows have it.", value)),
     ]
 }
 
