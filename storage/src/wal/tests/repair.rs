@@ -39,7 +39,7 @@ fn mend(disk: &SimulatedDisk) -> Result<Vec<RepairedSegment>> {
     repair(disk, Path::new(DIR), 0, Path::new(ASIDE))
 }
 
-fn payloads<'a>(places: &'a Places, kept: impl Fn(u64, &Range<u64>) -> bool) -> Vec<&'a str> {
+fn payloads(places: &Places, kept: impl Fn(u64, &Range<u64>) -> bool) -> Vec<&str> {
     places.iter().filter(|(number, bytes, _)| kept(*number, bytes)).map(|(.., payload)| payload.as_str()).collect()
 }
 
