@@ -104,7 +104,7 @@ fn heads(filter: Memo<TraceFilter>) -> AnyView {
         <div class="trace-row heads" role="row">
             <span role="columnheader">{order("newest", Some("oldest"), "Trace start")}</span>
             <span role="columnheader">"Root"</span>
-            <span role="columnheader">{order("longest", None, "Duration")}<span class="quiet small">", log scale"</span></span>
+            <span role="columnheader">{order("longest", None, "Trace duration")}<span class="quiet small">", log scale"</span></span>
             <span role="columnheader" class="num">"Spans"</span>
             <span role="columnheader" class="num">"Errors"</span>
             <span role="columnheader">"Services"</span>
