@@ -448,8 +448,9 @@ impl Run {
         let request = VolumeRequest { time, step: u64::MAX, by: None, predicate, measure };
         let mut scan = snapshot.volume(signal, request).unwrap();
         while scan.advance().unwrap() {}
-        let rows: u64 = scan.finish().counts.values().map(|count| count.rows).sum();
-        assert_eq!(rows, found.values().map(|count| *count as u64).sum(), "seed {} {when}: {signal}", self.seed);
+        let rows = scan.finish().counts.values().map(|count| count.rows).sum::<u64>();
+        let expected = found.values().sum::<usize>() as u64;
+        assert_eq!(rows, expected, "seed {} {when}: {signal}", self.seed);
         let mut scan = snapshot.values(signal, (AttributeScope::Own, "number"), time, "").unwrap();
         while scan.advance().unwrap() {}
         let values = scan.values(usize::MAX);
