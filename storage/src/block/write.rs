@@ -16,7 +16,7 @@ use super::layout::{self, Part, StoredColumn};
 use super::meta::{BlockMeta, ColumnBytes, FileMeta, META, Summary};
 use super::order::{Order, RowRef, order};
 use super::shred::{Shredder, choose};
-use super::stats::{Facts, StatsWriter};
+use super::stats::{GroupRows, StatsWriter, Weights};
 use super::{BlockConfig, DATA, KEYS, TERMS, describe, series, shape};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
@@ -133,14 +133,15 @@ impl<'a> BlockWriter<'a> {
         if i32::try_from(self.rows + order.rows.len()).is_err() {
             return Err(Error::Request { what: format!("more than {} rows are too many for one block", self.rows) });
         }
-        let mut facts = self.stats.as_ref().map(|_| Facts::new(self.signal, &batches)).transpose()?;
+        let weights = self.stats.as_ref().map(|_| Weights::of(self.signal, &batches)).transpose()?;
         let mut source = BlockSource::new(self.signal, &batches, &self.columns, &mut self.shredder, &self.plain);
         for group in &order.groups {
             let columns = source.group(&order, group)?;
             let granule_rows = describe::granule_rows(&self.columns, &columns, group.len(), self.config.granule_rows);
             self.terms.put_group(&self.columns, &columns, group.len(), granule_rows)?;
-            if let Some((stats, facts)) = self.stats.as_mut().zip(facts.as_mut()) {
-                stats.put_group(facts, (&order.rows[group.clone()], granule_rows), &self.columns, &columns);
+            if let Some((stats, weights)) = self.stats.as_mut().zip(weights.as_ref()) {
+                let rows = &order.rows[group.clone()];
+                stats.put_group(&GroupRows { columns: (&self.columns, &columns), rows, weights, granule_rows })?;
             }
             let (data, shapes) = match &mut self.data {
                 Some(begun) => begun,

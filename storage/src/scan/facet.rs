@@ -258,6 +258,11 @@ impl Facets {
         Some(FacetPlace(place))
     }
 
+    /// How many values of a key are listed, at most.
+    pub(crate) fn most_values(&self) -> usize {
+        self.limits.values
+    }
+
     /// Whether values of a key are listed, so far.
     pub(crate) fn lists(&self, place: FacetPlace) -> bool {
         self.facets.get(place.0).is_some_and(|facet| facet.values.is_some())

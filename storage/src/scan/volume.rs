@@ -184,11 +184,15 @@ pub(crate) fn weights(signal: Signal, batch: &RecordBatch) -> Result<Vec<u64>> {
             DataType::Utf8 => array.as_string::<i32>().value_offsets(),
             _ => array.as_binary_opt::<i32>().map(|cells| cells.value_offsets()).unwrap_or_default(),
         };
-        for (row, (bytes, ends)) in bytes.iter_mut().zip(offsets.windows(2)).enumerate() {
-            if let &[from, to] = ends
-                && array.is_valid(row)
-            {
-                *bytes += u64::from(to.abs_diff(from));
+        let lengths = offsets.windows(2).map(|ends| match *ends {
+            [from, to] => u64::from(to.abs_diff(from)),
+            _ => 0,
+        });
+        let rows = bytes.iter_mut().zip(lengths);
+        match array.nulls() {
+            None => rows.for_each(|(bytes, length)| *bytes += length),
+            Some(nulls) => {
+                rows.zip(nulls).filter(|(_, valid)| *valid).for_each(|((bytes, length), _)| *bytes += length)
             }
         }
     }

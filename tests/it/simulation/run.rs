@@ -13,7 +13,9 @@ use storage::engine::{DeleteRequest, EngineConfig, SeriesRequest, Store, Write};
 use storage::fs::{Clock, Faults, Filesystem, Loss, SimulatedClock, SimulatedDisk};
 use storage::model::attribute::Value;
 use storage::model::{Signal, TenantId, schema};
-use storage::scan::{AttributeScope, Compare, Field, Predicate, Scalar, ScanRequest, TimeRange};
+use storage::scan::{
+    AttributeScope, Compare, Field, Measure, Predicate, Scalar, ScanRequest, TimeRange, VolumeRequest,
+};
 
 /// Steps of a run.
 const STEPS: usize = 50;
@@ -428,12 +430,37 @@ impl Run {
                     promised.rows.iter().map(|(number, (_, count))| (*number, *count)).collect();
                 assert_eq!(found, expected, "seed {} {when}: {signal} of {tenant}", self.seed);
                 match signal {
-                    Signal::Spans => self.check_a_trace(&tenant, &promised, when),
+                    Signal::Spans => {
+                        self.check_counts(&tenant, signal, &found, when);
+                        self.check_a_trace(&tenant, &promised, when);
+                    }
                     Signal::Metrics => self.check_series(&tenant, &found, when),
-                    Signal::Logs => {}
+                    Signal::Logs => self.check_counts(&tenant, signal, &found, when),
                 }
             }
         }
+    }
+
+    /// Who counts rows and values counts what a scan gets.
+    fn check_counts(&self, tenant: &TenantId, signal: Signal, found: &BTreeMap<u64, usize>, when: &str) {
+        let snapshot = self.store().snapshot(tenant);
+        let (time, predicate, measure) = (TimeRange::ALL, Predicate::All, Measure::RowsAndBytes);
+        let request = VolumeRequest { time, step: u64::MAX, by: None, predicate, measure };
+        let mut scan = snapshot.volume(signal, request).unwrap();
+        while scan.advance().unwrap() {}
+        let rows = scan.finish().counts.values().map(|count| count.rows).sum::<u64>();
+        let expected = found.values().sum::<usize>() as u64;
+        assert_eq!(rows, expected, "seed {} {when}: {signal}", self.seed);
+        let mut scan = snapshot.values(signal, (AttributeScope::Own, "number"), time, "").unwrap();
+        while scan.advance().unwrap() {}
+        let values = scan.values(usize::MAX);
+        let number = |value: &[u8]| match Value::parse(value) {
+            Some(Value::Int(number)) => number.cast_unsigned(),
+            other => panic!("{other:?}"),
+        };
+        let values: BTreeMap<u64, usize> =
+            values.values.iter().map(|value| (number(&value.value), value.rows as usize)).collect();
+        assert_eq!(values, *found, "seed {} {when}: {signal} of {tenant}", self.seed);
     }
 
     /// Who asks for series gets what a scan gets: each row is the only sample of a series.

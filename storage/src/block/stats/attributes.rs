@@ -104,7 +104,11 @@ fn note_numbers(
     }
     let mut distinct = IntegerInterner::default();
     let mut rows: Vec<u64> = Vec::new();
-    for number in numbers {
+    for number in numbers.clone() {
+        if rows.len() > facets.most_values() {
+            facets.give_up(place);
+            return facets.add_rows(place, numbers.count() as u64);
+        }
         let at = distinct.intern(number) as usize;
         if at == rows.len() {
             rows.push(0);

@@ -1,13 +1,10 @@
 //! How is the file written and read?
 
 use super::super::checked::{CheckedFile, CheckedWriter};
-use super::super::encode::ColumnData;
-use super::super::layout::StoredColumn;
 use super::super::meta::FileMeta;
-use super::super::order::RowRef;
 use super::super::{BlockConfig, STATS};
 use super::granule::GranuleBuilder;
-use super::{Facts, GranuleStats, MAGIC, note_attributes};
+use super::{GranuleStats, GroupRows, MAGIC, note_attributes};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::model::Signal;
@@ -39,16 +36,10 @@ impl StatsWriter {
         StatsWriter { granules: GranuleBuilder::new(signal), facets, zstd_level: config.zstd_level }
     }
 
-    /// Notes a row group: its rows in the input, in granules of so many, and its columns.
-    pub(in super::super) fn put_group(
-        &mut self,
-        facts: &mut Facts<'_>,
-        rows: (&[RowRef], usize),
-        columns: &[StoredColumn],
-        data: &[ColumnData],
-    ) {
-        self.granules.note_group(facts, rows.0, rows.1);
-        note_attributes(&mut self.facets, columns, data);
+    /// Notes a row group.
+    pub(in super::super) fn put_group(&mut self, group: &GroupRows<'_>) -> Result<()> {
+        note_attributes(&mut self.facets, group.columns.0, group.columns.1);
+        self.granules.note_group(group)
     }
 
     /// Writes the file, unless it would be larger than a reader takes.

@@ -3,15 +3,15 @@
 //! Rows are counted by *combination*: a service, and the numbers of the other dimensions. So a predicate that speaks of these
 //! only is evaluated once per combination, by the function that evaluates it for rows.
 
+use super::super::encode::{ColumnData, Values};
 use super::super::interner::{IntegerInterner, Interner};
-use super::super::order::{RowRef, dictionary_value};
-use crate::error::Result;
+use super::super::layout::{Part, StoredColumn};
+use super::super::order::RowRef;
+use crate::error::{Error, Result};
 use crate::model::record::{put_bytes, put_varint, take_bytes, take_varint};
 use crate::model::schema::{self, column as name};
 use crate::model::{Batch, Signal};
-use crate::scan::{Count, Dimension, required, weights};
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, TimestampNanosecondType};
+use crate::scan::{Count, Dimension, weights};
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
 use arrow_schema::Schema;
 use std::ops::Range;
@@ -27,45 +27,68 @@ const MOST_IN_GRANULE: usize = 128;
 const MOST_BYTES: usize = 64 << 20;
 /// Of how many bits the number of a dimension's number is. There are no more than combinations.
 const NUMBER_BITS: u32 = 16;
+/// OpenTelemetry's numbers are below this.
+const SMALL: usize = 32;
 /// A block has fewer rows.
 const MOST_ROWS: usize = 1 << 31;
 
-/// What statistics look at in the rows of a portion.
+/// The bytes of the rows of a portion, by batch.
 #[derive(Debug)]
-pub(in super::super) struct Facts<'a> {
-    batches: Vec<BatchFacts<'a>>,
+pub(in super::super) struct Weights(Vec<Vec<u64>>);
+
+impl Weights {
+    pub(in super::super) fn of(signal: Signal, batches: &[Batch]) -> Result<Self> {
+        batches.iter().map(|batch| weights(signal, batch.columns())).collect::<Result<_>>().map(Weights)
+    }
+
+    fn get(&self, at: RowRef) -> u64 {
+        self.0[at.batch as usize][at.row as usize]
+    }
 }
 
-#[derive(Debug)]
-struct BatchFacts<'a> {
+/// The rows of a row group, in its order.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct GroupRows<'a> {
+    /// The stored columns, and their values.
+    pub(in super::super) columns: (&'a [StoredColumn], &'a [ColumnData]),
+    /// Where they lie in the portion, and what they weigh.
+    pub(in super::super) rows: &'a [RowRef],
+    pub(in super::super) weights: &'a Weights,
+    /// How many make a granule.
+    pub(in super::super) granule_rows: usize,
+}
+
+/// The columns of a row group that rows are counted by.
+struct Facts<'a> {
     times: &'a [i64],
-    services: &'a DictionaryArray<Int32Type>,
-    /// The combination builder's numbers of the services, where they are known.
-    service_numbers: Vec<Option<u32>>,
+    /// The dictionary's number of each row's service, and the builder's number of each of the dictionary.
+    services: &'a [u32],
+    service_numbers: Vec<u64>,
     numbers: Vec<&'a [i32]>,
-    bytes: Vec<u64>,
 }
 
-impl<'a> Facts<'a> {
-    pub(in super::super) fn new(signal: Signal, batches: &'a [Batch]) -> Result<Self> {
-        let of_batch = |batch: &'a Batch| {
-            let columns = batch.columns();
-            let services: &DictionaryArray<Int32Type> = required(columns, name::SERVICE_NAME)?.as_dictionary();
-            let numbers = Dimension::numbers_of(signal).iter().map(|dimension| {
-                let column = required(columns, dimension.column())?;
-                Ok(&column.as_primitive::<Int32Type>().values()[..])
-            });
-            Ok(BatchFacts {
-                times: required(columns, schema::time_column(signal))?
-                    .as_primitive::<TimestampNanosecondType>()
-                    .values(),
-                services,
-                service_numbers: vec![None; arrow_array::Array::len(services.values())],
-                numbers: numbers.collect::<Result<_>>()?,
-                bytes: weights(signal, columns)?,
-            })
-        };
-        Ok(Facts { batches: batches.iter().map(of_batch).collect::<Result<_>>()? })
+impl<'a> GroupRows<'a> {
+    fn values(&self, name: &str) -> Option<&'a Values> {
+        let (columns, data) = self.columns;
+        let column =
+            |(column, _): &(&StoredColumn, _)| matches!(column.part, Part::Column(_)) && column.field.name() == name;
+        columns.iter().zip(data).find(column).map(|(_, data)| &data.values)
+    }
+
+    /// `None` where the columns are others than the model's.
+    fn facts(&self, signal: Signal, services: Option<&mut Interner>) -> Option<Facts<'a>> {
+        let Some(Values::Int64(times)) = self.values(schema::time_column(signal)) else { return None };
+        let Some(Values::Coded { dictionary, keys, .. }) = self.values(name::SERVICE_NAME) else { return None };
+        let numbers = Dimension::numbers_of(signal).iter().map(|dimension| match self.values(dimension.column()) {
+            Some(Values::Int32(numbers)) => Some(numbers.as_slice()),
+            _ => None,
+        });
+        // None are asked for once there is no room.
+        let service_numbers = services
+            .into_iter()
+            .flat_map(|services| dictionary.iter().map(|service| u64::from(services.intern(service))));
+        let service_numbers = service_numbers.collect();
+        Some(Facts { times, services: keys, service_numbers, numbers: numbers.collect::<Option<Vec<_>>>()? })
     }
 }
 
@@ -78,6 +101,8 @@ pub(super) struct GranuleBuilder {
     services: Interner,
     /// Distinct numbers of the other dimensions, as their bits.
     numbers: IntegerInterner,
+    /// Those of small ones.
+    small: [Option<u64>; SMALL],
     /// Each is the number of its service, and then those of its numbers.
     combinations: IntegerInterner,
     /// Whether there is no room for another combination.
@@ -97,6 +122,7 @@ impl GranuleBuilder {
             groups: Vec::new(),
             services: Interner::default(),
             numbers: IntegerInterner::default(),
+            small: [None; SMALL],
             combinations: IntegerInterner::default(),
             full: false,
             granules: Vec::new(),
@@ -107,27 +133,29 @@ impl GranuleBuilder {
     }
 
     /// Notes a row group.
-    pub(super) fn note_group(&mut self, facts: &mut Facts<'_>, rows: &[RowRef], granule_rows: usize) {
-        let granule_rows = granule_rows.max(1);
-        self.groups.push((rows.len(), granule_rows));
-        for granule in rows.chunks(granule_rows) {
-            self.note_granule(facts, granule);
+    pub(super) fn note_group(&mut self, group: &GroupRows<'_>) -> Result<()> {
+        let granule_rows = group.granule_rows.max(1);
+        let unknown = || Error::Request { what: format!("these are not the columns of {}", self.signal) };
+        let facts = group.facts(self.signal, Some(&mut self.services).filter(|_| !self.full)).ok_or_else(unknown)?;
+        self.full |= self.services.bytes_len() > MOST_SERVICE_BYTES;
+        self.groups.push((group.rows.len(), granule_rows));
+        for from in (0..group.rows.len()).step_by(granule_rows) {
+            self.note_granule(&facts, group, from..group.rows.len().min(from + granule_rows));
         }
+        Ok(())
     }
 
-    fn note_granule(&mut self, facts: &mut Facts<'_>, rows: &[RowRef]) {
-        let (mut min, mut max) = (i64::MAX, i64::MIN);
+    fn note_granule(&mut self, facts: &Facts<'_>, group: &GroupRows<'_>, rows: Range<usize>) {
+        let times = &facts.times[rows.clone()];
+        let (min, max) = times.iter().fold((i64::MAX, i64::MIN), |(min, max), &time| (min.min(time), max.max(time)));
         let mut known = !self.full && self.granules.len() < MOST_BYTES;
-        for at in rows {
-            let (batch, row) = (&mut facts.batches[at.batch as usize], at.row as usize);
-            let time = batch.times[row];
-            (min, max) = (min.min(time), max.max(time));
-            if known {
-                let combination = self.combination(batch, row);
-                known = combination.is_some();
-                if let Some(combination) = combination {
-                    self.count(combination, batch.bytes[row]);
-                }
+        if known {
+            for row in rows {
+                let Some(combination) = self.combination(facts, row) else {
+                    known = false;
+                    break;
+                };
+                self.count(combination, group.weights.get(group.rows[row]));
             }
         }
         put_varint(&mut self.granules, zigzag(min.wrapping_sub(self.earliest)));
@@ -137,18 +165,24 @@ impl GranuleBuilder {
     }
 
     /// The number of a row's combination, if it has one.
-    fn combination(&mut self, batch: &mut BatchFacts<'_>, row: usize) -> Option<u32> {
-        let key = batch.services.keys().values()[row];
-        let slot = batch.service_numbers.get_mut(usize::try_from(key).ok()?)?;
-        let service = *slot.get_or_insert_with(|| self.services.intern(dictionary_value(batch.services, key)));
-        let mut packed = u64::from(service);
-        for numbers in &batch.numbers {
-            packed = packed << NUMBER_BITS | u64::from(self.numbers.intern(numbers[row].cast_unsigned().into()));
+    fn combination(&mut self, facts: &Facts<'_>, row: usize) -> Option<u32> {
+        let mut packed = facts.service_numbers[facts.services[row] as usize];
+        for numbers in &facts.numbers {
+            packed = packed << NUMBER_BITS | self.number(numbers[row]);
         }
         let number = self.combinations.intern(packed);
-        self.full =
-            self.combinations.values().len() > MOST_COMBINATIONS || self.services.bytes_len() > MOST_SERVICE_BYTES;
+        self.full |= self.combinations.values().len() > MOST_COMBINATIONS;
         (!self.full).then_some(number)
+    }
+
+    /// The number of a dimension's number: most are small, and so looked up in a list.
+    fn number(&mut self, number: i32) -> u64 {
+        let known = usize::try_from(number).ok().and_then(|place| self.small.get_mut(place));
+        match known {
+            Some(Some(known)) => *known,
+            Some(unknown) => *unknown.insert(self.numbers.intern(number.cast_unsigned().into()).into()),
+            None => self.numbers.intern(number.cast_unsigned().into()).into(),
+        }
     }
 
     fn count(&mut self, combination: u32, bytes: u64) {

@@ -21,7 +21,7 @@ mod granule;
 use attributes::note_attributes;
 pub(super) use attributes::{text_value, value_type};
 pub(super) use file::{FacetStats, Stats, StatsWriter};
-pub(super) use granule::{Facts, Granule, GranuleStats};
+pub(super) use granule::{Granule, GranuleStats, GroupRows, Weights};
 
 /// What the file ends with.
 const MAGIC: &[u8; 8] = b"SLSTATS\x01";

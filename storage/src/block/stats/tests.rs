@@ -3,6 +3,9 @@
 use super::file::put_facets;
 use super::granule::GranuleBuilder;
 use super::*;
+use crate::block::encode::{ColumnData, Values};
+use crate::block::gather::Source;
+use crate::block::layout::{self, Part};
 use crate::block::order::order;
 use crate::block::tests::random::Random;
 use crate::model::attribute::Map;
@@ -14,9 +17,17 @@ use proptest::prelude::*;
 /// The part of granules for batches that lie in one row group.
 fn granules_of(signal: Signal, batches: &[Batch], granule_rows: usize) -> Vec<u8> {
     let order = order(signal, batches, usize::MAX).unwrap();
-    let mut facts = Facts::new(signal, batches).unwrap();
+    let weights = Weights::of(signal, batches).unwrap();
+    let columns = layout::columns(signal, &[]);
+    let data = columns.iter().map(|column| {
+        let Part::Column(index) = column.part else { return ColumnData::required(Values::Bool(Vec::new())) };
+        let arrays = batches.iter().map(|batch| batch.columns().column(index)).collect();
+        Source::new(arrays, column.field.is_nullable(), false).gather(&order.rows).unwrap()
+    });
+    let data: Vec<ColumnData> = data.collect();
     let mut builder = GranuleBuilder::new(signal);
-    builder.note_group(&mut facts, &order.rows, granule_rows);
+    let rows = &order.rows;
+    builder.note_group(&GroupRows { columns: (&columns, &data), rows, weights: &weights, granule_rows }).unwrap();
     builder.finish()
 }
 
