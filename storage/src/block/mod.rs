@@ -94,7 +94,7 @@ impl Default for BlockConfig {
         BlockConfig {
             row_group_rows: 64 * 1024,
             page_bytes: 32 * 1024,
-            text_page_bytes: 128 * 1024,
+            text_page_bytes: 512 * 1024,
             least_page_rows: 1024,
             bodies: BodyEncoding::ByTrial,
             zstd_level: 3,

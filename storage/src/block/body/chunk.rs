@@ -147,10 +147,6 @@ impl<'a> ChunkWriter<'a> {
 /// What some lines have in common: of no shape, they are one slot.
 fn template(shape: Option<&Shape>, lines: &Lines<'_>) -> Template {
     let literals = shape.map_or_else(|| vec![Vec::new(); 2], |shape| shape.literals.clone());
-    let set = |words: &Vec<&[u8]>| {
-        let mut set = ByteSet::default();
-        words.iter().for_each(|word| set.add(word));
-        set
-    };
-    Template { lines: lines.times.len() as u64, literals, sets: lines.slots.iter().map(set).collect() }
+    let sets = lines.slots.iter().map(|words| ByteSet::of(words.iter().copied())).collect();
+    Template { lines: lines.times.len() as u64, literals, sets }
 }

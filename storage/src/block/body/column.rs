@@ -154,9 +154,13 @@ fn choose(words: &[&[u8]], times: &[i64]) -> Chosen {
 fn code(words: &[&[u8]]) -> Option<(Interner, Vec<u32>)> {
     let mut dictionary = Interner::default();
     let mut keys = Vec::with_capacity(words.len());
-    for (seen, word) in words.iter().enumerate() {
+    let (mut last, mut key): (Option<&[u8]>, u32) = (None, 0);
+    for (seen, &word) in words.iter().enumerate() {
         let distinct = dictionary.len();
-        keys.push(dictionary.intern(word));
+        if last != Some(word) {
+            (last, key) = (Some(word), dictionary.intern(word));
+        }
+        keys.push(key);
         let grew = dictionary.len() > distinct;
         if grew && distinct.is_multiple_of(FEW_DISTINCT) && distinct > 0 {
             let repeats = distinct * 2 <= seen && dictionary.bytes_len() <= LARGEST_DICTIONARY;
@@ -357,7 +361,8 @@ fn put_words<'a>(
 ) -> io::Result<()> {
     let lengths: Vec<i64> = words.clone().map(|word| i64::try_from(word.len()).unwrap_or(i64::MAX)).collect();
     packer.put_numbers(out, &lengths)?;
-    let bytes: Vec<u8> = words.flatten().copied().collect();
+    let mut bytes = Vec::with_capacity(words.clone().map(<[u8]>::len).sum());
+    words.for_each(|word| bytes.extend_from_slice(word));
     packer.put(out, &bytes)
 }
 

@@ -13,12 +13,15 @@ const MOST_STEPS: usize = 1 << 20;
 pub(super) struct ByteSet([u64; 4]);
 
 impl ByteSet {
-    pub(super) fn add(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if let Some(bits) = self.0.get_mut(usize::from(byte >> 6)) {
-                *bits |= 1 << (byte & 63);
-            }
+    /// The bytes of some words.
+    pub(super) fn of<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut seen = [false; 256];
+        words.into_iter().flatten().for_each(|&byte| seen[usize::from(byte)] = true);
+        let mut set = ByteSet::default();
+        for (bits, seen) in set.0.iter_mut().zip(seen.chunks(64)) {
+            *bits = seen.iter().rev().fold(0, |bits, &seen| bits << 1 | u64::from(seen));
         }
+        set
     }
 
     /// Takes the bytes of another in.

@@ -4,11 +4,7 @@ use super::template::{ByteSet, Template, Verdict};
 use crate::scan::Condition;
 
 fn template(literals: &[&str], words: &[&str]) -> Template {
-    let sets = words.iter().map(|word| {
-        let mut set = ByteSet::default();
-        set.add(word.as_bytes());
-        set
-    });
+    let sets = words.iter().map(|word| ByteSet::of([word.as_bytes()]));
     Template { lines: 1, literals: literals.iter().map(|l| l.as_bytes().to_vec()).collect(), sets: sets.collect() }
 }
 

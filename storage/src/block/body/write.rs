@@ -137,6 +137,8 @@ pub(in crate::block) struct BodyWriter<'a> {
     /// Rows before the end of the last chunk.
     told: usize,
     bytes: ColumnBytes,
+    /// Whether the row group before was taken, so that this one is likely to be.
+    taken: bool,
     /// Row groups that are not tried, and how many they were the last time.
     untried: u32,
     last_untried: u32,
@@ -168,6 +170,7 @@ impl<'a> BodyWriter<'a> {
             rows: 0,
             told: 0,
             bytes: ColumnBytes { name: FILE.to_owned(), compressed: 0, raw: 0 },
+            taken: false,
             untried: 0,
             last_untried: 0,
         }
@@ -214,10 +217,11 @@ impl<'a> BodyWriter<'a> {
         }
         let sample = texts.sample();
         let mut chunks = Vec::new();
-        if sample.len() * 2 > all.len() || !self.attempt(texts, sample)?.is_empty() {
+        if self.taken || sample.len() * 2 > all.len() || !self.attempt(texts, sample)?.is_empty() {
             chunks = self.attempt(texts, all)?;
         }
-        if chunks.is_empty() || !self.templates.have_room(&chunks) {
+        self.taken = !chunks.is_empty() && self.templates.have_room(&chunks);
+        if !self.taken {
             self.last_untried = (self.last_untried * 2).clamp(1, MOST_UNTRIED);
             self.untried = self.last_untried;
             return Ok(Vec::new());

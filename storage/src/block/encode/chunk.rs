@@ -21,6 +21,8 @@ use std::ops::Range;
 const MOST_DISTINCT_INTEGERS: usize = 256;
 /// Saving less than one part in this many is not worth decompressing.
 const LEAST_SAVING: usize = 16;
+/// Each text counts as so many bytes at least when pages are cut: a read of one row unpacks no more than 8,192 of short ones.
+const LEAST_TEXT: usize = 64;
 /// Values of a column that its encodings are tried on.
 const TRIAL_VALUES: usize = 4096;
 
@@ -186,9 +188,13 @@ impl ChunkEncoder {
     }
 }
 
-/// Of each row where its byte string ends; absent ones are empty. Each counts a byte more, for its length.
+/// Of each row the bytes of its text and those before, for the cutting of pages; absent ones have none.
 fn row_ends(ends: &[usize], present: Option<&[bool]>) -> Vec<usize> {
-    let mut values = ends.iter().zip(1..).map(|(end, value)| end + value);
+    let (mut start, mut sum) = (0, 0);
+    let mut values = ends.iter().map(|&end| {
+        sum += (end - std::mem::replace(&mut start, end)).max(LEAST_TEXT);
+        sum
+    });
     let Some(present) = present else { return values.collect() };
     let mut last = 0;
     let end = |&present: &bool| {
