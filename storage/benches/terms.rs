@@ -7,16 +7,16 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a bench that cannot go on must stop; rows go to stdout")]
 
+mod corpus;
 mod telemetry;
 
-use std::path::{Path, PathBuf};
+use corpus::{Tiles, batch, packed};
+use std::path::Path;
 use std::sync::Arc;
 use storage::block::{Block, BlockConfig, write};
 use storage::fs::{Disk, Filesystem};
-use storage::model::attribute::{Map, Value, put_value};
-use storage::model::origin::{Resource, Scope};
 use storage::model::schema::column as name;
-use storage::model::{Batch, LogBatchBuilder, LogRecord, Signal};
+use storage::model::{Batch, Signal};
 use storage::scan::{AttributeScope, Compare, Field, Predicate, Scalar, ScanRequest};
 
 /// A file of logs, and parts of lines that many and some of its lines have.
@@ -126,7 +126,7 @@ fn logs(folder: &Path) {
     let (mut all_bytes, mut all_index, mut all_zstd, mut all_blocks) = (0, 0, 0, 0);
     let (mut all_cpu, mut all_bare) = (0.0, 0.0);
     for (corpus, _, _) in CORPORA {
-        let mut lines = tiled(&corpus_lines(corpus), bytes / CORPORA.len());
+        let mut lines = Tiles::of(corpus).take(bytes / CORPORA.len());
         let middle = lines.len() / 2;
         lines[middle] = RARE.to_owned();
         let raw: usize = lines.iter().map(String::len).sum();
@@ -169,97 +169,6 @@ fn logs(folder: &Path) {
         tell(&format!("terms.search_{corpus}_common"), &with, &without, &contains(common), name::TIME);
         tell(&format!("terms.search_{corpus}_some"), &with, &without, &contains(some), name::TIME);
     }
-}
-
-fn packed(lines: &[String]) -> usize {
-    zstd::bulk::compress(lines.join("\n").as_bytes(), 3).expect("memory").len()
-}
-
-#[expect(clippy::disallowed_methods, reason = "corpora are no files of the store")]
-fn corpus_lines(corpus: &str) -> Vec<String> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora");
-    let folder = std::env::var_os("SPANLIGHT_CORPORA").map_or(beside, PathBuf::from);
-    match std::fs::read(folder.join("logs").join(format!("{corpus}.log"))) {
-        Ok(bytes) => {
-            let text = String::from_utf8_lossy(&bytes);
-            text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
-        }
-        Err(_) => {
-            println!("no {corpus}.log: its lines are made up");
-            let line = |number: u32| {
-                let id = number.wrapping_mul(2_654_435_761);
-                format!("{corpus} INFO request {id:08x} took {} ms for user {}", id % 997, id % 50_021)
-            };
-            (0..20_000).map(line).collect()
-        }
-    }
-}
-
-/// The lines again and again, with other digits in long numbers each time.
-fn tiled(lines: &[String], bytes: usize) -> Vec<String> {
-    let mut tiled = Vec::new();
-    let mut made = 0;
-    for tile in 0u64.. {
-        for line in lines {
-            let line = redrawn(line, tile);
-            made += line.len();
-            tiled.push(line);
-            if made >= bytes {
-                return tiled;
-            }
-        }
-    }
-    tiled
-}
-
-fn redrawn(line: &str, tile: u64) -> String {
-    let mut out = String::with_capacity(line.len());
-    for part in line.split_inclusive(|letter: char| !letter.is_ascii_alphanumeric()) {
-        if tile == 0 || part.bytes().filter(u8::is_ascii_digit).count() < 4 {
-            out.push_str(part);
-            continue;
-        }
-        let seed = tile.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut state = part
-            .bytes()
-            .filter(u8::is_ascii_alphanumeric)
-            .fold(seed, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        for letter in part.chars() {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            match letter.to_digit(10) {
-                Some(digit) => out.extend(char::from_digit((digit + (state >> 33) as u32 % 10) % 10, 10)),
-                None => out.push(letter),
-            }
-        }
-    }
-    out
-}
-
-fn batch(corpus: &str, lines: &[String]) -> Batch {
-    use std::sync::atomic::{AtomicI64, Ordering};
-    static TIME: AtomicI64 = AtomicI64::new(1_790_000_000_000_000_000);
-    let mut builder = LogBatchBuilder::default();
-    let mut map = storage::model::attribute::MapBuilder::default();
-    map.push("service.name", Value::String(corpus));
-    let resource = map.finish();
-    builder.set_resource(&Resource { attributes: Map::new(&resource), ..Resource::default() });
-    builder.set_scope(&Scope::default());
-    let mut body = Vec::new();
-    for line in lines {
-        body.clear();
-        put_value(&mut body, Value::String(line));
-        let time = TIME.fetch_add(1_234_567, Ordering::Relaxed);
-        let record = LogRecord {
-            time,
-            observed_time: Some(time + 1_000),
-            severity_number: 9,
-            severity_text: "INFO",
-            body: &body,
-            ..LogRecord::default()
-        };
-        builder.append(&record).expect("few records");
-    }
-    builder.finish().expect("columns of one length")
 }
 
 /// CPU time of this thread.

@@ -1,9 +1,9 @@
 //! Which kind of block is it? Spans and logs lie row by row, metrics series by series; to who reads them both are blocks.
 
-use super::BlockMeta;
 use super::read::Block as RowBlock;
 use super::scan::{self, BlockProgress};
 use super::series::{SeriesBlock, SeriesReader};
+use super::{BlockMeta, Template};
 use crate::error::Result;
 use crate::fs::Filesystem;
 use crate::metric::{Label, RowScan};
@@ -129,6 +129,15 @@ impl Block {
         match &self.0 {
             Kind::Rows(block) => block.rows_with_text(column, text),
             Kind::Series(_) => Ok(None),
+        }
+    }
+
+    /// What wrote those bodies of logs that are kept as templates, with exact numbers of lines; of lines that nothing is known of, the
+    /// template is one slot.
+    pub fn templates(&self) -> Result<&[Template]> {
+        match &self.0 {
+            Kind::Rows(block) => block.templates(),
+            Kind::Series(_) => Ok(&[]),
         }
     }
 

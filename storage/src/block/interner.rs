@@ -48,7 +48,7 @@ impl Interner {
     }
 
     /// All byte strings, by their numbers.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
             let value = self.bytes.get(start..end).unwrap_or_default();

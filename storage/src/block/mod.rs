@@ -1,7 +1,8 @@
 //! How do rows lie on disk, immutable, and how are they found there?
 //!
 //! A block is a directory of one tenant's rows of one signal: `data.parquet` (the columns), `keys.idx` (where traces
-//! lie), `terms.idx` (where words and values may be), `stats.idx` (how many rows of which kind, and which attributes) and `meta` (what to know without opening the others). `docs/format/block.md`
+//! lie), `terms.idx` (where words and values may be), `stats.idx` (how many rows of which kind, and which attributes), `bodies`
+//! (bodies of logs as templates, `body`) and `meta` (what to know without opening the others). `docs/format/block.md`
 //! is the format to the letter. Metrics have other files beside `meta` (`series`).
 //!
 //! - [`write`] sorts (`order`), gathers (`gather`, `shred`) and encodes (`encode`) batches into a new block.
@@ -15,6 +16,7 @@
 //!
 //! Not here: which blocks there are (`manifest`), when they are written (`flush`).
 
+mod body;
 mod checked;
 mod describe;
 mod either;
@@ -39,6 +41,7 @@ mod stats;
 mod volume;
 mod write;
 
+pub use body::{BodyEncoding, Template};
 pub(crate) use checked::CheckedFile;
 #[cfg(test)]
 pub(crate) use checked::open_checked;
@@ -71,8 +74,13 @@ pub struct BlockConfig {
     pub row_group_rows: usize,
     /// Bytes of a page before compression; what the smallest read decodes of each column.
     pub page_bytes: usize,
+    /// Bytes of a page of texts that do not repeat. More than of others: a text is much of a page, and many together compress
+    /// better.
+    pub text_page_bytes: usize,
     /// Pages have a multiple of so many rows.
     pub least_page_rows: usize,
+    /// How bodies of logs are kept.
+    pub bodies: BodyEncoding,
     /// Zstandard level.
     pub zstd_level: i32,
     /// Rows of a granule, about which `terms.idx` says what they may hold. Fewer make it larger and more exact; with 0 there
@@ -93,7 +101,9 @@ impl Default for BlockConfig {
         BlockConfig {
             row_group_rows: 64 * 1024,
             page_bytes: 32 * 1024,
+            text_page_bytes: 512 * 1024,
             least_page_rows: 1024,
+            bodies: BodyEncoding::ByTrial,
             zstd_level: 3,
             granule_rows: 512,
             pco_level: 8,

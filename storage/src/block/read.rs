@@ -1,12 +1,13 @@
 //! How is a block opened, and how are some rows of some columns read?
 //!
 //! R1  Opening reads `meta`, the footer and page indexes of `data.parquet` and the filter of `keys.idx`, and keeps them in
-//!     memory; everything else is read by range when it is asked for, and of `terms.idx` the directory and of `stats.idx` the
-//!     granules are kept then.
+//!     memory; everything else is read by range when it is asked for, and of `terms.idx` and `bodies` the directory and of
+//!     `stats.idx` the granules are kept then.
 //! R2  A read decodes only the pages that hold wanted rows, of the wanted columns.
 //!
 //! Not here: which rows are wanted (`scan`), what stored columns mean (`restore`).
 
+use super::body::{self, Bodies, Template};
 use super::checked::{CheckedFile, Source, from_parquet};
 use super::layout::{parse_attribute, stored_type};
 use super::meta::{BlockMeta, META};
@@ -53,6 +54,7 @@ pub(super) struct Block {
     terms_file: Option<Arc<CheckedFile>>,
     stats: Option<Stats>,
     stats_file: Option<Arc<CheckedFile>>,
+    bodies: Option<Bodies>,
     reader: ArrowReaderMetadata,
     /// Stored columns by name: those of the file, then those that shapes stand for.
     leaves: HashMap<String, usize>,
@@ -112,6 +114,7 @@ impl Block {
         let stats = stats_file.clone().map(|file| Stats::new(file, signal));
         let missing = || Error::Damaged { path: dir.join(META), what: format!("it does not list {DATA}") };
         let data = open_file(&*fs, dir, &meta, DATA)?.ok_or_else(missing)?;
+        let bodies = open_file(&*fs, dir, &meta, body::FILE)?.map(Bodies::new);
         let reader = open_data(&data)?;
         let schema = reader.schema().clone();
         let malformed = || Error::Damaged { path: dir.join(META), what: "its shapes are malformed".into() };
@@ -145,6 +148,7 @@ impl Block {
             terms_file,
             stats,
             stats_file,
+            bodies,
             reader,
             leaves,
             joined,
@@ -167,7 +171,21 @@ impl Block {
     pub(super) fn memory_bytes(&self) -> usize {
         let keys = self.keys.as_ref().map_or(0, TraceIndex::memory_bytes);
         let stats = self.stats.as_ref().map_or(0, Stats::memory_bytes);
-        self.metadata().memory_size() + keys + stats + self.terms.as_ref().map_or(0, TermIndex::memory_bytes)
+        let terms = self.terms.as_ref().map_or(0, TermIndex::memory_bytes);
+        self.metadata().memory_size() + keys + stats + terms + self.bodies.as_ref().map_or(0, Bodies::memory_bytes)
+    }
+
+    /// What wrote the bodies that are kept as templates, with exact numbers of lines.
+    pub(super) fn templates(&self) -> Result<&[Template]> {
+        self.bodies.as_ref().map_or(Ok(&[]), Bodies::templates)
+    }
+
+    /// The bodies of a row group, where they are no column.
+    pub(super) fn bodies(&self, group: usize) -> Result<Option<(&Bodies, Range<usize>)>> {
+        match self.bodies.as_ref().zip(self.groups.get(group)) {
+            Some((bodies, rows)) if bodies.hold(rows)? => Ok(Some((bodies, rows.clone()))),
+            _ => Ok(None),
+        }
     }
 
     /// Whether rows of a trace may be here. Memory only; wrong for 0.4 % of the traces that are not.
@@ -221,13 +239,19 @@ impl Block {
     /// Compares every checksum of every file. The error names what is damaged: file, bytes, columns.
     pub(super) fn verify(&self) -> Result<()> {
         read_meta(&*self.fs, &self.dir, self.signal, self.meta.crc())?;
-        let indexes = self.keys_file.iter().chain(&self.terms_file).chain(&self.stats_file);
-        let files: Vec<&Arc<CheckedFile>> = indexes.chain([&self.data]).collect();
-        verify_files(&files, |path, range| self.parts(path, range))
+        let bodies = self.bodies.as_ref().map(Bodies::file);
+        let files =
+            self.keys_file.iter().chain(&self.terms_file).chain(&self.stats_file).chain(bodies).chain([&self.data]);
+        verify_files(&files.collect::<Vec<_>>(), |path, range| self.parts(path, range))
     }
 
     /// What lies in some bytes of a file.
     fn parts(&self, path: &Path, range: &Range<u64>) -> Vec<String> {
+        if let Some(bodies) = self.bodies.as_ref().filter(|bodies| bodies.file().path() == path) {
+            // Where the directory is what is damaged, nothing is told.
+            let rows = bodies.rows_at(range).unwrap_or_default();
+            return rows.iter().map(|rows| format!("bodies of rows {}..{}", rows.start, rows.end)).collect();
+        }
         if path != self.data.path() {
             return Vec::new();
         }

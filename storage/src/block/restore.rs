@@ -24,8 +24,9 @@ use std::sync::Arc;
 impl Block {
     /// Some of the model's columns, of the rows of a row group that are set in `mask`.
     pub(super) fn restore(&self, group: usize, mask: &BooleanBuffer, columns: &[&'static str]) -> Result<RecordBatch> {
+        let bodies = if columns.contains(&name::BODY) { self.bodies(group)? } else { None };
         let mut leaves = Vec::new();
-        for column in columns {
+        for column in columns.iter().filter(|column| bodies.is_none() || **column != name::BODY) {
             self.leaves_of(column, &mut leaves)?;
         }
         leaves.sort_unstable();
@@ -36,6 +37,11 @@ impl Block {
         let (mut fields, mut arrays) = (Vec::new(), Vec::new());
         for column in columns {
             let field = model.field_with_name(column).map_err(|_| unknown(column))?;
+            if let Some((bodies, rows)) = bodies.as_ref().filter(|_| *column == name::BODY) {
+                fields.push(field.clone());
+                arrays.push(bodies.restore(rows.start, mask, &self.times(group, mask)?)?);
+                continue;
+            }
             let stored = stored.as_ref().ok_or_else(|| unknown(column))?;
             let array = match (self.signal(), *column) {
                 (Signal::Spans, name::PARENT_SPAN_ID) => self.parents(group, mask, stored)?,
@@ -70,6 +76,12 @@ impl Block {
             }
             _ => push(column),
         }
+    }
+
+    /// The times of the rows of a row group that are set in `mask`.
+    pub(super) fn times(&self, group: usize, mask: &BooleanBuffer) -> Result<Vec<i64>> {
+        let batch = self.restore(group, mask, &[schema::time_column(self.signal())])?;
+        Ok(batch.column(0).as_primitive::<TimestampNanosecondType>().values().to_vec())
     }
 
     /// Whether a column of the model is stored as other columns.

@@ -250,6 +250,12 @@ impl Rows for GroupRows<'_> {
     }
 
     fn column(&mut self, column: &'static str, condition: &Condition<'_>) -> Result<Outcome> {
+        if column == name::BODY
+            && let Some((bodies, rows)) = self.block.bodies(self.group)?
+        {
+            let times = self.block.times(self.group, self.mask)?;
+            return bodies.outcome(rows.start, self.mask, &times, condition);
+        }
         let array = match self.block.is_taken_apart(column) {
             true => self.block.restore(self.group, self.mask, &[column])?.column(0).clone(),
             false => self.load(column)?,
@@ -324,7 +330,8 @@ impl Block {
             let mut leaves = Vec::new();
             // Columns were checked when the scan began.
             let known = self.leaves_of(column, &mut leaves).is_ok();
-            leaves.iter().map(|&leaf| self.leaf_bytes(group, leaf)).sum::<u64>() + u64::from(!known)
+            let bodies = if column == name::BODY { self.bodies_bytes(group).0 } else { 0 };
+            leaves.iter().map(|&leaf| self.leaf_bytes(group, leaf)).sum::<u64>() + bodies + u64::from(!known)
         };
         match predicate {
             Predicate::All => 0,
@@ -365,7 +372,14 @@ impl Block {
         let group_columns = self.metadata().row_groups().get(group).map_or(&[][..], |group| group.columns());
         let chunks = leaves.iter().filter_map(|&leaf| group_columns.get(leaf));
         let bytes: u64 = chunks.map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0)).sum();
-        bytes / (self.group_rows(group).max(1) as u64) + 1
+        let bodies = if columns.contains(&name::BODY) { self.bodies_bytes(group).1 } else { 0 };
+        (bytes + bodies) / (self.group_rows(group).max(1) as u64) + 1
+    }
+
+    /// Bytes of a row group's bodies that are no column, in the file and as text. What cannot be read counts when it is.
+    fn bodies_bytes(&self, group: usize) -> (u64, u64) {
+        let bodies = self.bodies(group).ok().flatten();
+        bodies.and_then(|(bodies, rows)| bodies.bytes_of(&rows).ok()).unwrap_or_default()
     }
 
     fn attribute_cost(&self, group: usize, key: &str) -> u64 {

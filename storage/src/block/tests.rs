@@ -1,5 +1,6 @@
 //! A block gives back what was put into it, finds what `evaluate` would choose, and notices damage.
 
+mod bodies;
 pub(super) mod damage;
 mod fixture;
 pub(crate) mod random;
@@ -26,7 +27,9 @@ pub(crate) fn small() -> BlockConfig {
     BlockConfig {
         row_group_rows: 50,
         page_bytes: 64,
+        text_page_bytes: 256,
         least_page_rows: 8,
+        bodies: BodyEncoding::Templates,
         attribute_least_rows: 3,
         attribute_most_columns: 6,
         granule_rows: 8,

@@ -8,6 +8,7 @@
 //! Metrics are written series by series (`series`). Not here: the directory's way into the manifest (`flush`, `compaction`),
 //! which rows come together (`compaction`).
 
+use super::body::BodyWriter;
 use super::checked::{CheckedWriter, from_parquet};
 use super::encode::{ChunkEncoder, ColumnData, Values};
 use super::gather::{Source, parents};
@@ -75,6 +76,7 @@ pub struct BlockWriter<'a> {
     data: Option<(DataWriter, Vec<Vec<usize>>)>,
     terms: TermsWriter,
     stats: Option<StatsWriter>,
+    bodies: BodyWriter<'a>,
     keys: TraceIndexBuilder,
     services: Services,
     rows: usize,
@@ -101,12 +103,14 @@ impl<'a> BlockWriter<'a> {
             return Err(Error::Request { what: format!("{signal} are written series by series") });
         }
         let chosen = choose(sample, config);
+        let columns = layout::columns(signal, &chosen);
         Ok(BlockWriter {
             fs,
             dir: dir.to_owned(),
             signal,
             config: config.clone(),
-            columns: layout::columns(signal, &chosen),
+            bodies: BodyWriter::new(fs, dir, signal, &columns, config),
+            columns,
             shredder: Shredder::new(chosen),
             plain: Vec::new(),
             data: None,
@@ -136,13 +140,14 @@ impl<'a> BlockWriter<'a> {
         let weights = self.stats.as_ref().map(|_| Weights::of(self.signal, &batches)).transpose()?;
         let mut source = BlockSource::new(self.signal, &batches, &self.columns, &mut self.shredder, &self.plain);
         for group in &order.groups {
-            let columns = source.group(&order, group)?;
+            let mut columns = source.group(&order, group)?;
             let granule_rows = describe::granule_rows(&self.columns, &columns, group.len(), self.config.granule_rows);
             self.terms.put_group(&self.columns, &columns, group.len(), granule_rows)?;
             if let Some((stats, weights)) = self.stats.as_mut().zip(weights.as_ref()) {
                 let rows = &order.rows[group.clone()];
                 stats.put_group(&GroupRows { columns: (&self.columns, &columns), rows, weights, granule_rows })?;
             }
+            self.bodies.take(&mut columns, group.len())?;
             let (data, shapes) = match &mut self.data {
                 Some(begun) => begun,
                 none => {
@@ -169,7 +174,7 @@ impl<'a> BlockWriter<'a> {
     /// How many bytes of columns were written.
     pub fn bytes(&self) -> u64 {
         let columns = self.data.iter().flat_map(|(data, _)| &data.bytes);
-        columns.map(|column| column.compressed).sum()
+        columns.map(|column| column.compressed).sum::<u64>() + self.bodies.bytes()
     }
 
     /// Writes the indexes and `meta`. A block holds at least one row.
@@ -181,12 +186,13 @@ impl<'a> BlockWriter<'a> {
         let name_of = |&place: &usize| self.columns.get(place).map(|column| column.field.name().clone());
         let (keys, traces) = write_keys(self.fs, &self.dir, self.keys)?;
         let stats = self.stats.map_or(Ok(None), |stats| stats.finish(self.fs, &self.dir))?;
+        let (bodies, of_bodies) = self.bodies.finish()?.unzip();
         let summary = Summary {
             signal: self.signal,
             rows: self.rows as u64,
             time,
-            files: [data, keys].into_iter().chain(self.terms.finish()?).chain(stats).collect(),
-            columns,
+            files: [data, keys].into_iter().chain(self.terms.finish()?).chain(stats).chain(bodies).collect(),
+            columns: columns.into_iter().chain(of_bodies).collect(),
             traces: Some(traces),
             services: self.services.finish(),
             rest_keys: self.shredder.rest_keys(),

@@ -21,8 +21,8 @@ use std::ops::Range;
 const MOST_DISTINCT_INTEGERS: usize = 256;
 /// Saving less than one part in this many is not worth decompressing.
 const LEAST_SAVING: usize = 16;
-/// Pages of rows of so many bytes may be cut anywhere.
-const LARGE_ROW: usize = 1024;
+/// Each text counts as so many bytes at least when pages are cut: a read of one row unpacks no more than 8,192 of short ones.
+const LEAST_TEXT: usize = 64;
 /// Values of a column that its encodings are tried on.
 const TRIAL_VALUES: usize = 4096;
 
@@ -37,6 +37,7 @@ pub(in crate::block) struct ChunkEncoder {
     zstd: zstd::bulk::Compressor<'static>,
     codec: Compression,
     page_bytes: usize,
+    text_page_bytes: usize,
     least_page_rows: usize,
     scratch: Scratch,
 }
@@ -68,6 +69,7 @@ impl ChunkEncoder {
             zstd: zstd::bulk::Compressor::new(config.zstd_level).map_err(failed)?,
             codec: Compression::ZSTD(ZstdLevel::try_new(config.zstd_level)?),
             page_bytes: config.page_bytes,
+            text_page_bytes: config.text_page_bytes,
             least_page_rows: config.least_page_rows,
             scratch: Scratch::default(),
         })
@@ -84,14 +86,37 @@ impl ChunkEncoder {
         let layout = self.layout(&column.values, style)?;
         let mut writer = ChunkWriter::new(descr.clone(), column, layout, style.bounds);
         writer.put_dictionary(self)?;
-        let page_rows = self.page_rows(&writer, rows);
-        let mut from = 0;
-        while from < rows {
-            let to = (from + page_rows).min(rows);
-            writer.put_page(self, from..to)?;
-            from = to;
+        let pages = match &writer.column.values {
+            Values::Bytes { ends, .. } => self.text_pages(ends, writer.column.present.as_deref()),
+            _ => {
+                let page_rows = self.page_rows(&writer, rows);
+                (0..rows).step_by(page_rows).map(|from| from..(from + page_rows).min(rows)).collect()
+            }
+        };
+        for page in pages {
+            writer.put_page(self, page)?;
         }
         writer.close(self.codec)
+    }
+
+    /// The pages of byte strings: as many rows as fit, a multiple of the least rows of a page or, of long ones, of a half, a
+    /// quarter … of those, so that pages and the granules of an index end together; a row at least.
+    fn text_pages(&self, ends: &[usize], present: Option<&[bool]>) -> Vec<Range<usize>> {
+        let ends = row_ends(ends, present);
+        let mut pages = Vec::new();
+        let mut from = 0;
+        while from < ends.len() {
+            let start = from.checked_sub(1).map_or(0, |before| ends[before]);
+            let fitting = ends.partition_point(|&end| end <= start + self.text_page_bytes);
+            let mut unit = self.least_page_rows.max(1);
+            while unit > 1 && (from + 1).next_multiple_of(unit) > fitting {
+                unit /= 2;
+            }
+            let to = if fitting < ends.len() { (fitting / unit * unit).max(from + 1) } else { fitting };
+            pages.push(from..to);
+            from = to;
+        }
+        pages
     }
 
     fn page_rows(&self, writer: &ChunkWriter, rows: usize) -> usize {
@@ -102,8 +127,7 @@ impl ChunkEncoder {
             Layout::Plain | Layout::Split => plain_bytes(&writer.column.values),
         };
         let rows_per_page = rows * self.page_bytes / bytes.max(1);
-        // Large values: a page has a row at least.
-        let multiple = if bytes > rows * LARGE_ROW { 1 } else { self.least_page_rows };
+        let multiple = self.least_page_rows.max(1);
         rows_per_page.next_multiple_of(multiple).max(multiple)
     }
 
@@ -162,6 +186,22 @@ impl ChunkEncoder {
         compressed.reserve(zstd::zstd_safe::compress_bound(values.len()));
         self.zstd.compress_to_buffer(values, compressed).map_err(|error| ParquetError::External(Box::new(error)))
     }
+}
+
+/// Of each row the bytes of its text and those before, for the cutting of pages; absent ones have none.
+fn row_ends(ends: &[usize], present: Option<&[bool]>) -> Vec<usize> {
+    let (mut start, mut sum) = (0, 0);
+    let mut values = ends.iter().map(|&end| {
+        sum += (end - std::mem::replace(&mut start, end)).max(LEAST_TEXT);
+        sum
+    });
+    let Some(present) = present else { return values.collect() };
+    let mut last = 0;
+    let end = |&present: &bool| {
+        last = if present { values.next().unwrap_or(last) } else { last };
+        last
+    };
+    present.iter().map(end).collect()
 }
 
 fn plain_bytes(values: &Values) -> usize {

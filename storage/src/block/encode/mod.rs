@@ -66,7 +66,7 @@ impl ColumnData {
         ColumnData { values, present: None }
     }
 
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.present.as_ref().map_or_else(|| self.values.len(), Vec::len)
     }
 }

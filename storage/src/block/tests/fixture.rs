@@ -36,7 +36,10 @@ fn write_fixture(signal: Signal) {
     let block = folder.join("block");
     drop(std::fs::remove_dir_all(&folder));
     Disk.create_dir_all(&block).unwrap();
-    let batches = Random::new(2026).batches(signal, 150);
+    let mut batches = Random::new(2026).batches(signal, 150);
+    if signal == Signal::Logs {
+        batches.push(super::bodies::batch(&super::bodies::lines(120)));
+    }
     let meta = write(&Disk, &block, signal, &batches, &small()).unwrap();
     std::fs::write(folder.join("rows.txt"), told(meta.crc(), &rows(&record_batches(&kept(signal, &batches))))).unwrap();
 }

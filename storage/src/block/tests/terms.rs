@@ -46,7 +46,7 @@ const PIECES: &[&str] = &[
     "k8s",
 ];
 
-fn text(random: &mut Pcg64Mcg) -> String {
+pub(super) fn text(random: &mut Pcg64Mcg) -> String {
     let mut text = String::new();
     for _ in 0..random.random_range(0..9) {
         match random.random_range(0..40) {
@@ -81,7 +81,7 @@ fn needle(random: &mut Pcg64Mcg, texts: &[String]) -> String {
     }
 }
 
-fn logs(random: &mut Pcg64Mcg, texts: &[String]) -> Vec<Batch> {
+pub(super) fn logs(random: &mut Pcg64Mcg, texts: &[String]) -> Vec<Batch> {
     let mut builder = LogBatchBuilder::default();
     builder.set_resource(&Resource::default());
     builder.set_scope(&Scope::default());
@@ -118,7 +118,7 @@ fn logs(random: &mut Pcg64Mcg, texts: &[String]) -> Vec<Batch> {
     vec![builder.finish().unwrap()]
 }
 
-fn predicate(random: &mut Pcg64Mcg, texts: &[String], depth: u32) -> Predicate {
+pub(super) fn predicate(random: &mut Pcg64Mcg, texts: &[String], depth: u32) -> Predicate {
     let own = |key: &str| Field::Attribute(AttributeScope::Own, key.into());
     let field = match random.random_range(0..6) {
         0..=2 => Field::Column(name::BODY),

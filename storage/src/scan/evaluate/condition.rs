@@ -83,6 +83,26 @@ impl<'a> Condition<'a> {
         Condition::Contains(Needle::new(needle, case_sensitive))
     }
 
+    /// The text that a text has to equal, if that is the condition.
+    pub(crate) fn equal_text(&self) -> Option<&str> {
+        match self {
+            Condition::Compare {
+                relation: Relation::Equal,
+                operand: Operand::String(text) | Operand::Typed { text, .. },
+                ..
+            } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text that a text has to contain, if that is the condition, and whether case counts.
+    pub(crate) fn needle(&self) -> Option<(&str, bool)> {
+        match self {
+            Condition::Contains(needle) => Some((&needle.text, needle.case_sensitive)),
+            _ => None,
+        }
+    }
+
     /// Whether the rows wanted are those that have the field and do *not* match.
     pub(crate) fn is_negated(&self) -> bool {
         matches!(self, Condition::Compare { negated: true, .. })
