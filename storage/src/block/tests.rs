@@ -2,6 +2,7 @@
 
 mod damage;
 mod fixture;
+pub(crate) mod nest;
 pub(crate) mod random;
 mod shape;
 mod terms;

@@ -247,10 +247,21 @@ impl MemBatch {
         Ok((rows.num_rows(), filter(self.batch.signal(), &rows, request)?))
     }
 
-    /// The rows of a trace. The first who asks sorts the batch.
+    /// Whether some row is of a trace, suspects included.
+    pub(crate) fn holds_trace(&self, trace: &TraceId) -> Result<bool> {
+        Ok(!self.rows_of_trace(trace)?.is_empty())
+    }
+
+    /// The rows of a trace.
     fn of_trace(&self, trace: &TraceId) -> Result<RecordBatch> {
-        let columns = self.batch.columns();
-        let ids = required(columns, name::TRACE_ID)?.as_fixed_size_binary();
+        let rows: UInt32Array = self.rows_of_trace(trace)?.into();
+        take_record_batch(self.batch.columns(), &rows)
+            .map_err(|source| Error::Columns { action: "choose the rows of a trace", source })
+    }
+
+    /// Which rows are of a trace. The first who asks sorts the batch.
+    fn rows_of_trace(&self, trace: &TraceId) -> Result<Vec<u32>> {
+        let ids = required(self.batch.columns(), name::TRACE_ID)?.as_fixed_size_binary();
         let sorted = self.by_trace.get_or_init(|| {
             let mut rows: Vec<u32> = (0..).zip(ids.iter()).filter_map(|(row, id)| id.map(|_| row)).collect();
             rows.sort_unstable_by_key(|&row| ids.value(row as usize));
@@ -258,9 +269,7 @@ impl MemBatch {
         });
         let start = sorted.partition_point(|&row| ids.value(row as usize) < &trace.0[..]);
         let of_trace = sorted.iter().skip(start).take_while(|&&row| ids.value(row as usize) == trace.0);
-        let rows: UInt32Array = of_trace.copied().collect::<Vec<u32>>().into();
-        take_record_batch(columns, &rows)
-            .map_err(|source| Error::Columns { action: "choose the rows of a trace", source })
+        Ok(of_trace.copied().collect())
     }
 
     /// The rows that are in no block.
