@@ -15,21 +15,11 @@ pub(crate) struct Interner {
     ends: Vec<usize>,
     bytes: Vec<u8>,
     last: u32,
-    /// Of each the one that came after it the last time: what follows each other once often does again, and comparing is
-    /// cheaper than hashing.
-    next: Vec<u32>,
 }
 
 impl Default for Interner {
     fn default() -> Self {
-        Interner {
-            slots: vec![EMPTY; FIRST_SLOTS],
-            hashes: Vec::new(),
-            ends: Vec::new(),
-            bytes: Vec::new(),
-            last: 0,
-            next: Vec::new(),
-        }
+        Interner { slots: vec![EMPTY; FIRST_SLOTS], hashes: Vec::new(), ends: Vec::new(), bytes: Vec::new(), last: 0 }
     }
 }
 
@@ -46,8 +36,7 @@ impl Interner {
 
     /// Bytes of memory.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let numbers = (self.slots.capacity() + self.hashes.capacity() + self.ends.capacity()) * 8;
-        numbers + self.next.capacity() * 4 + self.bytes.capacity()
+        (self.slots.capacity() + self.hashes.capacity() + self.ends.capacity()) * 8 + self.bytes.capacity()
     }
 
     /// The byte string of a number.
@@ -70,21 +59,9 @@ impl Interner {
 
     /// The number of a byte string, a new one if it was not seen before.
     pub(crate) fn intern(&mut self, value: &[u8]) -> u32 {
-        let Some(&guess) = self.next.get(self.last as usize) else { return self.look_up(value) };
-        if same(self.get(self.last), value) {
+        if !self.ends.is_empty() && same(self.get(self.last), value) {
             return self.last;
         }
-        if same(self.get(guess), value) {
-            self.last = guess;
-            return guess;
-        }
-        let before = self.last as usize;
-        let number = self.look_up(value);
-        self.next[before] = number;
-        number
-    }
-
-    fn look_up(&mut self, value: &[u8]) -> u32 {
         let hash = xxh3_64(value);
         let mask = self.slots.len() - 1;
         let mut at = slot(hash, mask);
@@ -111,8 +88,6 @@ impl Interner {
         self.hashes.push(hash);
         self.bytes.extend_from_slice(value);
         self.ends.push(self.bytes.len());
-        // Nothing followed it yet, and itself is no wrong guess.
-        self.next.push(number);
         self.last = number;
         if self.ends.len() * 2 > self.slots.len() {
             self.grow();
