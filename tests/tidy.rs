@@ -35,7 +35,7 @@ const STRANGERS: [(&str, &[&str]); 3] = [
 /// Modules of `storage` by layer: a module uses its own layer and those below.
 const LAYERS: [&[&str]; 4] = [
     &["model", "fs", "error"],
-    &["wal", "memtable", "block", "index", "manifest", "metric", "scan"],
+    &["wal", "memtable", "block", "index", "manifest", "metric", "scan", "trace"],
     &["flush", "compaction", "retention"],
     &["engine"],
 ];

@@ -124,6 +124,13 @@ fn read(dir: &Path, meta: &BlockMeta, sent: &telemetry::Sent) {
     let request = Arc::new(ScanRequest { predicate, ..ScanRequest::all(columns) });
     assert_eq!(block.scan(&request).expect("a request").count(), 0);
     row("block.scan_name_cpu", (cpu_nanos() - before) / rows as f64, "ns/span", None);
+    let before = cpu_nanos();
+    let request = Arc::new(ScanRequest::all(schema::NESTED_SET));
+    assert_eq!(
+        block.scan(&request).expect("a request").map(|batch| batch.map_or(0, |batch| batch.num_rows())).sum::<usize>(),
+        rows
+    );
+    row("block.scan_numbers_cpu", (cpu_nanos() - before) / rows as f64, "ns/span", None);
 }
 
 fn first_trace(batch: &storage::model::Batch) -> Option<TraceId> {

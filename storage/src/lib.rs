@@ -16,4 +16,5 @@ pub mod model;
 pub mod repair;
 pub mod retention;
 pub mod scan;
+pub mod trace;
 pub mod wal;

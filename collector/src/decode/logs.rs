@@ -11,7 +11,7 @@ use super::wire::{Reader, Reason, Result, Within};
 use std::borrow::Cow;
 use storage::model::attribute::{Map, MapBuilder};
 use storage::model::origin::{Resource, Scope};
-use storage::model::{Batch, LogBatchBuilder, LogRecord, SpanId, TraceId};
+use storage::model::{Batch, LogBatchBuilder, LogRecord, Signal, SpanId, TraceId};
 
 mod key {
     use super::super::wire::{bytes, fields, fixed32, fixed64, varint};
@@ -29,9 +29,14 @@ mod key {
     pub(super) const ALL: u64 = fields(&[1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12]);
 }
 
+/// Bodies, and attributes, take one byte in so many of a request, about, as columns have them.
+const SHARE: usize = 4;
+
 /// Decodes a request of log records.
 pub(super) fn decode(payload: &[u8], frame: &mut Frame) -> Result<Batch> {
-    let mut logs = Logs::default();
+    let rows = envelope::count(Signal::Logs, payload).min(frame.scratch.limits.records);
+    let share = payload.len() / SHARE;
+    let mut logs = Logs { builder: LogBatchBuilder::with_room(rows, share, share), ..Logs::default() };
     envelope::request(payload, &mut logs, frame)?;
     logs.builder.finish().or_else(|_| Reader::new(payload).fault(Reason::Columns))
 }

@@ -11,7 +11,7 @@ use super::wire::{Reader, Reason, Result, Within};
 use storage::model::attribute::{Map, MapBuilder};
 use storage::model::origin::{Resource, Scope};
 use storage::model::record::{Event, Link};
-use storage::model::{Batch, Span, SpanBatchBuilder, SpanId, TraceId};
+use storage::model::{Batch, Signal, Span, SpanBatchBuilder, SpanId, TraceId};
 
 mod key {
     use super::super::wire::{bytes, fields, fixed32, fixed64, varint};
@@ -59,9 +59,14 @@ mod key {
     }
 }
 
+/// Attributes take one byte in so many of a request, about, as columns have them.
+const ATTRIBUTE_SHARE: usize = 2;
+
 /// Decodes a request of spans.
 pub(super) fn decode(payload: &[u8], frame: &mut Frame) -> Result<Batch> {
-    let mut spans = Spans::default();
+    let rows = envelope::count(Signal::Spans, payload).min(frame.scratch.limits.records);
+    let builder = SpanBatchBuilder::with_room(rows, payload.len() / ATTRIBUTE_SHARE);
+    let mut spans = Spans { builder, ..Spans::default() };
     envelope::request(payload, &mut spans, frame)?;
     spans.builder.finish().or_else(|_| Reader::new(payload).fault(Reason::Columns))
 }

@@ -27,6 +27,8 @@ const MAX_HEADERS: usize = 128;
 /// HTTP/2 flow control: a batch of usual size arrives without waiting for a window update.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
+/// … and, where the client likes, in one frame: it is read at once and kept as it lies. Well below the stream's window.
+const MAX_FRAME: u32 = 256 << 10;
 /// After a failed accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -80,6 +82,7 @@ impl Collector {
             .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(MAX_FRAME)
             .keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
         server

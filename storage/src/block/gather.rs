@@ -7,19 +7,17 @@ use super::encode::{ColumnData, Values};
 use super::interner::Interner;
 use super::order::{RowRef, dictionary_value, id_number};
 use crate::error::{Error, Result};
+use crate::trace::{self, Named, Parent};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
-use std::collections::HashMap;
 use std::ops::Range;
 
 /// A dictionary page is read whole before one row of it is, so it is kept small.
 const MOST_DICTIONARY_BYTES: usize = 128 * 1024;
 /// Before so many distinct values nothing is said about whether they repeat.
 const FEW_DISTINCT: usize = 1024;
-/// Span ids of a trace of this size are searched one by one; beyond it by a map.
-const SMALL_TRACE: usize = 32;
 
 /// A column of byte strings in the making.
 #[derive(Debug, Default)]
@@ -235,35 +233,36 @@ impl Present<'_> {
 /// The parents of a row group's spans: for each row how many rows before it its parent lies, 0 where the parent is not
 /// in the same trace and row group, and the ids of those that are not.
 pub(super) fn parents(
-    spans: &Source<'_>,
-    parents: &Source<'_>,
+    [spans, parents, kinds]: [&Source<'_>; 3],
     rows: &[RowRef],
     traces: &[Range<usize>],
 ) -> [ColumnData; 2] {
     let every = Present { rows, present: None };
-    let ids: Vec<u64> = spans.fixed::<8>(&every).iter().map(|id| id_number(id)).collect();
+    let ids = spans.fixed::<8>(&every);
     let has_parent = parents.present(rows);
     let parent_ids = parents.fixed::<8>(&every);
+    let kinds = kinds.numbers(&every, |array| array.as_primitive::<Int32Type>().values());
     let mut distance = vec![0i32; rows.len()];
     let mut foreign = vec![false; rows.len()];
     let mut foreign_ids = Vec::new();
-    let mut map = HashMap::new();
+    let (mut named, mut found) = (Vec::new(), Vec::new());
     for trace in traces {
-        let in_trace = &ids[trace.clone()];
-        map.clear();
-        if in_trace.len() > SMALL_TRACE {
-            map.extend(in_trace.iter().copied().zip(0usize..));
-        }
-        for row in trace.clone().filter(|&row| has_parent[row]) {
-            let parent = id_number(&parent_ids[row]);
-            let found = match map.is_empty() {
-                true => in_trace.iter().position(|&id| id == parent),
-                false => map.get(&parent).copied(),
-            };
-            distance[row] = found.map_or(0, |at| row_distance(row, trace.start + at));
-            if distance[row] == 0 {
-                foreign[row] = true;
-                foreign_ids.extend_from_slice(&parent_ids[row]);
+        named.clear();
+        named.extend(trace.clone().map(|row| Named {
+            id: id_number(&ids[row]),
+            parent: has_parent[row].then(|| id_number(&parent_ids[row])),
+            kind: kinds[row],
+        }));
+        found.clear();
+        trace::parents(&named, &mut found);
+        for (row, parent) in trace.clone().zip(&found) {
+            match *parent {
+                Parent::None => {}
+                Parent::At(place) => distance[row] = row_distance(row, trace.start + place),
+                Parent::Missing => {
+                    foreign[row] = true;
+                    foreign_ids.extend_from_slice(&parent_ids[row]);
+                }
             }
         }
     }

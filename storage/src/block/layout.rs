@@ -3,7 +3,8 @@
 //! L1  `attributes.<type>.<key>` columns and the rest in `attributes` stand for the model's `attributes` of spans and logs.
 //! L2  `parent_row` and `parent_span_id` together stand for the model's `parent_span_id` of spans: the first is how many
 //!     rows before the span its parent lies (negative: after it), or 0 where the parent is not in the same trace and row
-//!     group (or is the span itself) and the second holds its id.
+//!     group (or is the span itself) and the second holds its id. Of several spans with that id it is the one that `trace`
+//!     takes for the parent, so that the tree of a trace that lies in one row group is in this column.
 //! L3  `observed_delay` stands for the model's `observed_time` of logs: how much later than `time` it is, mostly 0 or little.
 //! L4  `shape.<n>` columns stand for the columns that `meta` lists for them (`shape`).
 

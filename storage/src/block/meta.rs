@@ -35,6 +35,8 @@ pub struct BlockMeta {
     pub columns: Vec<ColumnBytes>,
     /// How many traces have rows here; `None` for signals without.
     pub traces: Option<u64>,
+    /// How many of the traces do not lie together in one row group, for spans.
+    pub traces_apart: Option<u64>,
     /// Every service that has rows here; `None` when there are too many to list.
     pub services: Option<Vec<String>>,
     /// Every key in the rest column of attributes, the one of keys without a column of their own; `None` when there are
@@ -80,6 +82,7 @@ pub(super) struct Summary {
     pub(super) files: Vec<FileMeta>,
     pub(super) columns: Vec<ColumnBytes>,
     pub(super) traces: Option<u64>,
+    pub(super) traces_apart: Option<u64>,
     pub(super) services: Option<Vec<String>>,
     pub(super) rest_keys: Option<Vec<String>>,
     pub(super) shapes: Vec<Vec<String>>,
@@ -96,6 +99,7 @@ impl BlockMeta {
             files: summary.files,
             columns: summary.columns,
             traces: summary.traces,
+            traces_apart: summary.traces_apart,
             services: summary.services,
             rest_keys: summary.rest_keys,
             shapes: summary.shapes,

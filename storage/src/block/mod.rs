@@ -27,6 +27,7 @@ mod id;
 mod interner;
 mod layout;
 mod meta;
+mod nest;
 mod order;
 mod propose;
 mod prune;

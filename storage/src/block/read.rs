@@ -311,6 +311,11 @@ impl Block {
         self.keys.as_ref().map_or(Ok(Vec::new()), |keys| keys.find(trace))
     }
 
+    /// The rows of each trace that does not lie together in one row group; none without an index. Reads `keys.idx` whole.
+    pub(super) fn traces_apart(&self) -> Result<Vec<Vec<Range<usize>>>> {
+        self.keys.as_ref().map_or(Ok(Vec::new()), |keys| keys.apart(&self.groups))
+    }
+
     /// The rows of a row group that lie in ascending ranges of the block's rows.
     pub(super) fn mask_of(&self, group: usize, ranges: &[Range<usize>]) -> BooleanBuffer {
         let rows = self.groups.get(group).cloned().unwrap_or_default();

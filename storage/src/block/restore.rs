@@ -3,6 +3,7 @@
 //! Not here: how columns were taken apart (`shred`, `gather`), which rows are wanted (`scan`).
 
 use super::layout::{OBSERVED_DELAY, PARENT_ROW};
+use super::nest::{self, Nesting};
 use super::read::{AttributeLeaf, Block};
 use super::shred::{ABSENT_BOOL, ABSENT_INT, ABSENT_STRING, Kind};
 use crate::error::{Error, Result};
@@ -11,6 +12,7 @@ use crate::model::attribute::{Map, Value, put_value};
 use crate::model::record::{put_bytes, put_varint};
 use crate::model::schema::{self, column as name};
 use crate::scan::{required, unknown};
+use crate::trace;
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType};
@@ -24,9 +26,22 @@ use std::sync::Arc;
 impl Block {
     /// Some of the model's columns, of the rows of a row group that are set in `mask`.
     pub(super) fn restore(&self, group: usize, mask: &BooleanBuffer, columns: &[&'static str]) -> Result<RecordBatch> {
+        self.restore_with(group, mask, columns, &mut Nesting::default())
+    }
+
+    /// The same; what the numbers of spans are derived from is kept in `nesting` for the next call.
+    pub(super) fn restore_with(
+        &self,
+        group: usize,
+        mask: &BooleanBuffer,
+        columns: &[&'static str],
+        nesting: &mut Nesting,
+    ) -> Result<RecordBatch> {
         let bodies = if columns.contains(&name::BODY) { self.bodies(group)? } else { None };
+        let is_derived = |column: &&'static str| schema::is_derived(self.signal(), column);
+        let is_template = |column: &&&'static str| bodies.is_some() && **column == name::BODY;
         let mut leaves = Vec::new();
-        for column in columns.iter().filter(|column| bodies.is_none() || **column != name::BODY) {
+        for column in columns.iter().filter(|column| !is_derived(column) && !is_template(column)) {
             self.leaves_of(column, &mut leaves)?;
         }
         leaves.sort_unstable();
@@ -34,8 +49,14 @@ impl Block {
         let rows = mask.count_set_bits();
         let stored = if leaves.is_empty() { None } else { Some(self.read(group, &leaves, mask)?) };
         let model = schema::of(self.signal());
+        let numbers = if columns.iter().any(is_derived) { nesting.numbers(self, group, mask)? } else { Vec::new() };
         let (mut fields, mut arrays) = (Vec::new(), Vec::new());
         for column in columns {
+            if is_derived(column) {
+                fields.push(schema::nested_set_field(column));
+                arrays.push(trace::column_of(column, &numbers).ok_or_else(|| unknown(column))?);
+                continue;
+            }
             let field = model.field_with_name(column).map_err(|_| unknown(column))?;
             if let Some((bodies, rows)) = bodies.as_ref().filter(|_| *column == name::BODY) {
                 fields.push(field.clone());
@@ -69,6 +90,7 @@ impl Block {
                 push(OBSERVED_DELAY)?;
                 push(name::TIME)
             }
+            (signal, column) if schema::is_derived(signal, column) => nest::COLUMNS.into_iter().try_for_each(push),
             (_, name::ATTRIBUTES) => {
                 push(column)?;
                 leaves.extend(self.attributes().iter().map(|attribute| attribute.leaf));
@@ -87,7 +109,9 @@ impl Block {
     /// Whether a column of the model is stored as other columns.
     pub(super) fn is_taken_apart(&self, column: &str) -> bool {
         match self.signal() {
-            Signal::Spans => matches!(column, name::PARENT_SPAN_ID | name::ATTRIBUTES),
+            Signal::Spans => {
+                matches!(column, name::PARENT_SPAN_ID | name::ATTRIBUTES) || schema::is_derived(Signal::Spans, column)
+            }
             Signal::Logs => matches!(column, name::OBSERVED_TIME | name::ATTRIBUTES),
             Signal::Metrics => false,
         }

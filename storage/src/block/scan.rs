@@ -8,6 +8,7 @@
 //!
 //! Not here: what a predicate means (`scan::evaluate`), what is left out (`prune`).
 
+use super::nest::Nesting;
 use super::propose::Proposal;
 use super::prune::conjuncts;
 use super::read::Block;
@@ -54,6 +55,7 @@ pub(super) struct BlockScan {
     batches: VecDeque<(usize, BooleanBuffer)>,
     batch_rows: usize,
     proposal: Option<Proposal>,
+    nesting: Box<Nesting>,
     progress: BlockProgress,
 }
 
@@ -81,6 +83,7 @@ impl Block {
             batches: VecDeque::new(),
             batch_rows,
             proposal: None,
+            nesting: Box::default(),
             progress,
         })
     }
@@ -88,9 +91,8 @@ impl Block {
 
 /// Refuses a request for columns that the table does not have, also where no row has to be looked at.
 pub(super) fn check_request(request: &ScanRequest, signal: Signal) -> Result<()> {
-    let model = schema::of(signal);
     let needed = request.columns.iter().copied().chain(request.predicate.columns());
-    match needed.into_iter().find(|column| model.index_of(column).is_err()) {
+    match needed.into_iter().find(|column| !schema::has_column(signal, column)) {
         Some(column) => Err(unknown(column)),
         None => Ok(()),
     }
@@ -122,7 +124,7 @@ impl BlockScan {
                 let last = mask.set_slices().last().map_or(0, |(_, end)| end);
                 if self.block.admitted(group, Some(first..last), &self.request) {
                     self.progress.rows_answered += mask.count_set_bits() as u64;
-                    return self.block.restore(group, &mask, &self.request.columns).map(Some);
+                    return self.block.restore_with(group, &mask, &self.request.columns, &mut self.nesting).map(Some);
                 }
             }
             let Some((group, left)) = self.next_group()? else { return Ok(None) };
@@ -156,8 +158,7 @@ impl BlockScan {
 
     /// The rows of a row group that match.
     fn survivors(&mut self, group: usize, proposed: &BooleanBuffer) -> Result<BooleanBuffer> {
-        let block = &self.block;
-        let request = &self.request;
+        let (block, request, nesting) = (&self.block, &self.request, &mut self.nesting);
         let mut left = proposed & &block.pages_that_may_match(group, request);
         let mut parts = conjuncts(&request.predicate);
         for part in &parts {
@@ -168,14 +169,14 @@ impl BlockScan {
         self.progress.rows_scanned += left.count_set_bits() as u64;
         let time = schema::time_column(block.signal());
         if block.group_bounds(group, time).is_none_or(|(min, max)| !request.time.covers(min, max)) {
-            left = narrow(block, group, left, |rows| {
+            left = narrow(block, group, left, nesting, |rows| {
                 let times = rows.load(time)?;
                 in_time(&times, request)
             })?;
         }
         parts.sort_by_cached_key(|part| block.cost(group, part));
         for part in parts {
-            left = narrow(block, group, left, |rows| matching(rows, part))?;
+            left = narrow(block, group, left, nesting, |rows| matching(rows, part))?;
         }
         Ok(left)
     }
@@ -208,13 +209,14 @@ fn narrow(
     block: &Block,
     group: usize,
     left: BooleanBuffer,
+    nesting: &mut Nesting,
     check: impl FnOnce(&mut GroupRows<'_>) -> Result<BooleanBuffer>,
 ) -> Result<BooleanBuffer> {
     let count = left.count_set_bits();
     if count == 0 {
         return Ok(left);
     }
-    let mut rows = GroupRows { block, group, mask: &left, count };
+    let mut rows = GroupRows { block, group, mask: &left, count, nesting };
     let accepted = check(&mut rows)?;
     if accepted.count_set_bits() == count {
         return Ok(left);
@@ -234,6 +236,7 @@ struct GroupRows<'a> {
     group: usize,
     mask: &'a BooleanBuffer,
     count: usize,
+    nesting: &'a mut Nesting,
 }
 
 impl GroupRows<'_> {
@@ -257,7 +260,7 @@ impl Rows for GroupRows<'_> {
             return bodies.outcome(rows.start, self.mask, &times, condition);
         }
         let array = match self.block.is_taken_apart(column) {
-            true => self.block.restore(self.group, self.mask, &[column])?.column(0).clone(),
+            true => self.block.restore_with(self.group, self.mask, &[column], self.nesting)?.column(0).clone(),
             false => self.load(column)?,
         };
         column_outcome(column, &array, condition)

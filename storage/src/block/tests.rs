@@ -3,6 +3,7 @@
 mod bodies;
 pub(super) mod damage;
 mod fixture;
+pub(crate) mod nest;
 pub(crate) mod random;
 mod shape;
 mod terms;

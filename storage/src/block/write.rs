@@ -80,6 +80,8 @@ pub struct BlockWriter<'a> {
     keys: TraceIndexBuilder,
     services: Services,
     rows: usize,
+    /// The rows of each row group.
+    groups: Vec<Range<usize>>,
     time: Option<(i64, i64)>,
 }
 
@@ -119,6 +121,7 @@ impl<'a> BlockWriter<'a> {
             keys: TraceIndexBuilder::default(),
             services: Services::default(),
             rows: 0,
+            groups: Vec::new(),
             time: None,
         })
     }
@@ -162,6 +165,7 @@ impl<'a> BlockWriter<'a> {
         self.plain = source.model.iter().map(Source::is_plain).collect();
         note_traces(&mut self.keys, self.signal, &batches, &order, self.rows)?;
         self.services.note(&batches)?;
+        self.groups.extend(order.groups.iter().map(|group| self.rows + group.start..self.rows + group.end));
         self.rows += order.rows.len();
         Ok(())
     }
@@ -184,7 +188,7 @@ impl<'a> BlockWriter<'a> {
         };
         let (data, columns) = data.finish()?;
         let name_of = |&place: &usize| self.columns.get(place).map(|column| column.field.name().clone());
-        let (keys, traces) = write_keys(self.fs, &self.dir, self.keys)?;
+        let (keys, traces, apart) = write_keys(self.fs, &self.dir, self.keys, &self.groups)?;
         let stats = self.stats.map_or(Ok(None), |stats| stats.finish(self.fs, &self.dir))?;
         let (bodies, of_bodies) = self.bodies.finish()?.unzip();
         let summary = Summary {
@@ -194,6 +198,7 @@ impl<'a> BlockWriter<'a> {
             files: [data, keys].into_iter().chain(self.terms.finish()?).chain(stats).chain(bodies).collect(),
             columns: columns.into_iter().chain(of_bodies).collect(),
             traces: Some(traces),
+            traces_apart: (self.signal == Signal::Spans).then_some(apart),
             services: self.services.finish(),
             rest_keys: self.shredder.rest_keys(),
             shapes: shapes.iter().map(|members| members.iter().filter_map(name_of).collect()).collect(),
@@ -268,13 +273,14 @@ impl<'a> BlockSource<'a> {
         }
         let spans = self.model.get(index(name::SPAN_ID)?)?;
         let parent_ids = self.model.get(index(name::PARENT_SPAN_ID)?)?;
+        let kinds = self.model.get(index(name::KIND)?)?;
         let first = order.traces.partition_point(|trace| trace.end <= group.start);
         let within: Vec<Range<usize>> = order.traces[first..]
             .iter()
             .take_while(|trace| trace.start < group.end)
             .map(|trace| trace.start.max(group.start) - group.start..trace.end.min(group.end) - group.start)
             .collect();
-        Some(parents(spans, parent_ids, rows, &within))
+        Some(parents([spans, parent_ids, kinds], rows, &within))
     }
 }
 
@@ -412,12 +418,17 @@ fn note_traces(
     Ok(())
 }
 
-/// Writes the trace index; also how many traces there are.
-fn write_keys(fs: &dyn Filesystem, dir: &Path, index: TraceIndexBuilder) -> Result<(FileMeta, u64)> {
-    let (bytes, traces) = index.finish();
+/// Writes the trace index; also how many traces there are, and how many do not lie together in a row group.
+fn write_keys(
+    fs: &dyn Filesystem,
+    dir: &Path,
+    index: TraceIndexBuilder,
+    groups: &[Range<usize>],
+) -> Result<(FileMeta, u64, u64)> {
+    let (bytes, traces, apart) = index.finish(groups);
     let mut file = CheckedWriter::create(fs, dir, KEYS)?;
     file.write_all(&bytes).map_err(Error::io("write", file.path()))?;
-    Ok((file.finish()?, traces))
+    Ok((file.finish()?, traces, apart))
 }
 
 /// The services of all rows, if they are few.

@@ -10,7 +10,7 @@ use crate::error::{Class, Error, Result};
 use crate::manifest::BlockEntry;
 use crate::memtable::MemBatch;
 use crate::metric::{HeadReader, RowScan, SeriesSource};
-use crate::model::{Signal, TenantId, schema};
+use crate::model::{Signal, TenantId, TraceId, schema};
 use crate::scan::{ScanOrder, ScanRequest, TimeRange};
 use arrow_array::RecordBatch;
 use std::collections::{BTreeMap, VecDeque};
@@ -87,7 +87,7 @@ impl Snapshot {
 
     /// The rows that match, in batches of the columns asked for. Fails at once for a column that the table lacks.
     pub fn scan(&self, signal: Signal, request: ScanRequest) -> Result<Scan> {
-        if let Some(unknown) = request.columns.iter().find(|name| schema::of(signal).index_of(name).is_err()) {
+        if let Some(unknown) = request.columns.iter().find(|name| !schema::has_column(signal, name)) {
             return Err(Error::Request { what: format!("{signal} have no column `{unknown}`") });
         }
         // Oldest arrivals first: blocks by their commits, then memory.
@@ -112,6 +112,23 @@ impl Snapshot {
             missing: self.missing.clone(),
             progress: ScanProgress { blocks_pruned: pruned as u64, ..ScanProgress::default() },
         })
+    }
+
+    /// Whether one block holds all spans of a trace, so that the numbers of its spans that a scan derives are those of the
+    /// whole trace. May be wrong on the safe side: where it is false, read the trace and ask [`crate::trace::with_numbers`].
+    pub fn holds_trace_whole(&self, trace: &TraceId) -> Result<bool> {
+        for batch in self.batches(Signal::Spans) {
+            if batch.holds_trace(trace)? {
+                return Ok(false);
+            }
+        }
+        let mut entries = self.view.unread.keys().filter_map(|id| self.view.manifest.blocks.get(id));
+        let all_read = !entries.any(|entry| entry.tenant == self.tenant && entry.signal == Signal::Spans);
+        let blocks = self.view.blocks_of(&self.tenant, Signal::Spans).iter();
+        let mut holding = blocks.filter(|block| block.may_hold_trace(trace));
+        // A hidden span still has a place in the tree that the block tells of.
+        let whole = holding.next().is_none_or(|block| block.hidden().is_none());
+        Ok(all_read && whole && holding.next().is_none())
     }
 
     /// The series in memory, those that were written first first.
@@ -306,3 +323,6 @@ impl Iterator for Scan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

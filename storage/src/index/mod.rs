@@ -36,6 +36,8 @@ const DESCRIPTOR_LEN: usize = BinaryFuse8::DESCRIPTOR_LEN;
 const HEADER_LEN: usize = 8 + 8 + 4 + 4 + 4 + DESCRIPTOR_LEN;
 /// Traces of a bucket, on average: few enough to walk, many enough that the directory is small.
 const BUCKET_TRACES: usize = 64;
+/// Buckets that are read together when all are: some 300 KB.
+const BUCKETS_AT_ONCE: usize = 1024;
 
 /// Collects where traces lie.
 #[derive(Debug, Default)]
@@ -55,9 +57,12 @@ impl TraceIndexBuilder {
         }
     }
 
-    /// The file, and how many traces it knows.
-    pub(crate) fn finish(mut self) -> (Vec<u8>, u64) {
+    /// The file, how many traces it knows, and how many of them do not lie together in one of the ascending `groups` of rows.
+    pub(crate) fn finish(mut self, groups: &[Range<usize>]) -> (Vec<u8>, u64, u64) {
         self.runs.sort_unstable();
+        let rows = |&(_, from, to): &(u64, u32, u32)| from as usize..to as usize;
+        let apart = self.runs.chunk_by(|a, b| a.0 == b.0);
+        let apart = apart.filter(|runs| are_apart(&runs.iter().map(rows).collect::<Vec<_>>(), groups)).count() as u64;
         let mut hashes: Vec<u64> = self.runs.iter().map(|&(hash, _, _)| hash).collect();
         hashes.dedup();
         let bits = (hashes.len() / BUCKET_TRACES).checked_ilog2().map_or(0, |bits| bits + 1);
@@ -81,8 +86,16 @@ impl TraceIndexBuilder {
         file.extend_from_slice(fingerprints);
         file.extend_from_slice(&directory);
         file.extend_from_slice(&entries);
-        (file, hashes.len() as u64)
+        (file, hashes.len() as u64, apart)
     }
+}
+
+/// Whether some rows of ascending ranges lie outside the one of the ascending `groups` that others lie in.
+fn are_apart(rows: &[Range<usize>], groups: &[Range<usize>]) -> bool {
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return false };
+    let group = groups.get(groups.partition_point(|group| group.end <= first.start));
+    let touch = rows.windows(2).all(|pair| matches!(pair, [a, b] if a.end == b.start));
+    !touch || group.is_none_or(|group| last.end > group.end)
 }
 
 fn bucket_of(hash: u64, bits: u32) -> u64 {
@@ -207,19 +220,50 @@ impl TraceIndex {
         let mut input: &[u8] = &entries;
         let mut before = 0;
         while !input.is_empty() {
-            before = walk_trace(&mut input, before, hash, &mut found).ok_or_else(malformed)?;
+            before = walk_trace(&mut input, before, Some(hash), &mut found).ok_or_else(malformed)?;
         }
         found.sort_unstable_by_key(|rows| rows.start);
         Ok(found)
     }
+
+    /// The rows of each trace that do not lie together in one of the ascending `groups`. Reads all entries.
+    pub(crate) fn apart(&self, groups: &[Range<usize>]) -> Result<Vec<Vec<Range<usize>>>> {
+        let malformed =
+            || Error::Damaged { path: self.file.path().to_owned(), what: "its entries are malformed".into() };
+        let mut apart = Vec::new();
+        let mut rows = Vec::new();
+        let mut first = 0;
+        while first + 1 < self.directory.len() {
+            let last = (first + BUCKETS_AT_ONCE).min(self.directory.len() - 1);
+            let buckets = self.directory.get(first..=last).ok_or_else(malformed)?;
+            let (Some(&start), Some(&end)) = (buckets.first(), buckets.last()) else { return Err(malformed()) };
+            let entries = self.file.read(self.entries_at + u64::from(start)..self.entries_at + u64::from(end))?;
+            for bucket in buckets.windows(2) {
+                let &[from, to] = bucket else { continue };
+                let place = |at: u32| at.checked_sub(start).map(|at| at as usize);
+                let range = place(from).zip(place(to)).ok_or_else(malformed)?;
+                let mut input = entries.get(range.0..range.1).ok_or_else(malformed)?;
+                let mut before = 0;
+                while !input.is_empty() {
+                    rows.clear();
+                    before = walk_trace(&mut input, before, None, &mut rows).ok_or_else(malformed)?;
+                    if are_apart(&rows, groups) {
+                        apart.push(rows.clone());
+                    }
+                }
+            }
+            first = last;
+        }
+        Ok(apart)
+    }
 }
 
-/// Moves past one trace, and collects its rows if the hash is the one wanted; the trace's first row.
-fn walk_trace(input: &mut &[u8], before: u64, hash: u64, found: &mut Vec<Range<usize>>) -> Option<u64> {
+/// Moves past one trace, and collects its rows if the hash is the one wanted, or any is; the trace's first row.
+fn walk_trace(input: &mut &[u8], before: u64, hash: Option<u64>, found: &mut Vec<Range<usize>>) -> Option<u64> {
     let (low, rest) = input.split_first_chunk::<2>()?;
     *input = rest;
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
-    let wanted = u16::from_le_bytes(*low) == hash as u16;
+    let wanted = hash.is_none_or(|hash| u16::from_le_bytes(*low) == hash as u16);
     let mut at = before;
     let mut first = None;
     loop {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 fn index_of(runs: &[(TraceId, Range<usize>)]) -> TraceIndex {
     let mut builder = TraceIndexBuilder::default();
     runs.iter().for_each(|(trace, rows)| builder.add(&trace.0, rows.clone()));
-    let (file, _) = builder.finish();
+    let (file, _, _) = builder.finish(&[]);
     TraceIndex::open(open_checked(&file)).unwrap()
 }
 
@@ -36,6 +36,21 @@ fn t2_few_absent_traces_pass_the_filter_and_hardly_one_the_entries() {
     assert!(passed.len() < 160, "{} of 20,000", passed.len());
     assert!(passed.iter().filter(|id| !index.find(id).unwrap().is_empty()).count() < 3);
     assert!(index.memory_bytes() < 20_000 * 10 / 8 + 4_000);
+}
+
+#[test]
+fn traces_that_do_not_lie_together_in_a_group_are_told() {
+    let trace = |id: u8| TraceId([id; 16]);
+    let runs = [(1, 0..3), (2, 3..6), (1, 6..7), (3, 7..8), (3, 8..12), (4, 12..20), (5, 20..25)];
+    let groups = [0..8, 8..20, 20..25];
+    let mut builder = TraceIndexBuilder::default();
+    runs.iter().for_each(|(id, rows)| builder.add(&trace(*id).0, rows.clone()));
+    let (file, traces, apart) = builder.finish(&groups);
+    assert_eq!((traces, apart), (5, 2));
+    let mut found = TraceIndex::open(open_checked(&file)).unwrap().apart(&groups).unwrap();
+    found.sort_by_key(|rows| rows[0].start);
+    assert_eq!(found.concat(), [0..3, 6..7, 7..12]);
+    assert_eq!(found.len(), 2);
 }
 
 #[test]

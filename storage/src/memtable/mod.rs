@@ -20,7 +20,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch, UInt32Array};
 use arrow_select::take::take_record_batch;
 use identity::Identities;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use suspect::Suspects;
@@ -110,12 +110,9 @@ impl Generation {
         if signal == Signal::Metrics {
             return self.insert_points(tenant, &batch);
         }
-        let (batch, hashes) = match signal {
-            Signal::Spans => {
-                let hashes = identity::of_spans(batch.columns())?;
-                self.without_repeated(tenant, batch, hashes, sealed)?
-            }
-            Signal::Logs | Signal::Metrics => (batch, Vec::new()),
+        let batch = match signal {
+            Signal::Spans => self.without_repeated(tenant, batch, sealed)?,
+            Signal::Logs | Signal::Metrics => batch,
         };
         let rows = batch.num_rows();
         if rows == 0 {
@@ -128,7 +125,6 @@ impl Generation {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let table = tables.entry((tenant.clone(), signal)).or_default();
         let before = table.bytes();
-        table.identities.extend(hashes);
         table.push(MemBatch::new(batch, suspects))?;
         let after = table.bytes();
         self.bytes.fetch_add(after.saturating_sub(before), Ordering::Relaxed);
@@ -159,28 +155,27 @@ impl Generation {
         Some(HeadReader::new(&head))
     }
 
-    /// Leaves out spans that this generation or a sealed one holds, and doubles within the batch.
-    fn without_repeated(
-        &self,
-        tenant: &TenantId,
-        batch: Batch,
-        hashes: Vec<u128>,
-        sealed: &[Arc<Generation>],
-    ) -> Result<(Batch, Vec<u128>)> {
-        let mut fresh: HashSet<u128, identity::Unhashed> =
-            HashSet::with_capacity_and_hasher(hashes.len(), identity::Unhashed::default());
-        let mut keep: Vec<bool> = hashes.iter().map(|hash| fresh.insert(*hash)).collect();
-        for generation in sealed.iter().map(Arc::as_ref).chain([self]) {
+    /// Leaves out spans that this generation or a sealed one holds, and doubles within the batch. The others are known from
+    /// now on.
+    fn without_repeated(&self, tenant: &TenantId, batch: Batch, sealed: &[Arc<Generation>]) -> Result<Batch> {
+        let hashes = identity::of_spans(batch.columns())?;
+        let mut keep = vec![true; hashes.len()];
+        for generation in sealed {
             let tables = generation.tables.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(table) = tables.get(&(tenant.clone(), Signal::Spans)) {
                 keep.iter_mut().zip(&hashes).for_each(|(keep, hash)| *keep &= !table.identities.contains(hash));
             }
         }
-        if keep.iter().all(|keep| *keep) {
-            return Ok((batch, hashes));
+        let fresh = keep.iter().filter(|keep| **keep).count();
+        if fresh > 0 {
+            let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+            let table = tables.entry((tenant.clone(), Signal::Spans)).or_default();
+            let before = table.bytes();
+            table.identities.reserve(fresh);
+            keep.iter_mut().zip(hashes).for_each(|(keep, hash)| *keep = *keep && table.identities.insert(hash));
+            self.bytes.fetch_add(table.bytes().saturating_sub(before), Ordering::Relaxed);
         }
-        let hashes = hashes.into_iter().zip(&keep).filter_map(|(hash, keep)| keep.then_some(hash)).collect();
-        Ok((select(&batch, &BooleanArray::from(keep))?, hashes))
+        if keep.iter().all(|keep| *keep) { Ok(batch) } else { select(&batch, &BooleanArray::from(keep)) }
     }
 
     /// The batches of a tenant's table of spans or logs, each as it stands now.
@@ -247,10 +242,21 @@ impl MemBatch {
         Ok((rows.num_rows(), filter(self.batch.signal(), &rows, request)?))
     }
 
-    /// The rows of a trace. The first who asks sorts the batch.
+    /// Whether some row is of a trace, suspects included.
+    pub(crate) fn holds_trace(&self, trace: &TraceId) -> Result<bool> {
+        Ok(!self.rows_of_trace(trace)?.is_empty())
+    }
+
+    /// The rows of a trace.
     fn of_trace(&self, trace: &TraceId) -> Result<RecordBatch> {
-        let columns = self.batch.columns();
-        let ids = required(columns, name::TRACE_ID)?.as_fixed_size_binary();
+        let rows: UInt32Array = self.rows_of_trace(trace)?.into();
+        take_record_batch(self.batch.columns(), &rows)
+            .map_err(|source| Error::Columns { action: "choose the rows of a trace", source })
+    }
+
+    /// Which rows are of a trace. The first who asks sorts the batch.
+    fn rows_of_trace(&self, trace: &TraceId) -> Result<Vec<u32>> {
+        let ids = required(self.batch.columns(), name::TRACE_ID)?.as_fixed_size_binary();
         let sorted = self.by_trace.get_or_init(|| {
             let mut rows: Vec<u32> = (0..).zip(ids.iter()).filter_map(|(row, id)| id.map(|_| row)).collect();
             rows.sort_unstable_by_key(|&row| ids.value(row as usize));
@@ -258,9 +264,7 @@ impl MemBatch {
         });
         let start = sorted.partition_point(|&row| ids.value(row as usize) < &trace.0[..]);
         let of_trace = sorted.iter().skip(start).take_while(|&&row| ids.value(row as usize) == trace.0);
-        let rows: UInt32Array = of_trace.copied().collect::<Vec<u32>>().into();
-        take_record_batch(columns, &rows)
-            .map_err(|source| Error::Columns { action: "choose the rows of a trace", source })
+        Ok(of_trace.copied().collect())
     }
 
     /// The rows that are in no block.

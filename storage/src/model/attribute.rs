@@ -238,6 +238,7 @@ impl MapBuilder {
 }
 
 /// Appends an encoded value.
+#[inline]
 pub fn put_value(out: &mut Vec<u8>, value: Value<'_>) {
     match value {
         Value::Empty => out.push(EMPTY),

@@ -63,6 +63,12 @@ pub(super) struct OriginBuilder {
 }
 
 impl OriginBuilder {
+    /// A builder that does not have to grow for so many rows.
+    pub(super) fn with_room(rows: usize) -> Self {
+        let column = || DictionaryBuilder { keys: Vec::with_capacity(rows), ..DictionaryBuilder::default() };
+        OriginBuilder { service_name: column(), resource: column(), scope: column(), cell: Vec::new() }
+    }
+
     pub(super) fn set_resource(&mut self, resource: &super::origin::Resource<'_>) {
         self.service_name.set(resource.service_name().as_bytes());
         self.cell.clear();

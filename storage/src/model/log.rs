@@ -59,25 +59,31 @@ pub struct LogBatchBuilder {
 
 impl Default for LogBatchBuilder {
     fn default() -> Self {
-        LogBatchBuilder {
-            origin: OriginBuilder::default(),
-            time: TimestampNanosecondBuilder::new().with_data_type(schema::timestamp()),
-            observed_time: TimestampNanosecondBuilder::new().with_data_type(schema::timestamp()),
-            severity_number: Int32Builder::new(),
-            severity_text: StringBuilder::new(),
-            body: StringBuilder::new(),
-            body_value: BinaryBuilder::new(),
-            event_name: StringBuilder::new(),
-            trace_id: FixedSizeBinaryBuilder::new(16),
-            span_id: FixedSizeBinaryBuilder::new(8),
-            flags: UInt32Builder::new(),
-            attributes: BinaryBuilder::new(),
-            dropped_attributes_count: UInt32Builder::new(),
-        }
+        LogBatchBuilder::with_room(0, 0, 0)
     }
 }
 
 impl LogBatchBuilder {
+    /// A builder that does not have to grow for so many records, whose bodies and attributes take so many bytes.
+    pub fn with_room(records: usize, body_bytes: usize, attribute_bytes: usize) -> Self {
+        let times = || TimestampNanosecondBuilder::with_capacity(records).with_data_type(schema::timestamp());
+        LogBatchBuilder {
+            origin: OriginBuilder::with_room(records),
+            time: times(),
+            observed_time: times(),
+            severity_number: Int32Builder::with_capacity(records),
+            severity_text: StringBuilder::with_capacity(records, 0),
+            body: StringBuilder::with_capacity(records, body_bytes),
+            body_value: BinaryBuilder::with_capacity(records, 0),
+            event_name: StringBuilder::with_capacity(records, 0),
+            trace_id: FixedSizeBinaryBuilder::with_capacity(records, 16),
+            span_id: FixedSizeBinaryBuilder::with_capacity(records, 8),
+            flags: UInt32Builder::with_capacity(records),
+            attributes: BinaryBuilder::with_capacity(records, attribute_bytes),
+            dropped_attributes_count: UInt32Builder::with_capacity(records),
+        }
+    }
+
     /// Sets the resource of the records that follow.
     pub fn set_resource(&mut self, resource: &Resource<'_>) {
         self.origin.set_resource(resource);

@@ -7,6 +7,7 @@
 use super::attribute::Map;
 
 /// Appends a LEB128 varint.
+#[inline]
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
@@ -16,6 +17,7 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Reads a LEB128 varint and moves past it.
+#[inline]
 pub fn take_varint(input: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
@@ -30,12 +32,14 @@ pub fn take_varint(input: &mut &[u8]) -> Option<u64> {
 }
 
 /// Appends a length-prefixed byte string.
+#[inline]
 pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// Reads a length-prefixed byte string and moves past it.
+#[inline]
 pub fn take_bytes<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(take_varint(input)?).ok()?;
     let (bytes, rest) = input.split_at_checked(length)?;

@@ -40,6 +40,11 @@ pub mod column {
     pub const BODY: &str = "body";
     pub const BODY_VALUE: &str = "body_value";
     pub const EVENT_NAME: &str = "event_name";
+    // derived, of spans: where they stand in the tree of their trace (`trace`)
+    pub const NESTED_SET_LEFT: &str = "nested_set_left";
+    pub const NESTED_SET_RIGHT: &str = "nested_set_right";
+    pub const NESTED_SET_PARENT: &str = "nested_set_parent";
+    pub const CHILD_COUNT: &str = "child_count";
     // metrics
     pub const TYPE: &str = "type";
     pub const UNIT: &str = "unit";
@@ -77,6 +82,24 @@ pub fn of(signal: Signal) -> &'static SchemaRef {
         Signal::Logs => &LOGS,
         Signal::Metrics => &METRICS,
     }
+}
+
+/// Columns of spans that are in no table: they are derived when a scan asks for them. Rows in memory have no values in them.
+pub const NESTED_SET: [&str; 4] = [NESTED_SET_LEFT, NESTED_SET_RIGHT, NESTED_SET_PARENT, CHILD_COUNT];
+
+/// The field of one of [`NESTED_SET`].
+pub fn nested_set_field(column: &str) -> Field {
+    optional(column, DataType::Int32)
+}
+
+/// Whether a column is derived.
+pub fn is_derived(signal: Signal, column: &str) -> bool {
+    signal == Signal::Spans && NESTED_SET.contains(&column)
+}
+
+/// Whether a scan of a signal's table can be asked for a column.
+pub fn has_column(signal: Signal, column: &str) -> bool {
+    is_derived(signal, column) || of(signal).index_of(column).is_ok()
 }
 
 /// The column whose value places a row in time: a span's start, a record's or a point's time.

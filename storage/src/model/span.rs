@@ -12,6 +12,9 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::ArrowError;
 use std::sync::Arc;
 
+/// Bytes of a span's name, about.
+const NAME_BYTES: usize = 24;
+
 /// One span, borrowed from where it was decoded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Span<'a> {
@@ -101,30 +104,35 @@ pub struct SpanBatchBuilder {
 
 impl Default for SpanBatchBuilder {
     fn default() -> Self {
-        SpanBatchBuilder {
-            origin: OriginBuilder::default(),
-            trace_id: FixedSizeBinaryBuilder::new(16),
-            span_id: FixedSizeBinaryBuilder::new(8),
-            parent_span_id: FixedSizeBinaryBuilder::new(8),
-            trace_state: StringBuilder::new(),
-            flags: UInt32Builder::new(),
-            name: StringBuilder::new(),
-            kind: Int32Builder::new(),
-            start: TimestampNanosecondBuilder::new().with_data_type(schema::timestamp()),
-            duration: Int64Builder::new(),
-            status_code: Int32Builder::new(),
-            status_message: StringBuilder::new(),
-            attributes: BinaryBuilder::new(),
-            dropped_attributes_count: UInt32Builder::new(),
-            events: BinaryBuilder::new(),
-            dropped_events_count: UInt32Builder::new(),
-            links: BinaryBuilder::new(),
-            dropped_links_count: UInt32Builder::new(),
-        }
+        SpanBatchBuilder::with_room(0, 0)
     }
 }
 
 impl SpanBatchBuilder {
+    /// A builder that does not have to grow for so many spans, whose attributes take so many bytes.
+    pub fn with_room(spans: usize, attribute_bytes: usize) -> Self {
+        SpanBatchBuilder {
+            origin: OriginBuilder::with_room(spans),
+            trace_id: FixedSizeBinaryBuilder::with_capacity(spans, 16),
+            span_id: FixedSizeBinaryBuilder::with_capacity(spans, 8),
+            parent_span_id: FixedSizeBinaryBuilder::with_capacity(spans, 8),
+            trace_state: StringBuilder::with_capacity(spans, 0),
+            flags: UInt32Builder::with_capacity(spans),
+            name: StringBuilder::with_capacity(spans, spans * NAME_BYTES),
+            kind: Int32Builder::with_capacity(spans),
+            start: TimestampNanosecondBuilder::with_capacity(spans).with_data_type(schema::timestamp()),
+            duration: Int64Builder::with_capacity(spans),
+            status_code: Int32Builder::with_capacity(spans),
+            status_message: StringBuilder::with_capacity(spans, 0),
+            attributes: BinaryBuilder::with_capacity(spans, attribute_bytes),
+            dropped_attributes_count: UInt32Builder::with_capacity(spans),
+            events: BinaryBuilder::with_capacity(spans, 0),
+            dropped_events_count: UInt32Builder::with_capacity(spans),
+            links: BinaryBuilder::with_capacity(spans, 0),
+            dropped_links_count: UInt32Builder::with_capacity(spans),
+        }
+    }
+
     /// Sets the resource of the spans that follow.
     pub fn set_resource(&mut self, resource: &Resource<'_>) {
         self.origin.set_resource(resource);

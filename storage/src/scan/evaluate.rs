@@ -19,9 +19,11 @@ use crate::model::schema::column as name;
 use crate::model::{Signal, schema};
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, new_null_array};
 use arrow_buffer::BooleanBuffer;
+use arrow_schema::{Fields, Schema};
 use arrow_select::filter::filter_record_batch;
+use std::sync::Arc;
 
 /// What a condition found in each row: whether the field is there, and whether its value matches.
 #[derive(Debug, Clone)]
@@ -60,8 +62,13 @@ pub fn evaluate(batch: &RecordBatch, predicate: &Predicate) -> Result<BooleanArr
     Ok(BooleanArray::new(matching(&mut BatchRows(batch), predicate)?, None))
 }
 
-/// The matching rows of a batch of the signal's full schema, in the requested columns; `None` when no row is left.
+/// The matching rows of a batch of the signal's full schema, in the requested columns; `None` when no row is left. Derived
+/// columns that the batch lacks have no values.
 pub fn filter(signal: Signal, batch: &RecordBatch, request: &ScanRequest) -> Result<Option<RecordBatch>> {
+    let mut asked = request.columns.iter().copied().chain(request.predicate.columns());
+    if asked.any(|column| schema::is_derived(signal, column) && batch.column_by_name(column).is_none()) {
+        return filter(signal, &without_numbers(batch)?, request);
+    }
     let mut mask = in_time(required(batch, schema::time_column(signal))?, request)?;
     if mask.count_set_bits() == 0 {
         return Ok(None);
@@ -77,6 +84,16 @@ pub fn filter(signal: Signal, batch: &RecordBatch, request: &ScanRequest) -> Res
     }
     let filtered = filter_record_batch(&projected, &BooleanArray::new(mask, None));
     Ok(Some(filtered.map_err(|source| Error::Columns { action: "filter rows", source })?))
+}
+
+/// A batch of spans of whose numbers nothing is known.
+fn without_numbers(batch: &RecordBatch) -> Result<RecordBatch> {
+    let derived = schema::NESTED_SET.map(schema::nested_set_field);
+    let mut arrays = batch.columns().to_vec();
+    arrays.extend(derived.iter().map(|field| new_null_array(field.data_type(), batch.num_rows())));
+    let fields: Fields = batch.schema_ref().fields().iter().cloned().chain(derived.map(Arc::new)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+        .map_err(|source| Error::Columns { action: "add the columns of the tree", source })
 }
 
 /// Rows whose time lies in the request's range.

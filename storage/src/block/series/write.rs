@@ -272,6 +272,7 @@ impl SeriesWriter {
             files: vec![samples, index],
             columns,
             traces: None,
+            traces_apart: None,
             services,
             rest_keys: None,
             shapes: Vec::new(),

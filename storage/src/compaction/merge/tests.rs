@@ -1,6 +1,7 @@
 //! A merge gives the rows of its blocks, each once, in the order of a block.
 
 use super::*;
+use crate::block::tests::nest;
 use crate::block::tests::random::Random;
 use crate::block::tests::{Row, all_columns, any_signal, as_i64, kept, record_batches, rows, scan_all, small};
 use crate::block::{Block, BlockId, write};
@@ -111,6 +112,32 @@ proptest! {
             let found: usize = merged.trace(trace, &wanted).unwrap().iter().map(RecordBatch::num_rows).sum();
             prop_assert!(found > 0);
         }
+    }
+}
+
+#[test]
+fn m3_late_spans_become_neighbours_and_complete_the_numbers() {
+    for seed in 0..24u64 {
+        let disk = SimulatedDisk::new(seed);
+        let all = nest::spans(seed, 16, 30, 400);
+        // Each block has every third batch, so that all traces lie in all of them.
+        let parts: Vec<Vec<Batch>> = (0..3).map(|part| all.iter().skip(part).step_by(3).cloned().collect()).collect();
+        let blocks: Vec<Arc<Block>> =
+            parts.iter().enumerate().map(|(number, part)| block_of(&disk, number, part)).collect();
+        let request = ScanRequest::all(nest::NUMBERED);
+        for (block, part) in blocks.iter().zip(&parts) {
+            let expected = nest::numbered(&record_batches(part), &request);
+            assert_eq!(rows(&scan_all(block, request.clone())), expected, "a block's numbers are those of its rows");
+        }
+        let whole = nest::numbered(&record_batches(&all), &request);
+        let inputs = shown(blocks, &[]);
+        let together = merged_to(&disk, Path::new("/together"), &inputs, PLENTY).unwrap();
+        assert_eq!(together.meta().traces_apart, Some(0));
+        assert_eq!(rows(&scan_all(&together, request.clone())), whole);
+        // A merge without memory leaves parts apart; the numbers are the same.
+        let apart = merged_to(&disk, Path::new("/apart"), &inputs, 1).unwrap();
+        assert!(apart.meta().traces_apart > Some(0));
+        assert_eq!(rows(&scan_all(&apart, request)), whole);
     }
 }
 

@@ -1,0 +1,104 @@
+//! The numbers of spans in a snapshot: those of a block where it has the whole trace, to be asked anew where it has not.
+
+use super::*;
+use crate::block::tests::nest::{NUMBERED, plain};
+use crate::engine::{DeleteRequest, EngineConfig, Store, Write};
+use crate::fs::{SimulatedClock, SimulatedDisk};
+use crate::model::schema::column as name;
+use crate::model::{SpanBatchBuilder, SpanId};
+use crate::scan::Predicate;
+use crate::trace::with_numbers;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use bytes::Bytes;
+
+const NOW: i64 = 1_795_435_200_000_000_000;
+const TRACE: TraceId = TraceId([7; 16]);
+
+fn store() -> Store {
+    let mut config = EngineConfig::new("/data");
+    config.min_free_bytes = 0;
+    config.compaction.fan_in = 2;
+    let decoder = |_: Signal, _: i64, _: &[u8]| Err("nothing is replayed".to_owned());
+    Store::open(config, Arc::new(SimulatedDisk::new(1)), Arc::new(SimulatedClock::at(NOW)), &decoder).unwrap()
+}
+
+/// Commits spans of one trace: id and parent.
+fn commit(store: &Store, spans: &[(u8, Option<u8>)]) {
+    let mut builder = SpanBatchBuilder::default();
+    for (id, parent) in spans {
+        let parent = parent.map(|parent| SpanId([parent; 8]));
+        builder.append(&plain(TRACE, SpanId([*id; 8]), parent, NOW + i64::from(*id), 1)).unwrap();
+    }
+    let batch = builder.finish().unwrap();
+    let (tenant, payload) = (TenantId::default(), Bytes::from_static(b"x"));
+    store.commit(&[Write { tenant, signal: Signal::Spans, received_at: NOW, payload, batch }]).unwrap();
+}
+
+fn flush(store: &Store) {
+    store.seal().unwrap();
+    while !store.view().sealed.is_empty() {
+        store.flush().unwrap();
+    }
+}
+
+fn snapshot(store: &Store) -> Snapshot {
+    store.snapshot(&TenantId::default())
+}
+
+fn read(store: &Store, columns: &[&'static str]) -> Vec<RecordBatch> {
+    let request = ScanRequest { predicate: Predicate::Trace(TRACE), ..ScanRequest::all(columns.iter().copied()) };
+    snapshot(store).scan(Signal::Spans, request).unwrap().collect::<Result<_>>().unwrap()
+}
+
+/// The parents' numbers by start.
+fn parents(batches: &[RecordBatch]) -> Vec<Option<i32>> {
+    let mut found: Vec<(i64, Option<i32>)> = Vec::new();
+    for batch in batches {
+        let starts = crate::block::tests::as_i64(batch.column_by_name(name::START).unwrap());
+        let parents = batch.column_by_name(name::NESTED_SET_PARENT).unwrap().as_primitive::<Int32Type>();
+        found.extend(starts.into_iter().zip(parents.iter()));
+    }
+    found.sort_unstable();
+    found.into_iter().map(|(_, parent)| parent).collect()
+}
+
+#[test]
+fn late_spans_are_numbered_by_who_reads_and_then_by_the_merge() {
+    let store = store();
+    commit(&store, &[(1, None), (2, Some(1)), (4, Some(3))]);
+    assert!(!snapshot(&store).holds_trace_whole(&TRACE).unwrap(), "rows in memory");
+    assert_eq!(parents(&read(&store, &NUMBERED)), [None, None, None]);
+    flush(&store);
+    assert!(snapshot(&store).holds_trace_whole(&TRACE).unwrap());
+    assert_eq!(parents(&read(&store, &NUMBERED)), [Some(-1), Some(1), Some(0)]);
+
+    commit(&store, &[(3, Some(2))]);
+    assert!(!snapshot(&store).holds_trace_whole(&TRACE).unwrap(), "rows in memory and in a block");
+    flush(&store);
+    assert!(!snapshot(&store).holds_trace_whole(&TRACE).unwrap(), "two blocks");
+    assert_eq!(parents(&read(&store, &NUMBERED)), [Some(-1), Some(1), Some(0), Some(0)], "each block's own");
+    let whole = [name::TRACE_ID, name::SPAN_ID, name::PARENT_SPAN_ID, name::START, name::KIND];
+    let numbered = with_numbers(&read(&store, &whole)).unwrap();
+    assert_eq!(parents(&numbered), [Some(-1), Some(1), Some(2), Some(3)]);
+
+    assert!(store.compact(&mut |_| Ok(())).unwrap());
+    assert!(snapshot(&store).holds_trace_whole(&TRACE).unwrap());
+    assert_eq!(parents(&read(&store, &NUMBERED)), [Some(-1), Some(1), Some(2), Some(3)]);
+}
+
+#[test]
+fn a_block_with_hidden_rows_does_not_tell_the_numbers_of_what_is_shown() {
+    let store = store();
+    commit(&store, &[(1, None), (2, Some(1)), (3, Some(2))]);
+    flush(&store);
+    let request = DeleteRequest {
+        tenant: TenantId::default(),
+        signal: Signal::Spans,
+        time: TimeRange::ALL,
+        predicate: Predicate::Span(SpanId([2; 8])),
+    };
+    store.delete(&request).unwrap();
+    assert!(!snapshot(&store).holds_trace_whole(&TRACE).unwrap());
+    assert_eq!(parents(&read(&store, &NUMBERED)), [Some(-1), Some(2)], "as if all rows were shown");
+}
