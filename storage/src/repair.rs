@@ -9,7 +9,7 @@ use crate::block::{Block, BlockConfig, BlockId, BlockMeta, BlockWriter, SeriesRe
 use crate::engine::Layout;
 use crate::error::{Class, Error, Result};
 use crate::fs::{Clock, Filesystem};
-use crate::manifest::{BlockEntry, Cause, Commit, Deletion, Manifest, ManifestStore};
+use crate::manifest::{BlockEntry, Cause, Commit, Deletion, Manifest, ManifestStore, Writers};
 use crate::metric::{Fields, Hidden, Samples, SeriesSource, Stored};
 use crate::model::schema::column;
 use crate::model::{Batch, Signal};
@@ -57,7 +57,7 @@ pub fn repair(fs: &Arc<dyn Filesystem>, clock: &dyn Clock, data_dir: &Path) -> R
         ErrorKind::WouldBlock => Error::InUse { path: data_dir.to_owned() },
         _ => Error::io("lock", data_dir)(error),
     })?;
-    let (mut store, manifest) = ManifestStore::open(Arc::clone(fs), &layout.manifest())?;
+    let (mut store, manifest) = ManifestStore::open(Arc::clone(fs), &layout.manifest(), Writers::One)?;
     let mut repaired = Vec::new();
     for entry in manifest.blocks.values() {
         let path = layout.blocks().join(entry.path());

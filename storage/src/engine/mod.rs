@@ -21,6 +21,7 @@ mod publish;
 mod recovery;
 mod render;
 mod series;
+mod share;
 mod snapshot;
 mod status;
 mod store;

@@ -12,6 +12,8 @@ pub struct EngineStatus {
     pub wal_bytes: u64,
     /// Why writes are refused now, if they are.
     pub refusal: Option<String>,
+    /// That the object store does not answer, and for how long.
+    pub object_store: Option<String>,
 }
 
 /// One table in numbers.
@@ -43,8 +45,25 @@ impl Store {
         EngineStatus {
             signals: Signal::ALL.into_iter().map(|signal| self.signal_status(tenant, signal)).collect(),
             wal_bytes: self.wal_bytes(),
-            refusal: self.refusal().unwrap_or_else(|_| Some("the free space of the disk cannot be measured".into())),
+            refusal: self.refusal_text(),
+            object_store: self.bucket_trouble(),
         }
+    }
+
+    fn refusal_text(&self) -> Option<String> {
+        self.refusal().unwrap_or_else(|_| Some("the free space of the disk cannot be measured".into()))
+    }
+
+    /// People outside see no host and no path.
+    fn bucket_trouble(&self) -> Option<String> {
+        let health = self.bucket_health()?;
+        Some(format!("the object store has not answered as it should for {} s", health.failing_for.as_secs()))
+    }
+
+    /// What is amiss, a sentence each. Asks nobody.
+    pub fn troubles(&self) -> Vec<String> {
+        let refusal = self.refusal_text().map(|reason| format!("writes are refused: {reason}"));
+        self.bucket_trouble().into_iter().chain(refusal).collect()
     }
 
     /// The tenants that have data.
