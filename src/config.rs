@@ -218,15 +218,11 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        let rooms = self.retention.check().and_then(|()| self.object_store.check()).and_then(|()| self.query().check());
-        rooms.map_err(anyhow::Error::msg)?;
+        self.engine().check().and_then(|()| self.query().check()).map_err(anyhow::Error::msg)?;
         let positive = [
             ("otlp.max_request_bytes", self.otlp.max_request_bytes as u64),
             ("otlp.tenant_bytes_per_second", self.otlp.tenant_bytes_per_second),
             ("otlp.body_timeout_seconds", self.otlp.body_timeout_seconds),
-            ("storage.flush_bytes", self.storage.flush_bytes as u64),
-            ("storage.flush_age_seconds", self.storage.flush_age_seconds),
-            ("storage.merge_bytes_per_second", self.storage.merge_bytes_per_second),
             ("otlp.max_connections", self.otlp.max_connections as u64),
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
@@ -235,10 +231,9 @@ impl Config {
         let at_least = [
             ("otlp.max_bytes_in_flight", self.otlp.max_bytes_in_flight, self.otlp.max_request_bytes),
             ("otlp.tenant_bytes_in_flight", self.otlp.tenant_bytes_in_flight, self.otlp.max_request_bytes),
-            ("storage.memory_limit_bytes", self.storage.memory_limit_bytes, self.storage.flush_bytes),
         ];
         if let Some((key, value, least)) = at_least.into_iter().find(|(_, value, least)| value < least) {
-            bail!("`{key}` is {value}, less than the {least} that one request or one flush needs");
+            bail!("`{key}` is {value}, less than the {least} that one request needs");
         }
         ensure!(!self.data_dir.as_os_str().is_empty(), "`data_dir` is empty");
         crate::telemetry::filter(&self.log).map(drop)

@@ -140,13 +140,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>) -> Result<Host> 
 }
 
 fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector) -> Router {
-    // Doors open only after the store was opened and replayed, so who is reached is ready; what is amiss is told beside it.
     let readied = Arc::clone(engine);
-    let ready = move || {
-        let troubles = readied.troubles().into_iter().map(|trouble| format!("{trouble}\n"));
-        let text = std::iter::once("ready\n".to_owned()).chain(troubles).collect::<String>();
-        async move { text }
-    };
     let (engine, collector) = (Arc::clone(engine), collector.clone());
     let scraped = move || {
         let mut text = String::new();
@@ -154,9 +148,10 @@ fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector) -> Rou
         collector.metrics().render(&mut text);
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
     };
+    // Doors open only after the store was opened and replayed, so who is reached is ready.
     query::http::router(state)
         .route("/healthz", get(async || "ok\n"))
-        .route("/ready", get(ready))
+        .route("/ready", get(move || std::future::ready(readied.readiness())))
         .route("/metrics", get(scraped))
         .fallback(assets::serve)
 }

@@ -58,4 +58,21 @@ impl EngineConfig {
             object_store: ObjectStoreConfig::default(),
         }
     }
+
+    /// Whether it can be kept to: an `Err` says what is wrong, in the words of the settings file.
+    pub fn check(&self) -> Result<(), String> {
+        let zero = [
+            ("flush_bytes", self.flush_bytes == 0),
+            ("flush_age_seconds", self.flush_age.is_zero()),
+            ("merge_bytes_per_second", self.compaction.bytes_per_second == 0),
+        ];
+        if let Some((key, _)) = zero.into_iter().find(|(_, zero)| *zero) {
+            return Err(format!("`storage.{key}` is 0; zero does not mean unlimited here"));
+        }
+        if self.memory_limit_bytes < self.flush_bytes {
+            let (value, least) = (self.memory_limit_bytes, self.flush_bytes);
+            return Err(format!("`storage.memory_limit_bytes` is {value}, less than the {least} that one flush needs"));
+        }
+        self.retention.check().and_then(|()| self.object_store.check())
+    }
 }

@@ -172,12 +172,12 @@ fn read_writer(fs: &dyn Filesystem, layout: &Layout, place: &str) -> Result<Opti
     file.read_at(0, &mut bytes).map_err(Error::io("read", &path))?;
     let text = String::from_utf8(bytes).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    match lines.as_slice() {
-        &[MAGIC, found, number] if found == place => {
+    match *lines.as_slice() {
+        [MAGIC, found, number] if found == place => {
             let number = number.parse().map_err(|_| Error::Damaged { path, what: format!("writer `{number}`") })?;
             Ok(Some(number))
         }
-        &[MAGIC, found, _] => Err(misplaced(layout, format!("it belongs to the bucket {found}, and {place} is set"))),
+        [MAGIC, found, _] => Err(misplaced(layout, format!("it belongs to the bucket {found}, and {place} is set"))),
         _ => Err(Error::Damaged { path, what: "it does not name a place and a writer".into() }),
     }
 }
@@ -251,7 +251,10 @@ impl Store {
                 let seen = std::mem::take(&mut maintenance.garbage.seen);
                 self.sweep(seen, u64::try_from(made_before).unwrap_or(0).saturating_sub(nanos(GRACE)))?;
             }
-        } else if since >= if maintenance.garbage.looked.is_some() { LOOK_EVERY } else { GRACE } {
+            return Ok(());
+        }
+        let pause = if maintenance.garbage.looked.is_some() { LOOK_EVERY } else { GRACE };
+        if since >= pause {
             self.refresh()?;
             let layout = Layout::new(&self.config.data_dir);
             maintenance.garbage.seen = recovery::orphans(self.fs.as_ref(), &layout, &self.view().manifest)?;

@@ -154,9 +154,10 @@ impl Engine {
         self.store.metrics()
     }
 
-    /// What is amiss, a sentence each. Asks nobody.
-    pub fn troubles(&self) -> Vec<String> {
-        self.store.troubles()
+    /// For `/ready`: that the store is open, and what is amiss all the same, a line each. Asks nobody.
+    pub fn readiness(&self) -> String {
+        let troubles = self.store.troubles().into_iter().map(|trouble| format!("{trouble}\n"));
+        std::iter::once("ready\n".to_owned()).chain(troubles).collect()
     }
 
     /// The store itself, for its numbers.

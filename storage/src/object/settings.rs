@@ -61,7 +61,8 @@ impl ObjectStoreConfig {
         }
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
         let sound = |part: &str| !matches!(part, "" | "." | "..");
-        if !self.prefix.is_empty() && !(self.prefix.chars().all(plain) && self.prefix.split('/').all(sound)) {
+        let is_path = self.prefix.chars().all(plain) && self.prefix.split('/').all(sound);
+        if !(self.prefix.is_empty() || is_path) {
             return Err(
                 "`object_store.prefix` is not made of letters, digits, `-`, `_`, `.` with `/` between its parts".into(),
             );
