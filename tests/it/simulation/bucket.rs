@@ -363,7 +363,7 @@ fn put(store: &Store, number: u64) -> storage::error::Result<()> {
 #[test]
 fn a_bucket_that_is_down_for_an_hour_costs_no_row_and_is_told_of() {
     let (disk, clock, bucket) = (SimulatedDisk::new(1), SimulatedClock::at(BEGIN), SimulatedBucket::new(1));
-    let store = open(&disk, &clock, &bucket, Role::Writer, |config| config.memory_limit_bytes = 400_000).unwrap();
+    let store = open(&disk, &clock, &bucket, Role::Writer, |config| config.memory_limit_bytes = 4_000_000).unwrap();
     assert_eq!(store.troubles(), Vec::<String>::new());
     bucket.set_down(true);
     let mut acknowledged = 0;
