@@ -11,7 +11,7 @@ help:
 	@echo "make run        build the web UI and the server, serve on http://127.0.0.1:7726 with data in ./data"
 	@echo "make demo       the same, with a simulated shop that sends telemetry"
 	@echo "make test       all tests that need nothing but this machine"
-	@echo "make test-full  more seeds, conformance suites, and the UI in headless Chromium"
+	@echo "make test-full  more seeds, a real S3 server, conformance suites, and the UI in headless Chromium"
 	@echo "make bench      benchmarks beside their targets (about 20 minutes), kept in target/bench.json"
 	@echo "make lint       rustfmt, clippy, and cargo-deny where it is installed"
 

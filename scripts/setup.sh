@@ -96,6 +96,13 @@ need_browser() {
        (Ubuntu: snap install chromium, which brings chromium.chromedriver; link both to names on the PATH)"
 }
 
+# What builds the S3 server that the tests talk to.
+need_go() {
+  if command -v go >/dev/null 2>&1; then return; fi
+  apt_install golang-go && command -v go >/dev/null ||
+    fail "the tests with an object store build an S3 server with Go. As root: apt-get install golang-go"
+}
+
 need_lints() {
   if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then return; fi
   if command -v rustup >/dev/null 2>&1; then
@@ -123,6 +130,7 @@ case $what in
   test-full | browser | bench)
     wish_wasm || fail "what looks at the web UI needs it to be built"
     need_browser
+    if [ "$what" = test-full ]; then need_go; fi
     ;;
   lint) need_lints ;;
 esac

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use storage::object::ObjectStoreConfig;
 use storage::retention::RetentionConfig;
 
 /// Variables that tests and tasks read; they are no settings.
-const NOT_SETTINGS: [&str; 9] =
-    ["BENCH", "BIN", "BROWSER", "CORPORA", "KILLS", "SCREENSHOTS", "SIM_FIRST", "SIM_SEEDS", "WASM_ROUTE"];
+const NOT_SETTINGS: [&str; 10] =
+    ["BENCH", "BIN", "BROWSER", "CORPORA", "KILLS", "S3_SERVER", "SCREENSHOTS", "SIM_FIRST", "SIM_SEEDS", "WASM_ROUTE"];
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) otlp: Otlp,
     pub(crate) storage: Storage,
+    pub(crate) object_store: ObjectStoreConfig,
     pub(crate) retention: RetentionConfig,
     pub(crate) query: Query,
     pub(crate) log: Log,
@@ -102,6 +104,7 @@ impl Default for Config {
             http: Http::default(),
             otlp: Otlp::default(),
             storage: Storage::default(),
+            object_store: ObjectStoreConfig::default(),
             retention: RetentionConfig::default(),
             query: Query::default(),
             log: Log::default(),
@@ -182,6 +185,7 @@ impl Config {
         engine.min_free_bytes = self.storage.min_free_bytes;
         engine.compaction.bytes_per_second = self.storage.merge_bytes_per_second;
         engine.retention = self.retention.clone();
+        engine.object_store = self.object_store.clone();
         engine
     }
 

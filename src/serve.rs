@@ -140,13 +140,11 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>) -> Result<Host> 
 }
 
 fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector) -> Router {
-    let (engine, collector, writes) = (Arc::clone(engine), collector.clone(), Arc::clone(engine));
+    let readied = Arc::clone(engine);
+    let (engine, collector) = (Arc::clone(engine), collector.clone());
     // Doors open only after the store was opened and replayed, so who is reached is ready. A store that refuses writes stays so:
     // its answers are whole, its doors tell senders to come back, and unready would take both away.
-    let ready = move || {
-        let refused = writes.shortage().map(|shortage| format!("writes are refused: {shortage}\n"));
-        async move { format!("ready\n{}", refused.unwrap_or_default()) }
-    };
+    let ready = move || std::future::ready(readied.readiness());
     let scraped = move || {
         let mut text = String::new();
         engine.render_metrics(&mut text);

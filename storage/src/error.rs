@@ -58,6 +58,14 @@ pub enum Error {
         /// The data directory.
         path: PathBuf,
     },
+    /// A data directory and an object store do not belong together.
+    #[error("{path} is not the data directory of this store: {what}")]
+    Place {
+        /// The data directory.
+        path: PathBuf,
+        /// Why.
+        what: String,
+    },
     /// Somebody else has committed this manifest version.
     #[error("manifest version {version} exists already")]
     Conflict {
@@ -114,6 +122,7 @@ impl Error {
             Error::Request { .. } => Class::Caller,
             Error::Io { .. }
             | Error::InUse { .. }
+            | Error::Place { .. }
             | Error::Conflict { .. }
             | Error::Refused { .. }
             | Error::Closing => Class::Unavailable,

@@ -1,6 +1,6 @@
 //! Where does telemetry live, and how is it found again?
 //!
-//! Owns the data model (`model`). Knows no protocol, no query language and no network.
+//! Owns the data model (`model`). Knows no protocol, no query language, and of the network only its object store (`object`).
 
 pub mod block;
 pub mod compaction;
@@ -13,6 +13,7 @@ pub mod manifest;
 mod memtable;
 pub mod metric;
 pub mod model;
+pub mod object;
 pub mod repair;
 pub mod retention;
 pub mod scan;

@@ -10,7 +10,7 @@ use crate::block::{Block, BlockConfig, BlockId, BlockMeta, BlockWriter, SeriesRe
 use crate::engine::{Layout, wal_checkpoint};
 use crate::error::{Class, Error, Result};
 use crate::fs::{Clock, Filesystem};
-use crate::manifest::{BlockEntry, Cause, Commit, Deletion, Manifest, ManifestStore};
+use crate::manifest::{BlockEntry, Cause, Commit, Deletion, Manifest, ManifestStore, Writers};
 use crate::metric::{Fields, Hidden, Samples, SeriesSource, Stored};
 use crate::model::schema::column;
 use crate::model::{Batch, Signal};
@@ -76,7 +76,7 @@ pub fn repair(fs: &Arc<dyn Filesystem>, clock: &dyn Clock, data_dir: &Path) -> R
         ErrorKind::WouldBlock => Error::InUse { path: data_dir.to_owned() },
         _ => Error::io("lock", data_dir)(error),
     })?;
-    let (mut store, manifest) = ManifestStore::open(Arc::clone(fs), &layout.manifest())?;
+    let (mut store, manifest) = ManifestStore::open(Arc::clone(fs), &layout.manifest(), Writers::One)?;
     let from = wal_checkpoint(&manifest, &layout.manifest())?;
     let segments = wal::repair(fs.as_ref(), &layout.wal(), from, &layout.damaged())?;
     let mut blocks = Vec::new();

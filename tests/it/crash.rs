@@ -15,9 +15,9 @@ use workload::{Signal, Signals};
 const OLD: &str = "old";
 
 /// A span, and whether its request was sent more than once.
-type Acknowledged = Arc<Mutex<Vec<(SpanKey, bool)>>>;
+pub(crate) type Acknowledged = Arc<Mutex<Vec<(SpanKey, bool)>>>;
 
-fn observer(acknowledged: &Acknowledged) -> Observer {
+pub(crate) fn observer(acknowledged: &Acknowledged) -> Observer {
     let acknowledged = Arc::clone(acknowledged);
     Observer {
         progress: None,
@@ -121,7 +121,7 @@ async fn send_old_span(otlp_http: &str, number: usize) {
 }
 
 /// How often each span of the given traces is stored.
-async fn stored(server: &Server, spans: &[(SpanKey, bool)]) -> BTreeMap<(String, String), usize> {
+pub(crate) async fn stored(server: &Server, spans: &[(SpanKey, bool)]) -> BTreeMap<(String, String), usize> {
     let mut counts = BTreeMap::new();
     let traces: std::collections::BTreeSet<[u8; 16]> = spans.iter().map(|((trace, _), _)| *trace).collect();
     for trace in traces {
@@ -137,7 +137,7 @@ async fn stored(server: &Server, spans: &[(SpanKey, bool)]) -> BTreeMap<(String,
     counts
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -24,6 +24,9 @@ pub struct StatusResponse {
     /// Whether writes are refused now, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_refusal: Option<String>,
+    /// That the object store does not answer, and for how long; what is acknowledged meanwhile is in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_store: Option<String>,
     /// The demo workload.
     pub demo: DemoStatus,
 }

@@ -18,6 +18,7 @@ pub(super) fn status(state: &QueryState, tenant: &TenantId) -> StatusResponse {
         last_received: (host.last_received)(tenant),
         wal_bytes: stored.wal_bytes,
         write_refusal: stored.refusal.map(|shortage| shortage.to_string()),
+        object_store: stored.object_store,
         demo: (host.demo)(DemoAction::Tell).unwrap_or_default(),
     }
 }

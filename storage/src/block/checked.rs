@@ -88,6 +88,22 @@ impl Write for CheckedWriter {
     }
 }
 
+/// Whether bytes are read for the first time, or because they were wrong.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Try {
+    First,
+    Again,
+}
+
+impl Try {
+    pub(crate) fn read(self, file: &dyn ReadFile, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        match self {
+            Try::First => file.read_at(offset, buf),
+            Try::Again => file.read_again_at(offset, buf),
+        }
+    }
+}
+
 /// A file whose every read is compared with its checksums.
 #[derive(Debug)]
 pub(crate) struct CheckedFile {
@@ -141,16 +157,16 @@ impl CheckedFile {
     }
 
     fn read_granules(&self, first: u64, range: Range<u64>) -> Result<Bytes> {
-        match self.read_granules_once(first, range.clone()) {
-            Err(Error::Damaged { .. }) => self.read_granules_once(first, range),
+        match self.read_granules_once(first, range.clone(), Try::First) {
+            Err(Error::Damaged { .. }) => self.read_granules_once(first, range, Try::Again),
             read => read,
         }
     }
 
-    fn read_granules_once(&self, first: u64, range: Range<u64>) -> Result<Bytes> {
+    fn read_granules_once(&self, first: u64, range: Range<u64>, which: Try) -> Result<Bytes> {
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let mut bytes = vec![0; length];
-        self.file.read_at(range.start, &mut bytes).map_err(|error| match error.kind() {
+        which.read(self.file.as_ref(), range.start, &mut bytes).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 Error::Damaged { path: self.path.clone(), what: format!("it ends before byte {}", range.end) }
             }

@@ -25,6 +25,11 @@ impl BlockId {
         let created = u64::try_from(created_unix_nano).unwrap_or(0);
         BlockId((u128::from(created) << 64) | u128::from(nonce))
     }
+
+    /// The time in it.
+    pub fn made_at(self) -> u64 {
+        u64::try_from(self.0 >> 64).unwrap_or(u64::MAX)
+    }
 }
 
 /// The text is not the name of a block.

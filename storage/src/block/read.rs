@@ -8,7 +8,7 @@
 //! Not here: which rows are wanted (`scan`), what stored columns mean (`restore`).
 
 use super::body::{self, Bodies, Template};
-use super::checked::{CheckedFile, Source, from_parquet};
+use super::checked::{CheckedFile, Source, Try, from_parquet};
 use super::layout::{parse_attribute, stored_type};
 use super::meta::{BlockMeta, META};
 use super::shape::{self, Member};
@@ -462,14 +462,14 @@ pub(super) fn read_meta(fs: &dyn Filesystem, dir: &Path, signal: Signal, crc: u3
         }
         opened => opened.map_err(Error::io("open", &path))?,
     };
-    let read = || {
+    let read = |which: Try| {
         let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or(usize::MAX)];
-        file.read_at(0, &mut bytes).map_err(Error::io("read", &path))?;
+        which.read(file.as_ref(), 0, &mut bytes).map_err(Error::io("read", &path))?;
         BlockMeta::decode(&bytes, crc, signal, &path)
     };
-    match read() {
+    match read(Try::First) {
         // As with the other files: the way from the disk errs too.
-        Err(Error::Damaged { .. }) => read(),
+        Err(Error::Damaged { .. }) => read(Try::Again),
         meta => meta,
     }
 }

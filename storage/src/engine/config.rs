@@ -2,6 +2,7 @@
 
 use crate::block::BlockConfig;
 use crate::compaction::CompactionConfig;
+use crate::object::ObjectStoreConfig;
 use crate::retention::RetentionConfig;
 use crate::wal::WalConfig;
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ pub struct EngineConfig {
     pub compaction: CompactionConfig,
     /// How long they are kept.
     pub retention: RetentionConfig,
+    /// The bucket where they are, if they are in one.
+    pub object_store: ObjectStoreConfig,
 }
 
 impl EngineConfig {
@@ -51,7 +54,7 @@ impl EngineConfig {
                 "`storage.memory_limit_bytes` is {limit}, less than the {least} of `storage.flush_bytes`"
             ));
         }
-        self.retention.check()
+        self.retention.check().and_then(|()| self.object_store.check())
     }
 
     /// The defaults, for a data directory.
@@ -71,6 +74,7 @@ impl EngineConfig {
             block: BlockConfig::default(),
             compaction: CompactionConfig::default(),
             retention: RetentionConfig::default(),
+            object_store: ObjectStoreConfig::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! L1  What matched when a deletion began is in no answer once `delete` has returned, nor ever again. Rows in memory are flushed
 //!     before, so that every row is in a block; rows that come later are others.
+//!     Rows in the memory of another process that writes to the same bucket count among those.
 //! L2  A deletion and its record are one commit. The record ends in a file of its own (`retention`).
 //! L3  Rows leave the disk when their block is merged next, and at the latest some minutes later.
 //! L4  What is older than its signal is kept may go at any time. A span that came again while its block was there, and is in
@@ -66,6 +67,7 @@ impl Store {
     /// Hides the rows of blocks that match, for good (L1). Rows in memory stay: flush them first. The record of it; `None`
     /// where no block has such rows.
     pub fn delete(&self, request: &DeleteRequest) -> Result<Option<Recorded>> {
+        self.check_writes()?;
         let predicate = request.whole();
         let scan = ScanRequest {
             time: request.time,
@@ -80,6 +82,7 @@ impl Store {
         }
         let mut recorded = None;
         self.publish(Vec::new(), None, |manifest| {
+            recorded = None;
             let view = self.view();
             let shown = view.blocks_of(&request.tenant, request.signal).iter();
             let mut blocks: BTreeSet<BlockId> =
@@ -102,7 +105,7 @@ impl Store {
                 rows: 0,
             };
             recorded = Some(Recorded { version, deletion: deletion.clone() });
-            let tombstone = Tombstone { created: deletion.time, predicate, blocks };
+            let tombstone = Tombstone { created: deletion.time, predicate: predicate.clone(), blocks };
             Some(Commit { hide: vec![(version, tombstone)], deleted: Some(deletion), ..Commit::default() })
         })?;
         if recorded.is_some() {
@@ -113,9 +116,16 @@ impl Store {
 
     /// Deletes blocks that are too old or too many, or for which the disk has no room; how many.
     pub fn retain(&self) -> Result<usize> {
+        if self.only_reads() {
+            return Ok(0);
+        }
         let now = lock(&self.maintenance).clock.now(self.clock.as_ref());
         let free = self.free_bytes()?.saturating_add(self.retired_bytes());
-        let missing = self.config.retention.min_free_bytes.saturating_sub(free);
+        // To remove blocks from a bucket frees nothing of the disk.
+        let missing = match self.sharing {
+            Some(_) => 0,
+            None => self.config.retention.min_free_bytes.saturating_sub(free),
+        };
         let expired = expired(&self.view().manifest, now, missing, &self.config.retention);
         let mut count = 0;
         for each in expired {
@@ -132,7 +142,7 @@ impl Store {
             bytes = gone.iter().map(|entry| entry.bytes).sum();
             let deletion = Deletion {
                 time: self.clock.now_unix_nano(),
-                tenant,
+                tenant: tenant.clone(),
                 signal,
                 cause,
                 predicate: None,
@@ -152,7 +162,7 @@ impl Store {
         let view = self.view();
         let waiting: Vec<(u64, Arc<Deletion>)> =
             view.manifest.deletions.iter().map(|(version, deletion)| (*version, Arc::clone(deletion))).collect();
-        if waiting.is_empty() {
+        if waiting.is_empty() || self.only_reads() {
             return Ok(());
         }
         for (version, deletion) in &waiting {

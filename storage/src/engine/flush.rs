@@ -10,7 +10,6 @@
 
 use super::metrics::EngineMetrics;
 use super::publish::Placed;
-use super::recovery::WAL_CHECKPOINT;
 use super::store::{Store, lock};
 use crate::block::{self, Window};
 use crate::error::{Error, Result};
@@ -30,7 +29,7 @@ impl Store {
     pub fn flush(&self) -> Result<()> {
         let flushing = lock(&self.flushing);
         let started = self.clock.monotonic();
-        let result = self.settle().and_then(|()| self.flush_oldest());
+        let result = self.settle().and_then(|()| self.ask_bucket()).and_then(|()| self.flush_oldest());
         drop(flushing);
         EngineMetrics::add_time(&self.metrics.flush_nanos, self.clock.monotonic().saturating_sub(started));
         if result.is_err() {
@@ -51,9 +50,11 @@ impl Store {
             return Err(error);
         }
         let next_segment = self.segment_after(&generation);
-        let checkpoints = BTreeMap::from([(WAL_CHECKPOINT.to_owned(), next_segment.to_string())]);
+        let checkpoints = BTreeMap::from([(self.wal_checkpoint(), next_segment.to_string())]);
         let sizes: Vec<(u64, u64)> = placed.iter().map(|placed| (placed.entry.rows, placed.entry.bytes)).collect();
-        self.publish(placed, Some(&generation), |_| Some(Commit { checkpoints, ..Commit::default() }))?;
+        self.publish(placed, Some(&generation), |_| {
+            Some(Commit { checkpoints: checkpoints.clone(), ..Commit::default() })
+        })?;
         for (rows, bytes) in sizes {
             EngineMetrics::add(&self.metrics.flush_blocks, 1);
             EngineMetrics::add(&self.metrics.flush_rows, rows);

@@ -10,6 +10,7 @@
 
 use super::metrics::EngineMetrics;
 use super::publish::Placed;
+use super::share::Garbage;
 use super::store::{Store, lock};
 use super::threads::chain;
 use crate::block::{BlockId, Shown};
@@ -35,20 +36,35 @@ pub type Pace<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
 pub(super) struct Maintenance {
     pub(super) clock: SteadyClock,
     orphans: Vec<PathBuf>,
+    pub(super) garbage: Garbage,
     opened: Duration,
 }
 
 impl Maintenance {
     pub(super) fn new(manifest: &Manifest, orphans: Vec<PathBuf>, clock: &dyn Clock) -> Self {
         let newest = manifest.blocks.keys().next_back().copied();
-        Maintenance { clock: SteadyClock::new(clock, newest), orphans, opened: clock.monotonic() }
+        Maintenance {
+            clock: SteadyClock::new(clock, newest),
+            orphans,
+            garbage: Garbage::default(),
+            opened: clock.monotonic(),
+        }
+    }
+
+    /// When the store was opened.
+    pub(super) fn opened(&self) -> Duration {
+        self.opened
     }
 }
 
 impl Store {
     /// Merges some blocks, if that is due; whether it was.
     pub fn compact(&self, pace: Pace<'_>) -> Result<bool> {
+        if self.only_reads() {
+            return Ok(false);
+        }
         let _one_at_a_time = lock(&self.maintenance);
+        self.ask_bucket()?;
         let view = self.view();
         let Some(plan) = compaction::pick(&view.manifest, self.clock.now_unix_nano(), &self.config.compaction) else {
             return Ok(false);
@@ -127,7 +143,15 @@ impl Store {
     /// Removes files that nobody needs any more: of replaced blocks that are not read, and orphans when it is time (K3).
     pub fn collect(&self) {
         let mut maintenance = lock(&self.maintenance);
+        if self.only_reads() {
+            return;
+        }
         self.remove_retired();
+        if self.sharing.is_some()
+            && let Err(error) = self.collect_shared(&mut maintenance)
+        {
+            tracing::warn!(error = %chain(&error), "failed to remove what nobody needs from the bucket; it is tried again");
+        }
         if self.clock.monotonic().saturating_sub(maintenance.opened) < ORPHAN_GRACE {
             return;
         }
@@ -168,11 +192,12 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        if quarantine.is_empty() {
+        if quarantine.is_empty() || self.only_reads() {
             return Ok(());
         }
         self.publish(Vec::new(), None, |manifest| {
-            quarantine.retain(|(id, _)| manifest.blocks.contains_key(id));
+            let there = |id: &BlockId| manifest.blocks.contains_key(id) && !manifest.quarantined.contains_key(id);
+            let quarantine: Vec<_> = quarantine.iter().filter(|(id, _)| there(id)).cloned().collect();
             (!quarantine.is_empty()).then(|| Commit { quarantine, ..Commit::default() })
         })?;
         Ok(())

@@ -22,6 +22,7 @@ mod publish;
 mod recovery;
 mod render;
 mod series;
+mod share;
 mod snapshot;
 mod status;
 mod store;

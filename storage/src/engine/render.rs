@@ -9,7 +9,39 @@ impl Engine {
         let mut text = Text(out);
         counters(&mut text, self);
         stored(&mut text, self);
+        object_store(&mut text, self);
     }
+}
+
+/// Only where there is one.
+fn object_store(text: &mut Text<'_>, engine: &Engine) {
+    let Some((bucket, cache_bytes)) = engine.store().bucket() else { return };
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+    let requests = [
+        (r#"operation="create""#, count(&bucket.creations)),
+        (r#"operation="read""#, count(&bucket.reads)),
+        (r#"operation="list""#, count(&bucket.lists)),
+        (r#"operation="remove""#, count(&bucket.removals)),
+    ];
+    let name = "spanlight_object_store_requests_total";
+    text.family(name, "Requests to the object store, each with all its tries.", "counter", &requests);
+    let counters = [
+        ("spanlight_object_store_errors_total", "Requests to the object store that failed.", &bucket.errors),
+        ("spanlight_object_store_written_bytes_total", "Bytes written to the object store.", &bucket.bytes_written),
+        ("spanlight_object_store_read_bytes_total", "Bytes read from the object store.", &bucket.bytes_read),
+        ("spanlight_cache_hits_total", "Chunks of blocks that the cache had.", &bucket.cache_hits),
+        ("spanlight_cache_misses_total", "Chunks of blocks that the cache had not.", &bucket.cache_misses),
+        ("spanlight_cache_hit_bytes_total", "Bytes that the cache gave.", &bucket.cache_hit_bytes),
+        ("spanlight_cache_evictions_total", "Chunks that left the cache for others.", &bucket.cache_evictions),
+        ("spanlight_cache_damaged_total", "Chunks of the cache that were damaged.", &bucket.cache_damaged),
+    ];
+    for (name, help, counter) in counters {
+        text.counter(name, help, count(counter));
+    }
+    text.gauge("spanlight_cache_bytes", "Bytes of the cache of blocks.", &[("", cache_bytes as f64)]);
+    let failing = engine.store().bucket_health().map_or(0.0, |health| health.failing_for.as_secs_f64().max(0.001));
+    let help = "How long the object store has not answered; 0 while it does.";
+    text.gauge("spanlight_object_store_failing_seconds", help, &[("", failing)]);
 }
 
 fn counters(text: &mut Text<'_>, engine: &Engine) {

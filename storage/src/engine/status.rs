@@ -13,6 +13,8 @@ pub struct EngineStatus {
     pub wal_bytes: u64,
     /// Why writes are refused now, if they are.
     pub refusal: Option<Shortage>,
+    /// That the object store does not answer, and for how long.
+    pub object_store: Option<String>,
 }
 
 /// Why writes are refused for now.
@@ -34,19 +36,22 @@ pub enum Shortage {
     },
     /// How much of the disk is free cannot be told.
     Unmeasured,
+    /// This process shows what others write.
+    ReadOnly,
 }
 
 impl Shortage {
     /// The words in metrics.
-    pub const REASONS: [&str; 3] = ["memory", "disk", "unmeasured"];
+    pub const REASONS: [&str; 4] = ["memory", "disk", "unmeasured", "read_only"];
 
     /// Its word in metrics.
     pub fn reason(&self) -> &'static str {
-        let [memory, disk, unmeasured] = Shortage::REASONS;
+        let [memory, disk, unmeasured, read_only] = Shortage::REASONS;
         match self {
             Shortage::Memory { .. } => memory,
             Shortage::Disk { .. } => disk,
             Shortage::Unmeasured => unmeasured,
+            Shortage::ReadOnly => read_only,
         }
     }
 }
@@ -62,6 +67,7 @@ impl fmt::Display for Shortage {
                 write!(f, "the disk has {free} bytes free, less than the {least} of `storage.min_free_bytes`")
             }
             Shortage::Unmeasured => f.write_str("the free space of the disk cannot be measured"),
+            Shortage::ReadOnly => f.write_str("this process only reads (`object_store.read_only`)"),
         }
     }
 }
@@ -96,12 +102,25 @@ impl Store {
             signals: Signal::ALL.into_iter().map(|signal| self.signal_status(tenant, signal)).collect(),
             wal_bytes: self.wal_bytes(),
             refusal: self.shortage(),
+            object_store: self.bucket_trouble(),
         }
     }
 
     /// Why a write would be refused now, if it would.
     pub fn shortage(&self) -> Option<Shortage> {
         self.refusal().unwrap_or(Some(Shortage::Unmeasured))
+    }
+
+    /// People outside see no host and no path.
+    fn bucket_trouble(&self) -> Option<String> {
+        let health = self.bucket_health()?;
+        Some(format!("the object store has not answered as it should for {} s", health.failing_for.as_secs()))
+    }
+
+    /// What is amiss, a sentence each. Asks nobody.
+    pub fn troubles(&self) -> Vec<String> {
+        let refusal = self.shortage().map(|shortage| format!("writes are refused: {shortage}"));
+        self.bucket_trouble().into_iter().chain(refusal).collect()
     }
 
     /// The tenants that have data.

@@ -7,7 +7,8 @@ use super::config::EngineConfig;
 use super::maintain::Maintenance;
 use super::metrics::EngineMetrics;
 use super::publish::Publisher;
-use super::recovery::{self, RecoveryReport};
+use super::recovery::{self, Layout, RecoveryReport};
+use super::share::{self, Sharing};
 use super::snapshot::Snapshot;
 use super::status::Shortage;
 use super::view::View;
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::fs::{Clock, Filesystem};
 use crate::memtable::Generation;
 use crate::model::{Batch, Signal, TenantId};
+use crate::object::{Mounted, Shared};
 use crate::wal::{Record, Wal};
 use bytes::Bytes;
 use std::path::PathBuf;
@@ -61,6 +63,8 @@ pub struct Store {
     pub(super) maintenance: Mutex<Maintenance>,
     free_space: Mutex<Option<(std::time::Duration, u64)>>,
     recovery: RecoveryReport,
+    /// What this process is among those that share a bucket; `None` on a disk alone.
+    pub(super) sharing: Option<Sharing>,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -78,11 +82,44 @@ impl Store {
         clock: Arc<dyn Clock>,
         decoder: &Decoder,
     ) -> Result<Store> {
-        let recovered = recovery::open(&config, &fs, clock.as_ref(), decoder)?;
+        let held = recovery::take(fs.as_ref(), &config.data_dir)?;
+        share::check_alone(fs.as_ref(), &Layout::new(&config.data_dir))?;
+        Self::open_held(config, fs, clock, decoder, (held, None))
+    }
+
+    /// Opens a data directory whose blocks and manifest lie in a bucket, which others may have open too.
+    pub fn open_shared(
+        config: EngineConfig,
+        disk: Arc<dyn Filesystem>,
+        shared: &Shared,
+        clock: Arc<dyn Clock>,
+        decoder: &Decoder,
+    ) -> Result<Store> {
+        let dir = &config.data_dir;
+        let held = recovery::take(disk.as_ref(), dir)?;
+        share::check_shared(disk.as_ref(), &Layout::new(dir))?;
+        // The log needs room more than the cache does.
+        let least_free = config.min_free_bytes.saturating_mul(2);
+        let mounted = Mounted::new(disk, Arc::clone(&clock), dir, shared, least_free);
+        let mounted = mounted.map_err(Error::io("open the cache of", dir))?;
+        let fs = Arc::new(mounted.clone());
+        let sharing = Sharing::new(mounted, shared.role, shared.bucket.place());
+        Self::open_held(config, fs, clock, decoder, (held, Some(sharing)))
+    }
+
+    fn open_held(
+        config: EngineConfig,
+        fs: Arc<dyn Filesystem>,
+        clock: Arc<dyn Clock>,
+        decoder: &Decoder,
+        held: (Box<dyn Send + Sync>, Option<Sharing>),
+    ) -> Result<Store> {
+        let recovered = recovery::open(&config, &fs, clock.as_ref(), decoder, held)?;
         let metrics = EngineMetrics::default();
         EngineMetrics::add(&metrics.replayed_records, recovered.report.records);
         let version = recovered.view.manifest.version;
-        let block_nonce = AtomicU64::new((version << BLOCKS_PER_VERSION_BITS).max(recovered.free_nonce));
+        let alone = || (version << BLOCKS_PER_VERSION_BITS).max(recovered.free_nonce);
+        let block_nonce = AtomicU64::new(recovered.sharing.as_ref().map_or_else(alone, Sharing::first_nonce));
         let maintenance = Maintenance::new(&recovered.view.manifest, recovered.orphans, clock.as_ref());
         Ok(Store {
             metrics,
@@ -94,6 +131,7 @@ impl Store {
             maintenance: Mutex::new(maintenance),
             free_space: Mutex::new(None),
             recovery: recovered.report,
+            sharing: recovered.sharing,
             _lock: recovered.lock,
             config,
             fs,
@@ -149,6 +187,9 @@ impl Store {
 
     /// Why a write would be refused now, if it would.
     pub fn refusal(&self) -> Result<Option<Shortage>> {
+        if self.only_reads() {
+            return Ok(Some(Shortage::ReadOnly));
+        }
         let (held, limit) = (self.view().memory_bytes(), self.config.memory_limit_bytes);
         if held > limit {
             return Ok(Some(Shortage::Memory { held, limit }));
@@ -222,6 +263,11 @@ impl Store {
     /// A number that no other block of this process gets.
     pub(super) fn next_nonce(&self) -> u64 {
         self.block_nonce.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Name of the checkpoint of this process's log.
+    pub(super) fn wal_checkpoint(&self) -> String {
+        self.sharing.as_ref().map_or_else(|| recovery::WAL_CHECKPOINT.to_owned(), Sharing::wal_checkpoint)
     }
 
     pub(super) fn blocks_dir(&self) -> PathBuf {

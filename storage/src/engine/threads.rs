@@ -1,5 +1,5 @@
-//! Who drives the store? A committing thread that gathers waiting writes into groups, a flushing thread, and one that merges
-//! and removes blocks.
+//! Who drives the store? A committing thread that gathers waiting writes into groups, a flushing thread, one that merges
+//! and removes blocks, and where others share the bucket one that looks for what they did.
 //!
 //! All are plain threads: they wait for the disk, and nothing of the network's runtime may wait for them.
 
@@ -14,6 +14,9 @@ use super::store::{Decoder, Store, Write, lock};
 use crate::error::{Error, Result};
 use crate::fs::{Clock, Filesystem};
 use crate::model::TenantId;
+use crate::object;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
 use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -25,6 +28,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 const TICK: Duration = Duration::from_secs(1);
 /// How often the maintaining thread looks for work.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(5);
+/// How often the manifest is read for what other processes have committed.
+const REFRESH_EVERY: Duration = Duration::from_secs(5);
 /// How long a failed flush rests before it is tried again; doubled up to the maximum.
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -65,10 +70,16 @@ impl Engine {
         decoder: Box<Decoder>,
     ) -> Result<Arc<Engine>> {
         let (queue, commands) = mpsc::channel(config.queue_length.max(1));
-        let store = Arc::new(Store::open(config, fs, clock, decoder.as_ref())?);
+        let store = if config.object_store.is_set() {
+            let shared = object::connect(&config.object_store)?;
+            Store::open_shared(config, fs, &shared, clock, decoder.as_ref())?
+        } else {
+            Store::open(config, fs, clock, decoder.as_ref())?
+        };
+        let store = Arc::new(store);
         let flusher = Arc::new(Flusher::default());
         let idler = Arc::new(Idler::default());
-        let threads = vec![
+        let mut threads = vec![
             spawn("commit", {
                 let (store, flusher) = (Arc::clone(&store), Arc::clone(&flusher));
                 move || commit_loop(&store, &flusher, commands)
@@ -82,6 +93,10 @@ impl Engine {
                 move || flush_loop(&store, &flusher, &queue)
             })?,
         ];
+        if store.sharing.is_some() {
+            let (store, idler) = (Arc::clone(&store), Arc::clone(&idler));
+            threads.push(spawn("refresh", move || refresh_loop(&store, &idler))?);
+        }
         Ok(Arc::new(Engine { store, queue, flusher, idler, threads: Mutex::new(threads) }))
     }
 
@@ -142,6 +157,17 @@ impl Engine {
     /// What the store counted.
     pub fn metrics(&self) -> &EngineMetrics {
         self.store.metrics()
+    }
+
+    /// For `/ready`: that the store is open, and what is amiss all the same, a line each. Asks nobody.
+    pub fn readiness(&self) -> String {
+        let troubles = self.store.troubles().into_iter().map(|trouble| format!("{trouble}\n"));
+        std::iter::once("ready\n".to_owned()).chain(troubles).collect()
+    }
+
+    /// The store itself, for its numbers.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// What was found when the store was opened.
@@ -257,8 +283,10 @@ fn for_one(outcome: &Result<()>) -> Result<()> {
 
 fn flush_loop(store: &Store, flusher: &Flusher, queue: &mpsc::Sender<Command>) {
     let mut rest = Duration::ZERO;
+    // Of many processes that lost the same bucket, not all come back at the same moment.
+    let mut jitter = Pcg64::seed_from_u64(store.clock.now_unix_nano().cast_unsigned());
     while !flusher.closing.load(Ordering::Acquire) {
-        flusher.wait(if rest.is_zero() { TICK } else { rest });
+        flusher.wait(if rest.is_zero() { TICK } else { rest.mul_f64(jitter.random_range(0.5..1.0)) });
         if store.seal_is_due() {
             let (done, _) = oneshot::channel();
             // Where the queue is full, writes come in and the committing thread seals by itself.
@@ -276,6 +304,15 @@ fn flush_loop(store: &Store, flusher: &Flusher, queue: &mpsc::Sender<Command>) {
                     break;
                 }
             }
+        }
+    }
+}
+
+/// Shows what others commit until told to close. That the bucket does not answer is told where it is asked.
+fn refresh_loop(store: &Store, idler: &Idler) {
+    while idler.rest(REFRESH_EVERY) {
+        if let Err(error) = store.refresh() {
+            tracing::debug!(error = %chain(&error), "failed to read what others have committed; it is tried again");
         }
     }
 }

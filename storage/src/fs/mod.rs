@@ -94,6 +94,11 @@ pub trait ReadFile: Send + Sync + Debug {
 
     /// Fills `buf` from the bytes at `offset`; `UnexpectedEof` if the file ends before that.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// As `read_at`, for bytes that turned out to be wrong: past any copy that was kept of them.
+    fn read_again_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.read_at(offset, buf)
+    }
 }
 
 /// What time is it?

@@ -88,6 +88,8 @@ struct StoredCommit {
     deleted: Option<StoredDeletion>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     recorded: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    floor: Option<u64>,
 }
 
 /// The body of a snapshot.
@@ -103,6 +105,8 @@ struct StoredSnapshot {
     quarantined: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     deletions: BTreeMap<u64, StoredDeletion>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    floor: Option<u64>,
 }
 
 impl StoredBlock {
@@ -153,6 +157,7 @@ pub(super) fn encode_commit(version: u64, commit: &Commit) -> Vec<u8> {
         quarantine: commit.quarantine.iter().map(|(id, reason)| (id.to_string(), reason.clone())).collect(),
         deleted: commit.deleted.as_ref().map(StoredDeletion::of),
         recorded: commit.recorded.clone(),
+        floor: commit.floor,
     })
 }
 
@@ -165,6 +170,7 @@ pub(super) fn encode_snapshot(manifest: &Manifest) -> Vec<u8> {
         tombstones: manifest.tombstones.iter().map(|(version, each)| StoredTombstone::of(*version, each)).collect(),
         quarantined: manifest.quarantined.iter().map(|(id, reason)| (id.to_string(), reason.to_string())).collect(),
         deletions: manifest.deletions.iter().map(|(version, each)| (*version, StoredDeletion::of(each))).collect(),
+        floor: (manifest.floor > 0).then_some(manifest.floor),
     })
 }
 
@@ -191,8 +197,8 @@ pub(super) fn decode_commit(path: &Path, version: u64, bytes: &[u8]) -> Result<C
         let quarantine = stored.quarantine.into_iter();
         let quarantine = quarantine.map(|(id, reason)| Ok((read(&id)?, reason))).collect::<Result<_, String>>()?;
         let deleted = stored.deleted.map(StoredDeletion::read).transpose()?;
-        let (checkpoints, recorded) = (stored.checkpoints, stored.recorded);
-        Ok(Commit { add, remove, checkpoints, hide, quarantine, deleted, recorded })
+        let (checkpoints, recorded, floor) = (stored.checkpoints, stored.recorded, stored.floor);
+        Ok(Commit { add, remove, checkpoints, hide, quarantine, deleted, recorded, floor })
     })();
     commit.map_err(|what| damaged(path, what))
 }
@@ -208,7 +214,8 @@ pub(super) fn decode_snapshot(path: &Path, version: u64, bytes: &[u8]) -> Result
             return Err(damaged(path, format!("block {} is listed twice", twice.id)));
         }
     }
-    let mut manifest = Manifest { version, blocks, checkpoints: stored.checkpoints, ..Manifest::default() };
+    let floor = stored.floor.unwrap_or(0);
+    let mut manifest = Manifest { version, blocks, checkpoints: stored.checkpoints, floor, ..Manifest::default() };
     let rest = (|| {
         for tombstone in stored.tombstones {
             let (version, tombstone) = tombstone.read()?;

@@ -13,6 +13,14 @@
 //!
 //! N9  A block that vanishes leaves the tombstones and the quarantine; a tombstone without blocks vanishes.
 //!
+//! Where many write, in a bucket, also:
+//!
+//! N10 A commit is somebody's once its number is taken, by N4. After an error it may still arrive: it is settled by making the
+//!     same one again until its number is taken, by it or by another.
+//! N11 A number that was taken and removed again (N7) does not count as free: after a commit the snapshots are listed, and two
+//!     that are as new tell that the number was another's.
+//! N12 No block is added that is older than the floor: what the manifest does not have and is older can be removed for good.
+//!
 //! N1 and N2 are in `file`. Not here: the blocks' own files (`block`), who commits when (`engine`).
 
 mod deletion;
@@ -36,6 +44,8 @@ use std::sync::Arc;
 const SNAPSHOT_EVERY: u64 = 64;
 /// How many snapshots are kept (N7).
 const SNAPSHOTS_KEPT: usize = 2;
+/// How often the files are read anew where others remove some of them meanwhile: each time there are 64 commits between.
+const READS_AT_MOST: usize = 5;
 
 /// A block that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +87,8 @@ pub struct Manifest {
     pub quarantined: BTreeMap<BlockId, Arc<str>>,
     /// What was deleted and is not in the record of deletions yet, by the version that deleted it.
     pub deletions: BTreeMap<u64, Arc<Deletion>>,
+    /// No block that was made before this time can be added (N12); 0 where many do not write.
+    pub floor: u64,
 }
 
 /// A change of the state.
@@ -96,6 +108,17 @@ pub struct Commit {
     pub deleted: Option<Deletion>,
     /// Deletions that are in the record now.
     pub recorded: Vec<u64>,
+    /// Raises the floor.
+    pub floor: Option<u64>,
+}
+
+/// Who makes commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writers {
+    /// This process only: the engine holds the lock of the directory.
+    One,
+    /// Others too, in a bucket.
+    Many,
 }
 
 impl BlockEntry {
@@ -129,6 +152,9 @@ impl Manifest {
             next.quarantined.remove(id);
         }
         for entry in &commit.add {
+            if entry.id.made_at() < self.floor {
+                return Err(format!("block {} is older than the floor: its files may be gone", entry.id));
+            }
             let there = self.blocks.contains_key(&entry.id);
             if there || next.blocks.insert(entry.id, Arc::new(entry.clone())).is_some() {
                 return Err(format!("block {} is to be added and is there already", entry.id));
@@ -147,6 +173,7 @@ impl Manifest {
         }
         let deleted = commit.deleted.iter().map(|deletion| (next.version, Arc::new(deletion.clone())));
         next.deletions.extend(deleted);
+        next.floor = next.floor.max(commit.floor.unwrap_or(0));
         Ok(next)
     }
 
@@ -173,11 +200,12 @@ impl Manifest {
     }
 }
 
-/// The manifest, open for commits. One process at a time: the engine holds the lock.
+/// The manifest, open for commits.
 #[derive(Debug)]
 pub struct ManifestStore {
     fs: Arc<dyn Filesystem>,
     dir: PathBuf,
+    writers: Writers,
     current: Arc<Manifest>,
     /// Version of the newest snapshot, 0 without one.
     snapshot: u64,
@@ -190,13 +218,14 @@ impl ManifestStore {
     ///
     /// A damaged snapshot is passed over when the files before it lead to the same state; any other damage or gap is an
     /// error that names the file.
-    pub fn open(fs: Arc<dyn Filesystem>, dir: &Path) -> Result<(ManifestStore, Arc<Manifest>)> {
+    pub fn open(fs: Arc<dyn Filesystem>, dir: &Path, writers: Writers) -> Result<(ManifestStore, Arc<Manifest>)> {
         fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
         let (current, snapshot) = load(fs.as_ref(), dir)?;
         let current = Arc::new(current);
         let store = ManifestStore {
             fs,
             dir: dir.to_owned(),
+            writers,
             current: current.clone(),
             snapshot,
             snapshot_every: SNAPSHOT_EVERY,
@@ -223,6 +252,35 @@ impl ManifestStore {
         Ok(self.current.clone())
     }
 
+    /// Reads what others have committed since, with one look where there is nothing. Where one writes there are no others.
+    pub fn refresh(&mut self) -> Result<Arc<Manifest>> {
+        if self.writers == Writers::Many {
+            let (current, snapshot) = unless_removed(|| self.newer())?;
+            self.current = current;
+            self.snapshot = self.snapshot.max(snapshot);
+        }
+        Ok(self.current.clone())
+    }
+
+    /// The newest version, from the one that is known if commits lead there from it.
+    fn newer(&self) -> Result<(Arc<Manifest>, u64)> {
+        let files = list(self.fs.as_ref(), &self.dir)?;
+        let snapshots = files.iter().filter(|(kind, _)| *kind == Kind::Snapshot).map(|(_, version)| *version);
+        let snapshot = snapshots.max().unwrap_or(0);
+        if snapshot > self.current.version {
+            // What leads from here to there may be removed already, and its numbers be taken by who does not know yet (N11).
+            return newest(self.fs.as_ref(), &self.dir).map(|(manifest, snapshot)| (Arc::new(manifest), snapshot));
+        }
+        if files.iter().all(|(_, version)| *version <= self.current.version) {
+            return Ok((self.current.clone(), snapshot));
+        }
+        let mut manifest = Manifest::clone(&self.current);
+        match apply_commits(self.fs.as_ref(), &self.dir, &files, &mut manifest)? {
+            None => Ok((Arc::new(manifest), snapshot)),
+            Some(missing) => Err(missing),
+        }
+    }
+
     /// Makes the next version.
     ///
     /// `Error::Request`: the commit does not fit the current version; nothing happened. `Error::Conflict`: the version
@@ -232,10 +290,16 @@ impl ManifestStore {
     pub fn commit(&mut self, commit: Commit) -> Result<Arc<Manifest>> {
         let next = self.current.with(&commit).map_err(|what| Error::Request { what })?;
         let bytes = file::encode_commit(next.version, &commit);
-        if let Err(error) = self.publish(Kind::Commit, next.version, &bytes)
-            && !self.happened(&next)
-        {
-            return Err(error);
+        let published = self.publish(Kind::Commit, next.version, &bytes);
+        match self.writers {
+            Writers::One => match published {
+                Err(error) if !self.happened(&next) => return Err(error),
+                _ => {}
+            },
+            Writers::Many => {
+                published.or_else(|error| self.settle(next.version, &bytes, error))?;
+                self.check_number(next.version)?;
+            }
         }
         self.current = Arc::new(next);
         if self.current.version.saturating_sub(self.snapshot) >= self.snapshot_every
@@ -257,9 +321,32 @@ impl ManifestStore {
         }
     }
 
+    /// After a failed commit where many write: whose is its number? An error other than `Conflict` says that nobody knows yet.
+    fn settle(&self, version: u64, bytes: &[u8], error: Error) -> Result<()> {
+        let path = self.dir.join(file::name(Kind::Commit, version));
+        let found = file::read_file(self.fs.as_ref(), &path);
+        match found.and_then(|found| file::decode_commit(&path, version, &found).map(|_| found)) {
+            Ok(found) if found == bytes => Ok(()),
+            Ok(_) => Err(Error::Conflict { version }),
+            // Taken, and removed since, or about to be made: the same commit finds out when it is made again.
+            Err(unread) => Err(if matches!(error, Error::Conflict { .. }) { unread } else { error }),
+        }
+    }
+
+    /// Whether a number that was free had never been taken (N11).
+    fn check_number(&self, version: u64) -> Result<()> {
+        let files = list(self.fs.as_ref(), &self.dir)?;
+        let as_new = files.iter().filter(|(kind, other)| *kind == Kind::Snapshot && *other >= version).count();
+        if as_new >= SNAPSHOTS_KEPT { Err(Error::Conflict { version }) } else { Ok(()) }
+    }
+
     fn write_snapshot(&mut self) -> Result<()> {
         let version = self.current.version;
-        self.publish(Kind::Snapshot, version, &file::encode_snapshot(&self.current))?;
+        match self.publish(Kind::Snapshot, version, &file::encode_snapshot(&self.current)) {
+            // There is one state of a version (N4), whoever writes it down.
+            Err(Error::Conflict { .. }) if self.writers == Writers::Many => {}
+            published => published?,
+        }
         self.snapshot = version;
         self.collect()
     }
@@ -309,6 +396,7 @@ impl ManifestStore {
             match read_snapshot(self.fs.as_ref(), &self.dir, version) {
                 Ok(_) => whole.push(version),
                 Err(Error::Damaged { .. }) => {}
+                Err(error) if is_removed(&error) && self.writers == Writers::Many => {}
                 Err(error) => return Err(error),
             }
             if whole.len() == SNAPSHOTS_KEPT {
@@ -355,7 +443,22 @@ fn load(fs: &dyn Filesystem, dir: &Path) -> Result<(Manifest, u64)> {
     }
     // What we are about to read may have been published and not synced. Callers build on it, so sync first (N6).
     fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
-    newest(fs, dir)
+    unless_removed(|| newest(fs, dir))
+}
+
+/// Reads again where another process removed what was listed just before.
+fn unless_removed<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..READS_AT_MOST {
+        match read() {
+            Err(error) if is_removed(&error) => {}
+            read => return read,
+        }
+    }
+    read()
+}
+
+fn is_removed(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
 /// The newest version that can be seen, and the version of its snapshot. Changes nothing.
@@ -363,16 +466,8 @@ fn newest(fs: &dyn Filesystem, dir: &Path) -> Result<(Manifest, u64)> {
     let files = list(fs, dir)?;
     let (mut manifest, passed_over) = newest_snapshot(fs, dir, &files)?;
     let snapshot = manifest.version;
-    for &(_, version) in files.iter().filter(|&&(kind, version)| kind == Kind::Commit && version > snapshot) {
-        let expected = manifest.version.saturating_add(1);
-        if version != expected {
-            let path = dir.join(file::name(Kind::Commit, expected));
-            let missing = || file::damaged(&path, format!("it is missing, though version {version} is there"));
-            return Err(passed_over.unwrap_or_else(missing));
-        }
-        let path = dir.join(file::name(Kind::Commit, version));
-        let commit = file::decode_commit(&path, version, &file::read_file(fs, &path)?)?;
-        manifest = manifest.with(&commit).map_err(|what| file::damaged(&path, what))?;
+    if let Some(missing) = apply_commits(fs, dir, &files, &mut manifest)? {
+        return Err(passed_over.unwrap_or(missing));
     }
     let newest = files.iter().map(|&(_, version)| version).max().unwrap_or(0);
     if manifest.version != newest {
@@ -381,6 +476,27 @@ fn newest(fs: &dyn Filesystem, dir: &Path) -> Result<(Manifest, u64)> {
         return Err(passed_over.unwrap_or_else(|| file::damaged(&path, "no commits lead to it".to_owned())));
     }
     Ok((manifest, snapshot))
+}
+
+/// Applies the commits that follow a version; the answer is an error if one of them is missing.
+fn apply_commits(
+    fs: &dyn Filesystem,
+    dir: &Path,
+    files: &[(Kind, u64)],
+    manifest: &mut Manifest,
+) -> Result<Option<Error>> {
+    let known = manifest.version;
+    for &(_, version) in files.iter().filter(|&&(kind, version)| kind == Kind::Commit && version > known) {
+        let expected = manifest.version.saturating_add(1);
+        if version != expected {
+            let path = dir.join(file::name(Kind::Commit, expected));
+            return Ok(Some(file::damaged(&path, format!("it is missing, though version {version} is there"))));
+        }
+        let path = dir.join(file::name(Kind::Commit, version));
+        let commit = file::decode_commit(&path, version, &file::read_file(fs, &path)?)?;
+        *manifest = manifest.with(&commit).map_err(|what| file::damaged(&path, what))?;
+    }
+    Ok(None)
 }
 
 /// The newest snapshot that can be read, version 0 without one; and the error of the newest if that was damaged.

@@ -1,8 +1,9 @@
-//! What must hold of the manifest. `damage` breaks its bytes, `failure` its disk.
+//! What must hold of the manifest. `damage` breaks its bytes, `failure` its disk, `shared` has several writers.
 
 mod damage;
 mod failure;
 mod fixture;
+mod shared;
 
 use super::*;
 use crate::fs::{Disk, Loss, SimulatedDisk};
@@ -10,7 +11,7 @@ use crate::fs::{Disk, Loss, SimulatedDisk};
 pub(super) const DIR: &str = "/manifest";
 
 pub(super) fn open(disk: &SimulatedDisk) -> Result<(ManifestStore, Arc<Manifest>)> {
-    ManifestStore::open(Arc::new(disk.clone()), Path::new(DIR))
+    ManifestStore::open(Arc::new(disk.clone()), Path::new(DIR), Writers::One)
 }
 
 pub(super) fn read(disk: &SimulatedDisk) -> Result<Arc<Manifest>> {
@@ -146,12 +147,12 @@ fn nothing_is_removed_before_two_later_snapshots_are_durable() {
 fn the_manifest_works_on_the_machines_own_disk() {
     let temp = tempfile::tempdir().unwrap();
     let (disk, dir): (Arc<dyn Filesystem>, _) = (Arc::new(Disk), temp.path().join("data/manifest"));
-    let (mut store, _) = ManifestStore::open(disk.clone(), &dir).unwrap();
+    let (mut store, _) = ManifestStore::open(disk.clone(), &dir, Writers::One).unwrap();
     store.snapshot_every = 2;
     for id in 0..7 {
         store.commit(adding(id)).unwrap();
     }
-    let (_, found) = ManifestStore::open(disk.clone(), &dir).unwrap();
+    let (_, found) = ManifestStore::open(disk.clone(), &dir, Writers::One).unwrap();
     assert_eq!(found, *store.current());
     let names: Vec<String> = disk.list(&dir).unwrap().into_iter().map(|entry| entry.name).collect();
     let expected = [(5, "commit"), (6, "commit"), (7, "commit"), (4, "snapshot"), (6, "snapshot")];

@@ -10,6 +10,7 @@
 //! `SPANLIGHT_SIM_SEEDS` sets how many seeds run; a failing seed is printed and can be run alone with
 //! `SPANLIGHT_SIM_FIRST`.
 
+mod bucket;
 mod damage;
 mod run;
 mod telemetry;

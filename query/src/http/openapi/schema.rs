@@ -419,6 +419,7 @@ fn status() -> Vec<Named> {
         Sometimes("last_received", reference("LastReceived")),
         Always("wal_bytes", count()),
         Sometimes("write_refusal", text()),
+        Sometimes("object_store", text()),
         Always("demo", reference("DemoStatus")),
     ];
     let signal = [
