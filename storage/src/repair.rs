@@ -7,7 +7,7 @@
 //!     (`wal::repair`).
 
 use crate::block::{Block, BlockConfig, BlockId, BlockMeta, BlockWriter, SeriesReader, SeriesWriter};
-use crate::engine::{Layout, wal_checkpoint};
+use crate::engine::{Layout, is_shared, wal_checkpoint};
 use crate::error::{Class, Error, Result};
 use crate::fs::{Clock, Filesystem};
 use crate::manifest::{BlockEntry, Cause, Commit, Deletion, Manifest, ManifestStore, Writers};
@@ -68,17 +68,25 @@ impl fmt::Display for Repairs {
     }
 }
 
-/// Makes a damaged log readable again, takes every damaged block out of the store, and saves what can be read of them.
+/// Makes a damaged log readable again, takes every damaged block out of the store, and saves what can be read of them. Of a
+/// data directory whose blocks are in a bucket only the log is looked at.
 pub fn repair(fs: &Arc<dyn Filesystem>, clock: &dyn Clock, data_dir: &Path) -> Result<Repairs> {
     let layout = Layout::new(data_dir);
-    fs.list(&layout.manifest()).map_err(Error::io("list", layout.manifest()))?;
+    let shared = is_shared(fs.as_ref(), &layout)?;
+    if !shared {
+        fs.list(&layout.manifest()).map_err(Error::io("list", layout.manifest()))?;
+    }
     let _lock = fs.lock(&layout.lock()).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock => Error::InUse { path: data_dir.to_owned() },
         _ => Error::io("lock", data_dir)(error),
     })?;
+    let repair_log = |from| wal::repair(fs.as_ref(), &layout.wal(), from, &layout.damaged());
+    if shared {
+        // The bucket says where the log begins to count; a segment that is still there does no harm.
+        return Ok(Repairs { segments: repair_log(None)?, blocks: Vec::new() });
+    }
     let (mut store, manifest) = ManifestStore::open(Arc::clone(fs), &layout.manifest(), Writers::One)?;
-    let from = wal_checkpoint(&manifest, &layout.manifest())?;
-    let segments = wal::repair(fs.as_ref(), &layout.wal(), from, &layout.damaged())?;
+    let segments = repair_log(Some(wal_checkpoint(&manifest, &layout.manifest())?))?;
     let mut blocks = Vec::new();
     for entry in manifest.blocks.values() {
         let path = layout.blocks().join(entry.path());

@@ -176,6 +176,8 @@ const GROUPS: Parameter =
     query("limit", Kind::Count { default: 20, max: 1000 }, "Groups told apart; the others are added up.");
 
 const LOG_VOLUME: &[Parameter] = log_filters![
+    LOG_START,
+    END,
     query("by", Kind::Choice(&["none", "level", "service"]), "What records are grouped by; `level` unless given."),
     STEP,
     BUCKETS,

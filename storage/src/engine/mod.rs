@@ -37,6 +37,7 @@ pub use metrics::EngineMetrics;
 pub use recovery::RecoveryReport;
 pub(crate) use recovery::{Layout, wal_checkpoint};
 pub use series::{SeriesRequest, SeriesScan};
+pub(crate) use share::is_shared;
 pub use snapshot::{MissingBlock, Scan, ScanProgress, Snapshot};
 pub use status::{EngineStatus, Shortage, SignalStatus};
 pub use store::{Decoder, Store, Write};

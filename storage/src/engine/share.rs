@@ -141,13 +141,20 @@ fn misplaced(layout: &Layout, what: String) -> Error {
     Error::Place { path: layout.path().to_owned(), what }
 }
 
+/// Whether a data directory belongs to a bucket: but for the log, what it holds is there.
+pub(crate) fn is_shared(fs: &dyn Filesystem, layout: &Layout) -> Result<bool> {
+    match fs.open(&layout.writer()) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        opened => opened.map(|_| true).map_err(Error::io("open", layout.writer())),
+    }
+}
+
 /// Refuses a data directory that belongs to a bucket, for a store on the disk alone (H4).
 pub(super) fn check_alone(fs: &dyn Filesystem, layout: &Layout) -> Result<()> {
-    match fs.open(&layout.writer()) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Error::io("open", layout.writer())(error)),
-        Ok(_) => Err(misplaced(layout, "its blocks are in an object store, and none is set".into())),
+    if is_shared(fs, layout)? {
+        return Err(misplaced(layout, "its blocks are in an object store, and none is set".into()));
     }
+    Ok(())
 }
 
 /// Refuses a data directory with a store of its own, for a bucket (H4).

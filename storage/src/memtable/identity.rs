@@ -66,6 +66,9 @@ const ABSENCE: usize = 8;
 
 /// The identity of each row of a batch with the schema of spans.
 pub(crate) fn of_spans(columns: &RecordBatch) -> Result<Vec<u128>> {
+    if columns.num_rows() == 0 {
+        return Ok(Vec::new());
+    }
     let cells: Vec<Cells<'_>> = columns.columns().iter().map(Cells::of).collect::<Result<_>>()?;
     if cells.iter().any(|cells| !matches!(cells.width(), 4 | 8 | 16)) {
         return Err(Error::Request { what: format!("no identity for {}", columns.schema_ref()) });

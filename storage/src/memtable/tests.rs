@@ -76,3 +76,10 @@ fn tenants_do_not_see_each_other() {
     assert!(generation.batches(&other, Signal::Spans).is_empty());
     assert_eq!(generation.insert(&other, spans(&[1], &[]), &[], &[]).unwrap(), 1);
 }
+
+#[test]
+fn a_batch_without_rows_adds_none() {
+    let generation = Generation::new(1, Duration::ZERO);
+    assert_eq!(insert(&generation, spans(&[], &[]), &[]), 0);
+    assert!(generation.is_empty());
+}

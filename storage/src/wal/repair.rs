@@ -50,10 +50,11 @@ impl fmt::Display for RepairedSegment {
     }
 }
 
-/// Makes the segments numbered at least `from` readable again. What is replaced goes to the folder `aside`.
-pub fn repair(fs: &dyn Filesystem, dir: &Path, from: u64, aside: &Path) -> Result<Vec<RepairedSegment>> {
+/// Makes the segments numbered at least `from` readable again, or all that are there. What is replaced goes to the folder `aside`.
+pub fn repair(fs: &dyn Filesystem, dir: &Path, from: Option<u64>, aside: &Path) -> Result<Vec<RepairedSegment>> {
     finish(fs, dir, aside)?;
     let mut files = replay::list(fs, dir)?;
+    let from = from.or(files.first().map(|(number, _)| *number)).unwrap_or(0);
     files.retain(|(number, _)| *number >= from);
     let mut repaired = Vec::new();
     let mut previous = None;

@@ -36,7 +36,7 @@ fn sample(disk: &SimulatedDisk) -> Places {
 }
 
 fn mend(disk: &SimulatedDisk) -> Result<Vec<RepairedSegment>> {
-    repair(disk, Path::new(DIR), 0, Path::new(ASIDE))
+    repair(disk, Path::new(DIR), Some(0), Path::new(ASIDE))
 }
 
 fn payloads(places: &Places, kept: impl Fn(u64, &Range<u64>) -> bool) -> Vec<&str> {
@@ -54,6 +54,18 @@ fn a_sound_log_is_left_alone_and_so_is_a_torn_end() {
     assert_eq!(mend(&disk).unwrap(), []);
     assert_eq!(disk.contents(&path(3)).unwrap(), torn);
     assert_eq!(read(&disk).unwrap(), payloads(&places, |_, _| true));
+}
+
+#[test]
+fn segments_that_were_released_are_not_missed_where_nobody_tells_which_count() {
+    let disk = SimulatedDisk::new(1);
+    sample(&disk);
+    disk.remove_file(&path(1)).unwrap();
+    let all = |disk: &SimulatedDisk| repair(disk, Path::new(DIR), None, Path::new(ASIDE)).unwrap();
+    assert_eq!(all(&disk), []);
+    disk.flip(&path(2), HEADER_BYTES + 3, 1).unwrap();
+    let repaired: Vec<_> = all(&disk).into_iter().map(|segment| segment.path).collect();
+    assert_eq!(repaired, [path(2)]);
 }
 
 #[test]
