@@ -282,6 +282,8 @@ impl Run {
 
     /// What is older than its signal is kept may go from now on, and nothing else may.
     fn retain(&mut self) {
+        drop(self.store().retain());
+        // A slow disk may have let time pass.
         let now = self.clock.now_unix_nano();
         for ((_, signal), promised) in &mut self.promised {
             let days = match signal {
@@ -292,7 +294,6 @@ impl Run {
             let old = promised.rows.values().filter(|(row, _)| row.time < now - days * 86_400 * SECOND);
             promised.maybe_gone.extend(old.map(|(row, _)| row.number));
         }
-        drop(self.store().retain());
     }
 
     /// Deletes a trace, some rows by an attribute, or a range of time; what is in memory is flushed before.
@@ -363,6 +364,8 @@ impl Run {
     fn heal(&mut self) {
         self.faulty = false;
         self.disk.flip_reads(if self.rng.random_bool(0.3) { self.rng.random_range(2..20) } else { 0 });
+        let seconds = if self.rng.random_bool(0.3) { self.rng.random_range(1..60) } else { 0 };
+        self.disk.slow_down(&self.clock, Duration::from_secs(seconds));
         self.disk.set_faults(Faults::default());
         self.disk.set_capacity(None);
     }

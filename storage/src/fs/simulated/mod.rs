@@ -22,6 +22,7 @@ use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tree::{NodeId, Tree};
 
 /// What a crash takes.
@@ -63,6 +64,8 @@ struct State {
     flip_every: u64,
     reads: u64,
     capacity: Option<u64>,
+    /// On which clock an operation takes how long at most.
+    slow: Option<(SimulatedClock, Duration)>,
     /// Operations so far that change something.
     operations: u64,
     crash_at: Option<u64>,
@@ -100,6 +103,7 @@ impl SimulatedDisk {
             flip_every: 0,
             reads: 0,
             capacity: None,
+            slow: None,
             operations: 0,
             crash_at: None,
             fail_at: BTreeSet::new(),
@@ -120,6 +124,11 @@ impl SimulatedDisk {
         state.locks.clear();
         state.crash_at = None;
         state.down = false;
+    }
+
+    /// Lets each operation take up to so long.
+    pub fn slow_down(&self, clock: &SimulatedClock, most: Duration) {
+        self.lock_state().slow = (!most.is_zero()).then(|| (clock.clone(), most));
     }
 
     /// Lets the machine go down in the operation that makes `operations()` this number: it fails, having happened or
@@ -244,6 +253,7 @@ impl State {
     /// Counts an operation that changes something, and tells how it goes.
     fn step(&mut self, probability: impl Fn(&Faults) -> f64) -> io::Result<Outcome> {
         self.check_up()?;
+        self.take_time();
         self.operations += 1;
         if self.crash_at.is_some_and(|at| self.operations >= at) {
             self.down = true;
@@ -255,7 +265,14 @@ impl State {
 
     fn check_read(&mut self) -> io::Result<()> {
         self.check_up()?;
+        self.take_time();
         if self.rng.random_bool(self.faults.read) { Err(io_error()) } else { Ok(()) }
+    }
+
+    fn take_time(&mut self) {
+        if let Some((clock, most)) = &self.slow {
+            clock.advance(most.mul_f64(self.rng.random::<f64>()));
+        }
     }
 
     fn check_up(&self) -> io::Result<()> {
