@@ -96,6 +96,9 @@ pub enum Refusal {
         /// Whose fault the store says it is.
         class: Class,
     },
+    /// The store shows what others write.
+    #[error("{}", storage::error::Error::ReadOnly)]
+    ReadOnly,
     /// A defect of Spanlight.
     #[error("internal error: {what}")]
     Internal {
@@ -118,6 +121,7 @@ impl Refusal {
             Refusal::Rate { .. } => "rate",
             Refusal::Memory => "memory",
             Refusal::Store { .. } => "store",
+            Refusal::ReadOnly => "read_only",
             Refusal::Internal { .. } => "internal",
         }
     }
@@ -131,7 +135,8 @@ impl Refusal {
             | Refusal::MediaType { .. }
             | Refusal::ContentEncoding { .. }
             | Refusal::NotFound { .. }
-            | Refusal::Method { .. } => Class::Caller,
+            | Refusal::Method { .. }
+            | Refusal::ReadOnly => Class::Caller,
             Refusal::TooLarge { .. } | Refusal::TooHeavy { .. } => Class::Limit,
             Refusal::Rate { .. } | Refusal::Memory => Class::Unavailable,
             Refusal::Store { class } => *class,
@@ -159,6 +164,7 @@ impl Refusal {
             Refusal::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Memory => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::ReadOnly => StatusCode::FORBIDDEN,
             // Even a damaged store is a reason to send the same data again later, when somebody has mended it.
             Refusal::Store { class } if *class != Class::Bug => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Store { .. } | Refusal::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -172,6 +178,7 @@ impl Refusal {
             Refusal::Slow { .. } => Code::DeadlineExceeded,
             Refusal::ContentEncoding { .. } | Refusal::NotFound { .. } | Refusal::Method { .. } => Code::Unimplemented,
             Refusal::Memory => Code::Unavailable,
+            Refusal::ReadOnly => Code::PermissionDenied,
             Refusal::Store { class } if *class != Class::Bug => Code::Unavailable,
             Refusal::Store { .. } | Refusal::Internal { .. } => Code::Internal,
         }
@@ -195,7 +202,10 @@ impl From<JsonError> for Refusal {
 
 impl From<storage::error::Error> for Refusal {
     fn from(error: storage::error::Error) -> Self {
-        Refusal::Store { class: error.class() }
+        match error {
+            storage::error::Error::ReadOnly => Refusal::ReadOnly,
+            other => Refusal::Store { class: other.class() },
+        }
     }
 }
 
@@ -220,6 +230,7 @@ mod tests {
             Refusal::Store { class: Class::Unavailable },
             Refusal::Store { class: Class::Corrupt },
             Refusal::Store { class: Class::Bug },
+            Refusal::ReadOnly,
             Refusal::Internal { what: "" },
         ];
         for refusal in refusals {

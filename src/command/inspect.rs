@@ -38,5 +38,6 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result<ExitCode> {
     let found = inspect(&fs, &arguments.data_dir, depth)?;
     let text = if arguments.json { format!("{}\n", found.to_json(depth)) } else { found.to_text(depth) };
     std::io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(if found.damage.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_sound = found.damage.is_empty() && !(arguments.verify && found.blocks_elsewhere);
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

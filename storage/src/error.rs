@@ -81,6 +81,9 @@ pub enum Error {
     /// The engine is shutting down.
     #[error("the store is closing")]
     Closing,
+    /// This process shows what others write.
+    #[error("this server only shows what others write; send it to one of those")]
+    ReadOnly,
     /// A scan was asked for a column that its table does not have, or compares values of different types.
     #[error("{what}")]
     Request {
@@ -119,7 +122,7 @@ impl Error {
     /// Whose fault it is.
     pub fn class(&self) -> Class {
         match self {
-            Error::Request { .. } => Class::Caller,
+            Error::Request { .. } | Error::ReadOnly => Class::Caller,
             Error::Io { .. }
             | Error::InUse { .. }
             | Error::Place { .. }

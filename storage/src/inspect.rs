@@ -37,6 +37,8 @@ pub struct Inspection {
     pub wal: ReplayReport,
     /// Bytes of all files of the write-ahead log.
     pub wal_bytes: u64,
+    /// Whether the blocks are in a bucket, where nobody looked.
+    pub blocks_elsewhere: bool,
     /// What is damaged or missing, a sentence each.
     pub damage: Vec<String>,
 }
@@ -68,11 +70,15 @@ pub struct Table {
 pub fn inspect(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth) -> Result<Inspection> {
     let layout = crate::engine::Layout::new(data_dir);
     // Without this look, inspecting a wrong path would make a data directory of it.
-    fs.list(&layout.manifest()).map_err(Error::io("list", layout.manifest()))?;
+    let blocks_elsewhere = crate::engine::is_shared(fs.as_ref(), &layout)?;
+    if !blocks_elsewhere {
+        fs.list(&layout.manifest()).map_err(Error::io("list", layout.manifest()))?;
+    }
     let manifest = ManifestStore::read(fs.as_ref(), &layout.manifest())?;
     let mut found = Inspection {
         manifest_version: manifest.version,
         checkpoints: manifest.checkpoints.clone(),
+        blocks_elsewhere,
         ..Inspection::default()
     };
     let mut tables = BTreeMap::new();

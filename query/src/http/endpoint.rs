@@ -293,7 +293,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         call: Call::AttributeValues,
         method: Method::GET,
         path: "/attributes/{key}/values",
-        summary: "The values of an attribute in the range, and how many rows have them.",
+        summary: "The values of an attribute in the range, and how many rows have them: texts of at most 1024 bytes, booleans and \
+                  numbers; lists, maps and bytes are not listed.",
         parameters: &[
             path("key", Kind::Text, "The attribute's key."),
             SIGNAL,

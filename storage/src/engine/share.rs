@@ -82,14 +82,10 @@ impl Sharing {
 
     /// Refuses to go on where the same writer was started again elsewhere (H2), or where there is none.
     pub(super) fn check(&self, manifest: &Manifest, layout: &Layout) -> Result<()> {
-        let Some(writer) = self.writer else { return Err(only_reads()) };
+        let Some(writer) = self.writer else { return Err(Error::ReadOnly) };
         let start = recovery::checkpoint(manifest, &writer.checkpoint(), layout.path())?;
         if start == writer.start { Ok(()) } else { Err(Error::InUse { path: layout.path().to_owned() }) }
     }
-}
-
-fn only_reads() -> Error {
-    Error::Refused { reason: "this process only reads".into() }
 }
 
 /// Finds out, or is told by the manifest, which writer this is, and says there that it has started (H1, H2).
@@ -217,7 +213,7 @@ impl Store {
 
     /// Refuses changes in a process that makes none.
     pub(super) fn check_writes(&self) -> Result<()> {
-        if self.only_reads() { Err(only_reads()) } else { Ok(()) }
+        if self.only_reads() { Err(Error::ReadOnly) } else { Ok(()) }
     }
 
     /// Shows what other processes have committed. Does nothing where there are none.

@@ -176,6 +176,7 @@ impl Store {
 
     /// Refuses where memory or disk space is short (E4).
     fn check_room(&self) -> Result<()> {
+        self.check_writes()?;
         match self.refusal()? {
             None => Ok(()),
             Some(shortage) => {

@@ -102,6 +102,7 @@ impl Engine {
 
     /// Makes a batch durable and visible (E1). May be dropped: a write that was handed over goes on.
     pub async fn append(&self, write: Write) -> Result<()> {
+        self.store.check_writes()?;
         let (done, outcome) = oneshot::channel();
         self.queue.send(Command::Append(write, done)).await.map_err(|_| Error::Closing)?;
         outcome.await.map_err(|_| Error::Closing)?

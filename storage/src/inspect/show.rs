@@ -35,6 +35,7 @@ fn to_json(found: &Inspection, depth: Depth) -> Value {
             "lost_bytes": found.wal.lost_bytes,
         },
         "verified": depth == Depth::Everything,
+        "blocks_elsewhere": found.blocks_elsewhere,
         "damage": found.damage,
     })
 }
@@ -82,8 +83,12 @@ fn write_text(out: &mut String, found: &Inspection, depth: Depth) -> std::fmt::R
     for damage in &found.damage {
         writeln!(out, "\ndamaged: {damage}")?;
     }
+    if found.blocks_elsewhere {
+        writeln!(out, "\nthe blocks are in an object store and were not looked at")?;
+    }
     if depth == Depth::Everything && found.damage.is_empty() {
-        writeln!(out, "\nevery checksum holds")?;
+        let of_what = if found.blocks_elsewhere { " of the log" } else { "" };
+        writeln!(out, "\nevery checksum{of_what} holds")?;
     }
     Ok(())
 }

@@ -59,6 +59,13 @@ impl ObjectStoreConfig {
         if self.cache_bytes == 0 {
             return Err("`object_store.cache_bytes` is 0; zero does not mean unlimited here".into());
         }
+        let plain_name = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        if !self.bucket.chars().all(plain_name) || self.bucket.split('.').any(|part| self.is_set() && part.is_empty()) {
+            return Err("`object_store.bucket` is not made of letters, digits, `-`, `_` and `.`".into());
+        }
+        if !(self.endpoint.is_empty() || is_url(&self.endpoint)) {
+            return Err("`object_store.endpoint` is not a URL such as `https://s3.example.com:9000`".into());
+        }
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
         let sound = |part: &str| !matches!(part, "" | "." | "..");
         let is_path = self.prefix.chars().all(plain) && self.prefix.split('/').all(sound);
@@ -69,6 +76,23 @@ impl ObjectStoreConfig {
         }
         Ok(())
     }
+}
+
+/// Whether a text is the URL of a server: scheme, host, perhaps port and path.
+fn is_url(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else { return false };
+    let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
+    // An address of IPv6 stands in brackets and has colons of its own.
+    let (host, port) = match server.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (server, None),
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).map_or_else(
+        || !host.is_empty() && host.chars().all(|letter| letter.is_ascii_alphanumeric() || "-.".contains(letter)),
+        |address| address.parse::<std::net::Ipv6Addr>().is_ok(),
+    );
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-._~/".contains(letter);
+    host && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) && path.chars().all(is_plain)
 }
 
 #[cfg(test)]
@@ -87,5 +111,27 @@ mod tests {
             assert!(!check("b", bad), "{bad}");
         }
         assert!(!check("", "a"));
+        for bad in ["Bad Bucket!", "a b", "../x", "a/b", "a?b", ".", "a..b"] {
+            assert!(!check(bad, ""), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_the_url_of_a_server() {
+        let good =
+            ["http://127.0.0.1:9000", "https://s3.example.com", "http://[::1]:9000", "http://localhost:9000/store/"];
+        good.into_iter().for_each(|text| assert!(is_url(text), "{text}"));
+        let bad = [
+            "127.0.0.1:9000",
+            "http://",
+            "http://127.0.0.1:9 x",
+            "http://127.0.0.1:99999",
+            "ftp://x",
+            "http://:9000",
+            "https://a b",
+            "http://[::1",
+            "http://a:",
+        ];
+        bad.into_iter().for_each(|text| assert!(!is_url(text), "{text}"));
     }
 }

@@ -13,10 +13,12 @@ use super::telemetry::decode;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::engine::{DeleteRequest, EngineConfig, Store};
 use storage::fs::{Clock, Filesystem, Loss, SimulatedClock, SimulatedDisk};
+use storage::inspect::{Depth, inspect};
 use storage::model::{Signal, TenantId};
 use storage::object::{BucketFaults, Role, Shared, SimulatedBucket};
 use storage::scan::{AttributeScope, Compare, Field, Predicate, Scalar, TimeRange};
@@ -428,6 +430,22 @@ fn a_data_directory_belongs_to_its_bucket_or_to_none() {
     assert!(place(super::run::open(&shared, &clock)));
     assert!(place(open(&shared, &clock, &bucket, Role::Reader, |_| {})));
     assert!(open(&shared, &clock, &bucket, Role::Writer, |_| {}).is_ok());
+
+    // Who inspects the disk alone is told what was not looked at.
+    for (disk, elsewhere) in [(alone, false), (shared, true)] {
+        let fs: Arc<dyn Filesystem> = Arc::new(disk);
+        let found = inspect(&fs, Path::new("/data"), Depth::Everything).unwrap();
+        assert_eq!((found.blocks_elsewhere, found.damage.len()), (elsewhere, 0), "{found:?}");
+        assert_eq!(found.to_text(Depth::Everything).contains("were not looked at"), elsewhere);
+    }
+}
+
+#[test]
+fn a_reader_refuses_writes_for_good() {
+    let (clock, bucket) = (SimulatedClock::at(BEGIN), SimulatedBucket::new(1));
+    drop(open(&SimulatedDisk::new(1), &clock, &bucket, Role::Writer, |_| {}).unwrap());
+    let reader = open(&SimulatedDisk::new(2), &clock, &bucket, Role::Reader, |_| {}).unwrap();
+    assert!(matches!(put(&reader, 1), Err(storage::error::Error::ReadOnly)));
 }
 
 #[test]
