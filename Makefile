@@ -12,7 +12,7 @@ help:
 	@echo "make demo       the same, with a simulated shop that sends telemetry"
 	@echo "make test       all tests that need nothing but this machine"
 	@echo "make test-full  more seeds, a real S3 server, conformance suites, and the UI in headless Chromium"
-	@echo "make bench      benchmarks beside their targets (about 20 minutes), kept in target/bench.json"
+	@echo "make bench      benchmarks beside their targets (about 40 minutes), kept in target/bench.json"
 	@echo "make lint       rustfmt, clippy, and cargo-deny where it is installed"
 
 run:
