@@ -1,5 +1,6 @@
 //! Which kind of block is it? Spans and logs lie row by row, metrics series by series; to who reads them both are blocks.
 
+use super::fate::Fate;
 use super::read::Block as RowBlock;
 use super::scan::{self, BlockProgress};
 use super::series::{SeriesBlock, SeriesReader};
@@ -16,7 +17,10 @@ use std::sync::Arc;
 
 /// A block, open for reading.
 #[derive(Debug)]
-pub struct Block(Kind);
+pub struct Block {
+    kind: Kind,
+    fate: Fate,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -29,23 +33,30 @@ enum Kind {
 impl Block {
     /// Opens the block in a directory. `meta_crc` is what the manifest knows of it: [`BlockMeta::crc`].
     pub fn open(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
-        Ok(Arc::new(Block(match signal {
+        let kind = match signal {
             Signal::Spans | Signal::Logs => Kind::Rows(RowBlock::open(fs, dir, signal, meta_crc)?),
             Signal::Metrics => Kind::Series(SeriesBlock::open(fs, dir, meta_crc)?),
-        })))
+        };
+        Ok(Arc::new(Block { kind, fate: Fate::default() }))
     }
 
     /// Opens a block whose indexes may be damaged, to read what is left of its rows. It finds no trace, no word and no label.
     pub(crate) fn open_rows(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Block> {
-        Ok(Block(match signal {
+        let kind = match signal {
             Signal::Spans | Signal::Logs => Kind::Rows(RowBlock::open_rows(fs, dir, signal, meta_crc)?),
             Signal::Metrics => Kind::Series(SeriesBlock::open_rows(fs, dir, meta_crc)?),
-        }))
+        };
+        Ok(Block { kind, fate: Fate::default() })
+    }
+
+    /// What becomes of its rows.
+    pub(crate) fn fate(&self) -> &Fate {
+        &self.fate
     }
 
     /// What is known of the block.
     pub fn meta(&self) -> &BlockMeta {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.meta(),
             Kind::Series(block) => block.meta(),
         }
@@ -53,7 +64,7 @@ impl Block {
 
     /// Whose rows it holds.
     pub fn signal(&self) -> Signal {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.signal(),
             Kind::Series(_) => Signal::Metrics,
         }
@@ -61,7 +72,7 @@ impl Block {
 
     /// Bytes of memory that the open block holds.
     pub fn memory_bytes(&self) -> usize {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.memory_bytes(),
             Kind::Series(block) => block.memory_bytes(),
         }
@@ -69,7 +80,7 @@ impl Block {
 
     /// Whether rows of a trace may be here. Memory only; wrong for 0.4 % of the traces that are not.
     pub fn may_hold_trace(&self, trace: &TraceId) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.may_hold_trace(trace),
             Kind::Series(_) => false,
         }
@@ -77,7 +88,7 @@ impl Block {
 
     /// The rows of a trace, in the requested columns. Reads the pages that hold them, found by `keys.idx`.
     pub fn trace(&self, trace: &TraceId, columns: &[&'static str]) -> Result<Vec<RecordBatch>> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.trace(trace, columns),
             Kind::Series(_) => Ok(Vec::new()),
         }
@@ -85,7 +96,7 @@ impl Block {
 
     /// Rows that may be those of a trace, ascending; of 65,000 that are told some one is not.
     pub(crate) fn trace_rows(&self, trace: &TraceId) -> Result<Vec<Range<usize>>> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.trace_rows(trace),
             Kind::Series(_) => Ok(Vec::new()),
         }
@@ -93,7 +104,7 @@ impl Block {
 
     /// Where row groups begin and the earliest time of each. Blocks of metrics have none.
     pub(crate) fn group_starts(&self) -> Vec<(usize, i64)> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.group_starts(),
             Kind::Series(_) => Vec::new(),
         }
@@ -101,7 +112,7 @@ impl Block {
 
     /// Whether rows may match a request, as far as the indexes tell.
     pub(crate) fn may_match(&self, request: &ScanRequest) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.may_match(request),
             // What cannot be told may match.
             Kind::Series(block) => block.groups_of(request).map_or(true, |groups| !groups.is_empty()),
@@ -110,7 +121,7 @@ impl Block {
 
     /// How many row groups there are. Blocks of metrics have none.
     pub(crate) fn row_groups(&self) -> usize {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.row_groups(),
             Kind::Series(_) => 0,
         }
@@ -118,7 +129,7 @@ impl Block {
 
     /// All rows of a row group in all columns of the model; `None` for blocks of metrics.
     pub(crate) fn row_group(&self, group: usize) -> Result<Option<RecordBatch>> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.row_group(group).map(Some),
             Kind::Series(_) => Ok(None),
         }
@@ -126,7 +137,7 @@ impl Block {
 
     /// The rows outside which a text column holds no match, by `terms.idx`; `None` where it does not say.
     pub fn rows_with_text(&self, column: &'static str, text: &TextQuery) -> Result<Option<Vec<Range<usize>>>> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.rows_with_text(column, text),
             Kind::Series(_) => Ok(None),
         }
@@ -135,7 +146,7 @@ impl Block {
     /// What wrote those bodies of logs that are kept as templates, with exact numbers of lines; of lines that nothing is known of, the
     /// template is one slot.
     pub fn templates(&self) -> Result<&[Template]> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.templates(),
             Kind::Series(_) => Ok(&[]),
         }
@@ -143,7 +154,7 @@ impl Block {
 
     /// Compares every checksum of every file. The error names what is damaged: file, bytes, columns.
     pub fn verify(&self) -> Result<()> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => block.verify(),
             Kind::Series(block) => block.verify(),
         }
@@ -151,7 +162,7 @@ impl Block {
 
     /// The rows that match a request, in its columns.
     pub fn scan(&self, request: &Arc<ScanRequest>) -> Result<BlockScan> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => Ok(BlockScan(Scan::Rows(block.scan(request)?))),
             Kind::Series(block) => {
                 scan::check_request(request, Signal::Metrics)?;
@@ -163,7 +174,7 @@ impl Block {
 
     /// A reader of series, for a block of metrics.
     pub(crate) fn series(&self) -> Option<SeriesReader> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(_) => None,
             Kind::Series(block) => Some(SeriesReader::new(block)),
         }
@@ -171,7 +182,7 @@ impl Block {
 
     /// A block of spans or logs, as it is inside.
     pub(super) fn rows(&self) -> Option<&Arc<RowBlock>> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(block) => Some(block),
             Kind::Series(_) => None,
         }
@@ -179,7 +190,7 @@ impl Block {
 
     /// Every label that a series of the block has, ascending.
     pub fn labels(&self) -> Vec<Label> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(_) => Vec::new(),
             Kind::Series(block) => block.labels(),
         }
@@ -187,7 +198,7 @@ impl Block {
 
     /// The values of a label, ascending; `None` where only the series themselves tell them all.
     pub fn label_values(&self, label: &Label) -> Option<Vec<String>> {
-        match &self.0 {
+        match &self.kind {
             Kind::Rows(_) => Some(Vec::new()),
             Kind::Series(block) => block.label_values(label),
         }

@@ -25,6 +25,8 @@ const LIMITS: FacetLimits = FacetLimits { keys: 10_000, values: 10_000, bytes: 8
 pub(super) struct Sources {
     pub(super) blocks: VecDeque<Shown>,
     pub(super) batches: VecDeque<Arc<MemBatch>>,
+    /// The version of the manifest that is seen.
+    pub(super) seen: u64,
     pub(super) missing: Missing,
     /// Blocks of other times.
     pub(super) pruned: u64,
@@ -104,7 +106,7 @@ impl VolumeScan {
             return Ok(true);
         }
         let Some(batch) = self.sources.batches.pop_front() else { return Ok(false) };
-        let (looked_at, rows) = batch.scan(&self.rows)?;
+        let (looked_at, rows) = batch.scan(&self.rows, self.sources.seen)?;
         self.tally.cost.rows_read += looked_at as u64;
         rows.map_or(Ok(()), |rows| self.tally.add_rows(&rows)).map(|()| true)
     }
@@ -151,7 +153,7 @@ impl FacetScan {
             return Ok(true);
         }
         let Some(batch) = self.sources.batches.pop_front() else { return Ok(false) };
-        let (looked_at, rows) = batch.scan(&self.rows)?;
+        let (looked_at, rows) = batch.scan(&self.rows, self.sources.seen)?;
         self.cost.rows_read += looked_at as u64;
         rows.map_or(Ok(()), |rows| self.facets.add_batch(&rows)).map(|()| true)
     }

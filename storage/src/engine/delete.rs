@@ -5,8 +5,8 @@
 //!     Rows in the memory of another process that writes to the same bucket count among those.
 //! L2  A deletion and its record are one commit. The record ends in a file of its own (`retention`).
 //! L3  Rows leave the disk when their block is merged next, and at the latest some minutes later.
-//! L4  What is older than its signal is kept may go at any time. A span that came again while its block was there, and is in
-//!     no block of its own yet when retention takes that one, counts as repeated until the next restart.
+//! L4  A span that came again while its block was there, and is in no block of its own yet when retention takes that one, is
+//!     there from then on (`block::fate`), until its own block is old.
 
 use super::metrics::EngineMetrics;
 use super::recovery::Layout;

@@ -6,6 +6,9 @@
 //! F3  A flush that fails leaves everything as it was and can be tried again. Where the disk refuses to tell whether the
 //!     commit happened, the blocks are kept until it does, and nothing else is flushed.
 //!
+//! F4  A row is left out as repeated only if its block is there when the generation's blocks are committed. Where retention
+//!     took that block meanwhile, the generation is flushed anew.
+//!
 //! Not here: how a commit becomes visible (`publish`).
 
 use super::metrics::EngineMetrics;
@@ -41,10 +44,11 @@ impl Store {
     fn flush_oldest(&self) -> Result<()> {
         let Some(generation) = self.view().sealed.first().map(Arc::clone) else { return Ok(()) };
         let mut placed = Vec::new();
+        let seen = self.view().manifest.version;
         let written = generation
             .tables()
             .into_iter()
-            .try_for_each(|(tenant, signal)| self.write_table(&generation, &tenant, signal, &mut placed));
+            .try_for_each(|(tenant, signal)| self.write_table((&generation, seen), &tenant, signal, &mut placed));
         if let Err(error) = written {
             self.discard(&placed);
             return Err(error);
@@ -52,9 +56,13 @@ impl Store {
         let next_segment = self.segment_after(&generation);
         let checkpoints = BTreeMap::from([(self.wal_checkpoint(), next_segment.to_string())]);
         let sizes: Vec<(u64, u64)> = placed.iter().map(|placed| (placed.entry.rows, placed.entry.bytes)).collect();
-        self.publish(placed, Some(&generation), |_| {
-            Some(Commit { checkpoints: checkpoints.clone(), ..Commit::default() })
+        let published = self.publish(placed, Some(&generation), |manifest| {
+            let as_written = !generation.changed(seen, manifest.version);
+            as_written.then(|| Commit { checkpoints: checkpoints.clone(), ..Commit::default() })
         })?;
+        if !published {
+            return Ok(());
+        }
         for (rows, bytes) in sizes {
             EngineMetrics::add(&self.metrics.flush_blocks, 1);
             EngineMetrics::add(&self.metrics.flush_rows, rows);
@@ -70,7 +78,7 @@ impl Store {
     /// Writes one block per window that the table has rows in.
     fn write_table(
         &self,
-        generation: &Generation,
+        (generation, seen): (&Generation, u64),
         tenant: &TenantId,
         signal: Signal,
         placed: &mut Vec<Placed>,
@@ -80,7 +88,7 @@ impl Store {
         }
         let mut batches = Vec::new();
         for batch in generation.batches(tenant, signal) {
-            let resolved = batch.resolved()?;
+            let resolved = batch.resolved(seen)?;
             if resolved.num_rows() > 0 {
                 batches.push(resolved);
             }

@@ -12,7 +12,7 @@ use super::share::GRACE;
 use super::store::{Store, lock};
 use crate::block::{Block, BlockId, BlockMeta, Shown, Window};
 use crate::error::{Error, Result};
-use crate::manifest::{BlockEntry, Commit, Manifest, ManifestStore};
+use crate::manifest::{BlockEntry, Cause, Commit, Manifest, ManifestStore};
 use crate::memtable::Generation;
 use crate::model::{Signal, TenantId};
 use std::collections::{BTreeMap, HashMap};
@@ -236,6 +236,7 @@ impl Store {
         let view = self.view();
         let mut opened: HashMap<BlockId, Arc<Block>> = HashMap::new();
         opened.extend(view.blocks.values().flat_map(|blocks| blocks.iter()).map(|each| (each.id, each.block.clone())));
+        let merged = news.blocks.first().map(|(_, block)| Arc::clone(block));
         opened.extend(news.blocks);
         let mut unread = BTreeMap::clone(&view.unread);
         unread.extend(news.unread);
@@ -250,8 +251,12 @@ impl Store {
             }
         }
         let gone = view.manifest.blocks.values().filter(|entry| !manifest.blocks.contains_key(&entry.id));
+        let gone: Vec<&Arc<BlockEntry>> = gone.filter(|_| author == Author::Us).collect();
+        // Before anyone sees this manifest; who sees an older one goes by its version.
+        let replaced = gone.iter().filter_map(|entry| opened.get(&entry.id));
+        replaced.for_each(|block| decide_fate(block, &manifest, merged.as_deref()));
         let since = self.clock.monotonic();
-        publisher.retired.extend(gone.filter(|_| author == Author::Us).map(|entry| Retired {
+        publisher.retired.extend(gone.into_iter().map(|entry| Retired {
             block: opened.remove(&entry.id),
             path: self.blocks_dir().join(entry.path()),
             bytes: entry.bytes,
@@ -353,6 +358,16 @@ impl Store {
         {
             tracing::warn!(dir = %dir.display(), %error, "failed to remove an unpublished block; the next start will");
         }
+    }
+}
+
+/// Says what became of a block that a commit of ours let go of: retention took it, or its rows are in the block that came.
+fn decide_fate(block: &Block, manifest: &Manifest, merged: Option<&Block>) {
+    let deletion = manifest.deletions.get(&manifest.version);
+    if deletion.is_some_and(|deletion| deletion.cause != Cause::Request) {
+        block.fate().expire(manifest.version);
+    } else if let Some(merged) = merged {
+        block.fate().merge_into(merged.fate());
     }
 }
 

@@ -108,6 +108,7 @@ impl Snapshot {
             signal,
             request: Arc::new(request),
             sources: sources.into(),
+            seen: self.view.manifest.version,
             open: None,
             missing: self.missing.clone(),
             progress: ScanProgress { blocks_pruned: pruned as u64, ..ScanProgress::default() },
@@ -167,6 +168,7 @@ impl Snapshot {
             pruned: (blocks.len() - overlapping.len()) as u64,
             blocks: overlapping,
             batches: self.batches(signal).into(),
+            seen: self.view.manifest.version,
             missing: self.missing.clone(),
         }
     }
@@ -228,6 +230,8 @@ pub struct Scan {
     signal: Signal,
     request: Arc<ScanRequest>,
     sources: VecDeque<Source>,
+    /// The version of the manifest that is seen.
+    seen: u64,
     open: Option<Open>,
     missing: Missing,
     progress: ScanProgress,
@@ -282,7 +286,7 @@ impl Scan {
     }
 
     fn read_memory(&mut self, batch: &MemBatch) -> Result<Option<RecordBatch>> {
-        let (looked_at, rows) = batch.scan(&self.request)?;
+        let (looked_at, rows) = batch.scan(&self.request, self.seen)?;
         self.progress.rows_scanned += looked_at as u64;
         Ok(rows)
     }

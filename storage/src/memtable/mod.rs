@@ -184,6 +184,12 @@ impl Generation {
         tables.get(&(tenant.clone(), signal)).map(|table| table.batches.clone()).unwrap_or_default()
     }
 
+    /// Whether rows that were in a block for who saw one version of the manifest are in none for who sees another.
+    pub(crate) fn changed(&self, seen: u64, now: u64) -> bool {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.values().flat_map(|table| &table.batches).any(|batch| batch.suspects.changed(seen, now))
+    }
+
     /// Which tables it has.
     pub(crate) fn tables(&self) -> Vec<(TenantId, Signal)> {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
@@ -230,14 +236,14 @@ impl Table {
 
 impl MemBatch {
     /// How many rows were looked at, and those that match, in the columns asked for.
-    pub(crate) fn scan(&self, request: &ScanRequest) -> Result<(usize, Option<RecordBatch>)> {
+    pub(crate) fn scan(&self, request: &ScanRequest, seen: u64) -> Result<(usize, Option<RecordBatch>)> {
         let overlaps = self.batch.time_range().is_some_and(|(min, max)| request.time.overlaps(min, max));
         if !overlaps {
             return Ok((0, None));
         }
         let rows = match request.predicate.trace() {
             Some(trace) if self.suspects.is_empty() => self.of_trace(trace)?,
-            _ => self.resolved()?.columns().clone(),
+            _ => self.resolved(seen)?.columns().clone(),
         };
         Ok((rows.num_rows(), filter(self.batch.signal(), &rows, request)?))
     }
@@ -267,9 +273,9 @@ impl MemBatch {
         Ok(of_trace.copied().collect())
     }
 
-    /// The rows that are in no block.
-    pub(crate) fn resolved(&self) -> Result<Batch> {
-        match self.suspects.keep(&self.batch)? {
+    /// The rows that are in no block, to who sees a version of the manifest.
+    pub(crate) fn resolved(&self, seen: u64) -> Result<Batch> {
+        match self.suspects.keep(&self.batch, seen)? {
             None => Ok(self.batch.clone()),
             Some(keep) => select(&self.batch, &keep),
         }

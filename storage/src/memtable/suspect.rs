@@ -2,10 +2,10 @@
 //!
 //! A repeated span has the same start, so only blocks whose time range holds that start are asked, and of those first
 //! the trace filter in memory. What it admits is a suspect: looked up in the block the first time somebody reads it,
-//! never while a client waits for its acknowledgement.
+//! never while a client waits for its acknowledgement. Once retention has taken that block, it is repeated no more.
 
 use super::identity;
-use crate::block::{BlockId, Shown};
+use crate::block::{BlockId, Fate, Shown};
 use crate::error::{Class, Error, Result};
 use crate::model::schema::column;
 use crate::model::{Batch, Signal, TraceId, schema};
@@ -21,8 +21,8 @@ use std::sync::OnceLock;
 pub(super) struct Suspects {
     /// Row, and a block that may hold its trace, as it was shown when the row came: what was deleted before comes anew.
     rows: Vec<(usize, Shown)>,
-    /// Rows that a block does hold.
-    repeated: OnceLock<HashSet<usize>>,
+    /// Rows that a block does hold, and what becomes of that block.
+    repeated: OnceLock<Vec<(usize, Fate)>>,
 }
 
 impl Suspects {
@@ -65,8 +65,9 @@ impl Suspects {
         Suspects { rows: own.chain(others).collect(), repeated: OnceLock::new() }
     }
 
-    /// Which rows of the batch are in no block; `None` for all of them. Looks the suspects up once.
-    pub(super) fn keep(&self, batch: &Batch) -> Result<Option<BooleanArray>> {
+    /// Which rows of the batch are in no block, to who sees a version of the manifest; `None` for all of them. Looks the
+    /// suspects up once.
+    pub(super) fn keep(&self, batch: &Batch, seen: u64) -> Result<Option<BooleanArray>> {
         if self.rows.is_empty() {
             return Ok(None);
         }
@@ -77,18 +78,26 @@ impl Suspects {
                 self.repeated.get_or_init(|| found)
             }
         };
+        let stored = repeated.iter().filter(|(_, fate)| !fate.is_expired(seen));
+        let repeated: HashSet<usize> = stored.map(|(row, _)| *row).collect();
         if repeated.is_empty() {
             return Ok(None);
         }
         Ok(Some((0..batch.num_rows()).map(|row| Some(!repeated.contains(&row))).collect()))
     }
 
-    fn look_up(&self, batch: &Batch) -> Result<HashSet<usize>> {
+    /// Whether retention has taken a block that holds one of the rows, between two versions of the manifest.
+    pub(super) fn changed(&self, seen: u64, now: u64) -> bool {
+        let repeated = self.repeated.get().map(Vec::as_slice).unwrap_or_default();
+        repeated.iter().any(|(_, fate)| fate.is_expired(now) && !fate.is_expired(seen))
+    }
+
+    fn look_up(&self, batch: &Batch) -> Result<Vec<(usize, Fate)>> {
         let identities = identity::of_spans(batch.columns())?;
         let (traces, _) = ids_and_starts(batch)?;
         let all: Vec<&'static str> = all_columns();
         let mut stored: BTreeMap<(BlockId, Option<*const Predicate>, TraceId), HashSet<u128>> = BTreeMap::new();
-        let mut repeated = HashSet::new();
+        let mut repeated = Vec::new();
         for (row, block) in &self.rows {
             let (Some(trace), Some(identity)) = (traces.get(*row), identities.get(*row)) else { continue };
             // The same block may be shown twice, before and after a deletion.
@@ -113,7 +122,7 @@ impl Suspects {
                 }
             };
             if in_block.contains(identity) {
-                repeated.insert(*row);
+                repeated.push((*row, block.block.fate().clone()));
             }
         }
         Ok(repeated)

@@ -58,18 +58,12 @@ struct Promised {
     maybe_gone: BTreeSet<u64>,
     /// Deleted. May be sent again, and is then there again.
     gone: Vec<Row>,
-    /// Sent again, acknowledged or not, while it was there.
-    sent_again: BTreeSet<u64>,
-    /// Of those, spans that went by age. One that had come again by then and is not in a block yet is there or not, as the
-    /// store likes, until its own block is old: L4.
-    aged: BTreeSet<u64>,
 }
 
 impl Promised {
     /// A row is deleted for good.
     fn take(&mut self, number: u64) {
         self.maybe_gone.remove(&number);
-        self.aged.remove(&number);
         self.gone.extend(self.rows.remove(&number).map(|(row, _)| row));
     }
 }
@@ -189,7 +183,6 @@ impl Run {
             let rows = self.rows(&tenant, signal);
             group.push((tenant, signal, rows));
         }
-        group.iter().for_each(|(tenant, signal, rows)| self.note_sent_again(tenant, *signal, rows));
         let received_at = self.clock.now_unix_nano();
         let writes: Vec<Write> = group
             .iter()
@@ -235,20 +228,11 @@ impl Run {
         rows
     }
 
-    fn note_sent_again(&mut self, tenant: &TenantId, signal: Signal, rows: &[Row]) {
-        let Some(promised) = self.promised.get_mut(&(tenant.clone(), signal)) else { return };
-        let known = rows.iter().map(|row| row.number).filter(|number| promised.rows.contains_key(number));
-        promised.sent_again.extend(known);
-    }
-
     fn promise(&mut self, tenant: &TenantId, signal: Signal, rows: &[Row]) {
         let promised = self.promised.entry((tenant.clone(), signal)).or_default();
         for row in rows {
             self.totals.acknowledged += 1;
             promised.gone.retain(|gone| gone.number != row.number);
-            if promised.aged.contains(&row.number) {
-                promised.maybe_gone.insert(row.number);
-            }
             let count = &mut promised.rows.entry(row.number).or_insert((*row, 0)).1;
             *count = if signal == Signal::Spans { 1 } else { *count + 1 };
         }
@@ -412,19 +396,9 @@ impl Run {
             for signal in Signal::ALL {
                 let found = self.shown(&tenant, signal);
                 let promised = self.promised.entry((tenant.clone(), signal)).or_default();
-                let back = promised.gone.iter().filter(|row| promised.aged.contains(&row.number));
-                let back: Vec<Row> = back.filter(|row| found.contains_key(&row.number)).copied().collect();
-                for row in back.into_iter().filter(|_| signal == Signal::Spans) {
-                    promised.gone.retain(|gone| gone.number != row.number);
-                    promised.rows.insert(row.number, (row, 1));
-                    promised.maybe_gone.insert(row.number);
-                }
                 for number in promised.maybe_gone.clone() {
                     if !found.contains_key(&number) {
                         promised.take(number);
-                        if promised.sent_again.contains(&number) {
-                            promised.aged.insert(number);
-                        }
                         self.totals.retained_away += 1;
                     }
                 }
