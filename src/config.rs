@@ -221,6 +221,14 @@ impl Config {
         let checked = [self.collector().check(), self.engine().check(), self.query().check()];
         checked.into_iter().collect::<Result<(), String>>().map_err(anyhow::Error::msg)?;
         ensure!(!self.data_dir.as_os_str().is_empty(), "`data_dir` is empty");
+        let (http, otlp) = (self.http.addr, &self.otlp);
+        for (one, other) in [(http, otlp.grpc_addr), (http, otlp.http_addr), (otlp.grpc_addr, otlp.http_addr)] {
+            ensure!(
+                one != other || one.port() == 0,
+                "two of `http.addr`, `otlp.grpc_addr`, `otlp.http_addr` are {one}"
+            );
+        }
+        crate::telemetry::check(&self.self_telemetry)?;
         crate::telemetry::filter(&self.log).map(drop)
     }
 }
@@ -359,6 +367,19 @@ mod tests {
         for bad in ["[retention]\nspans_days = 0\n", "[retention.tenants.\"a/b\"]\nlogs_days = 1\n"] {
             assert!(merge(bad, &[]).unwrap().check().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_serve_would_refuse_is_told_by_the_check() {
+        let error = |text: &str| format!("{:#}", merge(text, &[]).unwrap().check().unwrap_err());
+        let twice = error("[otlp]\ngrpc_addr = \"127.0.0.1:7726\"\n");
+        assert_eq!(twice, "two of `http.addr`, `otlp.grpc_addr`, `otlp.http_addr` are 127.0.0.1:7726");
+        for bad in ["nowhere", "127.0.0.1:4317", "ftp://a:1", "http://"] {
+            let error = error(&format!("[self_telemetry]\notlp_endpoint = \"{bad}\"\n"));
+            assert!(error.contains("self_telemetry.otlp_endpoint"), "{error}");
+        }
+        let free = "[http]\naddr = \"127.0.0.1:0\"\n[otlp]\nhttp_addr = \"127.0.0.1:0\"\n[self_telemetry]\notlp_endpoint = \"https://a\"\n";
+        merge(free, &[]).unwrap().check().unwrap();
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! accepting and finish what they have, the log is synced, the process ends within ten seconds.
 
 use crate::config::Config;
-use crate::demo::{Demo, DemoSettings};
+use crate::demo::Demo;
 use crate::{assets, telemetry};
 use anyhow::{Context, Result};
 use axum::Router;
@@ -22,12 +22,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use workload::demo::DemoConfig;
 
 /// How long requests under way may take to finish; with the last sync it stays below ten seconds.
 pub(crate) const GRACE: Duration = Duration::from_secs(6);
 
 /// Runs until a signal ends it.
-pub(crate) fn run(config: Config, demo: Option<DemoSettings>) -> Result<ExitCode> {
+pub(crate) fn run(config: Config, demo: Option<DemoConfig>) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("network").build()?;
     let result = runtime.block_on(serve(config, demo));
     // Whatever hangs on after its grace does not keep the process.
@@ -42,7 +43,7 @@ struct Doors {
     otlp_http: TcpListener,
 }
 
-async fn serve(config: Config, demo: Option<DemoSettings>) -> Result<()> {
+async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     // Before anyone learns where the doors are: who does may ask to end at once.
     let mut end = EndSignals::watch()?;
     let telemetry = telemetry::start(&config.log, &config.self_telemetry)?;

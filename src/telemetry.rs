@@ -5,7 +5,8 @@
 //! sets off, since storing our own spans would set it off too.
 
 use crate::config::{Log, LogFormat, SelfTelemetry};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use axum::http::Uri;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
@@ -48,6 +49,17 @@ pub(crate) fn start(log: &Log, own: &SelfTelemetry) -> Result<Telemetry> {
 /// Which log lines are written.
 pub(crate) fn filter(log: &Log) -> Result<EnvFilter> {
     EnvFilter::try_new(&log.filter).with_context(|| format!("`log.filter` is `{}`", log.filter))
+}
+
+/// Whether spans of our own can be sent where the settings say.
+pub(crate) fn check(own: &SelfTelemetry) -> Result<()> {
+    let endpoint = &own.otlp_endpoint;
+    let is_url = |uri: Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    ensure!(
+        endpoint.is_empty() || endpoint.parse().is_ok_and(is_url),
+        "`self_telemetry.otlp_endpoint` is `{endpoint}`; expected a URL such as http://127.0.0.1:4317"
+    );
+    Ok(())
 }
 
 fn provider(endpoint: &str) -> Result<Option<SdkTracerProvider>> {

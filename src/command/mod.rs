@@ -3,13 +3,15 @@
 pub(crate) mod inspect;
 
 use crate::config::Config;
+use crate::demo::REQUESTS_PER_SECOND;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use workload::demo::DemoConfig;
 
 /// Observability and tracing backend: OTLP in, columnar storage, answers and a UI out.
 #[derive(Debug, Parser)]
-#[command(name = "spanlight", version, about)]
+#[command(name = "spanlight", version, about, args_override_self = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -77,12 +79,24 @@ pub(crate) struct DemoArguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Requests per second that the shop's customers send.
-    #[arg(long, default_value_t = 5.0, value_name = "N")]
+    #[arg(long, default_value_t = REQUESTS_PER_SECOND, value_name = "N")]
     rate: f64,
 }
 
 impl DemoArguments {
-    pub(crate) fn demo(&self) -> crate::demo::DemoSettings {
-        crate::demo::DemoSettings { seed: self.seed, requests_per_second: self.rate }
+    pub(crate) fn demo(&self) -> DemoConfig {
+        DemoConfig { seed: self.seed, requests_per_second: self.rate, ..DemoConfig::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_flag_that_is_given_twice_the_last_counts() {
+        let cli = Cli::try_parse_from(["spanlight", "serve", "--data-dir", "a", "--data-dir", "b"]).unwrap();
+        let Command::Serve(arguments) = cli.command else { panic!("not serve") };
+        assert_eq!(arguments.data_dir, Some(PathBuf::from("b")));
     }
 }

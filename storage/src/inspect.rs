@@ -7,11 +7,13 @@ mod show;
 
 use crate::block::{Block, ColumnBytes};
 use crate::error::{Error, Result};
-use crate::fs::Filesystem;
+use crate::fs::{Clock, Filesystem};
 use crate::manifest::{BlockEntry, Manifest, ManifestStore};
 use crate::model::{Signal, TenantId};
+use crate::object::{Mounted, ObjectStoreConfig, Shared, connect};
 use crate::wal::{self, ReplayReport};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -74,6 +76,37 @@ pub fn inspect(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth) -> Resul
     if !blocks_elsewhere {
         fs.list(&layout.manifest()).map_err(Error::io("list", layout.manifest()))?;
     }
+    look(fs, data_dir, depth, blocks_elsewhere)
+}
+
+/// Looks at a data directory, and where the settings name a bucket, there too.
+pub fn inspect_with(
+    disk: &Arc<dyn Filesystem>,
+    clock: Arc<dyn Clock>,
+    data_dir: &Path,
+    object_store: &ObjectStoreConfig,
+    depth: Depth,
+) -> Result<Inspection> {
+    match object_store.is_set() {
+        true => inspect_shared(disk, clock, data_dir, &connect(object_store)?, depth),
+        false => inspect(disk, data_dir, depth),
+    }
+}
+
+/// Looks at a data directory and the bucket that its blocks are in.
+pub fn inspect_shared(
+    disk: &Arc<dyn Filesystem>,
+    clock: Arc<dyn Clock>,
+    data_dir: &Path,
+    shared: &Shared,
+    depth: Depth,
+) -> Result<Inspection> {
+    let fs: Arc<dyn Filesystem> = Arc::new(Mounted::without_cache(disk, clock, data_dir, shared));
+    look(&fs, data_dir, depth, false)
+}
+
+fn look(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth, blocks_elsewhere: bool) -> Result<Inspection> {
+    let layout = crate::engine::Layout::new(data_dir);
     let manifest = ManifestStore::read(fs.as_ref(), &layout.manifest())?;
     let mut found = Inspection {
         manifest_version: manifest.version,
@@ -105,7 +138,11 @@ fn look_at(fs: &Arc<dyn Filesystem>, path: &Path, entry: &BlockEntry, depth: Dep
 }
 
 fn inspect_wal(fs: &dyn Filesystem, dir: &Path, manifest: &Manifest, found: &mut Inspection) -> Result<()> {
-    let files = fs.list(dir).map_err(Error::io("list", dir))?;
+    let files = match fs.list(dir) {
+        // Who only reads a bucket has no log.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        files => files.map_err(Error::io("list", dir))?,
+    };
     found.wal_bytes = files.iter().map(|file| file.len).sum();
     let from = crate::engine::wal_checkpoint(manifest, dir)?;
     match wal::replay(fs, dir, from, &mut |_| Ok(())) {

@@ -19,3 +19,4 @@ pub mod retention;
 pub mod scan;
 pub mod trace;
 pub mod wal;
+mod zstandard;

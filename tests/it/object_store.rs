@@ -65,20 +65,36 @@ impl Store {
         self.answers().await;
     }
 
+    /// What says where it is.
+    fn variables(&self) -> [(&'static str, String); 5] {
+        [
+            ("AWS_ACCESS_KEY_ID", KEY.into()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET.into()),
+            ("SPANLIGHT_OBJECT_STORE_BUCKET", BUCKET.into()),
+            ("SPANLIGHT_OBJECT_STORE_PREFIX", "some/where".into()),
+            ("SPANLIGHT_OBJECT_STORE_ENDPOINT", format!("http://{}", self.address)),
+        ]
+    }
+
     /// A Spanlight that keeps its blocks here.
     fn serve(&self, data_dir: &Path, arguments: &[&str], read_only: &str) -> Server {
-        let endpoint = format!("http://{}", self.address);
-        let variables = [
-            ("AWS_ACCESS_KEY_ID", KEY),
-            ("AWS_SECRET_ACCESS_KEY", SECRET),
-            ("SPANLIGHT_OBJECT_STORE_BUCKET", BUCKET),
-            ("SPANLIGHT_OBJECT_STORE_PREFIX", "some/where"),
-            ("SPANLIGHT_OBJECT_STORE_ENDPOINT", &endpoint),
+        let place = self.variables();
+        let mut variables: Vec<(&str, &str)> = place.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        variables.extend([
             ("SPANLIGHT_OBJECT_STORE_READ_ONLY", read_only),
             ("SPANLIGHT_STORAGE_FLUSH_BYTES", "1000000"),
             ("SPANLIGHT_STORAGE_FLUSH_AGE_SECONDS", "1"),
-        ];
+        ]);
         Server::start_with(data_dir, arguments, &variables)
+    }
+
+    /// What `spanlight inspect` finds in a data directory and here.
+    fn inspect(&self, data_dir: &Path, arguments: &[&str]) -> serde_json::Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spanlight"));
+        command.arg("inspect").args(arguments).arg(data_dir).envs(self.variables());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 }
 
@@ -175,6 +191,10 @@ async fn acknowledged_spans_survive_an_object_store_that_goes_away_and_others_se
     let body = hyper::body::Bytes::from_static(b"{\"resourceSpans\":[]}");
     let sent = request(&reader.otlp_http, "POST", "/v1/traces", &[("content-type", "application/json")], body).await;
     assert!(matches!(sent.0, 200 | 503), "an empty request may be answered before it is refused: {sent:?}");
+    let found = store.inspect(&own, &["--json", "--verify"]);
+    let spans = found["tables"].as_array().unwrap().iter().find(|table| table["signal"] == "spans").unwrap();
+    assert!(spans["rows"].as_u64().unwrap() >= acknowledged.len() as u64, "{found}");
+    assert_eq!((&found["verified"], &found["blocks_elsewhere"]), (&true.into(), &false.into()));
     assert!(text(&reader, "/ready").await.contains("this process only reads"));
     assert!(text(&reader, "/metrics").await.contains("spanlight_cache_hits_total"));
 }

@@ -9,6 +9,7 @@
 //! Not here: the sink (the binary hands requests to the collector, or to nothing in tests).
 
 use std::future::Future;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -63,6 +64,41 @@ pub struct DemoReport {
     pub refused: u64,
     /// The faults of the demo's time.
     pub truth: Vec<Truth>,
+}
+
+/// Turns a demo on and off. Dropping it does neither.
+#[derive(Debug, Default)]
+pub struct Switch(Mutex<Option<CancellationToken>>);
+
+impl Switch {
+    /// Starts the demo as a task; nothing happens where it is on. `ended` hears how it ended.
+    pub fn start<S, F>(
+        &self,
+        config: DemoConfig,
+        sink: S,
+        ended: impl FnOnce(Result<DemoReport, ConfigError>) + Send + 'static,
+    ) where
+        S: Fn(Signal, Bytes) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), SinkError>> + Send + 'static,
+    {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.is_none() {
+            let cancel = running.insert(CancellationToken::new()).clone();
+            tokio::spawn(async move { ended(run_demo(config, sink, cancel).await) });
+        }
+    }
+
+    /// Stops it; nothing happens where it is off.
+    pub fn stop(&self) {
+        if let Some(cancel) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            cancel.cancel();
+        }
+    }
+
+    /// Whether it is on.
+    pub fn is_on(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
 }
 
 /// Times that a busy sink is asked about one request.

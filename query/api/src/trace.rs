@@ -52,6 +52,14 @@ pub struct TraceSummary {
     pub error_count: u32,
     /// Spans that match the search.
     pub matched_count: u32,
+    /// Start of the earliest of those.
+    #[serde(with = "nanos")]
+    pub first_match_unix_nano: i64,
+    /// Start of the latest of those.
+    #[serde(with = "nanos")]
+    pub last_match_unix_nano: i64,
+    /// Duration of the longest of those.
+    pub longest_match_nano: i64,
     /// Services of the trace, by their first span's start.
     pub services: Vec<ServiceShare>,
 }

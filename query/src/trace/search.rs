@@ -133,7 +133,7 @@ fn candidates(control: &Control, query: &SearchQuery, after: Option<Position>, k
 }
 
 /// The column that holds the key.
-pub(super) fn key_column(order: Order) -> &'static str {
+fn key_column(order: Order) -> &'static str {
     match order {
         Order::Newest | Order::Oldest => column::START,
         Order::Longest => column::DURATION,

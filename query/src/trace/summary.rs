@@ -1,14 +1,14 @@
 //! What is a trace in one line? Its root, its extent, its services, and how many of its spans match.
 
-use super::search::{Position, SearchQuery, key_column};
+use super::search::{Position, SearchQuery};
 use crate::column::{Columns, span_id};
 use crate::error::Result;
 use crate::exec::Control;
 use arrow_array::RecordBatch;
 use query_api::trace::{Order, ServiceShare, TraceSummary};
 use std::collections::HashMap;
-use storage::model::Signal;
 use storage::model::schema::column;
+use storage::model::{Signal, TraceId};
 
 const STATUS_ERROR: i32 = 2;
 
@@ -27,39 +27,48 @@ const COLUMNS: [&str; 7] = [
 pub(super) fn summarise(control: &Control, query: &SearchQuery, place: Position) -> Result<Option<TraceSummary>> {
     let mut columns = query.filter.predicate.columns();
     columns.extend(COLUMNS);
-    let request = query.filter.request(&[key_column(query.order)]);
+    let request = query.filter.request(&[column::START, column::DURATION]);
     let mut matched = Matched::default();
     let mut extent = Extent::default();
     control.trace(place.trace, columns, |batch| {
         if let Some(rows) = storage::scan::filter(Signal::Spans, batch, &request)? {
-            matched.add(query.order, place, &rows)?;
+            matched.add(&rows)?;
         }
         extent.add(batch)
     })?;
-    Ok((matched.best == Some(place)).then(|| extent.summary(place, matched.count)))
+    Ok((matched.best(query.order, place.trace) == Some(place)).then(|| extent.summary(place, &matched)))
 }
 
 /// The matching spans among those of a trace.
 #[derive(Debug, Default)]
 struct Matched {
     count: u32,
-    best: Option<Position>,
+    /// The earliest start, the latest start and the longest duration.
+    ends: Option<(i64, i64, i64)>,
 }
 
 impl Matched {
-    fn add(&mut self, order: Order, place: Position, rows: &RecordBatch) -> Result<()> {
+    fn add(&mut self, rows: &RecordBatch) -> Result<()> {
         let columns = Columns(rows);
-        let keys = match order {
-            Order::Longest => columns.int64(column::DURATION)?.values(),
-            Order::Newest | Order::Oldest => columns.times(column::START)?.values(),
-        };
-        self.count = self.count.saturating_add(u32::try_from(keys.len()).unwrap_or(u32::MAX));
-        let best = keys.iter().map(|key| Position::new(order, *key, place.trace)).min();
-        self.best = match (self.best, best) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, None) | (None, one) => one,
-        };
+        let starts = columns.times(column::START)?.values();
+        let durations = columns.int64(column::DURATION)?.values();
+        self.count = self.count.saturating_add(u32::try_from(starts.len()).unwrap_or(u32::MAX));
+        for (start, duration) in starts.iter().zip(durations) {
+            let (first, last, longest) = self.ends.unwrap_or((*start, *start, *duration));
+            self.ends = Some((first.min(*start), last.max(*start), longest.max(*duration)));
+        }
         Ok(())
+    }
+
+    /// Where they put their trace in a list.
+    fn best(&self, order: Order, trace: TraceId) -> Option<Position> {
+        let (first, last, longest) = self.ends?;
+        let key = match order {
+            Order::Newest => last,
+            Order::Oldest => first,
+            Order::Longest => longest,
+        };
+        Some(Position::new(order, key, trace))
     }
 }
 
@@ -131,8 +140,9 @@ impl Extent {
         }
     }
 
-    fn summary(self, place: Position, matched_count: u32) -> TraceSummary {
+    fn summary(self, place: Position, matched: &Matched) -> TraceSummary {
         let (start, end) = self.range.unwrap_or_default();
+        let (first_match, last_match, longest_match) = matched.ends.unwrap_or_default();
         let mut services: Vec<(String, Share)> = self.services.into_iter().collect();
         services.sort_unstable_by(|(a, one), (b, other)| (one.first_start, a).cmp(&(other.first_start, b)));
         let share = |(name, share): (String, Share)| ServiceShare {
@@ -151,7 +161,10 @@ impl Extent {
             duration_nano: end.saturating_sub(start),
             span_count: self.span_count,
             error_count: self.error_count,
-            matched_count,
+            matched_count: matched.count,
+            first_match_unix_nano: first_match,
+            last_match_unix_nano: last_match,
+            longest_match_nano: longest_match,
             services: services.into_iter().map(share).collect(),
         }
     }

@@ -164,6 +164,9 @@ async fn a_summary_tells_of_the_whole_trace_also_where_few_spans_match() {
         span_count: 4,
         error_count: 2,
         matched_count: 1,
+        first_match_unix_nano: NOW - 70,
+        last_match_unix_nano: NOW - 70,
+        longest_match_nano: 5,
         services: vec![share("cart", 2, 2), share("gateway", 1, 0), share("db", 1, 0)],
     };
     assert_eq!((page, next), (vec![expected], None));

@@ -138,6 +138,11 @@ impl CheckedFile {
         self.len
     }
 
+    /// Tells the disk which bytes are read next.
+    pub(crate) fn will_read(&self, ranges: &[Range<u64>]) {
+        self.file.will_read(ranges);
+    }
+
     /// The bytes of a range.
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Bytes> {
         if range.start > range.end || range.end > self.len {

@@ -30,6 +30,7 @@ mod layout;
 mod meta;
 mod nest;
 mod order;
+mod pages;
 mod propose;
 mod prune;
 mod read;
@@ -103,7 +104,7 @@ impl Default for BlockConfig {
     fn default() -> Self {
         BlockConfig {
             row_group_rows: 64 * 1024,
-            page_bytes: 32 * 1024,
+            page_bytes: 16 * 1024,
             text_page_bytes: 512 * 1024,
             least_page_rows: 1024,
             bodies: BodyEncoding::ByTrial,

@@ -11,6 +11,7 @@ use super::body::{self, Bodies, Template};
 use super::checked::{CheckedFile, Source, Try, from_parquet};
 use super::layout::{parse_attribute, stored_type};
 use super::meta::{BlockMeta, META};
+use super::pages::{self, Pages};
 use super::shape::{self, Member};
 use super::shred::Kind;
 use super::stats::Stats;
@@ -28,9 +29,8 @@ use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, RowSelection};
+use parquet::arrow::parquet_to_arrow_field_levels;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -56,6 +56,8 @@ pub(super) struct Block {
     stats_file: Option<Arc<CheckedFile>>,
     bodies: Option<Bodies>,
     reader: ArrowReaderMetadata,
+    /// Which chunks of `data.parquet` are compressed, by row group and column; `reader` says that none is (`pages`).
+    packed: Vec<Vec<bool>>,
     /// Stored columns by name: those of the file, then those that shapes stand for.
     leaves: HashMap<String, usize>,
     joined: Vec<JoinedLeaf>,
@@ -115,7 +117,7 @@ impl Block {
         let missing = || Error::Damaged { path: dir.join(META), what: format!("it does not list {DATA}") };
         let data = open_file(&*fs, dir, &meta, DATA)?.ok_or_else(missing)?;
         let bodies = open_file(&*fs, dir, &meta, body::FILE)?.map(Bodies::new);
-        let reader = open_data(&data)?;
+        let (reader, packed) = open_data(&data)?;
         let schema = reader.schema().clone();
         let malformed = || Error::Damaged { path: dir.join(META), what: "its shapes are malformed".into() };
         let joined = joined_leaves(&meta, signal, &schema).ok_or_else(malformed)?;
@@ -150,6 +152,7 @@ impl Block {
             stats_file,
             bodies,
             reader,
+            packed,
             leaves,
             joined,
             attributes,
@@ -375,17 +378,17 @@ impl Block {
     fn read_physical(&self, group: usize, leaves: &[usize], mask: &BooleanBuffer) -> Result<RecordBatch> {
         let rows = mask.count_set_bits();
         let failed = || from_parquet("read", self.data.path());
-        let projection = ProjectionMask::leaves(self.reader.parquet_schema(), leaves.iter().copied());
-        let source = Source(self.data.clone());
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.reader.clone())
-            .with_row_groups(vec![group])
-            .with_projection(projection)
-            .with_batch_size(rows.max(1));
-        if rows < mask.len() {
-            let ranges = mask.set_slices().map(|(from, to)| from..to);
-            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(ranges, mask.len()));
-        }
-        let reader = builder.build().map_err(failed())?;
+        let mask_of_columns = ProjectionMask::leaves(self.reader.parquet_schema(), leaves.iter().copied());
+        let types = Some(self.reader.schema().fields());
+        let levels =
+            parquet_to_arrow_field_levels(self.reader.parquet_schema(), mask_of_columns, types).map_err(failed())?;
+        let ranges: Vec<Range<usize>> = mask.set_slices().map(|(from, to)| from..to).collect();
+        let packed = self.packed.get(group).map(Vec::as_slice).unwrap_or_default();
+        let pages = Pages::read(&self.data, (self.metadata(), packed), group, leaves, &ranges)?;
+        let selection =
+            (rows < mask.len()).then(|| RowSelection::from_consecutive_ranges(ranges.into_iter(), mask.len()));
+        let reader = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, rows.max(1), selection)
+            .map_err(failed())?;
         let schema: SchemaRef = arrow_array::RecordBatchReader::schema(&reader);
         let batches: Vec<RecordBatch> = reader
             .collect::<Result<_, _>>()
@@ -475,7 +478,7 @@ pub(super) fn read_meta(fs: &dyn Filesystem, dir: &Path, signal: Signal, crc: u3
 }
 
 /// Footer, page indexes, and the Arrow types to read as: where every row group has a dictionary, so has the array.
-fn open_data(data: &Arc<CheckedFile>) -> Result<ArrowReaderMetadata> {
+fn open_data(data: &Arc<CheckedFile>) -> Result<(ArrowReaderMetadata, Vec<Vec<bool>>)> {
     let failed = || from_parquet("open", data.path());
     let options = || ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
     let plain = ArrowReaderMetadata::load(&Source(data.clone()), options()).map_err(failed())?;
@@ -491,5 +494,6 @@ fn open_data(data: &Arc<CheckedFile>) -> Result<ArrowReaderMetadata> {
     };
     let fields: Vec<Field> = plain.schema().fields().iter().enumerate().map(field).collect();
     let options = options().with_schema(Arc::new(Schema::new(fields)));
-    ArrowReaderMetadata::try_new(plain.metadata().clone(), options).map_err(failed())
+    let (metadata, packed) = pages::unpacked(ParquetMetaData::clone(plain.metadata())).map_err(failed())?;
+    Ok((ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(failed())?, packed))
 }

@@ -8,6 +8,8 @@ use super::{Clock, Entry, Filesystem, ReadFile, WriteFile};
 use rustix::fs::{FlockOperation, flock, statvfs};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -177,6 +179,14 @@ impl ReadFile for DiskReader {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buf, offset)
+    }
+
+    fn will_read(&self, ranges: &[Range<u64>]) {
+        for range in ranges {
+            let length = NonZeroU64::new(range.end.saturating_sub(range.start));
+            // A hint: where the file system does not take it, the bytes are fetched when they are read.
+            let _ = rustix::fs::fadvise(&self.file, range.start, length, rustix::fs::Advice::WillNeed);
+        }
     }
 }
 

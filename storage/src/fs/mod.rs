@@ -20,6 +20,7 @@ pub use simulated::{Faults, Loss, SimulatedClock, SimulatedDisk};
 
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +95,9 @@ pub trait ReadFile: Send + Sync + Debug {
 
     /// Fills `buf` from the bytes at `offset`; `UnexpectedEof` if the file ends before that.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// Says which bytes will be read soon, so that they may be fetched together. A hint: it does not wait and does not fail.
+    fn will_read(&self, _ranges: &[Range<u64>]) {}
 
     /// As `read_at`, for bytes that turned out to be wrong: past any copy that was kept of them.
     fn read_again_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {

@@ -47,6 +47,18 @@ impl Mounted {
         Ok(Mounted { disk, root: root.to_owned(), bucket, cache: Arc::new(cache) })
     }
 
+    /// Mounts a bucket below a data directory that others may be using: nothing is kept, and nothing is written.
+    pub(crate) fn without_cache(
+        disk: &Arc<dyn Filesystem>,
+        clock: Arc<dyn Clock>,
+        root: &Path,
+        shared: &Shared,
+    ) -> Mounted {
+        let bucket = Arc::new(Watched::new(Arc::clone(&shared.bucket), clock));
+        let cache = Arc::new(Cache::none(Arc::clone(disk)));
+        Mounted { disk: Arc::clone(disk), root: root.to_owned(), bucket, cache }
+    }
+
     /// What was asked of the bucket.
     pub(crate) fn counters(&self) -> &BucketCounters {
         &self.bucket.counters

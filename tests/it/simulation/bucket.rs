@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::engine::{DeleteRequest, EngineConfig, Store};
 use storage::fs::{Clock, Filesystem, Loss, SimulatedClock, SimulatedDisk};
-use storage::inspect::{Depth, inspect};
+use storage::inspect::{Depth, inspect, inspect_shared};
 use storage::model::{Signal, TenantId};
-use storage::object::{BucketFaults, Role, Shared, SimulatedBucket};
+use storage::object::{Bucket, BucketFaults, Role, Shared, SimulatedBucket};
 use storage::scan::{AttributeScope, Compare, Field, Predicate, Scalar, TimeRange};
 
 /// Seeds of an ordinary run; each is some ten times the work of one without a bucket.
@@ -438,6 +438,29 @@ fn a_data_directory_belongs_to_its_bucket_or_to_none() {
         assert_eq!((found.blocks_elsewhere, found.damage.len()), (elsewhere, 0), "{found:?}");
         assert_eq!(found.to_text(Depth::Everything).contains("were not looked at"), elsewhere);
     }
+}
+
+#[test]
+fn an_inspection_looks_into_the_bucket_and_finds_what_is_damaged_there() {
+    let (disk, clock, bucket) = (SimulatedDisk::new(1), SimulatedClock::at(BEGIN), SimulatedBucket::new(1));
+    let store = open(&disk, &clock, &bucket, Role::Writer, |_| {}).unwrap();
+    put(&store, 1).unwrap();
+    store.seal().unwrap();
+    store.flush().unwrap();
+    let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+    let look = |depth| {
+        let shared = Shared { bucket: Arc::new(bucket.clone()), role: Role::Reader, cache_bytes: CACHE_BYTES };
+        inspect_shared(&fs, Arc::new(clock.clone()), Path::new("/data"), &shared, depth).unwrap()
+    };
+    let found = look(Depth::Everything);
+    assert_eq!((found.tables.len(), found.tables[0].rows), (1, 1), "{found:?}");
+    assert!(!found.blocks_elsewhere && found.damage.is_empty(), "{found:?}");
+    assert!(found.to_text(Depth::Everything).contains("every checksum holds"));
+
+    drop(store);
+    let data = bucket.keys().into_iter().find(|key| key.ends_with("/data.parquet")).unwrap();
+    Bucket::remove(&bucket, &data).unwrap();
+    assert!(look(Depth::Metadata).damage[0].contains("data.parquet"));
 }
 
 #[test]

@@ -182,6 +182,9 @@ fn traces() -> Vec<Named> {
         Always("span_count", count()),
         Always("error_count", count()),
         Always("matched_count", count()),
+        Always("first_match_unix_nano", wide()),
+        Always("last_match_unix_nano", wide()),
+        Always("longest_match_nano", integer()),
         Always("services", list_of("ServiceShare")),
     ];
     let share = [Always("name", text()), Always("span_count", count()), Always("error_count", count())];

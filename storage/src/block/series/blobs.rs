@@ -109,7 +109,7 @@ impl BlobReader {
                 self.frame = None;
                 let compressed = self.window.read(file, range.clone())?;
                 let capacity = usize::try_from(*raw).map_err(|_| damaged("a frame is too large"))?;
-                let frame = zstd::bulk::decompress(&compressed, capacity)
+                let frame = crate::zstandard::unpack(&compressed, capacity)
                     .map_err(|_| damaged("a frame of cells cannot be decompressed"))?;
                 self.frame = Some((number, frame));
             }

@@ -227,7 +227,7 @@ fn decompress(file: &Arc<CheckedFile>, frame: &Frame) -> Result<Vec<u8>> {
         path: file.path().to_owned(),
         what: format!("what lies at byte {} cannot be decompressed", frame.at.start),
     };
-    zstd::bulk::decompress(&bytes, frame.raw).map_err(failed)
+    crate::zstandard::unpack(&bytes, frame.raw).map_err(failed)
 }
 
 /// The distinct parts of series.

@@ -154,7 +154,7 @@ impl Stats {
         };
         let raw = usize::try_from(number(raw)).ok().filter(|&raw| raw <= MOST_PART);
         let raw = raw.ok_or_else(|| self.malformed())?;
-        let unpacked = zstd::bulk::decompress(&self.file.read(range)?, raw).map_err(|_| self.malformed())?;
+        let unpacked = crate::zstandard::unpack(&self.file.read(range)?, raw).map_err(|_| self.malformed())?;
         if unpacked.len() == raw { Ok(unpacked) } else { Err(self.malformed()) }
     }
 }

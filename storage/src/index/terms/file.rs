@@ -6,7 +6,7 @@ use super::bits::BitReader;
 use super::build::Mode;
 use super::encode::{granule_bits, rice_shift, scaled};
 use super::granules::Granules;
-use super::{DENSE, MAGIC, PRINT_BITS, SINGLE};
+use super::{DENSE, FIRST_MAGIC, FIRST_PRINT_BITS, MAGIC, PRINT_BITS, SINGLE};
 use crate::block::CheckedFile;
 use crate::error::{Error, Result};
 use crate::model::record::{take_bytes, take_varint};
@@ -36,6 +36,7 @@ pub(crate) struct Directory {
     pub(crate) granule_rows: Vec<usize>,
     pub(crate) granules: usize,
     pub(super) segments: Vec<Segment>,
+    print_bits: u32,
     bytes: usize,
 }
 
@@ -114,9 +115,11 @@ impl TermIndex {
         let mut tail = self.file.read(from..len)?;
         let footer = tail.len().checked_sub(usize::try_from(FOOTER).unwrap_or(0)).and_then(|at| tail.get(at..));
         let (lengths, magic) = footer.and_then(|footer| footer.split_at_checked(8)).ok_or_else(|| self.malformed())?;
-        if magic != MAGIC {
-            return Err(self.malformed());
-        }
+        let print_bits = match magic {
+            magic if magic == MAGIC => PRINT_BITS,
+            magic if magic == FIRST_MAGIC => FIRST_PRINT_BITS,
+            _ => return Err(self.malformed()),
+        };
         let number = |bytes: Option<&[u8]>| bytes?.try_into().ok().map(u32::from_le_bytes);
         let compressed = number(lengths.get(..4)).ok_or_else(|| self.malformed())?;
         let raw = number(lengths.get(4..)).and_then(|raw| usize::try_from(raw).ok()).unwrap_or(usize::MAX);
@@ -129,7 +132,7 @@ impl TermIndex {
         let within = |at: u64| usize::try_from(at - from).ok();
         let packed = within(start).zip(within(end)).and_then(|(start, end)| tail.get(start..end));
         let bytes = packed.and_then(|packed| unpack(packed, raw, MOST_DIRECTORY)).ok_or_else(|| self.malformed())?;
-        parse(&bytes).ok_or_else(|| self.malformed())
+        parse(&bytes, print_bits).ok_or_else(|| self.malformed())
     }
 
     /// The terms of a chunk.
@@ -165,12 +168,13 @@ impl TermIndex {
         into: &mut Granules,
     ) -> Result<()> {
         let wanted = scaled(print, field.prints_range);
+        let print_bits = self.directory()?.print_bits;
         let from = field.prints.partition_point(|chunk| chunk.first < wanted).saturating_sub(1);
         let chunks = field.prints.get(from..).unwrap_or_default();
         for chunk in chunks.iter().take_while(|chunk| chunk.first <= wanted) {
             let end = chunk.at.checked_add(chunk.bytes).ok_or_else(|| self.malformed())?;
             let bytes = self.file.read(chunk.at..end)?;
-            walk_prints(&bytes, chunk, wanted, segment, into).ok_or_else(|| self.malformed())?;
+            walk_prints(&bytes, (chunk, print_bits), wanted, segment, into).ok_or_else(|| self.malformed())?;
         }
         Ok(())
     }
@@ -178,7 +182,7 @@ impl TermIndex {
 
 fn walk_prints(
     bytes: &[u8],
-    chunk: &PrintChunk,
+    (chunk, print_bits): (&PrintChunk, u32),
     wanted: u64,
     segment: &Range<usize>,
     into: &mut Granules,
@@ -187,7 +191,7 @@ fn walk_prints(
     let mut bits = BitReader::new(bytes);
     let mut print = chunk.first;
     for _ in 0..chunk.count {
-        print = print.checked_add(bits.take_rice(PRINT_BITS)?)?;
+        print = print.checked_add(bits.take_rice(print_bits)?)?;
         let granule = usize::try_from(bits.take(width)?).ok()?;
         if print > wanted {
             break;
@@ -203,11 +207,11 @@ fn unpack(packed: &[u8], raw: usize, most: usize) -> Option<Vec<u8>> {
     if raw > most {
         return None;
     }
-    let bytes = zstd::bulk::decompress(packed, raw).ok()?;
+    let bytes = crate::zstandard::unpack(packed, raw).ok()?;
     (bytes.len() == raw).then_some(bytes)
 }
 
-fn parse(directory: &[u8]) -> Option<Directory> {
+fn parse(directory: &[u8], print_bits: u32) -> Option<Directory> {
     let mut input = directory;
     let groups = take_varint(&mut input)?;
     let rows = |_| take_usize(&mut input).filter(|&rows| rows > 0);
@@ -227,7 +231,7 @@ fn parse(directory: &[u8]) -> Option<Directory> {
     let granules = segments.last().map_or(0, |segment| segment.granules.end);
     // The parsed form of a chunk's entry takes some ten times the bytes.
     let bytes = directory.len() * 8;
-    input.is_empty().then_some(Directory { granule_rows, granules, segments, bytes })
+    input.is_empty().then_some(Directory { granule_rows, granules, segments, print_bits, bytes })
 }
 
 fn take_usize(input: &mut &[u8]) -> Option<usize> {

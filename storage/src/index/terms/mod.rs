@@ -35,7 +35,9 @@ pub(crate) use query::Ask;
 pub use query::{Edge, TextQuery};
 
 /// What the file ends with.
-const MAGIC: &[u8; 8] = b"SLTERMS\x01";
+const MAGIC: &[u8; 8] = b"SLTERMS\x02";
+/// What files end with whose fingerprints have [`FIRST_PRINT_BITS`].
+const FIRST_MAGIC: &[u8; 8] = b"SLTERMS\x01";
 
 /// How the number of a term's granules is written, where there is one only, and where they are more than a third; a number
 /// that is neither is written plus one.
@@ -43,7 +45,11 @@ const SINGLE: u64 = 1;
 const DENSE: u64 = 2;
 
 /// A question for a value that is not there is answered with a wrong granule once in 2^this many times.
-const PRINT_BITS: u32 = 2;
+///
+/// Of a value that is in one block of many, each other block is asked too: with two bits every fourth of them had a page of an
+/// attribute read for nothing, which took most of the time of such a search.
+const PRINT_BITS: u32 = 7;
+const FIRST_PRINT_BITS: u32 = 2;
 
 #[cfg(test)]
 mod tests;
