@@ -184,8 +184,10 @@ impl ReadFile for DiskReader {
     fn will_read(&self, ranges: &[Range<u64>]) {
         for range in ranges {
             let length = NonZeroU64::new(range.end.saturating_sub(range.start));
-            // A hint: where the file system does not take it, the bytes are fetched when they are read.
-            let _ = rustix::fs::fadvise(&self.file, range.start, length, rustix::fs::Advice::WillNeed);
+            let hinted = rustix::fs::fadvise(&self.file, range.start, length, rustix::fs::Advice::WillNeed);
+            if let Err(error) = hinted {
+                tracing::trace!(%error, "the file system takes no hints; bytes are fetched when they are read");
+            }
         }
     }
 }
