@@ -5,7 +5,7 @@
 
 use crate::command::ServeArguments;
 use anyhow::{Context, Result, bail, ensure};
-use collector::{CollectorConfig, CorsOrigins};
+use collector::{CollectorConfig, CorsOrigins, KafkaConfig};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) http: Http,
     pub(crate) otlp: Otlp,
+    pub(crate) kafka: KafkaConfig,
     pub(crate) storage: Storage,
     pub(crate) object_store: ObjectStoreConfig,
     pub(crate) retention: RetentionConfig,
@@ -103,6 +104,7 @@ impl Default for Config {
             data_dir: PathBuf::from("data"),
             http: Http::default(),
             otlp: Otlp::default(),
+            kafka: KafkaConfig::default(),
             storage: Storage::default(),
             object_store: ObjectStoreConfig::default(),
             retention: RetentionConfig::default(),
@@ -218,8 +220,10 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        let checked = [self.collector().check(), self.engine().check(), self.query().check()];
+        let checked = [self.collector().check(), self.engine().check(), self.query().check(), self.kafka.check()];
         checked.into_iter().collect::<Result<(), String>>().map_err(anyhow::Error::msg)?;
+        let reads_only = self.object_store.read_only && self.kafka.is_set();
+        ensure!(!reads_only, "`kafka.brokers` is set, and `object_store.read_only`: this process could store nothing");
         ensure!(!self.data_dir.as_os_str().is_empty(), "`data_dir` is empty");
         crate::telemetry::filter(&self.log).map(drop)
     }

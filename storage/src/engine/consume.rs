@@ -32,7 +32,7 @@ pub struct Consumption {
 
 impl Store {
     /// Takes rows into memory, where they are visible at once (K1). Reads and writes no file.
-    pub fn consume(&self, consumption: Consumption) -> Result<()> {
+    pub fn consume(&self, consumption: &Consumption) -> Result<()> {
         self.check_room()?;
         let one_at_a_time = lock(&self.consuming);
         let read = ranges(&consumption.read);
@@ -40,10 +40,10 @@ impl Store {
         let others = |other: &&Arc<Generation>| !Arc::ptr_eq(other, &generation);
         let others: Vec<Arc<Generation>> = view.generations().filter(others).map(Arc::clone).collect();
         let (mut rows, mut added) = (0, 0);
-        for (tenant, batch) in consumption.rows {
+        for (tenant, batch) in &consumption.rows {
             rows += batch.num_rows();
-            let blocks = view.blocks_of(&tenant, batch.signal());
-            match generation.insert(&tenant, batch, &others, blocks) {
+            let blocks = view.blocks_of(tenant, batch.signal());
+            match generation.insert(tenant, batch.clone(), &others, blocks) {
                 Ok(fresh) => added += fresh,
                 Err(error) => {
                     // Their offsets are noted already: all of it is read again.
@@ -99,6 +99,13 @@ impl Store {
     /// Up to where a source's rows are in blocks.
     pub fn committed_position(&self, source: &str) -> Option<u64> {
         self.view().manifest.sources.get(source).copied()
+    }
+
+    /// The names of the sources that begin so, of those that rows in blocks were read from.
+    pub fn sources(&self, prefix: &str) -> Vec<String> {
+        let view = self.view();
+        let from = view.manifest.sources.range(prefix.to_owned()..);
+        from.map(|(name, _)| name).take_while(|name| name.starts_with(prefix)).cloned().collect()
     }
 
     /// How often rows of sources have vanished from memory (K3).

@@ -68,8 +68,8 @@ struct Run {
     clock: SimulatedClock,
     machines: Vec<Machine>,
     partitions: Vec<Vec<Message>>,
-    /// Rows that came by the log, and are promised for good, by the machine that promised them.
-    logged: Vec<BTreeMap<u64, usize>>,
+    /// Rows that came by the log, by the machine that took them, and whether it promised them or went down before it could say.
+    logged: Vec<BTreeMap<u64, bool>>,
     next_number: u64,
     faulty: bool,
     totals: Totals,
@@ -225,7 +225,7 @@ impl Run {
         }
         let read = consumption.read.clone();
         let store = self.machines[number].store();
-        match store.consume(consumption) {
+        match store.consume(&consumption) {
             Ok(()) => self.totals.consumed += read.values().map(|(from, to)| to - from).sum::<u64>(),
             // Disk space cannot be measured on a disk in trouble.
             Err(error) => assert!(self.faulty || self.machines[number].disk.is_down(), "{error:?}"),
@@ -233,7 +233,7 @@ impl Run {
         // What has been taken is not taken again.
         if let Some((source, range)) = read.into_iter().next() {
             let again = Consumption { rows: Vec::new(), read: BTreeMap::from([(source, range)]) };
-            let again = self.machines[number].store().consume(again);
+            let again = self.machines[number].store().consume(&again);
             assert!(matches!(again, Err(Error::Disjoint { .. })) || self.faulty, "seed {}: {again:?}", self.seed);
         }
     }
@@ -253,9 +253,8 @@ impl Run {
         if self.faulty || self.machines[number].disk.is_down() {
             return;
         }
-        if self.machines[number].store().commit(&[write]).is_ok() {
-            self.logged[number].insert(row.number, 1);
-        }
+        let promised = self.machines[number].store().commit(&[write]).is_ok();
+        self.logged[number].insert(row.number, promised);
     }
 
     fn flush(&mut self, number: usize) {
@@ -337,9 +336,10 @@ impl Run {
     /// Takes out what came by the log: all of one's own is there, once, of others what they have flushed.
     fn check_logged(&self, number: usize, found: &mut BTreeMap<u64, usize>, when: &str) {
         for (of, logged) in self.logged.iter().enumerate() {
-            for row in logged.keys() {
+            for (row, promised) in logged {
                 let count = found.remove(row);
-                let fits = if of == number { count == Some(1) } else { count.is_none_or(|count| count == 1) };
+                let due = of == number && *promised;
+                let fits = if due { count == Some(1) } else { count.is_none_or(|count| count == 1) };
                 assert!(
                     fits,
                     "seed {} {when}: logged row {row} of {of} is shown {count:?} times by {number}",
@@ -437,7 +437,7 @@ fn flush_with_crash(operation: u64) -> u64 {
             .map(|number| Row { number, trace: number, time: BEGIN })
             .map(|row| (TenantId::default(), decode(Signal::Logs, BEGIN, &encode(&[row])).unwrap()));
         let read = BTreeMap::from([("kafka/a/0".to_owned(), (from, to))]);
-        store.consume(Consumption { rows: rows.collect(), read }).unwrap();
+        store.consume(&Consumption { rows: rows.collect(), read }).unwrap();
     };
     let store = open();
     store.begin_sources(&BTreeMap::from([("kafka/a/0".to_owned(), 0)])).unwrap();
