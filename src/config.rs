@@ -14,8 +14,20 @@ use storage::object::ObjectStoreConfig;
 use storage::retention::RetentionConfig;
 
 /// Variables that tests and tasks read; they are no settings.
-const NOT_SETTINGS: [&str; 10] =
-    ["BENCH", "BIN", "BROWSER", "CORPORA", "KILLS", "S3_SERVER", "SCREENSHOTS", "SIM_FIRST", "SIM_SEEDS", "WASM_ROUTE"];
+const NOT_SETTINGS: [&str; 12] = [
+    "BENCH",
+    "BIN",
+    "BROWSER",
+    "CORPORA",
+    "KAFKA_LIB",
+    "KAFKA_MESSAGES",
+    "KILLS",
+    "S3_SERVER",
+    "SCREENSHOTS",
+    "SIM_FIRST",
+    "SIM_SEEDS",
+    "WASM_ROUTE",
+];
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

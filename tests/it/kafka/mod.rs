@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+mod real;
+
 const LOGS: &str = "otlp_logs";
 
 /// A cluster with one broker.
@@ -55,7 +57,7 @@ impl Cluster {
     fn serve(&self, data_dir: &Path, more: &[(&str, &str)]) -> Server {
         let brokers = self.mock.bootstrap_servers();
         // The mock rebalances at once; a session ends soon for who was killed.
-        let librdkafka = r#"{ "session.timeout.ms" = "6000", "heartbeat.interval.ms" = "500" }"#;
+        let librdkafka = r#"{ "session.timeout.ms" = "1500", "heartbeat.interval.ms" = "200" }"#;
         let mut variables =
             vec![("SPANLIGHT_KAFKA_BROKERS", brokers.as_str()), ("SPANLIGHT_KAFKA_LIBRDKAFKA", librdkafka)];
         variables.extend_from_slice(more);
@@ -138,7 +140,7 @@ async fn messages_are_stored_once_while_the_server_is_killed() {
         }
         cluster.flush();
         // Lives end in all states: before anything was read, in the midst of it, long after.
-        tokio::time::sleep(Duration::from_millis([1_500, 400, 2_500, 4_000, 900][life])).await;
+        tokio::time::sleep(Duration::from_millis([4_500, 400, 5_500, 6_000, 900][life])).await;
         server.kill();
         server = cluster.serve(dir.path(), &small);
     }
@@ -161,22 +163,20 @@ async fn the_offsets_of_the_group_decide_nothing() {
         cluster.send(LOGS, 0, &request(number..number + 1), None);
     }
     cluster.flush();
-    let say = |offset: i64| {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", cluster.mock.bootstrap_servers())
-            .set("group.id", "spanlight")
-            .create()
-            .unwrap();
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(LOGS, 0, Offset::Offset(offset)).unwrap();
-        consumer.commit(&list, CommitMode::Sync).unwrap();
-    };
-    say(15);
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.mock.bootstrap_servers())
+        .set("group.id", "spanlight")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(LOGS, 0, Offset::Offset(15)).unwrap();
+    consumer.commit(&list, CommitMode::Sync).unwrap();
+    drop(consumer);
     let server = cluster.serve(dir.path(), &[]);
     all_once(&server, 20).await;
     server.terminate();
-    say(3);
-    let server = cluster.serve(dir.path(), &[]);
+    // Another group knows nothing; the store knows it all.
+    let server = cluster.serve(dir.path(), &[("SPANLIGHT_KAFKA_GROUP", "another")]);
     cluster.send(LOGS, 0, &request(20..21), None);
     all_once(&server, 21).await;
 }

@@ -269,20 +269,14 @@ impl Reader {
         portions
     }
 
-    /// An offset out of range, or a topic that is gone: where to go on is found out anew.
+    /// Where an offset is out of range, where to go on is found out anew.
     fn complain(&self, error: &KafkaError) {
         self.metrics.trouble(&error.to_string());
         if self.metrics.may_log("client", self.clock.monotonic()).is_some() {
             tracing::warn!(%error, "kafka");
         }
         let code = error.rdkafka_error_code();
-        let moved = [
-            RDKafkaErrorCode::OffsetOutOfRange,
-            RDKafkaErrorCode::AutoOffsetReset,
-            RDKafkaErrorCode::UnknownTopicOrPartition,
-            RDKafkaErrorCode::UnknownTopic,
-            RDKafkaErrorCode::UnknownPartition,
-        ];
+        let moved = [RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::AutoOffsetReset];
         if code.is_some_and(|code| moved.contains(&code)) {
             self.suspend();
         }

@@ -43,6 +43,11 @@ pub(super) fn of_topics<C: ClientContext>(
     names: &[String],
     at_most: Duration,
 ) -> Result<BTreeMap<String, String>, String> {
+    // Any broker can tell; librdkafka would ask the controller, and wait for one.
+    let metadata =
+        client.fetch_metadata(names.first().map(String::as_str), at_most).map_err(|error| error.to_string())?;
+    let known = metadata.brokers().iter().map(rdkafka::metadata::MetadataBroker::id);
+    let broker = known.min_by_key(|id| (*id != metadata.orig_broker_id(), *id)).ok_or("the cluster has no broker")?;
     let names: Vec<CString> = names.iter().filter_map(|name| CString::new(name.as_str()).ok()).collect();
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let millis = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
@@ -63,6 +68,7 @@ pub(super) fn of_topics<C: ClientContext>(
             Guard::new(sys::rd_kafka_AdminOptions_new(handle, operation), sys::rd_kafka_AdminOptions_destroy)?;
         let mut ignored = [0; 128];
         sys::rd_kafka_AdminOptions_set_request_timeout(options.get(), millis, ignored.as_mut_ptr(), ignored.len());
+        sys::rd_kafka_AdminOptions_set_broker(options.get(), broker, ignored.as_mut_ptr(), ignored.len());
         sys::rd_kafka_DescribeTopics(handle, topics.get(), options.get(), queue.get());
         Guard::new(sys::rd_kafka_queue_poll(queue.get(), millis.saturating_add(1_000)), sys::rd_kafka_event_destroy)
             .map_err(|_| "the cluster did not describe its topics in time".to_owned())?
