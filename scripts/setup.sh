@@ -51,6 +51,12 @@ need_cc() {
     fail "a C compiler with its headers is needed. As root: apt-get install gcc libc6-dev"
 }
 
+# librdkafka brings C++ along, and is built with make.
+need_cxx() {
+  if printf 'int main(){return 0;}\n' | c++ -x c++ - -o /dev/null 2>/dev/null && command -v make >/dev/null 2>&1; then return; fi
+  apt_install g++ make || fail "a C++ compiler and make are needed. As root: apt-get install g++ make"
+}
+
 # cargo's downloads need certificates; minimal images lack them.
 need_certificates() {
   if [ -n "${SSL_CERT_FILE:-}" ] || [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs ]; then return; fi
@@ -103,6 +109,13 @@ need_go() {
     fail "the tests with an object store build an S3 server with Go. As root: apt-get install golang-go"
 }
 
+# What brings and runs Apache Kafka for the tests.
+need_java() {
+  if command -v java >/dev/null 2>&1 && command -v mvn >/dev/null 2>&1; then return; fi
+  apt_install default-jre-headless maven && command -v java >/dev/null && command -v mvn >/dev/null ||
+    fail "the tests with Apache Kafka need Java 17 and Maven. As root: apt-get install default-jre-headless maven"
+}
+
 need_lints() {
   if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then return; fi
   if command -v rustup >/dev/null 2>&1; then
@@ -122,6 +135,7 @@ esac
 need_rust
 need_certificates
 need_cc
+need_cxx
 mkdir -p "$CARGO_TARGET_DIR"
 case $what in
   run)
@@ -130,7 +144,7 @@ case $what in
   test-full | browser | bench)
     wish_wasm || fail "what looks at the web UI needs it to be built"
     need_browser
-    if [ "$what" = test-full ]; then need_go; fi
+    if [ "$what" = test-full ]; then need_go; need_java; fi
     ;;
   lint) need_lints ;;
 esac

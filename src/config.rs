@@ -5,7 +5,7 @@
 
 use crate::command::ServeArguments;
 use anyhow::{Context, Result, bail, ensure};
-use collector::{CollectorConfig, CorsOrigins};
+use collector::{CollectorConfig, CorsOrigins, KafkaConfig};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,8 +14,20 @@ use storage::object::ObjectStoreConfig;
 use storage::retention::RetentionConfig;
 
 /// Variables that tests and tasks read; they are no settings.
-const NOT_SETTINGS: [&str; 10] =
-    ["BENCH", "BIN", "BROWSER", "CORPORA", "KILLS", "S3_SERVER", "SCREENSHOTS", "SIM_FIRST", "SIM_SEEDS", "WASM_ROUTE"];
+const NOT_SETTINGS: [&str; 12] = [
+    "BENCH",
+    "BIN",
+    "BROWSER",
+    "CORPORA",
+    "KAFKA_LIB",
+    "KAFKA_MESSAGES",
+    "KILLS",
+    "S3_SERVER",
+    "SCREENSHOTS",
+    "SIM_FIRST",
+    "SIM_SEEDS",
+    "WASM_ROUTE",
+];
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) http: Http,
     pub(crate) otlp: Otlp,
+    pub(crate) kafka: KafkaConfig,
     pub(crate) storage: Storage,
     pub(crate) object_store: ObjectStoreConfig,
     pub(crate) retention: RetentionConfig,
@@ -103,6 +116,7 @@ impl Default for Config {
             data_dir: PathBuf::from("data"),
             http: Http::default(),
             otlp: Otlp::default(),
+            kafka: KafkaConfig::default(),
             storage: Storage::default(),
             object_store: ObjectStoreConfig::default(),
             retention: RetentionConfig::default(),
@@ -218,8 +232,10 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        let checked = [self.collector().check(), self.engine().check(), self.query().check()];
+        let checked = [self.collector().check(), self.engine().check(), self.query().check(), self.kafka.check()];
         checked.into_iter().collect::<Result<(), String>>().map_err(anyhow::Error::msg)?;
+        let reads_only = self.object_store.read_only && self.kafka.is_set();
+        ensure!(!reads_only, "`kafka.brokers` is set, and `object_store.read_only`: this process could store nothing");
         ensure!(!self.data_dir.as_os_str().is_empty(), "`data_dir` is empty");
         let (http, otlp) = (self.http.addr, &self.otlp);
         for (one, other) in [(http, otlp.grpc_addr), (http, otlp.http_addr), (otlp.grpc_addr, otlp.http_addr)] {

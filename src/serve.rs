@@ -9,7 +9,7 @@ use crate::{assets, telemetry};
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::get;
-use collector::Collector;
+use collector::{Collector, KafkaReceiver};
 use query::http::{Host, QueryState};
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -59,6 +59,7 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     let demo_switch = Arc::new(Demo::new(collector.clone()));
     let host = host(&doors, &collector, &demo_switch)?;
     let state = QueryState::new(config.query(), Arc::clone(&engine), clock, host).context("failed to start queries")?;
+    let kafka = start_kafka(&config, &collector, &engine)?;
     announce(&doors)?;
     if let Some(settings) = demo {
         demo_switch.start(settings);
@@ -66,7 +67,7 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
 
     let shutdown = CancellationToken::new();
     let mut roles = JoinSet::new();
-    let router = router(state, &engine, &collector);
+    let router = router(state, &engine, &collector, kafka.clone());
     let closing = shutdown.clone();
     roles.spawn(async move {
         axum::serve(doors.http, router).with_graceful_shutdown(closing.cancelled_owned()).await.context("HTTP API")
@@ -83,12 +84,14 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     tracing::info!("closing: finishing requests under way");
     shutdown.cancel();
     demo_switch.stop();
+    let left = tokio::task::spawn_blocking(move || kafka.iter().for_each(|kafka| kafka.stop(GRACE)));
     let finished =
         tokio::time::timeout(GRACE + Duration::from_secs(1), async { while roles.join_next().await.is_some() {} })
             .await;
     if finished.is_err() {
         tracing::warn!(grace = ?GRACE, "some requests did not finish in time and were ended");
     }
+    left.await?;
     tokio::task::spawn_blocking(move || engine.close()).await?.context("failed to close the store")?;
     tokio::task::spawn_blocking(move || telemetry.shut_down()).await?;
     ended
@@ -106,6 +109,16 @@ async fn open_engine(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Engin
         replayed_rows = found.rows, "opened the store"
     );
     Ok(engine)
+}
+
+/// Begins to read Kafka, if it is set.
+fn start_kafka(config: &Config, collector: &Collector, engine: &Arc<Engine>) -> Result<Option<Arc<KafkaReceiver>>> {
+    if !config.kafka.is_set() {
+        return Ok(None);
+    }
+    let receiver = KafkaReceiver::start(&config.kafka, collector, Arc::clone(engine)).map_err(anyhow::Error::msg)?;
+    tracing::info!(brokers = %config.kafka.brokers, group = %config.kafka.group, "reading kafka");
+    Ok(Some(Arc::new(receiver)))
 }
 
 async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {
@@ -140,7 +153,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>) -> Result<Host> 
     })
 }
 
-fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector) -> Router {
+fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector, kafka: Option<Arc<KafkaReceiver>>) -> Router {
     let readied = Arc::clone(engine);
     let (engine, collector) = (Arc::clone(engine), collector.clone());
     // Doors open only after the store was opened and replayed, so who is reached is ready. A store that refuses writes stays so:
@@ -150,6 +163,7 @@ fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector) -> Rou
         let mut text = String::new();
         engine.render_metrics(&mut text);
         collector.metrics().render(&mut text);
+        kafka.iter().for_each(|kafka| kafka.report().render(&mut text));
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
     };
     query::http::router(state)

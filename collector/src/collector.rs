@@ -138,6 +138,10 @@ impl Collector {
         self.shared.admission.last_received(tenant)
     }
 
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
+    }
+
     pub(crate) fn config(&self) -> &CollectorConfig {
         &self.shared.config
     }

@@ -78,6 +78,16 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// What was read of a source does not join what was read of it before.
+    #[error("{name} has been read up to {position:?}, and what is to be taken begins at {from}")]
+    Disjoint {
+        /// Which source.
+        name: String,
+        /// Up to where it has been read, if it has.
+        position: Option<u64>,
+        /// Where the range begins.
+        from: u64,
+    },
     /// The engine is shutting down.
     #[error("the store is closing")]
     Closing,
@@ -128,6 +138,7 @@ impl Error {
             | Error::Place { .. }
             | Error::Conflict { .. }
             | Error::Refused { .. }
+            | Error::Disjoint { .. }
             | Error::Closing => Class::Unavailable,
             Error::Damaged { .. } | Error::Version { .. } | Error::Replay { .. } | Error::Parquet { .. } => {
                 Class::Corrupt

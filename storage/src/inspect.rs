@@ -33,6 +33,8 @@ pub struct Inspection {
     pub manifest_version: u64,
     /// How far each source has been read.
     pub checkpoints: BTreeMap<String, String>,
+    /// Up to which offset each source has been read that can be read again.
+    pub sources: BTreeMap<String, u64>,
     /// What each tenant has of each signal.
     pub tables: Vec<Table>,
     /// The write-ahead log, from its checkpoint on.
@@ -111,6 +113,7 @@ fn look(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth, blocks_elsewher
     let mut found = Inspection {
         manifest_version: manifest.version,
         checkpoints: manifest.checkpoints.clone(),
+        sources: manifest.sources.clone(),
         blocks_elsewhere,
         ..Inspection::default()
     };

@@ -1,10 +1,11 @@
-//! How do requests come in from the network?
+//! How do requests come in from the network, and messages from Kafka (`kafka`)?
 //!
 //! Both doors, 4317 and 4318 by convention, understand OTLP/gRPC and OTLP/HTTP alike: who mixes up the ports is
 //! served all the same. The Content-Type tells the protocols apart.
 
 mod body;
 pub(crate) mod compression;
+pub mod kafka;
 mod otlp_grpc;
 mod otlp_http;
 mod patience;

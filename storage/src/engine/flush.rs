@@ -9,11 +9,15 @@
 //! F4  A row is left out as repeated only if its block is there when the generation's blocks are committed. Where retention
 //!     took that block meanwhile, the generation is flushed anew.
 //!
+//! F5  Of a generation that was read from sources, the commit that adds its blocks says which offsets, in place of a place in the
+//!     log; where that does not join what others committed, nothing is committed (N13 of `manifest`).
+//!
 //! Not here: how a commit becomes visible (`publish`).
 
 use super::metrics::EngineMetrics;
 use super::publish::Placed;
 use super::store::{Store, lock};
+use super::view::joined;
 use crate::block::{self, Window};
 use crate::error::{Error, Result};
 use crate::manifest::Commit;
@@ -53,12 +57,17 @@ impl Store {
             self.discard(&placed);
             return Err(error);
         }
-        let next_segment = self.segment_after(&generation);
-        let checkpoints = BTreeMap::from([(self.wal_checkpoint(), next_segment.to_string())]);
+        let next_segment = generation.first_segment().map(|first| self.segment_after(first));
+        let consumed = generation.consumed().unwrap_or_default();
+        let checkpoints = match next_segment {
+            Some(segment) => BTreeMap::from([(self.wal_checkpoint(), segment.to_string())]),
+            None => self.flush_checkpoint(),
+        };
         let sizes: Vec<(u64, u64)> = placed.iter().map(|placed| (placed.entry.rows, placed.entry.bytes)).collect();
         let published = self.publish(placed, Some(&generation), |manifest| {
-            let as_written = !generation.changed(seen, manifest.version);
-            as_written.then(|| Commit { checkpoints: checkpoints.clone(), ..Commit::default() })
+            let as_written = !generation.changed(seen, manifest.version) && joined(manifest, [consumed.clone()]);
+            let (checkpoints, consumed) = (checkpoints.clone(), consumed.clone());
+            as_written.then(|| Commit { checkpoints, consumed, ..Commit::default() })
         })?;
         if !published {
             return Ok(());
@@ -69,7 +78,9 @@ impl Store {
             EngineMetrics::add(&self.metrics.flush_bytes, bytes);
         }
         // Segments that cannot be removed now are removed with the next ones, or at the next start.
-        if let Err(error) = lock(&self.wal).release(next_segment) {
+        if let Some(next_segment) = next_segment
+            && let Err(error) = lock(&self.wal).release(next_segment)
+        {
             tracing::warn!(%error, "failed to release segments of the write-ahead log");
         }
         Ok(())
@@ -118,11 +129,11 @@ impl Store {
         Ok(())
     }
 
-    /// The first WAL segment that holds nothing of the generation.
-    fn segment_after(&self, generation: &Arc<Generation>) -> u64 {
+    /// The first WAL segment that holds nothing of the generation that begins with `first`.
+    fn segment_after(&self, first: u64) -> u64 {
         let view = self.view();
-        let later = view.sealed.iter().chain([&view.active]).map(|other| other.first_segment());
-        later.filter(|first| *first > generation.first_segment()).min().unwrap_or(generation.first_segment())
+        let later = view.generations().filter_map(|other| other.first_segment());
+        later.filter(|other| *other > first).min().unwrap_or(first)
     }
 }
 

@@ -12,6 +12,7 @@
 //! around it. Not here: protocols; what the bytes of a WAL record mean is the decoder's business, given at opening.
 
 mod config;
+mod consume;
 mod count;
 mod delete;
 mod flush;
@@ -30,6 +31,7 @@ mod threads;
 mod view;
 
 pub use config::EngineConfig;
+pub use consume::Consumption;
 pub use count::{FacetScan, VolumeScan};
 pub use delete::{DeleteRequest, Recorded};
 pub use maintain::Pace;

@@ -270,6 +270,7 @@ impl Store {
             if let Some(flushed) = flushed {
                 view.sealed.retain(|sealed| !Arc::ptr_eq(sealed, flushed));
             }
+            view.forget_unless_joined(since);
         });
     }
 

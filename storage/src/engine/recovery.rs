@@ -161,6 +161,8 @@ pub(super) fn open(
         manifest: Arc::clone(&manifest),
         sealed: Vec::new(),
         active: Arc::new(Generation::new(from, clock.monotonic())),
+        consuming: Arc::new(Generation::of_sources(clock.monotonic())),
+        relapses: 0,
     };
     replay(fs.as_ref(), &layout.wal(), from, &view, decoder, &mut report)
         .map_err(|error| with_remedy(error, &config.data_dir))?;

@@ -74,6 +74,11 @@ impl Sharing {
         self.writer.map_or_else(|| recovery::WAL_CHECKPOINT.to_owned(), |writer| format!("wal/{}", writer.number))
     }
 
+    /// Name of the checkpoint that tells this process's flushes of other sources from those of others.
+    pub(super) fn flush_checkpoint(&self) -> String {
+        self.writer.map_or_else(|| "flush".to_owned(), |writer| format!("flush/{}", writer.number))
+    }
+
     /// The first number of this process's blocks.
     pub(super) fn first_nonce(&self) -> u64 {
         let writer = self.writer.unwrap_or(Writer { number: 0, start: 0 });

@@ -134,7 +134,7 @@ impl Snapshot {
 
     /// The series in memory, those that were written first first.
     pub(super) fn heads(&self) -> Vec<HeadReader> {
-        let generations = self.view.sealed.iter().chain([&self.view.active]);
+        let generations = self.view.generations();
         generations.filter_map(|generation| generation.head(&self.tenant)).collect()
     }
 
@@ -174,7 +174,7 @@ impl Snapshot {
     }
 
     fn batches(&self, signal: Signal) -> Vec<Arc<MemBatch>> {
-        let generations = self.view.sealed.iter().chain([&self.view.active]);
+        let generations = self.view.generations();
         generations.flat_map(|generation| generation.batches(&self.tenant, signal)).collect()
     }
 }

@@ -126,7 +126,7 @@ impl Store {
     /// The tenants that have data.
     pub fn tenants(&self) -> Vec<TenantId> {
         let view = self.view();
-        let in_memory = view.sealed.iter().chain([&view.active]).flat_map(|generation| generation.tables());
+        let in_memory = view.generations().flat_map(|generation| generation.tables());
         let in_blocks = view.blocks.keys().cloned();
         let tenants: std::collections::BTreeSet<TenantId> =
             in_memory.chain(in_blocks).map(|(tenant, _)| tenant).collect();
@@ -161,7 +161,7 @@ impl Store {
         let unread = view.unread.keys().filter_map(|id| view.manifest.blocks.get(id));
         let ours = unread.filter(|entry| entry.tenant == *tenant && entry.signal == signal);
         status.quarantined_blocks = ours.count() as u64;
-        for generation in view.sealed.iter().chain([&view.active]) {
+        for generation in view.generations() {
             let size = generation.size(tenant, signal);
             status.memtable_rows += size.rows as u64;
             status.memtable_bytes += size.bytes as u64;

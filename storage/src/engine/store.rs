@@ -57,6 +57,8 @@ pub struct Store {
     pub(super) publisher: Mutex<Publisher>,
     pub(super) view: RwLock<Arc<View>>,
     pub(super) block_nonce: AtomicU64,
+    /// Held by who reads from sources that can be read again, or seals what was read.
+    pub(super) consuming: Mutex<()>,
     /// Held by who flushes.
     pub(super) flushing: Mutex<()>,
     /// Held by who maintains, for one step.
@@ -127,6 +129,7 @@ impl Store {
             publisher: Mutex::new(Publisher::new(recovered.manifest)),
             view: RwLock::new(Arc::new(recovered.view)),
             block_nonce,
+            consuming: Mutex::default(),
             flushing: Mutex::default(),
             maintenance: Mutex::new(maintenance),
             free_space: Mutex::new(None),
@@ -175,7 +178,7 @@ impl Store {
     }
 
     /// Refuses where memory or disk space is short (E4).
-    fn check_room(&self) -> Result<()> {
+    pub(super) fn check_room(&self) -> Result<()> {
         self.check_writes()?;
         match self.refusal()? {
             None => Ok(()),
@@ -213,15 +216,22 @@ impl Store {
         Ok(free)
     }
 
-    /// Whether the active generation is large or old enough to be sealed.
+    /// Whether a generation that takes rows is large or old enough to be sealed.
     pub fn seal_is_due(&self) -> bool {
-        let active = Arc::clone(&self.view().active);
-        let age = self.clock.monotonic().saturating_sub(active.created());
-        !active.is_empty() && (active.bytes() >= self.config.flush_bytes || age >= self.config.flush_age)
+        let view = self.view();
+        self.is_full(&view.active) || self.is_full(&view.consuming)
     }
 
-    /// Seals the active generation and begins a new one at a WAL boundary (G2). Does nothing where it is empty.
+    pub(super) fn is_full(&self, generation: &Generation) -> bool {
+        let age = self.clock.monotonic().saturating_sub(generation.created());
+        let large = generation.bytes() >= self.config.flush_bytes;
+        !generation.is_empty() && (large || age >= self.config.flush_age)
+    }
+
+    /// Seals the generations that take rows and begins new ones, that of the log at a WAL boundary (G2). Leaves alone what is
+    /// empty.
     pub fn seal(&self) -> Result<()> {
+        self.seal_consumed();
         if self.view().active.is_empty() {
             return Ok(());
         }
@@ -280,10 +290,13 @@ impl Store {
     }
 }
 
-/// Puts the rows of a synced write into the active generation.
+/// Puts the rows of a synced write into the active generation. Rows that may still be let go of are no reason to leave one
+/// out (G5).
 pub(super) fn show(view: &View, write: &Write) -> Result<usize> {
     let blocks = view.blocks_of(&write.tenant, write.signal);
-    view.active.insert(&write.tenant, write.batch.clone(), &view.sealed, blocks)
+    let of_log = view.sealed.iter().filter(|generation| generation.first_segment().is_some());
+    let of_log: Vec<Arc<Generation>> = of_log.map(Arc::clone).collect();
+    view.active.insert(&write.tenant, write.batch.clone(), &of_log, blocks)
 }
 
 fn record_of(write: &Write) -> Record<'_> {

@@ -4,6 +4,7 @@
 //! All are plain threads: they wait for the disk, and nothing of the network's runtime may wait for them.
 
 use super::config::EngineConfig;
+use super::consume::Consumption;
 use super::delete::{self, DeleteRequest, Recorded};
 use super::metrics::EngineMetrics;
 use super::pace::{Idler, Rate};
@@ -17,6 +18,7 @@ use crate::model::TenantId;
 use crate::object;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -24,6 +26,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
+/// How often it is looked whether what was read from sources is flushed, by who waits for it.
+const HAND_OVER_LOOK: Duration = Duration::from_millis(5);
 /// How often the flushing thread looks at the age of the active generation.
 const TICK: Duration = Duration::from_secs(1);
 /// How often the maintaining thread looks for work.
@@ -118,6 +122,62 @@ impl Engine {
             flushed.changed().await.map_err(|_| Error::Closing)?;
         }
         Ok(())
+    }
+
+    /// Takes rows of sources that can be read again (K1 of `consume`). Waits for nothing.
+    pub fn consume(&self, consumption: &Consumption) -> Result<()> {
+        self.store.consume(consumption)?;
+        if self.store.consumed_is_due() {
+            self.store.seal_consumed();
+            self.flusher.request();
+        }
+        Ok(())
+    }
+
+    /// Says where the reading of new sources begins. Writes a file, and may wait for the bucket.
+    pub fn begin_sources(&self, beginnings: &BTreeMap<String, u64>) -> Result<()> {
+        self.store.begin_sources(beginnings)
+    }
+
+    /// Up to where a source has been read; `None` where it never was.
+    pub fn position(&self, source: &str) -> Option<u64> {
+        self.store.position(source)
+    }
+
+    /// Up to where a source's rows are in blocks.
+    pub fn committed_position(&self, source: &str) -> Option<u64> {
+        self.store.committed_position(source)
+    }
+
+    /// The names of the sources that begin so.
+    pub fn sources(&self, prefix: &str) -> Vec<String> {
+        self.store.sources(prefix)
+    }
+
+    /// How often rows of sources have vanished from memory, to be read again from `position`.
+    pub fn relapses(&self) -> u64 {
+        self.store.relapses()
+    }
+
+    /// Learns what others have committed, where the store is shared. May wait for the bucket.
+    pub fn refresh(&self) -> Result<()> {
+        self.store.refresh()
+    }
+
+    /// Flushes what was read from sources, or lets go of it where that takes longer: whoever reads them next begins behind what
+    /// this process shows. Whether it was flushed. Waits.
+    pub fn hand_over(&self, at_most: Duration) -> bool {
+        self.store.seal_consumed();
+        self.flusher.request();
+        let begun = self.store.clock.monotonic();
+        while !self.store.consumed_is_flushed() {
+            if self.store.clock.monotonic().saturating_sub(begun) >= at_most {
+                self.store.forget_consumed();
+                return false;
+            }
+            std::thread::sleep(HAND_OVER_LOOK);
+        }
+        true
     }
 
     /// Deletes the rows of blocks that match (L1 of `delete`): `flush` before, so that all of them are. Reads and writes files;

@@ -25,6 +25,7 @@ fn to_json(found: &Inspection, depth: Depth) -> Value {
     json!({
         "manifest_version": found.manifest_version,
         "checkpoints": found.checkpoints,
+        "sources": found.sources,
         "tables": tables,
         "wal": {
             "bytes": found.wal_bytes,

@@ -8,7 +8,7 @@
 //! The layout is `docs/format/manifest.md`. Not here: when files are written and which count (`mod`).
 
 use super::deletion::{StoredDeletion, StoredTombstone};
-use super::{BlockEntry, Commit, Manifest};
+use super::{BlockEntry, Commit, Manifest, SourceRanges};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::model::{Signal, TenantId};
@@ -88,6 +88,8 @@ struct StoredCommit {
     deleted: Option<StoredDeletion>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     recorded: Vec<u64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    consumed: SourceRanges,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     floor: Option<u64>,
 }
@@ -105,6 +107,8 @@ struct StoredSnapshot {
     quarantined: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     deletions: BTreeMap<u64, StoredDeletion>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    sources: BTreeMap<String, u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     floor: Option<u64>,
 }
@@ -157,6 +161,7 @@ pub(super) fn encode_commit(version: u64, commit: &Commit) -> Vec<u8> {
         quarantine: commit.quarantine.iter().map(|(id, reason)| (id.to_string(), reason.clone())).collect(),
         deleted: commit.deleted.as_ref().map(StoredDeletion::of),
         recorded: commit.recorded.clone(),
+        consumed: commit.consumed.clone(),
         floor: commit.floor,
     })
 }
@@ -170,6 +175,7 @@ pub(super) fn encode_snapshot(manifest: &Manifest) -> Vec<u8> {
         tombstones: manifest.tombstones.iter().map(|(version, each)| StoredTombstone::of(*version, each)).collect(),
         quarantined: manifest.quarantined.iter().map(|(id, reason)| (id.to_string(), reason.to_string())).collect(),
         deletions: manifest.deletions.iter().map(|(version, each)| (*version, StoredDeletion::of(each))).collect(),
+        sources: manifest.sources.clone(),
         floor: (manifest.floor > 0).then_some(manifest.floor),
     })
 }
@@ -197,8 +203,9 @@ pub(super) fn decode_commit(path: &Path, version: u64, bytes: &[u8]) -> Result<C
         let quarantine = stored.quarantine.into_iter();
         let quarantine = quarantine.map(|(id, reason)| Ok((read(&id)?, reason))).collect::<Result<_, String>>()?;
         let deleted = stored.deleted.map(StoredDeletion::read).transpose()?;
-        let (checkpoints, recorded, floor) = (stored.checkpoints, stored.recorded, stored.floor);
-        Ok(Commit { add, remove, checkpoints, hide, quarantine, deleted, recorded, floor })
+        let (checkpoints, consumed) = (stored.checkpoints, stored.consumed);
+        let (recorded, floor) = (stored.recorded, stored.floor);
+        Ok(Commit { add, remove, checkpoints, consumed, hide, quarantine, deleted, recorded, floor })
     })();
     commit.map_err(|what| damaged(path, what))
 }
@@ -215,7 +222,8 @@ pub(super) fn decode_snapshot(path: &Path, version: u64, bytes: &[u8]) -> Result
         }
     }
     let floor = stored.floor.unwrap_or(0);
-    let mut manifest = Manifest { version, blocks, checkpoints: stored.checkpoints, floor, ..Manifest::default() };
+    let (checkpoints, sources) = (stored.checkpoints, stored.sources);
+    let mut manifest = Manifest { version, blocks, checkpoints, sources, floor, ..Manifest::default() };
     let rest = (|| {
         for tombstone in stored.tombstones {
             let (version, tombstone) = tombstone.read()?;

@@ -21,13 +21,15 @@
 //!     that are as new tell that the number was another's.
 //! N12 No block is added that is older than the floor: what the manifest does not have and is older can be removed for good.
 //!
-//! N1 and N2 are in `file`. Not here: the blocks' own files (`block`), who commits when (`engine`).
+//! N1 and N2 are in `file`, N13 is in `source`. Not here: the blocks' own files (`block`), who commits when (`engine`).
 
 mod deletion;
 mod file;
 mod predicate;
+mod source;
 
 pub use deletion::{Cause, Deletion, Tombstone};
+pub use source::{SourceRange, SourceRanges};
 
 use crate::block::{BlockId, Window};
 use crate::error::{Error, Result};
@@ -81,6 +83,8 @@ pub struct Manifest {
     pub blocks: BTreeMap<BlockId, Arc<BlockEntry>>,
     /// How far each source has been read, in the source's own words.
     pub checkpoints: BTreeMap<String, String>,
+    /// Up to which offset each source has been read that can be read again (N13).
+    pub sources: BTreeMap<String, u64>,
     /// Which rows of which blocks are hidden, by the version that hid them.
     pub tombstones: BTreeMap<u64, Arc<Tombstone>>,
     /// Blocks of `blocks` that nobody reads because they are damaged, and how.
@@ -100,6 +104,8 @@ pub struct Commit {
     pub remove: Vec<BlockId>,
     /// Checkpoints that are set; the others stay.
     pub checkpoints: BTreeMap<String, String>,
+    /// What this change brings of sources that can be read again. Each range joins what was read before (N13).
+    pub consumed: SourceRanges,
     /// Tombstones that appear, or take the place of that of their version.
     pub hide: Vec<(u64, Tombstone)>,
     /// Blocks that nobody reads any more, and why.
@@ -161,6 +167,7 @@ impl Manifest {
             }
         }
         next.checkpoints.extend(commit.checkpoints.iter().map(|(name, value)| (name.clone(), value.clone())));
+        source::advance(&mut next.sources, &commit.consumed)?;
         for (id, reason) in &commit.quarantine {
             if !next.blocks.contains_key(id) {
                 return Err(format!("block {id} is to be quarantined and is not there"));

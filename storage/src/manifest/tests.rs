@@ -218,3 +218,20 @@ fn n9_tombstones_and_the_quarantine_live_as_long_as_their_blocks_also_in_snapsho
     assert!(store.commit(Commit { hide: vec![(4, tombstone(&[1]))], ..Commit::default() }).is_err());
     assert_eq!(read(&disk).unwrap(), *store.current());
 }
+
+#[test]
+fn n13_a_range_that_does_not_join_is_refused() {
+    let (mut store, _) = open(&SimulatedDisk::new(1)).unwrap();
+    let range = |from: Option<u64>, to: u64| Commit {
+        consumed: BTreeMap::from([("kafka/a/0".to_owned(), SourceRange { from, to })]),
+        ..Commit::default()
+    };
+    assert!(matches!(store.commit(range(Some(0), 5)), Err(Error::Request { .. })), "it was not begun");
+    store.commit(range(None, 5)).unwrap();
+    store.commit(range(Some(5), 9)).unwrap();
+    for (from, to) in [(None, 5), (Some(5), 9), (Some(8), 12), (Some(10), 12)] {
+        let refused = store.commit(range(from, to));
+        assert!(matches!(refused, Err(Error::Request { .. })), "{from:?}: {refused:?}");
+    }
+    assert_eq!(store.current().sources, BTreeMap::from([("kafka/a/0".to_owned(), 9)]));
+}

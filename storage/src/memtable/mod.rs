@@ -1,9 +1,14 @@
-//! Where are rows between their acknowledgement and their block? In a generation: all memtables since one WAL boundary.
+//! Where are rows between their arrival and their block? In a generation: all memtables since one WAL boundary, or all that
+//! was read from sources since the last one.
 //!
 //! G1  A generation is filled by one writer and read by any number of readers; a reader sees whole batches only.
 //! G2  A generation is sealed and flushed as a whole, so the manifest needs one WAL position and no more.
 //! G3  A span that comes again with the same ids and the same content is one row (`identity`).
 //! G4  Data points are kept as series (`metric::head`); of two of one series and time the last written counts.
+//!
+//! G5  A generation holds rows of the log or rows of sources that can be read again, and of those it knows which offsets: it is
+//!     kept or let go of as a whole. A row that was read from a source is left out for the sake of any other, for that one stays;
+//!     a row of the log never for the sake of one that may still be let go of.
 //!
 //! Not here: when to seal (`engine`), how blocks are written (`block`).
 
@@ -12,6 +17,7 @@ mod suspect;
 
 use crate::block::Shown;
 use crate::error::{Error, Result};
+use crate::manifest::{SourceRange, SourceRanges};
 use crate::metric::{self, Head, HeadReader};
 use crate::model::schema::column as name;
 use crate::model::{Batch, Signal, TenantId, TraceId};
@@ -29,10 +35,19 @@ use suspect::Suspects;
 /// client that sends single rows must not fill the memory with those.
 const SMALL_BATCH_ROWS: usize = 256;
 
-/// All memtables between two WAL boundaries.
+/// Where the rows of a generation come from.
+#[derive(Debug)]
+enum Origin {
+    /// The log, from this segment on.
+    Log(u64),
+    /// Sources that can be read again, and what was read of each.
+    Sources(Mutex<SourceRanges>),
+}
+
+/// All memtables between two boundaries.
 #[derive(Debug)]
 pub(crate) struct Generation {
-    first_segment: u64,
+    origin: Origin,
     created: std::time::Duration,
     tables: Mutex<BTreeMap<(TenantId, Signal), Table>>,
     bytes: AtomicUsize,
@@ -74,12 +89,49 @@ pub(crate) struct TableSize {
 impl Generation {
     /// A generation whose first row will be in WAL segment `first_segment`.
     pub(crate) fn new(first_segment: u64, created: std::time::Duration) -> Self {
-        Generation { first_segment, created, tables: Mutex::default(), bytes: AtomicUsize::new(0) }
+        Self::of(Origin::Log(first_segment), created)
     }
 
-    /// The WAL segment of the first row.
-    pub(crate) fn first_segment(&self) -> u64 {
-        self.first_segment
+    /// A generation whose rows will be read from sources that can be read again.
+    pub(crate) fn of_sources(created: std::time::Duration) -> Self {
+        Self::of(Origin::Sources(Mutex::default()), created)
+    }
+
+    fn of(origin: Origin, created: std::time::Duration) -> Self {
+        Generation { origin, created, tables: Mutex::default(), bytes: AtomicUsize::new(0) }
+    }
+
+    /// The WAL segment of the first row; `None` where rows are not in the log.
+    pub(crate) fn first_segment(&self) -> Option<u64> {
+        match &self.origin {
+            Origin::Log(first) => Some(*first),
+            Origin::Sources(_) => None,
+        }
+    }
+
+    /// What was read of which source; `None` where rows are in the log.
+    pub(crate) fn consumed(&self) -> Option<SourceRanges> {
+        match &self.origin {
+            Origin::Log(_) => None,
+            Origin::Sources(ranges) => Some(ranges.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+        }
+    }
+
+    /// Up to where it has read a source, if it has.
+    pub(crate) fn position(&self, source: &str) -> Option<u64> {
+        let Origin::Sources(ranges) = &self.origin else { return None };
+        let ranges = ranges.lock().unwrap_or_else(PoisonError::into_inner);
+        ranges.get(source).map(|range| range.to)
+    }
+
+    /// Takes note of what is being read; each range joins what was read of its source before.
+    pub(crate) fn read_on(&self, read: &SourceRanges) {
+        let Origin::Sources(ranges) = &self.origin else { return };
+        let mut ranges = ranges.lock().unwrap_or_else(PoisonError::into_inner);
+        for (source, range) in read {
+            let from = ranges.get(source).map_or(range.from, |before| before.from);
+            ranges.insert(source.clone(), SourceRange { from, to: range.to });
+        }
     }
 
     /// The monotonic time at which it was begun.
@@ -92,18 +144,21 @@ impl Generation {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether it holds no row.
+    /// Whether it holds no row, and has read nothing that held none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes() == 0
+        match &self.origin {
+            Origin::Log(_) => self.bytes() == 0,
+            Origin::Sources(ranges) => ranges.lock().unwrap_or_else(PoisonError::into_inner).is_empty(),
+        }
     }
 
-    /// Adds a batch, less the spans that `sealed` or this generation hold already. Spans that a block of `blocks` may
+    /// Adds a batch, less the spans that `others` or this generation hold already. Spans that a block of `blocks` may
     /// hold are marked, and looked up when somebody reads them. Returns how many rows were added.
     pub(crate) fn insert(
         &self,
         tenant: &TenantId,
         batch: Batch,
-        sealed: &[Arc<Generation>],
+        others: &[Arc<Generation>],
         blocks: &[Shown],
     ) -> Result<usize> {
         let signal = batch.signal();
@@ -111,7 +166,7 @@ impl Generation {
             return self.insert_points(tenant, &batch);
         }
         let batch = match signal {
-            Signal::Spans => self.without_repeated(tenant, batch, sealed)?,
+            Signal::Spans => self.without_repeated(tenant, batch, others)?,
             Signal::Logs | Signal::Metrics => batch,
         };
         let rows = batch.num_rows();
@@ -155,12 +210,12 @@ impl Generation {
         Some(HeadReader::new(&head))
     }
 
-    /// Leaves out spans that this generation or a sealed one holds, and doubles within the batch. The others are known from
+    /// Leaves out spans that this generation or another holds, and doubles within the batch. The others are known from
     /// now on.
-    fn without_repeated(&self, tenant: &TenantId, batch: Batch, sealed: &[Arc<Generation>]) -> Result<Batch> {
+    fn without_repeated(&self, tenant: &TenantId, batch: Batch, others: &[Arc<Generation>]) -> Result<Batch> {
         let hashes = identity::of_spans(batch.columns())?;
         let mut keep = vec![true; hashes.len()];
-        for generation in sealed {
+        for generation in others {
             let tables = generation.tables.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(table) = tables.get(&(tenant.clone(), Signal::Spans)) {
                 keep.iter_mut().zip(&hashes).for_each(|(keep, hash)| *keep &= !table.identities.contains(hash));

@@ -13,6 +13,7 @@
 mod bucket;
 mod damage;
 mod run;
+mod source;
 mod telemetry;
 
 use run::Run;

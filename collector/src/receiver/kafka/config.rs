@@ -1,0 +1,207 @@
+//! Which topics are read, from where, and as what?
+
+use super::message::Encoding;
+use regex_automata::nfa::thompson::pikevm::PikeVM;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use storage::model::{Signal, TenantId};
+
+/// Kafka, as a person writes it in the settings file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KafkaConfig {
+    /// Some of the cluster's brokers, `host:port`, separated by commas. Empty: Kafka is not read.
+    pub brokers: String,
+    /// The consumer group. Its members share one store: a group belongs to a data directory or to a bucket.
+    pub group: String,
+    /// The header of a message that names its tenant; without it a message is its topic's.
+    pub tenant_header: String,
+    /// Where a partition is begun that was never read.
+    pub begin: Begin,
+    /// What is done where messages were deleted before they were read.
+    pub on_loss: OnLoss,
+    /// Further settings of librdkafka, by its own names: TLS, SASL, fetch sizes.
+    pub librdkafka: BTreeMap<String, String>,
+    /// The topics, by name or, where that begins with `^`, by regular expression.
+    pub topics: BTreeMap<String, TopicConfig>,
+}
+
+/// What a topic's messages are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicConfig {
+    /// `spans`, `logs` or `metrics`.
+    pub signal: String,
+    /// How they are written.
+    #[serde(default = "otlp_proto")]
+    pub encoding: String,
+    /// Whose they are, unless a header says so.
+    #[serde(default = "default_tenant")]
+    pub tenant: String,
+}
+
+/// Where a partition is begun that was never read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Begin {
+    /// With the oldest message that is there.
+    Earliest,
+    /// With the next message that comes.
+    Latest,
+}
+
+/// What is done where messages were deleted before they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLoss {
+    /// Their number is told and counted, and the rest is read.
+    Continue,
+    /// The partition is left alone until somebody decides.
+    Stop,
+}
+
+fn otlp_proto() -> String {
+    Encoding::OtlpProto.name().into()
+}
+
+fn default_tenant() -> String {
+    TenantId::default().to_string()
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        let topic = |signal: Signal| TopicConfig {
+            signal: signal.as_str().into(),
+            encoding: otlp_proto(),
+            tenant: default_tenant(),
+        };
+        KafkaConfig {
+            brokers: String::new(),
+            group: "spanlight".into(),
+            tenant_header: "X-Scope-OrgID".into(),
+            begin: Begin::Earliest,
+            on_loss: OnLoss::Continue,
+            librdkafka: BTreeMap::new(),
+            // What OpenTelemetry's collector calls them.
+            topics: Signal::ALL.map(|signal| (format!("otlp_{signal}"), topic(signal))).into(),
+        }
+    }
+}
+
+/// What exactly-once rests on is not for others to set.
+const OURS: [&str; 9] = [
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.partition.eof",
+    "group.id",
+    "isolation.level",
+    "partition.assignment.strategy",
+    "statistics.interval.ms",
+];
+
+impl KafkaConfig {
+    /// Whether Kafka is read.
+    pub fn is_set(&self) -> bool {
+        !self.brokers.is_empty()
+    }
+
+    /// Whether it can be used; the error names the setting.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(name) = self.librdkafka.keys().find(|name| OURS.contains(&name.as_str())) {
+            return Err(format!("`kafka.librdkafka` must not set `{name}`: what is read exactly once rests on it"));
+        }
+        if self.is_set() && (self.group.is_empty() || self.topics.is_empty()) {
+            return Err("`kafka.group` or `kafka.topics` is empty, and `kafka.brokers` is not".into());
+        }
+        Topics::new(self).map(drop)
+    }
+}
+
+/// The topics, ready to be looked up.
+#[derive(Debug)]
+pub(super) struct Topics(Vec<(Pattern, Topic)>);
+
+#[derive(Debug)]
+enum Pattern {
+    Name(String),
+    Expression(String, Box<PikeVM>),
+}
+
+/// A topic's settings, read.
+#[derive(Debug, Clone)]
+pub(super) struct Topic {
+    pub(super) signal: Signal,
+    pub(super) encoding: Encoding,
+    pub(super) tenant: TenantId,
+}
+
+impl Topics {
+    pub(super) fn new(config: &KafkaConfig) -> Result<Topics, String> {
+        let topic = |(name, topic): (&String, &TopicConfig)| {
+            let wrong = |what: &str| format!("`kafka.topics.\"{name}\"`: {what}");
+            let signal = Signal::from_name(&topic.signal)
+                .ok_or_else(|| wrong(&format!("`{}` is none of spans, logs, metrics", topic.signal)))?;
+            let encoding = Encoding::from_name(&topic.encoding, signal).map_err(|what| wrong(&what))?;
+            let tenant = TenantId::new(&topic.tenant).map_err(|error| wrong(&error.to_string()))?;
+            let pattern = if name.starts_with('^') {
+                let expression = PikeVM::new(name).map_err(|error| wrong(&error.to_string()))?;
+                Pattern::Expression(name.clone(), Box::new(expression))
+            } else {
+                Pattern::Name(name.clone())
+            };
+            Ok((pattern, Topic { signal, encoding, tenant }))
+        };
+        config.topics.iter().map(topic).collect::<Result<_, String>>().map(Topics)
+    }
+
+    /// What librdkafka subscribes to.
+    pub(super) fn subscription(&self) -> Vec<&str> {
+        let names = self.0.iter().map(|(pattern, _)| match pattern {
+            Pattern::Name(name) | Pattern::Expression(name, _) => name.as_str(),
+        });
+        names.collect()
+    }
+
+    /// The settings of a topic: those of its name, else of the first expression that matches it.
+    pub(super) fn find(&self, topic: &str) -> Option<&Topic> {
+        let by_name = self.0.iter().find(|(pattern, _)| matches!(pattern, Pattern::Name(name) if name == topic));
+        let matches = |pattern: &Pattern| match pattern {
+            Pattern::Name(_) => false,
+            Pattern::Expression(_, vm) => vm.is_match(&mut vm.create_cache(), topic),
+        };
+        by_name.or_else(|| self.0.iter().find(|(pattern, _)| matches(pattern))).map(|(_, topic)| topic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(name: &str, signal: &str, encoding: &str) -> KafkaConfig {
+        let topic = TopicConfig { signal: signal.into(), encoding: encoding.into(), tenant: "t".into() };
+        KafkaConfig { topics: BTreeMap::from([(name.to_owned(), topic)]), ..KafkaConfig::default() }
+    }
+
+    #[test]
+    fn a_topic_is_found_by_its_name_before_an_expression() {
+        let mut config = config("^otlp_.*", "logs", "otlp_json");
+        config.topics.extend(KafkaConfig::default().topics);
+        let topics = Topics::new(&config).unwrap();
+        assert_eq!(topics.find("otlp_spans").unwrap().signal, Signal::Spans);
+        assert_eq!(topics.find("otlp_other").unwrap().signal, Signal::Logs);
+        assert!(topics.find("another").is_none());
+    }
+
+    #[test]
+    fn wrong_settings_are_named() {
+        let error = |config: KafkaConfig| config.check().unwrap_err();
+        assert!(error(config("a", "traces", "otlp_proto")).contains("`kafka.topics.\"a\"`: `traces` is none of"));
+        assert!(error(config("a", "logs", "avro")).contains("`avro`"));
+        assert!(error(config("^(", "logs", "raw")).contains("\"^(\""));
+        assert!(error(config("a", "spans", "raw")).contains("raw"));
+        let librdkafka = BTreeMap::from([("group.id".to_owned(), "x".to_owned())]);
+        assert!(error(KafkaConfig { librdkafka, ..KafkaConfig::default() }).contains("group.id"));
+    }
+}

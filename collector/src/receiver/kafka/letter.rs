@@ -1,0 +1,74 @@
+//! What becomes of a message that cannot be stored? It is kept as a dead letter: a log record of a tenant of its own that holds the
+//! message's bytes, where they came from, and why they could not be read.
+//!
+//! It is committed with the offsets that pass over it, like any row; so it is there once, and can be searched, listed and deleted as
+//! log records can.
+
+use super::config::Topic;
+use storage::model::attribute::{Map, MapBuilder, Value, put_value};
+use storage::model::origin::{Resource, Scope};
+use storage::model::{Batch, LogBatchBuilder, LogRecord, TenantId};
+
+/// Whose the dead letters are.
+pub(super) const TENANT: &str = "dead-letters";
+/// What marks a record as one.
+pub(super) const EVENT_NAME: &str = "spanlight.dead_letter";
+
+/// A message that could not be stored, or only in part.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Letter<'a> {
+    pub(super) topic: &'a str,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    pub(super) time: i64,
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) payload: &'a [u8],
+    pub(super) tenant: &'a str,
+    pub(super) reason: &'a str,
+    /// Whether some of its records are stored.
+    pub(super) partial: bool,
+}
+
+/// Whose the record of a letter is.
+pub(super) fn tenant() -> TenantId {
+    TenantId::new(TENANT).unwrap_or_default()
+}
+
+/// The letter as rows; an `Err` is a defect of ours.
+pub(super) fn rows(letter: &Letter<'_>, topic: Option<&Topic>) -> Result<Batch, String> {
+    let mut resource = MapBuilder::default();
+    resource.push("service.name", Value::String("spanlight"));
+    let resource = resource.finish();
+    let mut attributes = MapBuilder::default();
+    attributes.push("messaging.system", Value::String("kafka"));
+    attributes.push("messaging.destination.name", Value::String(letter.topic));
+    attributes.push("messaging.destination.partition.id", Value::Int(letter.partition.into()));
+    attributes.push("messaging.kafka.offset", Value::Int(letter.offset));
+    if let Some(key) = letter.key {
+        attributes.push("messaging.kafka.message.key", Value::Bytes(key));
+    }
+    attributes.push("spanlight.tenant", Value::String(letter.tenant));
+    attributes.push("spanlight.reason", Value::String(letter.reason));
+    attributes.push("spanlight.partial", Value::Bool(letter.partial));
+    if let Some(topic) = topic {
+        attributes.push("spanlight.signal", Value::String(topic.signal.as_str()));
+        attributes.push("spanlight.encoding", Value::String(topic.encoding.name()));
+    }
+    let attributes = attributes.finish();
+    let mut body = Vec::with_capacity(letter.payload.len() + 8);
+    put_value(&mut body, Value::Bytes(letter.payload));
+    let mut builder = LogBatchBuilder::default();
+    builder.set_resource(&Resource { attributes: Map::new(&resource), ..Resource::default() });
+    builder.set_scope(&Scope { name: "spanlight.kafka", ..Scope::default() });
+    let record = LogRecord {
+        time: letter.time,
+        severity_number: 13,
+        severity_text: "WARN",
+        body: &body,
+        event_name: EVENT_NAME,
+        attributes: Map::new(&attributes),
+        ..LogRecord::default()
+    };
+    builder.append(&record).map_err(|error| error.to_string())?;
+    builder.finish().map_err(|error| error.to_string())
+}

@@ -1,0 +1,207 @@
+//! What rows does a message hold?
+//!
+//! A message is decoded by the same code as a request of the doors, with the time that Kafka gave it as the time of its receipt: read
+//! a second time, it gives the same rows.
+
+use super::config::Topic;
+use crate::decode::{self, DecodeLimits, json};
+use storage::model::attribute::{Map, MapBuilder, Value, put_array, put_map, put_value};
+use storage::model::origin::{Resource, Scope};
+use storage::model::{Batch, LogBatchBuilder, LogRecord, Signal};
+
+/// How a topic's messages are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// OTLP's protobuf messages, as the collector's exporter sends by default.
+    OtlpProto,
+    /// OTLP/JSON.
+    OtlpJson,
+    /// A log record whose body is the message's bytes.
+    Raw,
+    /// A log record whose body is the message's text.
+    Text,
+    /// A log record whose body is the message's JSON.
+    Json,
+}
+
+impl Encoding {
+    const ALL: [Encoding; 5] = [Encoding::OtlpProto, Encoding::OtlpJson, Encoding::Raw, Encoding::Text, Encoding::Json];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Encoding::OtlpProto => "otlp_proto",
+            Encoding::OtlpJson => "otlp_json",
+            Encoding::Raw => "raw",
+            Encoding::Text => "text",
+            Encoding::Json => "json",
+        }
+    }
+
+    /// The encoding of that name, if a signal can be written so.
+    pub(super) fn from_name(name: &str, signal: Signal) -> Result<Encoding, String> {
+        let fits = |encoding: &Encoding| match encoding {
+            Encoding::OtlpProto | Encoding::OtlpJson => true,
+            Encoding::Raw | Encoding::Text | Encoding::Json => signal == Signal::Logs,
+        };
+        let fitting: Vec<Encoding> = Encoding::ALL.into_iter().filter(fits).collect();
+        let names: Vec<&str> = fitting.iter().map(|encoding| encoding.name()).collect();
+        let found = fitting.iter().find(|encoding| encoding.name() == name).copied();
+        found.ok_or_else(|| format!("`{name}` is no encoding of {signal}; there are {}", names.join(", ")))
+    }
+}
+
+/// A message without what it does not need to be decoded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Message<'a> {
+    pub(super) payload: &'a [u8],
+    pub(super) topic: &'a str,
+    /// Unix nanoseconds.
+    pub(super) time: i64,
+}
+
+/// The rows of a message.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub(super) batch: Batch,
+    /// Records that were left out, and why the first of them was.
+    pub(super) rejected: u64,
+    pub(super) message: Option<String>,
+}
+
+/// The limits of what is decoded.
+#[derive(Debug, Clone)]
+pub(super) struct MessageBounds {
+    pub(super) bytes: usize,
+    pub(super) decode: DecodeLimits,
+}
+
+/// Decodes a message; an `Err` says why it cannot be.
+pub(super) fn decode(message: Message<'_>, topic: &Topic, bounds: &MessageBounds) -> Result<Rows, String> {
+    if message.payload.len() > bounds.bytes {
+        return Err(format!("it has {} bytes, more than the {} of a request", message.payload.len(), bounds.bytes));
+    }
+    match topic.encoding {
+        Encoding::OtlpProto => otlp(message.payload, message.time, topic.signal, bounds),
+        Encoding::OtlpJson => {
+            let transcoded = json::to_protobuf(topic.signal, message.payload, bounds.bytes);
+            let protobuf = transcoded.map_err(|error| error.to_string())?.protobuf;
+            otlp(&protobuf, message.time, topic.signal, bounds)
+        }
+        Encoding::Raw => log_record(message, |body| put_value(body, Value::Bytes(message.payload))),
+        Encoding::Text => {
+            let text = std::str::from_utf8(message.payload).map_err(|error| format!("it is no UTF-8: {error}"))?;
+            log_record(message, |body| put_value(body, Value::String(text)))
+        }
+        Encoding::Json => {
+            let json: serde_json::Value =
+                serde_json::from_slice(message.payload).map_err(|error| format!("it is no JSON: {error}"))?;
+            if depth(&json) > decode::MAX_VALUE_DEPTH {
+                return Err(format!("its values nest deeper than {}", decode::MAX_VALUE_DEPTH - 1));
+            }
+            log_record(message, |body| put_json(body, &json))
+        }
+    }
+}
+
+fn otlp(payload: &[u8], time: i64, signal: Signal, bounds: &MessageBounds) -> Result<Rows, String> {
+    let decoded = decode::decode(signal, time, payload, &bounds.decode).map_err(|error| error.to_string())?;
+    Ok(Rows { batch: decoded.batch, rejected: decoded.rejected, message: decoded.message })
+}
+
+/// A record of the service that has the topic's name: a plain message names none.
+fn log_record(message: Message<'_>, body: impl FnOnce(&mut Vec<u8>)) -> Result<Rows, String> {
+    let mut encoded = Vec::with_capacity(message.payload.len() + 8);
+    body(&mut encoded);
+    let mut builder = LogBatchBuilder::default();
+    let mut attributes = MapBuilder::default();
+    attributes.push("service.name", Value::String(message.topic));
+    let attributes = attributes.finish();
+    builder.set_resource(&Resource { attributes: Map::new(&attributes), ..Resource::default() });
+    builder.set_scope(&Scope::default());
+    let record = LogRecord { time: message.time, body: &encoded, ..LogRecord::default() };
+    builder.append(&record).map_err(|error| error.to_string())?;
+    let batch = builder.finish().map_err(|error| error.to_string())?;
+    Ok(Rows { batch, rejected: 0, message: None })
+}
+
+/// Writes JSON as a value.
+fn put_json(out: &mut Vec<u8>, json: &serde_json::Value) {
+    match json {
+        serde_json::Value::Null => put_value(out, Value::Empty),
+        serde_json::Value::Bool(value) => put_value(out, Value::Bool(*value)),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(integer) => put_value(out, Value::Int(integer)),
+            None => put_value(out, Value::Double(number.as_f64().unwrap_or(f64::NAN))),
+        },
+        serde_json::Value::String(text) => put_value(out, Value::String(text)),
+        serde_json::Value::Array(items) => put_array(out, |out| items.iter().for_each(|item| put_json(out, item))),
+        serde_json::Value::Object(entries) => {
+            let mut builder = MapBuilder::default();
+            for (key, value) in entries {
+                builder.push_with(key, |out| put_json(out, value));
+            }
+            put_map(out, |out| builder.finish_into(out));
+        }
+    }
+}
+
+/// How many arrays and maps lie in one another. serde_json has refused more than 128.
+fn depth(json: &serde_json::Value) -> usize {
+    match json {
+        serde_json::Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        serde_json::Value::Object(entries) => 1 + entries.values().map(depth).max().unwrap_or(0),
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use storage::model::TenantId;
+
+    fn bounds() -> MessageBounds {
+        MessageBounds { bytes: 1 << 20, decode: DecodeLimits::default() }
+    }
+
+    fn rows(encoding: &str, payload: &[u8]) -> Result<Rows, String> {
+        let encoding = Encoding::from_name(encoding, Signal::Logs).unwrap();
+        let topic = Topic { signal: Signal::Logs, encoding, tenant: TenantId::default() };
+        decode(Message { payload, topic: "lines", time: 7 }, &topic, &bounds())
+    }
+
+    #[test]
+    fn a_plain_message_is_one_record_of_the_service_that_its_topic_names() {
+        use arrow_array::cast::AsArray;
+        for (encoding, payload, body) in [
+            ("raw", &b"\xff\0"[..], Value::Bytes(b"\xff\0")),
+            ("text", "ü".as_bytes(), Value::String("ü")),
+            ("json", b"7", Value::Int(7)),
+            ("json", b"null", Value::Empty),
+        ] {
+            let batch = rows(encoding, payload).unwrap().batch;
+            assert_eq!((batch.num_rows(), batch.time_range()), (1, Some((7, 7))), "{encoding}");
+            let column = batch.columns().column_by_name("body").unwrap();
+            let cell = match column.as_binary_opt::<i32>() {
+                Some(bodies) => bodies.value(0).to_vec(),
+                None => panic!("{:?}", column.data_type()),
+            };
+            assert_eq!(Value::parse(&cell), Some(body), "{encoding}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_says_why() {
+        for (encoding, payload, reason) in [
+            ("otlp_proto", &b"\x0a\xff"[..], "malformed protobuf"),
+            ("otlp_json", b"[", "JSON"),
+            ("text", b"\xff", "it is no UTF-8"),
+            ("json", b"{", "it is no JSON"),
+            ("json", "[".repeat(100_000).as_bytes(), "recursion limit"),
+            ("json", format!("{}{}", "[".repeat(100), "]".repeat(100)).as_bytes(), "deeper than"),
+            ("raw", &[0; (1 << 20) + 1], "more than the 1048576 of a request"),
+        ] {
+            let error = rows(encoding, payload).unwrap_err();
+            assert!(error.contains(reason), "{encoding}: {error}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! How do messages of Kafka come in, each exactly once?
+//!
+//! Kafka keeps them, so they skip the log: rows go to memory with the offsets that they came from, and the commit that adds their
+//! blocks says how far each partition is read (`storage::engine`, K1 to K3). Whoever reads a partition begins where the store says,
+//! after a crash as after a change of the group. A group and a store belong together.
+//!
+//! One thread reads, decodes and hands over; librdkafka fetches and decompresses in threads of its own.
+
+mod assignment;
+mod config;
+mod letter;
+mod message;
+mod reader;
+mod report;
+mod topic_id;
+
+pub use config::{Begin, KafkaConfig, OnLoss, TopicConfig};
+pub use report::{KafkaReport, PartitionReport};
+
+use crate::Collector;
+use assignment::Context;
+use config::Topics;
+use message::MessageBounds;
+use rdkafka::ClientConfig;
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use reader::Reader;
+use report::KafkaMetrics;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use storage::engine::Engine;
+
+/// What librdkafka holds before it is read, by default: half a second of a busy topic.
+const QUEUED_KILOBYTES: &str = "32768";
+
+/// The reading of Kafka, under way.
+#[derive(Debug)]
+pub struct KafkaReceiver {
+    stop: Arc<AtomicBool>,
+    metrics: Arc<KafkaMetrics>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl KafkaReceiver {
+    /// Begins to read, within the collector's limits. That no broker answers is told later, and tried again for ever; an error is
+    /// one of the settings.
+    pub fn start(config: &KafkaConfig, collector: &Collector, engine: Arc<Engine>) -> Result<KafkaReceiver, String> {
+        config.check()?;
+        let topics = Topics::new(config)?;
+        let metrics = Arc::new(KafkaMetrics::default());
+        let context = Context::new(Arc::clone(&engine), Arc::clone(&metrics));
+        let consumer = BaseConsumer::from_config_and_context(&client_config(config), context);
+        let consumer = consumer.map_err(|error| format!("`kafka.librdkafka`: {error}"))?;
+        consumer.subscribe(&topics.subscription()).map_err(|error| format!("`kafka.topics`: {error}"))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let bounds =
+            MessageBounds { bytes: collector.config().max_request_bytes, decode: collector.config().decode.clone() };
+        let reader = Reader {
+            consumer,
+            config: config.clone(),
+            topics,
+            bounds,
+            engine,
+            clock: collector.clock(),
+            metrics: Arc::clone(&metrics),
+            stop: Arc::clone(&stop),
+        };
+        let thread = std::thread::Builder::new().name("kafka".into()).spawn(|| reader.run());
+        let thread = thread.map_err(|error| format!("failed to start a thread: {error}"))?;
+        Ok(KafkaReceiver { stop, metrics, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Ends the reading: flushes what was read, leaves the group, waits for it at most so long. What is not flushed by then is read
+    /// again at the next start.
+    pub fn stop(&self, at_most: Duration) {
+        self.stop.store(true, Ordering::Release);
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let step = Duration::from_millis(10);
+        let steps = at_most.as_millis() / step.as_millis();
+        for _ in 0..steps {
+            if thread.is_finished() {
+                break;
+            }
+            std::thread::sleep(step);
+        }
+        if !thread.is_finished() {
+            tracing::warn!("kafka did not let go in time");
+        } else if thread.join().is_err() {
+            tracing::error!("the reading of kafka had ended in a panic");
+        }
+    }
+
+    /// How it goes.
+    pub fn report(&self) -> KafkaReport {
+        self.metrics.read()
+    }
+}
+
+fn client_config(config: &KafkaConfig) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("client.id", "spanlight")
+        .set("queued.max.messages.kbytes", QUEUED_KILOBYTES)
+        .set("topic.metadata.refresh.interval.ms", "30000")
+        .set("allow.auto.create.topics", "false");
+    for (name, value) in &config.librdkafka {
+        client.set(name, value);
+    }
+    client
+        .set("bootstrap.servers", &config.brokers)
+        .set("group.id", &config.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("statistics.interval.ms", "5000");
+    client
+}

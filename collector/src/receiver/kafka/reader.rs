@@ -1,0 +1,477 @@
+//! How do messages become rows of the store, each exactly once?
+//!
+//! R1  A partition is begun where the store says that it has been read to. Where the cluster has deleted what comes then, or has lost
+//!     what came before, that is told, counted, and only then passed over.
+//! R2  Rows are given to the store with the offsets that they came from. Where it does not take them, for want of room or because
+//!     others have brought the same, all partitions are begun anew from where it says.
+//! R3  What the store cannot take is not fetched: no more is in memory than librdkafka's queue and one portion.
+//! R4  The group is told how far the blocks are, after the fact, for those who look at its lag. Nothing here reads that.
+//!
+//! Not here: what comes and goes (`assignment`), what a message holds (`message`).
+
+use super::assignment::{Context, Key, Position, Stage, list_of};
+use super::config::{Begin, KafkaConfig, OnLoss, Topic, Topics};
+use super::letter::{self, Letter};
+use super::message::{self, Message, MessageBounds};
+use super::report::{KafkaMetrics, PartitionReport};
+use super::topic_id;
+use rdkafka::Timestamp;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use storage::engine::{Consumption, Engine};
+use storage::fs::Clock;
+use storage::model::{Batch, TenantId};
+
+/// A portion ends with so many messages, or bytes of messages: it is decoded before it is visible.
+const PORTION_MESSAGES: usize = 2_000;
+const PORTION_BYTES: usize = 8 << 20;
+/// How long the next message is waited for, which is how soon the end is noticed.
+const WAIT: Duration = Duration::from_millis(100);
+/// How long the cluster may take to answer a question.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How often the group is told how far the blocks are, and topics are looked at.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How long what failed rests.
+const RETRY_MIN: Duration = Duration::from_millis(250);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Reads until told to stop.
+pub(super) struct Reader {
+    pub(super) consumer: BaseConsumer<Context>,
+    pub(super) config: KafkaConfig,
+    pub(super) topics: Topics,
+    pub(super) bounds: MessageBounds,
+    pub(super) engine: Arc<Engine>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<KafkaMetrics>,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+/// What the loop remembers.
+#[derive(Debug, Default)]
+struct Pace {
+    relapses: u64,
+    rest: Duration,
+    retry_at: Duration,
+    told_at: Duration,
+    looked_at: Duration,
+}
+
+/// What was read of a partition and is not given to the store yet.
+#[derive(Debug, Default)]
+struct Portion {
+    source: Option<Arc<str>>,
+    from: u64,
+    to: u64,
+    rows: Vec<(TenantId, Batch)>,
+    told: PartitionReport,
+}
+
+type Portions = BTreeMap<Key, Portion>;
+
+impl Reader {
+    pub(super) fn run(self) {
+        let mut pace = Pace { relapses: self.engine.relapses(), ..Pace::default() };
+        while !self.stop.load(Ordering::Acquire) {
+            self.follow_store(&mut pace);
+            self.begin_pending(&mut pace);
+            let portions = self.gather();
+            self.take(portions, &mut pace);
+            self.tell(&mut pace);
+        }
+        if !self.engine.hand_over(2 * ANSWER / 5) {
+            tracing::info!("rows of Kafka that are not flushed will be read again at the next start");
+        }
+        self.tell_group(CommitMode::Sync);
+        self.consumer.unsubscribe();
+    }
+
+    /// Goes back where the store has let go of rows (K3 of the store).
+    fn follow_store(&self, pace: &mut Pace) {
+        let relapses = self.engine.relapses();
+        if relapses != pace.relapses {
+            pace.relapses = relapses;
+            self.metrics.relapsed();
+            self.suspend();
+        }
+    }
+
+    /// Stops reading; all partitions are begun anew.
+    fn suspend(&self) {
+        let list = self.consumer.context().partitions().suspend();
+        if list.count() > 0
+            && let Err(error) = self.consumer.incremental_unassign(&list)
+        {
+            tracing::warn!(%error, "failed to stop the reading of kafka's partitions");
+        }
+    }
+
+    fn begin_pending(&self, pace: &mut Pace) {
+        let pending = self.consumer.context().partitions().pending();
+        let now = self.clock.monotonic();
+        if pending.is_empty() || now < pace.retry_at {
+            return;
+        }
+        // What cannot be stored is not fetched (R3).
+        if let Some(shortage) = self.engine.shortage() {
+            if self.metrics.may_log("paused", now).is_some() {
+                tracing::warn!(%shortage, "kafka is not read for now");
+            }
+            self.consumer.context().pause(Some(shortage.to_string()));
+            pace.retry_at = now + RETRY_MIN;
+            return;
+        }
+        match self.begin(&pending) {
+            Ok(()) => {
+                pace.rest = Duration::ZERO;
+                self.consumer.context().pause(None);
+            }
+            Err(what) => {
+                pace.rest = (pace.rest * 2).clamp(RETRY_MIN, RETRY_MAX);
+                pace.retry_at = self.clock.monotonic() + pace.rest;
+                if self.metrics.may_log("begin", now).is_some() {
+                    tracing::warn!(
+                        what,
+                        partitions = pending.len(),
+                        "failed to begin partitions of kafka; it is tried again"
+                    );
+                }
+                self.metrics.trouble(&what);
+            }
+        }
+    }
+
+    /// Finds out where partitions are read from, and has them read (R1).
+    fn begin(&self, pending: &[Key]) -> Result<(), String> {
+        self.engine.refresh().map_err(|error| error.to_string())?;
+        let mut names: Vec<String> = pending.iter().map(|(topic, _)| topic.to_string()).collect();
+        names.dedup();
+        let ids = topic_id::of_topics(self.consumer.client(), &names, ANSWER)?;
+        let mut ends = BTreeMap::new();
+        let mut beginnings = BTreeMap::new();
+        for key in pending {
+            let (topic, partition) = key;
+            let id = ids.get(&**topic).ok_or_else(|| format!("the cluster does not describe topic {topic}"))?;
+            let source: Arc<str> = format!("kafka/{topic}/{id}/{partition}").into();
+            let ends_of = self.consumer.fetch_watermarks(topic, *partition, ANSWER);
+            let (low, high) = ends_of.map_err(|error| format!("{topic}/{partition}: {error}"))?;
+            let [low, high] = [low, high].map(|offset| u64::try_from(offset).unwrap_or(0));
+            if self.engine.position(&source).is_none() {
+                self.tell_of_new(topic, *partition, &source);
+                let at = if self.config.begin == Begin::Earliest { low } else { high };
+                beginnings.insert(source.to_string(), at);
+            }
+            ends.insert(key, (source, low, high));
+        }
+        if !beginnings.is_empty() {
+            self.engine.begin_sources(&beginnings).map_err(|error| error.to_string())?;
+        }
+        let mut starts = Vec::new();
+        for (key, (source, low, high)) in ends {
+            if let Some(at) = self.start_of(key, &source, (low, high))? {
+                starts.push((key, Position { source, began: at, next: at }, high));
+            }
+        }
+        let list = list_of(starts.iter().map(|(key, position, _)| (*key, position.next)));
+        let list = list.map_err(|error| error.to_string())?;
+        if list.count() == 0 {
+            return Err("no partition can be begun".into());
+        }
+        self.consumer.incremental_assign(&list).map_err(|error| error.to_string())?;
+        let mut partitions = self.consumer.context().partitions();
+        for ((topic, partition), position, high) in starts {
+            let next = position.next;
+            self.metrics.of(topic, *partition, |told| (told.position, told.end) = (next, high));
+            partitions.stages.insert((Arc::clone(topic), *partition), Stage::Reading(position));
+        }
+        self.metrics.own(|topic, partition| partitions.stages.contains_key(&(Arc::from(topic), partition)));
+        Ok(())
+    }
+
+    /// Says that a topic was made anew: what was read of its namesake stays.
+    fn tell_of_new(&self, topic: &str, partition: i32, source: &str) {
+        let prefix = format!("kafka/{topic}/");
+        let end = format!("/{partition}");
+        let namesake = self.engine.sources(&prefix).into_iter().find(|name| name.ends_with(&end) && name != source);
+        if let Some(namesake) = namesake {
+            tracing::warn!(
+                topic,
+                partition,
+                source,
+                namesake,
+                "a topic of kafka was made anew; it is read from its beginning"
+            );
+        }
+    }
+
+    /// Where a partition is read from; `None` where somebody must decide first.
+    fn start_of(&self, key: &Key, source: &Arc<str>, (low, high): (u64, u64)) -> Result<Option<u64>, String> {
+        let (topic, partition) = (&*key.0, key.1);
+        let at = self.engine.position(source).ok_or_else(|| format!("{source} is not known to the store"))?;
+        let to = if at < low {
+            low
+        } else if at > high {
+            high
+        } else {
+            return Ok(Some(at));
+        };
+        let what =
+            if at < low { "deleted messages before they were read" } else { "lost its end, which had been read" };
+        if self.config.on_loss == OnLoss::Stop {
+            self.metrics.trouble(&format!("{topic}/{partition} {what}, and `kafka.on_loss` is `stop`"));
+            if self.metrics.may_log(source, self.clock.monotonic()).is_some() {
+                tracing::error!(
+                    topic,
+                    partition,
+                    at,
+                    low,
+                    high,
+                    "kafka {what}; the partition is left alone (`kafka.on_loss`)"
+                );
+            }
+            return Ok(None);
+        }
+        let read = BTreeMap::from([(source.to_string(), (at, to))]);
+        self.engine.consume(&Consumption { rows: Vec::new(), read }).map_err(|error| error.to_string())?;
+        let lost = low.saturating_sub(at);
+        tracing::error!(topic, partition, at, low, high, lost, "kafka {what}; reading goes on behind them");
+        self.metrics.of(topic, partition, |told| told.lost += lost);
+        Ok(Some(to))
+    }
+
+    /// Reads what there is, up to a portion's size, and decodes it.
+    fn gather(&self) -> Portions {
+        let mut portions = Portions::new();
+        let (mut messages, mut bytes, mut wait) = (0, 0, WAIT);
+        while messages < PORTION_MESSAGES && bytes < PORTION_BYTES {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(read)) => {
+                    messages += 1;
+                    bytes += read.payload_len();
+                    if !self.read(&read, &mut portions) {
+                        break;
+                    }
+                }
+                Some(Err(error)) => {
+                    self.complain(&error);
+                    break;
+                }
+            }
+            wait = Duration::ZERO;
+        }
+        portions
+    }
+
+    /// Where an offset is out of range, where to go on is found out anew.
+    fn complain(&self, error: &KafkaError) {
+        self.metrics.trouble(&error.to_string());
+        if self.metrics.may_log("client", self.clock.monotonic()).is_some() {
+            tracing::warn!(%error, "kafka");
+        }
+        let code = error.rdkafka_error_code();
+        let moved = [RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::AutoOffsetReset];
+        if code.is_some_and(|code| moved.contains(&code)) {
+            self.suspend();
+        }
+    }
+
+    /// Takes one message in; whether to go on.
+    fn read(&self, read: &BorrowedMessage<'_>, portions: &mut Portions) -> bool {
+        let key: Key = (read.topic().into(), read.partition());
+        let Ok(offset) = u64::try_from(read.offset()) else { return true };
+        let mut partitions = self.consumer.context().partitions();
+        let seen = partitions.gaps.get(&key).copied();
+        let Some(position) = partitions.position(&key) else { return true };
+        if offset < position.next {
+            return true;
+        }
+        // A gap where reading was begun may be Kafka's, or a fetch from before: who asks again knows.
+        if position.next == position.began && offset > position.began && seen != Some(offset) {
+            partitions.gaps.insert(key, offset);
+            drop(partitions);
+            self.suspend();
+            return false;
+        }
+        let (from, source) = (position.next, Arc::clone(&position.source));
+        position.next = offset + 1;
+        drop(partitions);
+        let portion =
+            portions.entry(key).or_insert_with(|| Portion { from, source: Some(source), ..Portion::default() });
+        portion.to = offset + 1;
+        self.decode(read, portion);
+        true
+    }
+
+    fn decode(&self, read: &BorrowedMessage<'_>, portion: &mut Portion) {
+        let time = match read.timestamp() {
+            Timestamp::CreateTime(millis) | Timestamp::LogAppendTime(millis) => millis.saturating_mul(1_000_000),
+            Timestamp::NotAvailable => self.clock.now_unix_nano(),
+        };
+        portion.told.messages += 1;
+        let Some(payload) = read.payload() else {
+            portion.told.tombstones += 1;
+            return;
+        };
+        portion.told.bytes += payload.len() as u64;
+        let topic = self.topics.find(read.topic());
+        let named = self.tenant_of(read);
+        let decoded = match (topic, &named) {
+            (None, _) => Err("no setting says what its topic holds".to_owned()),
+            (_, Some(Err(name))) => Err(format!("`{name}` is no tenant")),
+            (Some(topic), _) => message::decode(Message { payload, topic: read.topic(), time }, topic, &self.bounds),
+        };
+        let tenant = match (named, topic) {
+            (Some(Ok(tenant)), _) => tenant,
+            (_, Some(topic)) => topic.tenant.clone(),
+            (_, None) => TenantId::default(),
+        };
+        match decoded {
+            Ok(rows) => {
+                portion.told.rows += rows.batch.num_rows() as u64;
+                portion.told.rejected += rows.rejected;
+                if rows.rejected > 0 {
+                    let first = rows.message.unwrap_or_default();
+                    let reason = format!("{} of its records were left out: {first}", rows.rejected);
+                    self.keep(read, (topic, &tenant, time), &reason, true, portion);
+                }
+                if rows.batch.num_rows() > 0 {
+                    portion.rows.push((tenant, rows.batch));
+                }
+            }
+            Err(reason) => self.keep(read, (topic, &tenant, time), &reason, false, portion),
+        }
+    }
+
+    /// Keeps a message that could not be stored, or not as a whole.
+    fn keep(
+        &self,
+        read: &BorrowedMessage<'_>,
+        (topic, tenant, time): (Option<&Topic>, &TenantId, i64),
+        reason: &str,
+        partial: bool,
+        portion: &mut Portion,
+    ) {
+        let (name, partition, offset) = (read.topic(), read.partition(), read.offset());
+        if let Some(unsaid) = self.metrics.may_log(name, self.clock.monotonic()) {
+            tracing::warn!(
+                topic = name,
+                partition,
+                offset,
+                reason,
+                unsaid,
+                "a message of kafka is kept as a dead letter"
+            );
+        }
+        let (key, payload) = (read.key(), read.payload().unwrap_or_default());
+        let tenant = tenant.as_str();
+        let letter = Letter { topic: name, partition, offset, time, key, payload, tenant, reason, partial };
+        match letter::rows(&letter, topic) {
+            Ok(batch) => {
+                portion.told.dead_letters += 1;
+                portion.rows.push((letter::tenant(), batch));
+            }
+            Err(what) => tracing::error!(topic = name, partition, offset, what, "a dead letter could not be written"),
+        }
+    }
+
+    /// The tenant that a message's header names, if it does.
+    fn tenant_of(&self, read: &BorrowedMessage<'_>) -> Option<Result<TenantId, String>> {
+        let headers = read.headers()?;
+        let named = headers.iter().find(|header| header.key.eq_ignore_ascii_case(&self.config.tenant_header))?;
+        let name = String::from_utf8_lossy(named.value?).into_owned();
+        Some(TenantId::new(&name).map_err(|_| name))
+    }
+
+    /// Gives portions to the store (R2).
+    fn take(&self, mut portions: Portions, pace: &mut Pace) {
+        let mut partitions = self.consumer.context().partitions();
+        // What went while it was read is its next reader's.
+        portions.retain(|key, portion| {
+            partitions.position(key).map(|position| &position.source) == portion.source.as_ref()
+        });
+        drop(partitions);
+        if portions.is_empty() {
+            return;
+        }
+        let mut consumption = Consumption::default();
+        for portion in portions.values_mut() {
+            consumption.rows.append(&mut portion.rows);
+            let source = portion.source.as_deref().unwrap_or_default();
+            consumption.read.insert(source.to_owned(), (portion.from, portion.to));
+        }
+        if let Err(error) = self.engine.consume(&consumption) {
+            let now = self.clock.monotonic();
+            if self.metrics.may_log("store", now).is_some() {
+                tracing::warn!(%error, "the store did not take messages of kafka; they are read again");
+            }
+            pace.retry_at = now + RETRY_MIN;
+            return self.suspend();
+        }
+        self.metrics.taken();
+        for ((topic, partition), portion) in portions {
+            self.metrics.of(&topic, partition, |told| {
+                told.messages += portion.told.messages;
+                told.bytes += portion.told.bytes;
+                told.rows += portion.told.rows;
+                told.rejected += portion.told.rejected;
+                told.tombstones += portion.told.tombstones;
+                told.dead_letters += portion.told.dead_letters;
+                told.position = portion.to;
+                told.end = told.end.max(portion.to);
+            });
+        }
+    }
+
+    /// From time to time tells the group how far the blocks are (R4), and looks whether topics were made anew.
+    fn tell(&self, pace: &mut Pace) {
+        let now = self.clock.monotonic();
+        if now.saturating_sub(pace.told_at) >= TELL_EVERY {
+            pace.told_at = now;
+            self.tell_group(CommitMode::Async);
+        }
+        if now.saturating_sub(pace.looked_at) >= LOOK_EVERY {
+            pace.looked_at = now;
+            self.look_at_topics();
+        }
+    }
+
+    fn tell_group(&self, mode: CommitMode) {
+        let reading = self.consumer.context().partitions().reading();
+        let committed = |(key, source): &(Key, Arc<str>)| Some((key.clone(), self.engine.committed_position(source)?));
+        let committed: Vec<(Key, u64)> = reading.iter().filter_map(committed).collect();
+        for ((topic, partition), offset) in &committed {
+            self.metrics.of(topic, *partition, |told| told.committed = *offset);
+        }
+        let list = list_of(committed.iter().map(|(key, offset)| (key, *offset)));
+        if let Ok(list) = list
+            && list.count() > 0
+            && let Err(error) = self.consumer.commit(&list, mode)
+        {
+            tracing::debug!(%error, "failed to tell the group how far it is; only its lag's display depends on it");
+        }
+    }
+
+    /// A topic that was deleted and made again under our reading has another id: it is begun anew.
+    fn look_at_topics(&self) {
+        let reading = self.consumer.context().partitions().reading();
+        let mut names: Vec<String> = reading.iter().map(|((topic, _), _)| topic.to_string()).collect();
+        names.dedup();
+        if names.is_empty() {
+            return;
+        }
+        let Ok(ids) = topic_id::of_topics(self.consumer.client(), &names, ANSWER) else { return };
+        let moved = |((topic, partition), source): &(Key, Arc<str>)| {
+            ids.get(&**topic).is_some_and(|id| **source != *format!("kafka/{topic}/{id}/{partition}"))
+        };
+        if reading.iter().any(moved) {
+            self.suspend();
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! How does the reading of Kafka go? Counters by topic and partition, for `/metrics` and for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often a message that says the same is logged at most.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Why nothing is read, for now.
+pub(super) type Paused = String;
+
+/// A partition in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartitionReport {
+    /// Messages whose rows are visible.
+    pub messages: u64,
+    /// Bytes of those.
+    pub bytes: u64,
+    /// Rows of those.
+    pub rows: u64,
+    /// Records of those that were left out.
+    pub rejected: u64,
+    /// Messages without a value, which stand for nothing here.
+    pub tombstones: u64,
+    /// Messages that could not be read, whole or in part, and were kept as dead letters.
+    pub dead_letters: u64,
+    /// Offsets that the cluster deleted before they were read.
+    pub lost: u64,
+    /// The offset that comes next.
+    pub position: u64,
+    /// Up to where rows are in blocks.
+    pub committed: u64,
+    /// The end of the partition, as it was seen last.
+    pub end: u64,
+    /// Whether it is read by this process now.
+    pub ours: bool,
+}
+
+impl PartitionReport {
+    /// Messages that are there and not read yet.
+    pub fn lag(&self) -> u64 {
+        self.end.saturating_sub(self.position)
+    }
+}
+
+/// All partitions, and what concerns them together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KafkaReport {
+    /// By topic and partition.
+    pub partitions: BTreeMap<(String, i32), PartitionReport>,
+    /// How often partitions came and went.
+    pub rebalances: u64,
+    /// How often what was read and not flushed was let go of, to be read again.
+    pub relapses: u64,
+    /// Why nothing is read now, if nothing is.
+    pub paused: Option<String>,
+    /// What the client complained of last, if that was since the last message.
+    pub trouble: Option<String>,
+}
+
+/// The counters.
+#[derive(Debug, Default)]
+pub(super) struct KafkaMetrics {
+    report: Mutex<KafkaReport>,
+    /// When what was logged last, and how often it was not since.
+    logged: Mutex<BTreeMap<String, (Duration, u64)>>,
+}
+
+impl KafkaMetrics {
+    fn report(&self) -> MutexGuard<'_, KafkaReport> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What there is to tell.
+    pub(super) fn read(&self) -> KafkaReport {
+        self.report().clone()
+    }
+
+    pub(super) fn rebalanced(&self) {
+        self.report().rebalances += 1;
+    }
+
+    pub(super) fn relapsed(&self) {
+        self.report().relapses += 1;
+    }
+
+    pub(super) fn trouble(&self, what: &str) {
+        self.report().trouble = Some(what.to_owned());
+    }
+
+    pub(super) fn pause(&self, why: Option<Paused>) {
+        self.report().paused = why;
+    }
+
+    pub(super) fn set_end(&self, topic: &str, partition: i32, end: u64) {
+        if let Some(partition) = self.report().partitions.get_mut(&(topic.to_owned(), partition)) {
+            partition.end = end;
+        }
+    }
+
+    /// Changes what is told of a partition.
+    pub(super) fn of(&self, topic: &str, partition: i32, change: impl FnOnce(&mut PartitionReport)) {
+        change(self.report().partitions.entry((topic.to_owned(), partition)).or_default());
+    }
+
+    /// Says of each partition whether it is ours.
+    pub(super) fn own(&self, ours: impl Fn(&str, i32) -> bool) {
+        let mut report = self.report();
+        report.partitions.iter_mut().for_each(|((topic, partition), told)| told.ours = ours(topic, *partition));
+    }
+
+    /// What was taken, and that the client works.
+    pub(super) fn taken(&self) {
+        let mut report = self.report();
+        report.trouble = None;
+        report.paused = None;
+    }
+
+    /// Whether something may be logged now; how often the same was not.
+    pub(super) fn may_log(&self, what: &str, now: Duration) -> Option<u64> {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        match logged.get_mut(what) {
+            Some((last, kept_back)) if now.saturating_sub(*last) < LOG_EVERY => {
+                *kept_back += 1;
+                None
+            }
+            _ => Some(logged.insert(what.to_owned(), (now, 0)).map_or(0, |(_, kept_back)| kept_back)),
+        }
+    }
+}
+
+type Read = fn(&PartitionReport) -> u64;
+
+impl KafkaReport {
+    /// Appends it in Prometheus' text format.
+    pub fn render(&self, out: &mut String) {
+        let families: [(&str, &str, &str, Read); 10] = [
+            ("messages_total", "counter", "Messages whose rows are visible.", |told| told.messages),
+            ("bytes_total", "counter", "Bytes of those messages.", |told| told.bytes),
+            ("rows_total", "counter", "Rows of those messages.", |told| told.rows),
+            ("records_rejected_total", "counter", "Records of those messages that were left out.", |told| {
+                told.rejected
+            }),
+            ("tombstones_total", "counter", "Messages without a value.", |told| told.tombstones),
+            ("dead_letters_total", "counter", "Messages that were kept as dead letters.", |told| told.dead_letters),
+            ("lost_offsets_total", "counter", "Offsets that were deleted before they were read.", |told| told.lost),
+            ("position", "gauge", "The offset that comes next.", |told| told.position),
+            ("committed_position", "gauge", "The offset up to which rows are in blocks.", |told| told.committed),
+            ("lag", "gauge", "Messages that are there and not read yet.", PartitionReport::lag),
+        ];
+        for (name, kind, help, read) in families {
+            let name = format!("spanlight_kafka_{name}");
+            out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+            let told = self.partitions.iter().filter(|(_, told)| kind == "counter" || told.ours);
+            for ((topic, partition), told) in told {
+                // Topics are letters, digits, dots, lines and underscores.
+                let topic = topic.replace(['\\', '"', '\n'], "_");
+                // Writing to a String does not fail.
+                writeln!(out, "{name}{{topic=\"{topic}\",partition=\"{partition}\"}} {}", read(told)).ok();
+            }
+        }
+        let whole = [
+            ("rebalances_total", "counter", "How often partitions came and went.", self.rebalances),
+            (
+                "relapses_total",
+                "counter",
+                "How often what was not flushed was let go of, to be read again.",
+                self.relapses,
+            ),
+            ("paused", "gauge", "Whether nothing is read because nothing can be stored.", self.paused.is_some().into()),
+        ];
+        for (name, kind, help, value) in whole {
+            let name = format!("spanlight_kafka_{name}");
+            out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_is_logged_once_in_ten_seconds_and_says_how_often_it_was_not() {
+        let metrics = KafkaMetrics::default();
+        let at = Duration::from_secs;
+        assert_eq!(metrics.may_log("a", at(0)), Some(0));
+        assert_eq!(metrics.may_log("a", at(1)), None);
+        assert_eq!(metrics.may_log("b", at(1)), Some(0));
+        assert_eq!(metrics.may_log("a", at(2)), None);
+        assert_eq!(metrics.may_log("a", at(10)), Some(2));
+    }
+
+    #[test]
+    fn lag_is_told_of_partitions_that_are_read_here_and_counts_of_all() {
+        let metrics = KafkaMetrics::default();
+        metrics.of("a", 0, |told| (told.position, told.ours, told.messages) = (7, true, 7));
+        metrics.set_end("a", 0, 10);
+        metrics.of("b", 1, |told| told.messages = 3);
+        let mut text = String::new();
+        metrics.read().render(&mut text);
+        assert!(text.contains("spanlight_kafka_lag{topic=\"a\",partition=\"0\"} 3\n"));
+        assert!(!text.contains("spanlight_kafka_lag{topic=\"b\""));
+        assert!(text.contains("spanlight_kafka_messages_total{topic=\"b\",partition=\"1\"} 3\n"));
+    }
+}

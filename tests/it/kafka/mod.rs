@@ -1,0 +1,222 @@
+//! Is a message of Kafka stored exactly once? Messages are produced while the server is killed, fed with what it cannot read, and
+//! told wrong offsets by its group. The cluster is librdkafka's own mock, in this process.
+
+use crate::server::{Server, eventually};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use prost::Message as _;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+mod real;
+
+const LOGS: &str = "otlp_logs";
+
+/// A cluster with one broker.
+struct Cluster {
+    mock: MockCluster<'static, DefaultProducerContext>,
+    producer: BaseProducer,
+}
+
+impl Cluster {
+    fn new(topics: &[(&str, i32)]) -> Cluster {
+        let mock = MockCluster::new(1).unwrap();
+        for (topic, partitions) in topics {
+            mock.create_topic(topic, *partitions, 1).unwrap();
+        }
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", mock.bootstrap_servers())
+            .set("acks", "all")
+            .set("linger.ms", "1")
+            .create()
+            .unwrap();
+        Cluster { mock, producer }
+    }
+
+    fn send(&self, topic: &str, partition: i32, payload: &[u8], header: Option<(&str, &str)>) {
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition).payload(payload);
+        if let Some((key, value)) = header {
+            record = record.headers(OwnedHeaders::new().insert(Header { key, value: Some(value) }));
+        }
+        self.producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+
+    fn flush(&self) {
+        self.producer.flush(Duration::from_secs(30)).unwrap();
+    }
+
+    /// A server that reads from the cluster, with further settings.
+    fn serve(&self, data_dir: &Path, more: &[(&str, &str)]) -> Server {
+        let brokers = self.mock.bootstrap_servers();
+        // The mock rebalances at once; a session ends soon for who was killed.
+        let librdkafka = r#"{ "session.timeout.ms" = "1500", "heartbeat.interval.ms" = "200" }"#;
+        let mut variables =
+            vec![("SPANLIGHT_KAFKA_BROKERS", brokers.as_str()), ("SPANLIGHT_KAFKA_LIBRDKAFKA", librdkafka)];
+        variables.extend_from_slice(more);
+        Server::start_with(data_dir, &[], &variables)
+    }
+}
+
+fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+}
+
+fn text(value: &str) -> Option<AnyValue> {
+    Some(AnyValue { value: Some(any_value::Value::StringValue(value.into())) })
+}
+
+/// A request of log records, each with a number of its own.
+fn request(numbers: std::ops::Range<usize>) -> Vec<u8> {
+    let record = |number: usize| LogRecord {
+        time_unix_nano: now(),
+        attributes: vec![KeyValue {
+            key: "number".into(),
+            value: text(&format!("{number:07}")),
+            ..KeyValue::default()
+        }],
+        ..LogRecord::default()
+    };
+    let log_records = numbers.map(record).collect();
+    let scope_logs = vec![ScopeLogs { log_records, ..ScopeLogs::default() }];
+    let resource_logs = vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }];
+    ExportLogsServiceRequest { resource_logs }.encode_to_vec()
+}
+
+/// How many rows have each value of an attribute of log records.
+async fn values(server: &Server, key: &str, prefix: &str, tenant: &str) -> BTreeMap<String, u64> {
+    let path = format!("/api/v1/attributes/{key}/values?signal=logs&limit=10000&prefix={prefix}");
+    let headers = [("x-scope-orgid", tenant)];
+    let (status, body) = crate::server::request(&server.http, "GET", &path, &headers, Default::default()).await;
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+    let answer: query_api::volume::AttributeValuesResponse = serde_json::from_slice(&body).unwrap();
+    let text = |value: &query_api::otlp::AnyValue| serde_json::to_value(value).unwrap();
+    let texts = answer.values.iter().map(|value| {
+        let json = text(&value.value);
+        let text = json.as_object().unwrap().values().next().unwrap();
+        (text.as_str().map_or_else(|| text.to_string(), str::to_owned), value.rows)
+    });
+    texts.collect()
+}
+
+/// Waits until so many numbers are there, and checks that each is there once.
+async fn all_once(server: &Server, count: usize) {
+    let found = eventually("all messages", || async {
+        let found = values(server, "number", "", "default").await;
+        (found.len() >= count).then_some(found)
+    })
+    .await;
+    let doubled: Vec<_> = found.iter().filter(|(_, rows)| **rows != 1).collect();
+    assert!(doubled.is_empty() && found.len() == count, "{} of {count}; not once: {doubled:?}", found.len());
+}
+
+/// A counter or gauge of `/metrics`, summed over its labels.
+async fn metric(server: &Server, name: &str) -> f64 {
+    let (_, text) = server.get("/metrics").await;
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let values = text.lines().filter(|line| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']));
+    values.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+#[tokio::test]
+async fn messages_are_stored_once_while_the_server_is_killed() {
+    let cluster = Cluster::new(&[(LOGS, 4)]);
+    let dir = tempfile::tempdir().unwrap();
+    // Small generations: kills meet flushes, and rows of every age.
+    let small = [("SPANLIGHT_STORAGE_FLUSH_BYTES", "100000"), ("SPANLIGHT_STORAGE_FLUSH_AGE_SECONDS", "1")];
+    let mut sent = 0;
+    let mut server = cluster.serve(dir.path(), &small);
+    for life in 0..5 {
+        for _ in 0..150 {
+            cluster.send(LOGS, i32::try_from(sent % 4).unwrap(), &request(sent..sent + 3), None);
+            sent += 3;
+        }
+        cluster.flush();
+        // Lives end in all states: before anything was read, in the midst of it, long after.
+        tokio::time::sleep(Duration::from_millis([4_500, 400, 5_500, 6_000, 900][life])).await;
+        server.kill();
+        server = cluster.serve(dir.path(), &small);
+    }
+    all_once(&server, sent).await;
+    // A graceful end flushes and leaves; the next start reads nothing twice.
+    let (code, took) = server.terminate();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let server = cluster.serve(dir.path(), &small);
+    cluster.send(LOGS, 0, &request(sent..sent + 1), None);
+    all_once(&server, sent + 1).await;
+    assert_eq!(metric(&server, "spanlight_kafka_messages_total").await, 1.0);
+}
+
+#[tokio::test]
+async fn the_offsets_of_the_group_decide_nothing() {
+    let cluster = Cluster::new(&[(LOGS, 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..20 {
+        cluster.send(LOGS, 0, &request(number..number + 1), None);
+    }
+    cluster.flush();
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.mock.bootstrap_servers())
+        .set("group.id", "spanlight")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(LOGS, 0, Offset::Offset(15)).unwrap();
+    consumer.commit(&list, CommitMode::Sync).unwrap();
+    drop(consumer);
+    let server = cluster.serve(dir.path(), &[]);
+    all_once(&server, 20).await;
+    server.terminate();
+    // Another group knows nothing; the store knows it all.
+    let server = cluster.serve(dir.path(), &[("SPANLIGHT_KAFKA_GROUP", "another")]);
+    cluster.send(LOGS, 0, &request(20..21), None);
+    all_once(&server, 21).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_kept_and_stops_nothing() {
+    let cluster = Cluster::new(&[(LOGS, 1), ("lines", 1), ("events", 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    let topics = r#"{ otlp_logs = { signal = "logs" }, lines = { signal = "logs", encoding = "text", tenant = "plain" },
+        "^ev.*" = { signal = "logs", encoding = "json" } }"#;
+    let server = cluster.serve(dir.path(), &[("SPANLIGHT_KAFKA_TOPICS", topics)]);
+    for bad in [&b"\x0a\xff"[..], b"not protobuf at all", &[0xff; 1_000], &vec![7; 600_000]] {
+        cluster.send(LOGS, 0, bad, None);
+        cluster.send(LOGS, 0, &[], None);
+    }
+    cluster.send(LOGS, 0, &request(0..1), Some(("x-scope-orgid", "../etc")));
+    cluster.send(LOGS, 0, &request(1..2), Some(("X-Scope-OrgID", "shop")));
+    cluster.send(LOGS, 0, &request(2..3), None);
+    cluster.send("lines", 0, b"a line", None);
+    cluster.send("lines", 0, b"\xff", None);
+    cluster.send("events", 0, br#"{"a":[1,{"b":null}]}"#, None);
+    cluster.send("events", 0, br#"{"a":"#, None);
+    cluster.flush();
+    eventually("all messages", || async {
+        (metric(&server, "spanlight_kafka_messages_total").await >= 15.0).then_some(())
+    })
+    .await;
+    assert_eq!(metric(&server, "spanlight_kafka_dead_letters_total").await, 7.0);
+    assert_eq!(values(&server, "number", "", "default").await, BTreeMap::from([("0000002".to_owned(), 1)]));
+    assert_eq!(values(&server, "number", "", "shop").await, BTreeMap::from([("0000001".to_owned(), 1)]));
+    assert_eq!(values(&server, "service.name", "", "plain").await, BTreeMap::from([("lines".to_owned(), 1)]));
+    let letters = values(&server, "spanlight.reason", "", "dead-letters").await;
+    assert_eq!(letters.values().sum::<u64>(), 7, "{letters:?}");
+    assert!(letters.keys().any(|reason| reason.contains("`../etc` is no tenant")), "{letters:?}");
+    // They are committed with the offsets that pass over them.
+    server.kill();
+    let server = cluster.serve(dir.path(), &[("SPANLIGHT_KAFKA_TOPICS", topics)]);
+    let again = eventually("the letters", || async {
+        let letters = values(&server, "spanlight.reason", "", "dead-letters").await;
+        (letters.values().sum::<u64>() >= 7).then_some(letters)
+    });
+    assert_eq!(again.await, letters);
+}

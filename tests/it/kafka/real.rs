@@ -1,0 +1,334 @@
+//! The same with Apache Kafka itself: brokers in KRaft mode that are killed too, topics that are deleted and made again, messages that
+//! expire, transactions that are given up.
+//!
+//! Runs where `SPANLIGHT_KAFKA_LIB` names a folder with Kafka's jars (`make test-full` sees to it: `scripts/kafka.sh`); elsewhere it
+//! says so and passes.
+
+use super::{LOGS, metric, request, values};
+use crate::server::{Server, eventually};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// A loopback address that no other test has: brokers come back on the ports that they had.
+const HOST: &str = "127.0.0.7";
+/// Records of one message.
+const RECORDS: usize = 5;
+const PARTITIONS: i32 = 6;
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Brokers with their files in a folder; killed when dropped.
+struct Brokers {
+    lib: PathBuf,
+    dir: tempfile::TempDir,
+    ports: Vec<(u16, u16)>,
+    processes: Vec<Child>,
+}
+
+impl Brokers {
+    async fn start(lib: PathBuf, count: usize) -> Brokers {
+        // All are held at once, so that no port is given twice.
+        let held: Vec<TcpListener> = (0..2 * count).map(|_| TcpListener::bind((HOST, 0)).unwrap()).collect();
+        let ports: Vec<u16> = held.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        drop(held);
+        let ports = ports.chunks(2).map(|two| (two[0], two[1])).collect();
+        let mut brokers = Brokers { lib, dir: tempfile::tempdir().unwrap(), ports, processes: Vec::new() };
+        for number in 0..count {
+            brokers.write_settings(number);
+            let settings = brokers.settings(number);
+            let formatted =
+                brokers.java("kafka.tools.StorageTool", &["format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"], &settings);
+            assert!(formatted.success(), "{}", settings.display());
+        }
+        for number in 0..count {
+            let process = brokers.run(number);
+            brokers.processes.push(process);
+        }
+        brokers.answer().await;
+        brokers
+    }
+
+    fn settings(&self, number: usize) -> PathBuf {
+        self.dir.path().join(format!("{number}.properties"))
+    }
+
+    fn write_settings(&self, number: usize) {
+        let voters: Vec<String> =
+            self.ports.iter().enumerate().map(|(id, (_, port))| format!("{}@{HOST}:{port}", id + 1)).collect();
+        let (client, controller) = self.ports[number];
+        let replicas = self.ports.len().min(3);
+        let text = format!(
+            "process.roles=broker,controller\nnode.id={}\ncontroller.quorum.voters={}\n\
+             listeners=PLAINTEXT://{HOST}:{client},CONTROLLER://{HOST}:{controller}\n\
+             advertised.listeners=PLAINTEXT://{HOST}:{client}\ncontroller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\nlog.dirs={}\n\
+             auto.create.topics.enable=false\ngroup.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\n\
+             offsets.topic.replication.factor={replicas}\noffsets.topic.num.partitions=3\n\
+             transaction.state.log.replication.factor={replicas}\ntransaction.state.log.min.isr=1\n\
+             transaction.state.log.num.partitions=3\nlog.retention.check.interval.ms=1000\nfile.delete.delay.ms=100\n",
+            number + 1,
+            voters.join(","),
+            self.dir.path().join(format!("log-{number}")).display(),
+        );
+        std::fs::write(self.settings(number), text).unwrap();
+    }
+
+    fn command(&self, class: &str, arguments: &[&str], settings: &Path) -> Command {
+        let mut command = Command::new("java");
+        command.args(["-Xmx384m", "-Xss512k", "-cp", &format!("{}/*", self.lib.display()), class]);
+        command.args(arguments).arg(settings).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    fn java(&self, class: &str, arguments: &[&str], settings: &Path) -> std::process::ExitStatus {
+        self.command(class, arguments, settings).status().expect("java runs")
+    }
+
+    fn run(&self, number: usize) -> Child {
+        self.command("kafka.Kafka", &[], &self.settings(number)).spawn().expect("java runs")
+    }
+
+    fn addresses(&self) -> String {
+        let addresses: Vec<String> = self.ports.iter().map(|(port, _)| format!("{HOST}:{port}")).collect();
+        addresses.join(",")
+    }
+
+    async fn answer(&self) {
+        let admin = self.admin();
+        eventually("an answer of the brokers", || async {
+            let metadata = admin.inner().fetch_metadata(None, Duration::from_secs(1)).ok()?;
+            (metadata.brokers().len() >= self.ports.len()).then_some(())
+        })
+        .await;
+    }
+
+    /// Kills a broker and starts it again.
+    async fn restart(&mut self, number: usize) {
+        self.processes[number].kill().unwrap();
+        self.processes[number].wait().unwrap();
+        self.processes[number] = self.run(number);
+        self.answer().await;
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.addresses());
+        config
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.client().create().unwrap()
+    }
+
+    async fn make_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let replicas = i32::try_from(self.ports.len().min(3)).unwrap();
+        let admin = self.admin();
+        eventually("a topic", || async {
+            let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+            for (key, value) in settings {
+                topic = topic.set(key, value);
+            }
+            let made = admin.create_topics(&[topic], &AdminOptions::new()).await.ok()?;
+            made.iter().all(Result::is_ok).then_some(())
+        })
+        .await;
+    }
+
+    fn producer(&self, more: &[(&str, &str)]) -> BaseProducer {
+        let mut config = self.client();
+        config.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "5");
+        more.iter().for_each(|(key, value)| drop(config.set(*key, *value)));
+        config.create().unwrap()
+    }
+
+    fn serve(&self, data_dir: &Path, more: &[(&str, &str)]) -> Server {
+        let brokers = self.addresses();
+        let librdkafka = r#"{ "session.timeout.ms" = "2000", "heartbeat.interval.ms" = "300" }"#;
+        let mut variables =
+            vec![("SPANLIGHT_KAFKA_BROKERS", brokers.as_str()), ("SPANLIGHT_KAFKA_LIBRDKAFKA", librdkafka)];
+        variables.extend_from_slice(more);
+        Server::start_with(data_dir, &[], &variables)
+    }
+}
+
+impl Drop for Brokers {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            drop(process.kill());
+            drop(process.wait());
+        }
+    }
+}
+
+/// The folder of the jars; `None` says that there is none.
+fn lib() -> Option<PathBuf> {
+    let lib = std::env::var_os("SPANLIGHT_KAFKA_LIB").map(PathBuf::from);
+    if lib.is_none() {
+        eprintln!("SPANLIGHT_KAFKA_LIB is not set: nothing was tested with Apache Kafka");
+    }
+    lib
+}
+
+fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Sends messages of numbered records, and waits until the cluster has them.
+fn produce(producer: &BaseProducer, messages: std::ops::Range<usize>, sent: &AtomicUsize) {
+    for message in messages {
+        let payload = request(message * RECORDS..(message + 1) * RECORDS);
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(LOGS).payload(&payload);
+        loop {
+            match producer.send(record) {
+                Ok(()) => break,
+                Err((_, back)) => {
+                    record = back;
+                    producer.poll(Duration::from_millis(50));
+                }
+            }
+        }
+        sent.store(message + 1, Ordering::Relaxed);
+        producer.poll(Duration::ZERO);
+    }
+    producer.flush(Duration::from_secs(120)).unwrap();
+}
+
+/// Waits until all numbers below a count are there, and checks that each is there once; some thousand at a time.
+async fn all_once(server: &Server, count: usize) {
+    let mut seen = 0;
+    while seen < count as u64 {
+        // However many there are, there are soon more.
+        seen = eventually("further rows", || async {
+            let rows = rows(server).await;
+            (rows > seen || rows == count as u64).then_some(rows)
+        })
+        .await;
+        assert!(seen <= count as u64, "{seen} rows of {count}");
+    }
+    let mut found = 0;
+    for thousands in 0..=count.saturating_sub(1) / 1_000 {
+        let values = values(server, "number", &format!("{thousands:04}"), "default").await;
+        let doubled: Vec<_> = values.iter().filter(|(_, rows)| **rows != 1).collect();
+        assert!(doubled.is_empty(), "not once: {doubled:?}");
+        found += values.len();
+    }
+    assert_eq!(found, count);
+}
+
+/// How many log records the default tenant has.
+async fn rows(server: &Server) -> u64 {
+    let status = server.json("/api/v1/status").await;
+    let signals = status["signals"].as_array().unwrap();
+    let logs = signals.iter().find(|signal| signal["signal"] == "logs").unwrap();
+    logs["block_rows"].as_u64().unwrap() + logs["memtable_rows"].as_u64().unwrap()
+}
+
+/// Kills the server at random moments and restarts brokers, while messages are produced.
+async fn kill(brokers: &mut Brokers, (messages, kills, restarts): (usize, usize, usize)) {
+    brokers.make_topic(LOGS, PARTITIONS, &[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let small = [("SPANLIGHT_STORAGE_FLUSH_BYTES", "1000000"), ("SPANLIGHT_STORAGE_FLUSH_AGE_SECONDS", "1")];
+    let (sent, producer) = (Arc::new(AtomicUsize::new(0)), brokers.producer(&[]));
+    let producing = std::thread::spawn({
+        let sent = Arc::clone(&sent);
+        move || produce(&producer, 0..messages, &sent)
+    });
+    let seed = u64::from(std::process::id());
+    eprintln!("seed {seed}");
+    let mut random = Pcg64::seed_from_u64(seed);
+    let mut server = brokers.serve(dir.path(), &small);
+    for life in 0..kills {
+        tokio::time::sleep(Duration::from_millis(random.random_range(500..6_000))).await;
+        eprintln!("life {life} ends with {} rows; {} messages sent", rows(&server).await, sent.load(Ordering::Relaxed));
+        server.kill();
+        if life % kills.div_ceil(restarts.max(1)) == 1 && restarts > 0 {
+            let broker = life % brokers.ports.len();
+            brokers.restart(broker).await;
+        }
+        server = brokers.serve(dir.path(), &small);
+    }
+    tokio::task::spawn_blocking(|| producing.join().unwrap()).await.unwrap();
+    all_once(&server, messages * RECORDS).await;
+    assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 0.0);
+    let (code, took) = server.terminate();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let server = brokers.serve(dir.path(), &small);
+    all_once(&server, messages * RECORDS).await;
+}
+
+#[tokio::test]
+async fn with_one_broker_messages_are_stored_once_while_all_is_killed() {
+    let Some(lib) = lib() else { return };
+    let mut brokers = Brokers::start(lib, 1).await;
+    let messages = number("SPANLIGHT_KAFKA_MESSAGES", 20_000);
+    kill(&mut brokers, (messages, number("SPANLIGHT_KILLS", 10).min(20), 3)).await;
+}
+
+#[tokio::test]
+async fn with_three_brokers_messages_are_stored_once_while_all_is_killed() {
+    let Some(lib) = lib() else { return };
+    let mut brokers = Brokers::start(lib, 3).await;
+    kill(&mut brokers, (5_000, 5, 2)).await;
+}
+
+#[tokio::test]
+async fn topics_made_anew_expired_messages_and_given_up_transactions_are_told_apart() {
+    let Some(lib) = lib() else { return };
+    let brokers = Brokers::start(lib, 1).await;
+    let dir = tempfile::tempdir().unwrap();
+    brokers.make_topic(LOGS, 1, &[]).await;
+    let (producer, sent) = (brokers.producer(&[]), AtomicUsize::new(0));
+    produce(&producer, 0..40, &sent);
+    let server = brokers.serve(dir.path(), &[]);
+    all_once(&server, 40 * RECORDS).await;
+
+    // What a transaction gave up is not seen, and the gap that it leaves is none.
+    let transactional = brokers.producer(&[("transactional.id", "a")]);
+    transactional.init_transactions(WAIT).unwrap();
+    for (messages, keep) in [(1_000..1_010, false), (40..50, true)] {
+        transactional.begin_transaction().unwrap();
+        produce(&transactional, messages, &sent);
+        if keep {
+            transactional.commit_transaction(WAIT).unwrap();
+        } else {
+            transactional.abort_transaction(WAIT).unwrap();
+        }
+    }
+    all_once(&server, 50 * RECORDS).await;
+    assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 0.0);
+    server.terminate();
+
+    // A namesake that is shorter than what was read of the first, and one that is as long.
+    let admin = brokers.admin();
+    for messages in [50..60, 60..160] {
+        admin.delete_topics(&[LOGS], &AdminOptions::new()).await.unwrap();
+        drop(brokers.producer(&[]));
+        brokers.make_topic(LOGS, 1, &[]).await;
+        let end = messages.end;
+        produce(&brokers.producer(&[]), messages, &sent);
+        let server = brokers.serve(dir.path(), &[]);
+        all_once(&server, end * RECORDS).await;
+        assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 0.0);
+        server.terminate();
+    }
+
+    // Messages that were deleted before they were read are counted, and what comes behind them is read.
+    produce(&brokers.producer(&[]), 5_000..5_020, &sent);
+    let mut list = rdkafka::TopicPartitionList::new();
+    list.add_partition_offset(LOGS, 0, rdkafka::Offset::Offset(120)).unwrap();
+    admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
+    produce(&brokers.producer(&[]), 160..170, &sent);
+    let server = brokers.serve(dir.path(), &[]);
+    all_once(&server, 170 * RECORDS).await;
+    assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 20.0);
+}
