@@ -1,0 +1,30 @@
+//! What does a PromQL expression mean, and what is its value?
+//!
+//! P1  A text that does not parse is refused with the place at which it fails; nesting is limited, so no text ends the process.
+//! P2  An expression that is printed and parsed again is the same one.
+//! P3  Evaluation sees a series at a time, at steps of equal distance, and asks `Source` for series and for leave to go on:
+//!     time, memory and samples are limited there.
+//! P4  The semantics are those of Prometheus 3.14 with delayed name removal, start timestamps, and its experimental
+//!     functions and modifiers. The suite of `script` says how nearly.
+//!
+//! Parts, in the order in which a text passes them: `lexer`, `parser` (to `ast`, which `print` writes back), `check` (types),
+//! `prepare` (what a query's range settles), `eval` with `function`.
+//!
+//! Not here: Prometheus's HTTP API (`http::prometheus`), histograms and labels themselves (`series`).
+
+mod ast;
+mod check;
+mod duration;
+mod eval;
+mod fault;
+mod function;
+mod lexer;
+mod note;
+mod parser;
+mod prepare;
+mod print;
+mod quantile;
+mod regex;
+#[cfg(test)]
+mod script;
+mod source;
