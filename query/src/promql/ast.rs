@@ -198,6 +198,8 @@ pub(crate) struct VectorSelector {
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) shift: Shift,
     pub(crate) extension: Option<Extension>,
+    /// Whether of histograms only count and sum are of interest; found out by `prepare`.
+    pub(crate) skips_buckets: bool,
     pub(crate) span: Span,
 }
 

@@ -1,7 +1,7 @@
 //! What does a query's range settle? `start()`, `end()`, `step()`, `range()`, computed durations, `@ start()`; and which
 //! parts have one value for all steps.
 
-use super::ast::{At, Call, Expr, Kind, Lasting, Length, Number, Shift, VectorSelector};
+use super::ast::{At, Call, Expr, Kind, Lasting, Length, Number, Operator, Shift, VectorSelector};
 use super::duration::of_seconds;
 use super::fault::{Fault, Result};
 use crate::series::Grid;
@@ -50,6 +50,7 @@ impl Frame {
 /// The expression with all that settled.
 pub(crate) fn prepare(mut expr: Expr, frame: Frame) -> Result<Expr> {
     fold(&mut expr, frame);
+    skip_buckets(&mut expr, false);
     let found = settle(&mut expr, frame)?;
     if found.wrap {
         wrap(&mut expr);
@@ -74,6 +75,32 @@ fn fold(expr: &mut Expr, frame: Frame) {
     }
     for child in children_mut(expr) {
         fold(child, frame);
+    }
+}
+
+/// Where only counts and sums of histograms are asked for, their buckets need not be carried along.
+fn skip_buckets(expr: &mut Expr, counts_only: bool) {
+    let counts_only = match expr {
+        Expr::Vector(selector) => {
+            selector.skips_buckets = counts_only;
+            return;
+        }
+        Expr::Range(range) => {
+            range.selector.skips_buckets = counts_only;
+            return;
+        }
+        Expr::Call(call) => match call.function.name {
+            "histogram_count" | "histogram_sum" | "histogram_avg" => true,
+            "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => return,
+            _ => counts_only,
+        },
+        // Resets between the steps of a subquery show in the buckets alone.
+        Expr::Subquery(_) => return,
+        Expr::Binary(binary) if matches!(binary.op, Operator::TrimLower | Operator::TrimUpper) => return,
+        _ => counts_only,
+    };
+    for child in children_mut(expr) {
+        skip_buckets(child, counts_only);
     }
 }
 

@@ -143,7 +143,8 @@ pub(crate) fn of_native(q: f64, histogram: &Histogram, labels: &Labels, span: Sp
             break;
         }
     }
-    let Some(mut interval) = found else { return f64::NAN };
+    let nowhere = Interval { lower: 0.0, upper: 0.0, lower_inclusive: true, upper_inclusive: true, count: 0.0 };
+    let mut interval = found.unwrap_or(nowhere);
     if let Some(value) = limited(histogram, &mut interval) {
         return value;
     }

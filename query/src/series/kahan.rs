@@ -145,6 +145,6 @@ mod tests {
     fn a_mean_does_not_overflow() {
         let mut mean = Mean::default();
         [f64::MAX, f64::MAX, f64::MAX].into_iter().for_each(|value| mean.add(value));
-        assert_eq!(mean.get(), f64::MAX);
+        assert!((mean.get() / f64::MAX - 1.0).abs() < 1e-12, "{}", mean.get());
     }
 }

@@ -30,7 +30,7 @@ use crate::series::{Grid, Labels, RawSeries, Row, Value};
 use std::collections::HashMap;
 
 /// What is said when two series cannot be told apart.
-const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
+pub(crate) const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
 /// What a query may do.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use crate::promql::ast::{Extension, RangeSelector, Shift, Subquery, VectorSelect
 use crate::promql::fault::{Fault, Result};
 use crate::promql::function::rate;
 use crate::promql::note::Note;
-use crate::series::{Grid, Hint, Labels, RawSeries, Row, Sample, Value};
+use crate::series::{Grid, Hint, Histogram, Labels, RawSeries, Row, Sample, Value};
 use std::sync::Arc;
 
 /// After one moment, until another.
@@ -58,6 +58,21 @@ pub(crate) fn present(samples: &[Sample], at: i64, lookback: i64) -> Option<&Sam
 
 impl Evaluator<'_> {
     /// Gives each series that a selector selects, with the samples between two moments.
+    fn select_of(
+        &mut self,
+        selector: &VectorSelector,
+        span: Span,
+        mut each: impl FnMut(&mut Self, RawSeries) -> Result<()>,
+    ) -> Result<()> {
+        self.select(&selector.matchers, span, |evaluator, mut series| {
+            if selector.skips_buckets {
+                without_buckets(&mut series.samples);
+            }
+            each(evaluator, series)
+        })
+    }
+
+    /// The same for any conditions.
     pub(crate) fn select(
         &mut self,
         matchers: &[crate::promql::regex::Matcher],
@@ -96,7 +111,7 @@ impl Evaluator<'_> {
         let lookback = self.settings.lookback;
         let span = Span { after: first.saturating_sub(lookback), until: last };
         let mut rows = Vec::new();
-        self.select(&selector.matchers, span, |evaluator, series| {
+        self.select_of(selector, span, |evaluator, series| {
             let cells = grid.times().map(|time| {
                 present(&series.samples, reference(&selector.shift, time), lookback).map(&value)
             });
@@ -116,7 +131,7 @@ impl Evaluator<'_> {
         let lookback = self.settings.lookback;
         let span = Span { after: first.saturating_sub(lookback), until: last.saturating_add(lookback) };
         let mut rows = Vec::new();
-        self.select(&selector.matchers, span, |evaluator, series| {
+        self.select_of(selector, span, |evaluator, series| {
             let samples = living(series.samples);
             let cells = grid.times().map(|time| {
                 let at = reference(&selector.shift, time);
@@ -139,7 +154,7 @@ impl Evaluator<'_> {
         let exact = Span::back_from(reference(&selector.shift, grid.start), range.range.milliseconds());
         let span = exact.extended(selector.extension, self.settings.lookback);
         let mut found = Vec::new();
-        self.select(&selector.matchers, span, |evaluator, series| {
+        self.select_of(selector, span, |evaluator, series| {
             let mut samples = living(series.samples);
             if let Some(extension) = selector.extension.filter(|_| !samples.is_empty()) {
                 if samples.iter().any(|sample| sample.value.histogram().is_some()) {
@@ -197,7 +212,7 @@ impl Evaluator<'_> {
             grid.times().map(|time| Span::back_from(reference(&selector.shift, time), length)).collect();
         let exact: Arc<[Span]> = exact.into();
         let extended: Arc<[Span]> = exact.iter().map(|span| span.extended(selector.extension, lookback)).collect();
-        self.select(&selector.matchers, all, |evaluator, series| {
+        self.select_of(selector, all, |evaluator, series| {
             let samples = living(series.samples);
             let (exact, extended) = (exact.clone(), extended.clone());
             each(evaluator, Ranged { labels: series.labels, drop_name: false, samples, exact, extended })
@@ -241,6 +256,27 @@ pub(crate) struct Ranged {
     pub(crate) exact: Arc<[Span]>,
     /// With the samples beyond it that an extension looks at.
     pub(crate) extended: Arc<[Span]>,
+}
+
+/// Counts and sums of histograms. Whether a counter began anew is found out before the buckets are gone.
+fn without_buckets(samples: &mut [Sample]) {
+    let mut before: Option<Arc<Histogram>> = None;
+    for sample in samples {
+        let Value::Histogram(histogram) = &sample.value else { continue };
+        if sample.value.is_stale() {
+            continue;
+        }
+        let hint = match (&before, histogram.hint) {
+            (Some(before), Hint::Unknown) if histogram.is_reset_after(before) => Hint::Reset,
+            (Some(_), Hint::Unknown) => Hint::NotReset,
+            (_, hint) => hint,
+        };
+        let (schema, count, sum) = (histogram.schema, histogram.count, histogram.sum);
+        let mut known = histogram.clone();
+        Arc::make_mut(&mut known).hint = hint;
+        sample.value = Histogram { hint, schema, count, sum, ..Histogram::default() }.into();
+        before = Some(known);
+    }
 }
 
 /// Without markers of a series' end.

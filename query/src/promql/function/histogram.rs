@@ -3,7 +3,7 @@
 use super::rate::{ends, is_start_reset, note_overlaps};
 use super::{Window, text_arg};
 use crate::promql::ast::{Call, Expr, Extension, Span};
-use crate::promql::eval::{Answer, Evaluator};
+use crate::promql::eval::{Answer, Evaluator, SAME_LABELS};
 use crate::promql::fault::{Fault, Result};
 use crate::promql::note::{Combination, Note, Notes};
 use crate::promql::quantile::{self, Classic};
@@ -103,15 +103,20 @@ struct Results {
 }
 
 impl Results {
-    fn set(&mut self, labels: Labels, grid: Grid, step: usize, value: f64) {
+    /// Fails where a histogram's label was taken for another meaning, so that two results look alike.
+    fn set(&mut self, labels: Labels, grid: Grid, step: usize, value: f64) -> Result<()> {
         let next = self.rows.len();
         let place = *self.places.entry(labels.clone()).or_insert(next);
         if place == next {
             self.rows.push(Row { drop_name: true, ..Row::empty(labels, grid.count) });
         }
         if let Some(cell) = self.rows.get_mut(place).and_then(|row| row.cells.get_mut(step)) {
+            if cell.is_some() {
+                return Fault::evaluation(SAME_LABELS);
+            }
             *cell = Some(Value::Float(value));
         }
+        Ok(())
     }
 }
 
@@ -158,7 +163,7 @@ pub(super) fn histogram_quantile(evaluator: &mut Evaluator<'_>, call: &Call, gri
         note_invalid(q, arg(call, 0)?.span(), &mut evaluator.notes);
         for mut whole in gathering.at(step, vector.span(), &mut evaluator.notes) {
             let value = quantile_of(q, &mut whole, vector.span(), grid.at(step), &mut evaluator.notes);
-            results.set(labels_of(&whole).clone(), grid, step, value);
+            results.set(labels_of(&whole).clone(), grid, step, value)?;
         }
     }
     Ok(Answer::Instant(results.rows))
@@ -182,7 +187,7 @@ pub(super) fn histogram_quantiles(evaluator: &mut Evaluator<'_>, call: &Call, gr
             for q in &qs {
                 let value = quantile_of(*q, &mut whole, vector.span(), grid.at(step), &mut evaluator.notes);
                 let labels = labels_of(&whole).with(&label, &open_metrics(*q));
-                results.set(labels, grid, step, value);
+                results.set(labels, grid, step, value)?;
             }
         }
     }
@@ -206,7 +211,7 @@ pub(super) fn histogram_fraction(evaluator: &mut Evaluator<'_>, call: &Call, gri
                 }
                 Whole::Classic(buckets, _) => quantile::share_of_classic(bounds, buckets),
             };
-            results.set(labels_of(&whole).clone(), grid, step, value);
+            results.set(labels_of(&whole).clone(), grid, step, value)?;
         }
     }
     Ok(Answer::Instant(results.rows))

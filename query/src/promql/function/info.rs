@@ -1,7 +1,7 @@
 //! What else is known about who sent a series? Labels of info metrics, `target_info` above all, by `job` and `instance`.
 
 use crate::promql::ast::{Call, Expr};
-use crate::promql::eval::{Answer, Evaluator, Span};
+use crate::promql::eval::{Answer, Evaluator, SAME_LABELS, Span};
 use crate::promql::fault::{Fault, Result};
 use crate::promql::regex::Matcher;
 use crate::series::{Grid, Labels, NAME, Row, Value};
@@ -66,7 +66,7 @@ fn add(results: &mut Vec<Row>, places: &mut HashMap<Labels, usize>, labels: Labe
     let Some(own) = results.get_mut(place) else { return Ok(()) };
     for (cell, other) in own.cells.iter_mut().zip(row.cells) {
         if cell.is_some() && other.is_some() {
-            return Fault::evaluation("vector cannot contain metrics with the same labelset");
+            return Fault::evaluation(SAME_LABELS);
         }
         if other.is_some() {
             *cell = other;

@@ -347,6 +347,10 @@ pub(crate) fn smoothed_at(
             Some(Value::Float(interpolated((before.time, *a), (time, *b), at, false)))
         }
         (Value::Histogram(a), Some((Value::Histogram(b), time))) => {
+            if a.is_custom() != b.is_custom() {
+                notes.add(Note::mixed_schemas(labels, span));
+                return None;
+            }
             let is_counter = a.hint != Hint::Gauge || b.hint != Hint::Gauge;
             let mut between = super::histogram::Interpolation { labels, span, notes, is_counter };
             between.at((before.time, a), (time, b), at).map(Value::from)

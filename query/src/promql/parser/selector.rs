@@ -33,7 +33,7 @@ impl Parser<'_> {
         if !name.is_empty() {
             matchers.push(self.compiled(NAME, Relation::Equal, &name, span)?);
         }
-        Ok(VectorSelector { name, matchers, shift: Shift::default(), extension: None, span })
+        Ok(VectorSelector { name, matchers, shift: Shift::default(), extension: None, skips_buckets: false, span })
     }
 
     fn compiled(
