@@ -21,6 +21,7 @@ mod fixture;
 pub mod http;
 mod log;
 mod metric;
+mod prometheus;
 mod promql;
 mod quantile;
 mod series;

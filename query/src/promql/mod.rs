@@ -12,7 +12,7 @@
 //!
 //! Not here: Prometheus's HTTP API (`http::prometheus`), histograms and labels themselves (`series`).
 
-mod ast;
+pub(crate) mod ast;
 mod check;
 mod duration;
 mod eval;
@@ -28,3 +28,13 @@ mod regex;
 #[cfg(test)]
 mod script;
 mod source;
+
+pub(crate) use ast::Expr;
+pub(crate) use duration::{of_seconds, parse as parse_duration};
+pub(crate) use eval::{Answer, Outcome, Settings, evaluate};
+pub(crate) use fault::{Fault, Result};
+pub(crate) use note::Level;
+pub(crate) use parser::{parse, parse_selector};
+pub(crate) use prepare::Frame;
+pub(crate) use regex::Matcher;
+pub(crate) use source::Source;

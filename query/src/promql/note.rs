@@ -27,7 +27,12 @@ pub(crate) struct Note {
 enum Detail {
     None,
     /// Buckets that had to be made to rise.
-    Monotonic { times: (i64, i64), buckets: (f64, f64), most: f64, samples: usize },
+    Monotonic {
+        times: (i64, i64),
+        buckets: (f64, f64),
+        most: f64,
+        samples: usize,
+    },
     /// Samples that overlap.
     Overlaps(usize),
 }
@@ -188,12 +193,7 @@ impl Note {
         Note::info(span, format!("{what} {}", quoted(labels.name().as_bytes())))
     }
 
-    pub(crate) fn forced_monotonic(
-        labels: &Labels,
-        span: Span,
-        time: i64,
-        forced: super::quantile::Forced,
-    ) -> Self {
+    pub(crate) fn forced_monotonic(labels: &Labels, span: Span, time: i64, forced: super::quantile::Forced) -> Self {
         let what = "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
         let detail = Detail::Monotonic {
             times: (time, time),
@@ -230,8 +230,7 @@ impl Note {
     }
 
     pub(crate) fn fraction_without_nan(labels: &Labels, span: Span) -> Self {
-        let what =
-            "input to histogram_fraction has NaN observations, which are excluded from all fractions".to_owned();
+        let what = "input to histogram_fraction has NaN observations, which are excluded from all fractions".to_owned();
         Note::info(span, what + &of_metric(labels.name()))
     }
 

@@ -1,6 +1,8 @@
 //! How is an expression written? As Prometheus writes it, so that it can be compared and parsed again (P2).
 
-use super::ast::{Aggregate, At, Binary, Cardinality, Expr, Extension, Lasting, Length, Matching, Number, Shift, VectorSelector};
+use super::ast::{
+    Aggregate, At, Binary, Cardinality, Expr, Extension, Lasting, Length, Matching, Number, Shift, VectorSelector,
+};
 use super::duration;
 use crate::series::number::{general, plain};
 use crate::series::{NAME, is_plain_name, quoted};
@@ -126,9 +128,7 @@ fn write_extension(extension: Option<Extension>, f: &mut Formatter<'_>) -> Resul
 
 /// Names of labels, those that need them between quotes.
 pub(crate) fn label_list(labels: &[String]) -> String {
-    let shown = labels.iter().map(|label| {
-        if is_plain_name(label) { label.clone() } else { quoted(label.as_bytes()) }
-    });
+    let shown = labels.iter().map(|label| if is_plain_name(label) { label.clone() } else { quoted(label.as_bytes()) });
     shown.collect::<Vec<_>>().join(", ")
 }
 

@@ -35,6 +35,16 @@ impl Matcher {
         self.test.accepts(value)
     }
 
+    /// How its relation is written.
+    pub(crate) fn sign(&self) -> &'static str {
+        match self.relation {
+            Relation::Equal => "=",
+            Relation::NotEqual => "!=",
+            Relation::Matches => "=~",
+            Relation::MatchesNot => "!~",
+        }
+    }
+
     /// Whether it says what the value should be, rather than what not.
     pub(crate) fn is_positive(&self) -> bool {
         matches!(self.relation, Relation::Equal | Relation::Matches)
@@ -43,18 +53,12 @@ impl Matcher {
 
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let relation = match self.relation {
-            Relation::Equal => "=",
-            Relation::NotEqual => "!=",
-            Relation::Matches => "=~",
-            Relation::MatchesNot => "!~",
-        };
         if crate::series::is_plain_name(&self.label) {
             f.write_str(&self.label)?;
         } else {
             f.write_str(&quoted(self.label.as_bytes()))?;
         }
-        write!(f, "{relation}{}", quoted(self.value.as_bytes()))
+        write!(f, "{}{}", self.sign(), quoted(self.value.as_bytes()))
     }
 }
 

@@ -13,9 +13,10 @@ pub(crate) mod number;
 mod row;
 mod sample;
 
-pub(crate) use histogram::{Added, Bucket, Histogram, Hint, Incompatible, Interval, Side};
-pub(crate) use histogram::{CUSTOM_SCHEMA, bucket_bound};
+#[cfg(test)]
+pub(crate) use histogram::CUSTOM_SCHEMA;
+pub(crate) use histogram::{Added, Bucket, Hint, Histogram, Interval, Side};
 pub(crate) use kahan::{Amount, Kahan, Mean};
 pub(crate) use labels::{Labels, NAME, is_plain_name, quoted};
 pub(crate) use row::{Grid, Row};
-pub(crate) use sample::{RawSeries, STALE_BITS, Sample, Value, is_stale, stale};
+pub(crate) use sample::{RawSeries, Sample, Value, is_stale, stale};

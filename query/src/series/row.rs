@@ -20,7 +20,9 @@ impl Grid {
     /// From one moment to another; empty where the end is before the start.
     pub(crate) fn range(start: i64, end: i64, step: i64) -> Self {
         let count = match end.checked_sub(start) {
-            Some(length) if length >= 0 => usize::try_from(length / step.max(1)).unwrap_or(usize::MAX).saturating_add(1),
+            Some(length) if length >= 0 => {
+                usize::try_from(length / step.max(1)).unwrap_or(usize::MAX).saturating_add(1)
+            }
             _ => 0,
         };
         Grid { start, step: step.max(1), count }

@@ -4,7 +4,7 @@ use super::{Histogram, Labels};
 use std::sync::Arc;
 
 /// The bits of the NaN that says: the series ended here.
-pub(crate) const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
+const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
 
 /// That NaN.
 pub(crate) fn stale() -> f64 {

@@ -165,7 +165,8 @@ impl<'r> Join<'r> {
         let groups = self.groups.count();
         for step in 0..self.count {
             evaluator.source.check()?;
-            let ones: Vec<(usize, usize, Value)> = self.one.at(step).map(|(a, b, value)| (a, b, value.clone())).collect();
+            let ones: Vec<(usize, usize, Value)> =
+                self.one.at(step).map(|(a, b, value)| (a, b, value.clone())).collect();
             let many: Vec<(usize, usize, Value)> =
                 self.many.at(step).map(|(a, b, value)| (a, b, value.clone())).collect();
             let fills = self.fill_many.is_some() || self.fill_one.is_some();

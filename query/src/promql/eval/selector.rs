@@ -112,9 +112,9 @@ impl Evaluator<'_> {
         let span = Span { after: first.saturating_sub(lookback), until: last };
         let mut rows = Vec::new();
         self.select_of(selector, span, |evaluator, series| {
-            let cells = grid.times().map(|time| {
-                present(&series.samples, reference(&selector.shift, time), lookback).map(&value)
-            });
+            let cells = grid
+                .times()
+                .map(|time| present(&series.samples, reference(&selector.shift, time), lookback).map(&value));
             let row = Row { labels: series.labels, drop_name: false, cells: cells.collect() };
             if row.has_value() {
                 evaluator.count(grid.count)?;
@@ -176,7 +176,8 @@ impl Evaluator<'_> {
     pub(super) fn subquery_series(&mut self, subquery: &Subquery, grid: Grid) -> Result<Vec<RawSeries>> {
         let (inner, rows) = self.subquery_rows(subquery, Grid { count: 1, ..grid })?;
         let rows = named(rows)?;
-        let series = rows.into_iter().map(|row| RawSeries { labels: row.labels, samples: samples_of(inner, row.cells) });
+        let series =
+            rows.into_iter().map(|row| RawSeries { labels: row.labels, samples: samples_of(inner, row.cells) });
         Ok(series.collect())
     }
 

@@ -41,9 +41,9 @@ pub(super) fn info(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Re
         for step in 0..grid.count {
             let Some(Some(value)) = row.cells.get(step) else { continue };
             let Some(labels) = enriched(&row.labels, &infos, step, &wanted)? else { continue };
-            let result = by_labels.entry(labels.clone()).or_insert_with(|| {
-                Row { drop_name: row.drop_name, ..Row::empty(labels, grid.count) }
-            });
+            let result = by_labels
+                .entry(labels.clone())
+                .or_insert_with(|| Row { drop_name: row.drop_name, ..Row::empty(labels, grid.count) });
             if let Some(cell) = result.cells.get_mut(step) {
                 *cell = Some(value.clone());
             }

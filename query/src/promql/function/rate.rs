@@ -37,14 +37,16 @@ fn answer(window: &mut Window<'_>, question: Question) -> Option<Value> {
     match (window.extension, window.has_histograms()) {
         (None, _) => extrapolated(window, question),
         (Some(extension), false) => extended_float(window, question, extension).map(Value::Float),
-        (Some(extension), true) => super::histogram::extended_rate(window, question.is_counter, extension).map(|mut h| {
-            if question.per_second {
-                h.divide(range_seconds(window));
-            }
-            h.hint = Hint::Gauge;
-            h.compact();
-            h.into()
-        }),
+        (Some(extension), true) => {
+            super::histogram::extended_rate(window, question.is_counter, extension).map(|mut h| {
+                if question.per_second {
+                    h.divide(range_seconds(window));
+                }
+                h.hint = Hint::Gauge;
+                h.compact();
+                h.into()
+            })
+        }
     }
 }
 

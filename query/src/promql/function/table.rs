@@ -1,15 +1,11 @@
 //! Which functions are there?
 
-use super::{Function, Rule, absent, calendar, change, histogram, info, label, math, order, over_time, rate, time, trend};
+use super::{
+    Function, Rule, absent, calendar, change, histogram, info, label, math, order, over_time, rate, time, trend,
+};
 use crate::promql::ast::Kind;
 
-const fn function(
-    name: &'static str,
-    args: &'static [Kind],
-    variadic: i8,
-    returns: Kind,
-    rule: Rule,
-) -> Function {
+const fn function(name: &'static str, args: &'static [Kind], variadic: i8, returns: Kind, rule: Rule) -> Function {
     Function { name, args, variadic, returns, rule }
 }
 
@@ -62,12 +58,30 @@ pub(crate) static FUNCTIONS: [Function; 90] = [
     function("start_timestamp", &[Kind::Instant], 0, Kind::Instant, Rule::Whole(time::start_timestamp)),
     function("vector", &[Kind::Scalar], 0, Kind::Instant, Rule::Whole(time::vector)),
     function("scalar", &[Kind::Instant], 0, Kind::Scalar, Rule::Whole(time::scalar)),
-    function("label_replace", &[Kind::Instant, Kind::Text, Kind::Text, Kind::Text, Kind::Text], 0, Kind::Instant, Rule::Whole(label::label_replace)),
-    function("label_join", &[Kind::Instant, Kind::Text, Kind::Text, Kind::Text], -1, Kind::Instant, Rule::Whole(label::label_join)),
+    function(
+        "label_replace",
+        &[Kind::Instant, Kind::Text, Kind::Text, Kind::Text, Kind::Text],
+        0,
+        Kind::Instant,
+        Rule::Whole(label::label_replace),
+    ),
+    function(
+        "label_join",
+        &[Kind::Instant, Kind::Text, Kind::Text, Kind::Text],
+        -1,
+        Kind::Instant,
+        Rule::Whole(label::label_join),
+    ),
     function("sort", &[Kind::Instant], 0, Kind::Instant, Rule::Whole(order::sort)),
     function("sort_desc", &[Kind::Instant], 0, Kind::Instant, Rule::Whole(order::sort_desc)),
     function("sort_by_label", &[Kind::Instant, Kind::Text], -1, Kind::Instant, Rule::Whole(order::sort_by_label)),
-    function("sort_by_label_desc", &[Kind::Instant, Kind::Text], -1, Kind::Instant, Rule::Whole(order::sort_by_label_desc)),
+    function(
+        "sort_by_label_desc",
+        &[Kind::Instant, Kind::Text],
+        -1,
+        Kind::Instant,
+        Rule::Whole(order::sort_by_label_desc),
+    ),
     function("absent", &[Kind::Instant], 0, Kind::Instant, Rule::Whole(absent::absent)),
     function("absent_over_time", &[Kind::Range], 0, Kind::Instant, Rule::Whole(absent::absent_over_time)),
     function("info", &[Kind::Instant, Kind::Instant], 1, Kind::Instant, Rule::Whole(info::info)),
@@ -76,9 +90,27 @@ pub(crate) static FUNCTIONS: [Function; 90] = [
     function("histogram_avg", &[Kind::Instant], 0, Kind::Instant, Rule::Each(histogram::avg)),
     function("histogram_stddev", &[Kind::Instant], 0, Kind::Instant, Rule::Each(histogram::stddev)),
     function("histogram_stdvar", &[Kind::Instant], 0, Kind::Instant, Rule::Each(histogram::stdvar)),
-    function("histogram_quantile", &[Kind::Scalar, Kind::Instant], 0, Kind::Instant, Rule::Whole(histogram::histogram_quantile)),
-    function("histogram_quantiles", &[Kind::Instant, Kind::Text, Kind::Scalar, Kind::Scalar], 9, Kind::Instant, Rule::Whole(histogram::histogram_quantiles)),
-    function("histogram_fraction", &[Kind::Scalar, Kind::Scalar, Kind::Instant], 0, Kind::Instant, Rule::Whole(histogram::histogram_fraction)),
+    function(
+        "histogram_quantile",
+        &[Kind::Scalar, Kind::Instant],
+        0,
+        Kind::Instant,
+        Rule::Whole(histogram::histogram_quantile),
+    ),
+    function(
+        "histogram_quantiles",
+        &[Kind::Instant, Kind::Text, Kind::Scalar, Kind::Scalar],
+        9,
+        Kind::Instant,
+        Rule::Whole(histogram::histogram_quantiles),
+    ),
+    function(
+        "histogram_fraction",
+        &[Kind::Scalar, Kind::Scalar, Kind::Instant],
+        0,
+        Kind::Instant,
+        Rule::Whole(histogram::histogram_fraction),
+    ),
     function("avg_over_time", &[Kind::Range], 0, Kind::Instant, Rule::Range(over_time::avg)),
     function("sum_over_time", &[Kind::Range], 0, Kind::Instant, Rule::Range(over_time::sum)),
     function("count_over_time", &[Kind::Range], 0, Kind::Instant, Rule::Range(over_time::count)),
@@ -104,5 +136,11 @@ pub(crate) static FUNCTIONS: [Function; 90] = [
     function("resets", &[Kind::Range], 0, Kind::Instant, Rule::Range(change::resets)),
     function("deriv", &[Kind::Range], 0, Kind::Instant, Rule::Range(trend::deriv)),
     function("predict_linear", &[Kind::Range, Kind::Scalar], 0, Kind::Instant, Rule::Range(trend::predict_linear)),
-    function("double_exponential_smoothing", &[Kind::Range, Kind::Scalar, Kind::Scalar], 0, Kind::Instant, Rule::Range(trend::double_exponential_smoothing)),
+    function(
+        "double_exponential_smoothing",
+        &[Kind::Range, Kind::Scalar, Kind::Scalar],
+        0,
+        Kind::Instant,
+        Rule::Range(trend::double_exponential_smoothing),
+    ),
 ];

@@ -34,9 +34,9 @@ fn of_samples(
         }
         _ if else_step => {
             let rows = evaluator.rows(arg, grid)?;
-            let rows = rows.into_iter().filter_map(|row| {
-                row.mapped(|step, _| Some(Value::Float(grid.at(step) as f64 / 1000.0)))
-            });
+            let rows = rows
+                .into_iter()
+                .filter_map(|row| row.mapped(|step, _| Some(Value::Float(grid.at(step) as f64 / 1000.0))));
             rows.collect()
         }
         _ => {

@@ -182,8 +182,23 @@ impl Parser<'_> {
 /// Words that are no functions even where a parenthesis follows.
 fn is_reserved(word: &str) -> bool {
     const RESERVED: [&str; 17] = [
-        "and", "or", "unless", "atan2", "offset", "smoothed", "anchored", "by", "without", "on", "ignoring", "group_left",
-        "group_right", "fill", "fill_left", "fill_right", "bool",
+        "and",
+        "or",
+        "unless",
+        "atan2",
+        "offset",
+        "smoothed",
+        "anchored",
+        "by",
+        "without",
+        "on",
+        "ignoring",
+        "group_left",
+        "group_right",
+        "fill",
+        "fill_left",
+        "fill_right",
+        "bool",
     ];
     RESERVED.contains(&word)
 }

@@ -120,9 +120,8 @@ impl Parser<'_> {
     /// A text that must be UTF-8.
     pub(super) fn unquote_text(&self, lexeme: Lexeme) -> Result<String> {
         let bytes = self.unquote(lexeme)?;
-        String::from_utf8(bytes).or_else(|_| {
-            Fault::parse(lexeme.span, format!("the text {} is not UTF-8", self.text_of(lexeme)))
-        })
+        String::from_utf8(bytes)
+            .or_else(|_| Fault::parse(lexeme.span, format!("the text {} is not UTF-8", self.text_of(lexeme))))
     }
 
     /// A number with a sign.

@@ -73,8 +73,7 @@ impl<'a> Parser<'a> {
         if text.len() > MOST_BYTES {
             return Fault::parse(Span::default(), format!("the expression is longer than {MOST_BYTES} bytes"));
         }
-        let tokens =
-            lexer::tokens(text).map_err(|error| Fault::Parse { span: error.span, message: error.message })?;
+        let tokens = lexer::tokens(text).map_err(|error| Fault::Parse { span: error.span, message: error.message })?;
         Ok(Parser { text, tokens, at: 0, depth: 0, last_closing: 0 })
     }
 
@@ -253,8 +252,30 @@ impl<'a> Parser<'a> {
 /// Words that are not read as names where something else could stand.
 fn is_keyword(word: &str) -> bool {
     const OTHERS: [&str; 24] = [
-        "and", "or", "unless", "atan2", "offset", "smoothed", "anchored", "by", "without", "on", "ignoring", "group_left",
-        "group_right", "fill", "fill_left", "fill_right", "bool", "start", "end", "step", "range", "max_of", "min_of", "inf",
+        "and",
+        "or",
+        "unless",
+        "atan2",
+        "offset",
+        "smoothed",
+        "anchored",
+        "by",
+        "without",
+        "on",
+        "ignoring",
+        "group_left",
+        "group_right",
+        "fill",
+        "fill_left",
+        "fill_right",
+        "bool",
+        "start",
+        "end",
+        "step",
+        "range",
+        "max_of",
+        "min_of",
+        "inf",
     ];
     OTHERS.contains(&word) || super::ast::Aggregator::ALL.iter().any(|op| op.name() == word)
 }

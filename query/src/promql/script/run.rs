@@ -68,14 +68,10 @@ fn fill(memory: &mut Memory, load: &Load) {
 }
 
 /// Cumulative counts are kept as buckets of their bounds until all are there.
-fn collect_classic(
-    classic: &mut BTreeMap<Labels, BTreeMap<i64, Histogram>>,
-    labels: &Labels,
-    time: i64,
-    value: f64,
-) {
+fn collect_classic(classic: &mut BTreeMap<Labels, BTreeMap<i64, Histogram>>, labels: &Labels, time: i64, value: f64) {
     let name = labels.name();
-    let Some((base, part)) = ["_bucket", "_sum", "_count"].iter().find_map(|part| Some((name.strip_suffix(part)?, *part)))
+    let Some((base, part)) =
+        ["_bucket", "_sum", "_count"].iter().find_map(|part| Some((name.strip_suffix(part)?, *part)))
     else {
         return;
     };
@@ -165,8 +161,7 @@ fn evaluated(eval: &Eval, memory: &Memory, expression: &str, frame: Frame) -> Re
 }
 
 fn check_notes(eval: &Eval, expression: &str, notes: &Notes) -> Checked {
-    let levels =
-        [(Level::Warning, &eval.warnings, eval.no_warnings), (Level::Info, &eval.infos, eval.no_infos)];
+    let levels = [(Level::Warning, &eval.warnings, eval.no_warnings), (Level::Info, &eval.infos, eval.no_infos)];
     for (level, wanted, none) in levels {
         let texts = notes.texts(level, expression);
         if none && !texts.is_empty() {

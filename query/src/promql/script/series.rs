@@ -1,7 +1,7 @@
 //! What does `name{label="a"} 1 2+3x4 _ stale {{schema:0 sum:1 count:2 buckets:[1 1]}}` say?
 
-use crate::promql::parser::{number, unquoted};
 use crate::promql::duration;
+use crate::promql::parser::{number, unquoted};
 use crate::series::{Bucket, Hint, Histogram, Labels, NAME, Value, stale};
 
 /// A value of a series, and whether its hint was written.

@@ -19,7 +19,6 @@ mod reset;
 mod tests;
 mod trim;
 
-
 pub(crate) use combine::{Added, Incompatible};
 pub(crate) use interval::{Interval, bucket_bound};
 pub(crate) use trim::Side;

@@ -73,9 +73,7 @@ impl Histogram {
         let below = interval.count * interval.share_below(at, is_linear);
         match side {
             Side::Below => Kept { count: below, middle: middle(interval.lower, at, sign, is_linear) },
-            Side::Above => {
-                Kept { count: interval.count - below, middle: middle(at, interval.upper, sign, is_linear) }
-            }
+            Side::Above => Kept { count: interval.count - below, middle: middle(at, interval.upper, sign, is_linear) },
         }
     }
 }
