@@ -215,6 +215,8 @@ pub(crate) struct TestPoint {
     pub(crate) attributes: Vec<(&'static str, &'static str)>,
     pub(crate) temporality: i32,
     pub(crate) time: i64,
+    /// A minute before `time` unless given.
+    pub(crate) start: Option<i64>,
     pub(crate) exemplars: Vec<u8>,
     pub(crate) data: PointData<'static>,
 }
@@ -229,6 +231,7 @@ impl Default for TestPoint {
             attributes: Vec::new(),
             temporality: 2,
             time: NOW - SECOND,
+            start: None,
             exemplars: Vec::new(),
             data: PointData::Sum(Some(storage::model::record::Number::Int(1))),
         }
@@ -255,7 +258,7 @@ pub(crate) fn points(list: &[TestPoint]) -> Batch {
             .append(&Point {
                 attributes: Map::new(&attributes),
                 time: point.time,
-                start_time: Some(point.time - 60 * SECOND),
+                start_time: Some(point.start.unwrap_or(point.time - 60 * SECOND)),
                 flags: 0,
                 exemplars: &point.exemplars,
                 data: point.data,

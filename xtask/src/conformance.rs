@@ -4,7 +4,8 @@
 //! runner that knows their format. `tests/conformance/README.md` describes the formats.
 //!
 //! F1  The last line on stdout is `NAME: P of T`; the status is 0 only when P equals T and T is not 0.
-//! F2  Cases see the binary from outside only: a fresh process with an empty data folder, ports chosen by itself.
+//! F2  Cases see the binary from outside only: a fresh process with an empty data folder, ports chosen by itself. A suite
+//!     about what is inside (`promql`) is a test of its room, which is run here and whose verdict is printed.
 //!
 //! Not here: what the specification says (the cases).
 
@@ -12,6 +13,7 @@ mod body;
 mod case;
 mod http;
 mod otlp;
+mod promql;
 mod server;
 mod wire;
 
@@ -41,11 +43,10 @@ struct Suite {
     run: fn(&Context) -> Result<Tally>,
 }
 
-const SUITES: [Suite; 1] = [Suite {
-    name: "otlp",
-    about: "OTLP 1.11 over HTTP: statuses, partial success, limits, bad input",
-    run: otlp::run,
-}];
+const SUITES: [Suite; 2] = [
+    Suite { name: "otlp", about: "OTLP 1.11 over HTTP: statuses, partial success, limits, bad input", run: otlp::run },
+    Suite { name: "promql", about: "PromQL: the test scripts of Prometheus 3.14", run: promql::run },
+];
 
 /// Runs the suite that is named.
 pub(crate) fn run(options: &[&str]) -> Result<Outcome> {

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use storage::engine::{FacetScan, Snapshot};
+use storage::engine::{FacetScan, SeriesRequest, SeriesScan, Snapshot};
+use storage::metric::Label;
 use storage::model::{Signal, TraceId, schema};
 use storage::scan::{
     AttributeScope, Count, FacetValues, FactCost, Group, Keys, Predicate, ScanRequest, Threshold, TimeRange, Volume,
@@ -183,6 +184,18 @@ impl Control {
         stats.rows_matched += matched;
         stats.blocks_read += cost.blocks_read;
         stats.blocks_pruned += cost.blocks_pruned;
+    }
+
+    /// The series that match, to be read one by one.
+    pub fn series(&self, request: &SeriesRequest) -> Result<SeriesScan> {
+        self.check()?;
+        Ok(self.snapshot.series(request)?)
+    }
+
+    /// Every value that a label of a series has.
+    pub fn label_values(&self, label: &Label, time: TimeRange) -> Result<Vec<String>> {
+        self.check()?;
+        Ok(self.snapshot.label_values(label, time)?)
     }
 
     /// Gives all spans of a trace to `each`, batch by batch.

@@ -31,18 +31,28 @@ pub(super) fn large(control: &Control, value: &impl Serialize, gzip: bool) -> Re
     if let Err(error) = serde_json::to_writer(&mut plain, value) {
         return Err(plain.refusal.unwrap_or_else(|| Error::bug(format!("an answer cannot be written: {error}"))));
     }
-    if !gzip || plain.bytes.len() < GZIP_FROM {
-        return Ok(Body { bytes: plain.bytes.into(), is_gzip: false });
+    packed(control, plain.bytes, gzip)
+}
+
+/// An answer whose size data decides, already written.
+pub(super) fn packed(control: &Control, plain: Vec<u8>, gzip: bool) -> Result<Body> {
+    if !gzip || plain.len() < GZIP_FROM {
+        return Ok(Body { bytes: plain.into(), is_gzip: false });
     }
     control.check()?;
     let packed = Charged { control, bytes: Vec::new(), charged: 0, refusal: None };
     let mut encoder = GzEncoder::new(packed, Compression::fast());
-    if let Err(error) = encoder.write_all(&plain.bytes).and_then(|()| encoder.try_finish()) {
+    if let Err(error) = encoder.write_all(&plain).and_then(|()| encoder.try_finish()) {
         let refusal = encoder.get_mut().refusal.take();
         return Err(refusal.unwrap_or_else(|| Error::bug(format!("an answer cannot be compressed: {error}"))));
     }
     let bytes = std::mem::take(&mut encoder.get_mut().bytes);
     Ok(Body { bytes: bytes.into(), is_gzip: true })
+}
+
+/// A small answer, already written.
+pub(super) fn written(text: String) -> Body {
+    Body { bytes: text.into(), is_gzip: false }
 }
 
 /// Writes an answer that is small whatever is stored.
@@ -131,7 +141,7 @@ fn status(error: &Error) -> StatusCode {
     }
 }
 
-fn response(status: StatusCode, body: Bytes) -> Response {
+pub(super) fn response(status: StatusCode, body: Bytes) -> Response {
     const HEADERS: [(header::HeaderName, &str); 6] = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-store"),

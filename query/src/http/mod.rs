@@ -1,4 +1,4 @@
-//! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`.
+//! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`; that of Prometheus beside it.
 //!
 //! W1  `endpoint::ENDPOINTS` is the one list of what there is: the router, the check of parameters and the OpenAPI
 //!     document are made from it.
@@ -6,7 +6,9 @@
 //!     never ignored.
 //! W3  Parsing happens here, on the network's threads; work that grows with data happens on the executor's.
 //!
-//! Not here: what an answer consists of (`trace`, `service`, `log`, `metric`), listening, the UI's files.
+//! W1 and W2 are about our own API; `prometheus` keeps to other rules.
+//!
+//! Not here: what an answer consists of (`trace`, `service`, `log`, `metric`, `promql`), listening, the UI's files.
 
 mod answer;
 mod ask;
@@ -14,6 +16,7 @@ mod deletion;
 mod endpoint;
 mod openapi;
 mod parameter;
+mod prometheus;
 mod state;
 mod status;
 #[cfg(test)]
@@ -45,6 +48,7 @@ const TENANT: &str = "x-scope-orgid";
 
 /// The API, ready to be merged into the server's router.
 pub fn router(state: QueryState) -> Router {
+    let state = Arc::new(state);
     let mut api: Router<Arc<QueryState>> = Router::new();
     for endpoint in ENDPOINTS {
         let filter = if endpoint.method == Method::POST {
@@ -61,9 +65,10 @@ pub fn router(state: QueryState) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(CatchPanicLayer::custom(panicked))
-        .with_state(Arc::new(state));
+        .with_state(state.clone());
     // What is nested does not see the prefix itself with a slash behind it.
-    Router::new().nest(PREFIX, api).route(&format!("{PREFIX}/"), any(unknown_path))
+    let own = Router::new().nest(PREFIX, api).route(&format!("{PREFIX}/"), any(unknown_path));
+    own.merge(prometheus::router(state))
 }
 
 async fn serve(

@@ -215,6 +215,16 @@ impl SeriesScan {
         self.left
     }
 
+    /// Leaves series out before their samples are read, and returns them. Of those some may have no samples in the range of
+    /// time: only the first and the last sample of each block were looked at.
+    pub fn leave_out(&mut self, unwanted: impl Fn(&Series) -> bool) -> Vec<Series> {
+        let found = std::mem::take(&mut self.found);
+        let (out, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = found.partition(|(series, _)| unwanted(series));
+        self.left = kept.len();
+        self.found = kept.into_iter();
+        out.into_keys().collect()
+    }
+
     fn read(&mut self, parts: &[(usize, Stored)]) -> Result<Samples> {
         let mut all = Samples::default();
         for (place, stored) in parts {

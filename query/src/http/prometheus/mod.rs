@@ -1,0 +1,176 @@
+//! How does a reader of Prometheus ask? Its HTTP API, under `/prometheus/api/v1`, for Grafana's data source and others.
+//!
+//! G1  Paths, parameters, answers and errors are Prometheus's to the letter: `resultType` before `result`, values as texts,
+//!     whole seconds without a fraction, others with three digits.
+//! G2  GET takes the query string, POST a form in the body too. Parameters that are not known are ignored, as there.
+//! G3  What this server does not have (targets, rules, alerts) is answered as by a Prometheus that has none.
+//!
+//! - `ask`: parameters.
+//! - `reply`: what is computed for them, on the executor's threads.
+//! - `write`: values as JSON; `tree`: expressions as JSON.
+//! - `refusal`: errors.
+//!
+//! Not here: PromQL (`promql`), names of metrics (`prometheus`).
+
+mod ask;
+mod refusal;
+mod reply;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod write;
+
+use super::answer::{self, Body};
+use super::state::QueryState;
+use crate::exec::QueryContext;
+use ask::Asked;
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+use axum::routing::{MethodFilter, on};
+use refusal::Refusal;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+
+/// Where the API lives.
+pub(super) const PREFIX: &str = "/prometheus/api/v1";
+
+/// The largest form that is read: an expression is shorter.
+const MOST_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// What a path does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    Query,
+    QueryRange,
+    QueryExemplars,
+    Labels,
+    LabelValues,
+    Series,
+    Metadata,
+    FormatQuery,
+    ParseQuery,
+    BuildInfo,
+    RuntimeInfo,
+    Tsdb,
+    Config,
+    Flags,
+    WalReplay,
+    Rules,
+    Alerts,
+    Targets,
+    TargetsMetadata,
+    Alertmanagers,
+    Notifications,
+}
+
+/// All paths, and whether they can be posted to.
+const PATHS: [(&str, Call, bool); 21] = [
+    ("/query", Call::Query, true),
+    ("/query_range", Call::QueryRange, true),
+    ("/query_exemplars", Call::QueryExemplars, true),
+    ("/labels", Call::Labels, true),
+    ("/label/{name}/values", Call::LabelValues, false),
+    ("/series", Call::Series, true),
+    ("/metadata", Call::Metadata, false),
+    ("/format_query", Call::FormatQuery, true),
+    ("/parse_query", Call::ParseQuery, true),
+    ("/status/buildinfo", Call::BuildInfo, false),
+    ("/status/runtimeinfo", Call::RuntimeInfo, false),
+    ("/status/tsdb", Call::Tsdb, false),
+    ("/status/config", Call::Config, false),
+    ("/status/flags", Call::Flags, false),
+    ("/status/walreplay", Call::WalReplay, false),
+    ("/rules", Call::Rules, false),
+    ("/alerts", Call::Alerts, false),
+    ("/targets", Call::Targets, false),
+    ("/targets/metadata", Call::TargetsMetadata, false),
+    ("/alertmanagers", Call::Alertmanagers, false),
+    ("/notifications", Call::Notifications, false),
+];
+
+/// The API, ready to be merged into the server's router.
+pub(super) fn router(state: Arc<QueryState>) -> Router {
+    let mut api: Router<Arc<QueryState>> = Router::new();
+    for (path, call, is_posted) in PATHS {
+        let filter = if is_posted { MethodFilter::GET.or(MethodFilter::POST) } else { MethodFilter::GET };
+        let handler = move |state, path, request| serve(call, state, path, request);
+        api = api.route(path, on(filter, handler));
+    }
+    let api = api
+        .method_not_allowed_fallback(async || {
+            refusal::response(StatusCode::METHOD_NOT_ALLOWED, &Refusal::bad_data("method not allowed"))
+        })
+        .fallback(async || refusal::response(StatusCode::NOT_FOUND, &Refusal::not_found("no such path")))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            tracing::error!("a request handler panicked");
+            Refusal::internal().response()
+        }))
+        .with_state(state);
+    Router::new().nest(PREFIX, api)
+}
+
+async fn serve(
+    call: Call,
+    State(state): State<Arc<QueryState>>,
+    Path(path): Path<HashMap<String, String>>,
+    request: Request,
+) -> Response {
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format!("{} {PREFIX} {call:?}", request.method()),
+        otel.kind = "server",
+        otel.status_code = tracing::field::Empty,
+        http.request.method = request.method().as_str(),
+        http.response.status_code = tracing::field::Empty,
+    );
+    let answering = async {
+        match answer(call, &state, path, request).await {
+            Ok(body) => answer::ok(body),
+            Err(refusal) => refusal.response(),
+        }
+    };
+    let response = answering.instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
+    if response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+    response
+}
+
+async fn answer(
+    call: Call,
+    state: &Arc<QueryState>,
+    path: HashMap<String, String>,
+    request: Request,
+) -> Result<Body, Refusal> {
+    let (parts, body) = request.into_parts();
+    let tenant = super::tenant(&parts.headers).map_err(Refusal::from)?;
+    let mut pairs = super::parameter::decode(parts.uri.query().unwrap_or_default()).map_err(Refusal::from)?;
+    if parts.method == Method::POST {
+        let form = axum::body::to_bytes(body, MOST_BODY_BYTES).await;
+        let form = form.map_err(|_| Refusal::bad_data("error parsing form values: the form cannot be read"))?;
+        let form = std::str::from_utf8(&form).map_err(|_| Refusal::bad_data("error parsing form values: not UTF-8"))?;
+        pairs.extend(super::parameter::decode(form).map_err(Refusal::from)?);
+    }
+    let config = state.executor().config();
+    let asked = Asked { path, pairs, now: state.now().div_euclid(1_000_000) };
+    let gzip = answer::accepts_gzip(&parts.headers);
+    if let Some(text) = reply::known(call, &asked, state)? {
+        return Ok(answer::written(text));
+    }
+    let timeout = asked.timeout(config.timeout, config.max_timeout)?;
+    let context = QueryContext { tenant, timeout };
+    // A refusal is an answer too; only what keeps the executor from answering is its error.
+    let answered = state
+        .executor()
+        .run(context, move |control| {
+            let replied = reply::computed(call, &asked, control);
+            Ok(replied.and_then(|text| Ok(answer::packed(control, text.into_bytes(), gzip)?)))
+        })
+        .await;
+    answered.map_err(Refusal::from)?
+}

@@ -1,0 +1,178 @@
+//! How are values written (G1)?
+
+use crate::promql::Answer;
+use crate::series::number::json;
+use crate::series::{Grid, Histogram, Labels, RawSeries, Row, Value};
+
+/// A text of JSON.
+pub(super) fn text(out: &mut String, text: &str) {
+    out.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            // Some readers take these two for ends of lines.
+            '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            letter => out.push(letter),
+        }
+    }
+    out.push('"');
+}
+
+/// A list of JSON.
+pub(super) fn list<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut String, T)) {
+    out.push('[');
+    for (place, item) in items.into_iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        write(out, item);
+    }
+    out.push(']');
+}
+
+/// Labels as an object.
+pub(super) fn labels(out: &mut String, labels: &Labels) {
+    out.push('{');
+    for (place, (name, value)) in labels.iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        text(out, name);
+        out.push(':');
+        text(out, value);
+    }
+    out.push('}');
+}
+
+/// Seconds: whole ones bare, others with three digits.
+pub(super) fn moment(out: &mut String, milliseconds: i64) {
+    let sign = if milliseconds < 0 { "-" } else { "" };
+    let size = milliseconds.unsigned_abs();
+    out.push_str(&format!("{sign}{}", size / 1000));
+    if size % 1000 != 0 {
+        out.push_str(&format!(".{:03}", size % 1000));
+    }
+}
+
+fn number(out: &mut String, value: f64) {
+    out.push_str(&format!("\"{}\"", json(value)));
+}
+
+fn float_point(out: &mut String, time: i64, value: f64) {
+    out.push('[');
+    moment(out, time);
+    out.push(',');
+    number(out, value);
+    out.push(']');
+}
+
+fn histogram_point(out: &mut String, time: i64, histogram: &Histogram) {
+    out.push('[');
+    moment(out, time);
+    out.push_str(",{\"count\":");
+    number(out, histogram.count);
+    out.push_str(",\"sum\":");
+    number(out, histogram.sum);
+    let intervals: Vec<_> = histogram.intervals().into_iter().filter(|interval| interval.count != 0.0).collect();
+    if !intervals.is_empty() {
+        out.push_str(",\"buckets\":");
+        list(out, intervals, |out, interval| {
+            let rule = match (interval.lower_inclusive, interval.upper_inclusive) {
+                (false, true) => 0,
+                (true, false) => 1,
+                (false, false) => 2,
+                (true, true) => 3,
+            };
+            out.push_str(&format!("[{rule},"));
+            number(out, interval.lower);
+            out.push(',');
+            number(out, interval.upper);
+            out.push(',');
+            number(out, interval.count);
+            out.push(']');
+        });
+    }
+    out.push_str("}]");
+}
+
+fn point(out: &mut String, time: i64, value: &Value) {
+    match value {
+        Value::Float(value) => float_point(out, time, *value),
+        Value::Histogram(histogram) => histogram_point(out, time, histogram),
+    }
+}
+
+/// The points of a series: numbers apart from histograms.
+fn points<'a>(out: &mut String, points: impl Iterator<Item = (i64, &'a Value)> + Clone) {
+    let floats = points.clone().filter(|(_, value)| value.float().is_some());
+    let histograms = points.filter(|(_, value)| value.histogram().is_some());
+    if floats.clone().next().is_some() {
+        out.push_str(",\"values\":");
+        list(out, floats, |out, (time, value)| point(out, time, value));
+    }
+    if histograms.clone().next().is_some() {
+        out.push_str(",\"histograms\":");
+        list(out, histograms, |out, (time, value)| point(out, time, value));
+    }
+}
+
+/// The type of an answer and the answer. `is_range` says whether a vector is one of many steps.
+pub(super) fn answer(out: &mut String, answer: &Answer, grid: Grid, is_range: bool) {
+    let metric = |out: &mut String, own: &Labels| {
+        out.push_str("{\"metric\":");
+        labels(out, own);
+    };
+    match answer {
+        Answer::Scalar(values) if !is_range => {
+            out.push_str("\"resultType\":\"scalar\",\"result\":");
+            float_point(out, grid.start, values.first().copied().unwrap_or(f64::NAN));
+        }
+        Answer::Text(bytes) => {
+            out.push_str("\"resultType\":\"string\",\"result\":[");
+            moment(out, grid.start);
+            out.push(',');
+            text(out, &String::from_utf8_lossy(bytes));
+            out.push(']');
+        }
+        Answer::Scalar(values) => {
+            let cells = values.iter().map(|value| Some(Value::Float(*value))).collect();
+            rows(out, &[Row { labels: Labels::default(), drop_name: false, cells }], grid);
+        }
+        Answer::Instant(found) if is_range => rows(out, found, grid),
+        Answer::Instant(found) => {
+            out.push_str("\"resultType\":\"vector\",\"result\":");
+            let found = found.iter().filter_map(|row| Some((row, row.cells.first()?.as_ref()?)));
+            list(out, found, |out, (row, value)| {
+                metric(out, &row.labels);
+                out.push_str(if value.float().is_some() { ",\"value\":" } else { ",\"histogram\":" });
+                point(out, grid.start, value);
+                out.push('}');
+            });
+        }
+        Answer::Range(series) => {
+            out.push_str("\"resultType\":\"matrix\",\"result\":");
+            list(out, series, |out, series: &RawSeries| {
+                metric(out, &series.labels);
+                points(out, series.samples.iter().map(|sample| (sample.time, &sample.value)));
+                out.push('}');
+            });
+        }
+    }
+}
+
+fn rows(out: &mut String, rows: &[Row], grid: Grid) {
+    out.push_str("\"resultType\":\"matrix\",\"result\":");
+    list(out, rows, |out, row| {
+        out.push_str("{\"metric\":");
+        labels(out, &row.labels);
+        let cells = row.cells.iter().enumerate();
+        points(out, cells.filter_map(|(step, cell)| Some((grid.at(step), cell.as_ref()?))));
+        out.push('}');
+    });
+}

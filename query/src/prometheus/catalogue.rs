@@ -1,0 +1,196 @@
+//! Which series, labels and metrics are there, by Prometheus's names?
+
+use super::Store;
+use super::store::{accepts_targets, fits};
+use super::translate::{
+    EXPONENTIAL, GAUGE, Gathered, HISTOGRAM, SUM, SUMMARY, Translation, base_name, names, own_labels, target_labels,
+};
+use crate::exec::Control;
+use crate::promql::{Matcher, Result};
+use crate::series::{Labels, NAME};
+use std::collections::{BTreeMap, BTreeSet};
+use storage::metric::Series;
+use storage::model::record::{Exemplar, Number};
+use storage::model::schema::column;
+
+/// What is known about a metric.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct MetricFacts {
+    pub(crate) r#type: &'static str,
+    pub(crate) help: String,
+    pub(crate) unit: String,
+}
+
+/// Labels, time in milliseconds and value of exemplars.
+pub(crate) type OwnExemplars = Vec<(Labels, i64, f64)>;
+
+/// A series and its exemplars.
+pub(crate) type SeriesExemplars = (Labels, OwnExemplars);
+
+/// What there is between two moments, in milliseconds.
+#[derive(Debug)]
+pub(crate) struct Catalogue<'c> {
+    store: Store<'c>,
+    start: i64,
+    end: i64,
+}
+
+impl<'c> Catalogue<'c> {
+    pub(crate) fn new(control: &'c Control, start: i64, end: i64) -> Self {
+        Catalogue { store: Store::new(control), start, end }
+    }
+
+    fn control(&self) -> &'c Control {
+        self.store.control
+    }
+
+    /// The series that fit one of some selectors; all where there is none. Only of histograms and summaries samples are read:
+    /// their bounds are in them.
+    pub(crate) fn series(&self, selectors: &[Vec<Matcher>]) -> Result<BTreeSet<Labels>> {
+        let mut found = BTreeSet::new();
+        let everything = [Vec::new()];
+        for matchers in if selectors.is_empty() { &everything } else { selectors } {
+            self.add_series(matchers, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    fn add(&self, labels: Labels, matchers: &[Matcher], found: &mut BTreeSet<Labels>) -> Result<()> {
+        if fits(&labels, matchers) && !found.contains(&labels) {
+            self.control().collect(1)?;
+            self.control().charge(labels.memory_bytes())?;
+            found.insert(labels);
+        }
+        Ok(())
+    }
+
+    fn add_series(&self, matchers: &[Matcher], found: &mut BTreeSet<Labels>) -> Result<()> {
+        let after = self.start.saturating_sub(1);
+        if accepts_targets(matchers) {
+            let mut scan = self.store.scan(&[], after, self.end, &[])?;
+            for series in scan.leave_out(|_| true) {
+                if let Some(labels) = target_labels(&series) {
+                    self.add(labels, matchers, found)?;
+                }
+            }
+        }
+        let columns = [column::EXPLICIT_BOUNDS, column::QUANTILES, column::SUM, column::COUNT];
+        let mut scan = self.store.scan(matchers, after, self.end, &columns)?;
+        for series in scan.leave_out(|series| !matches!(series.r#type, HISTOGRAM | SUMMARY)) {
+            self.control().check()?;
+            let own = own_labels(&series);
+            for name in names(&series) {
+                self.add(own.with(NAME, &name), matchers, found)?;
+            }
+        }
+        for read in scan {
+            self.control().check()?;
+            let (series, samples) = read.map_err(crate::error::Error::from)?;
+            let mut own = Gathered::new();
+            Translation::run(&series, &samples, &mut own);
+            for labels in own.into_keys() {
+                self.add(labels, matchers, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stored(&self) -> Result<Vec<Series>> {
+        let mut scan = self.store.scan(&[], self.start.saturating_sub(1), self.end, &[])?;
+        Ok(scan.leave_out(|_| true))
+    }
+
+    /// Type, help and unit by metric.
+    pub(crate) fn metadata(&self) -> Result<BTreeMap<String, BTreeSet<MetricFacts>>> {
+        let mut metrics: BTreeMap<String, BTreeSet<MetricFacts>> = BTreeMap::new();
+        let mut has_targets = false;
+        for series in self.stored()? {
+            self.control().check()?;
+            has_targets |= target_labels(&series).is_some();
+            let Some(name) = base_name(&series) else { continue };
+            let r#type = match series.r#type {
+                GAUGE => "gauge",
+                SUM if series.is_monotonic => "counter",
+                SUM => "gauge",
+                HISTOGRAM | EXPONENTIAL => "histogram",
+                SUMMARY => "summary",
+                _ => "unknown",
+            };
+            let facts = MetricFacts { r#type, help: series.description.to_string(), unit: series.unit.to_string() };
+            if metrics.entry(name).or_default().insert(facts) {
+                self.control().collect(1)?;
+            }
+        }
+        if has_targets {
+            let facts = MetricFacts { r#type: "gauge", help: "Target metadata".to_owned(), unit: String::new() };
+            metrics.entry("target_info".to_owned()).or_default().insert(facts);
+        }
+        Ok(metrics)
+    }
+
+    /// Exemplars of the series that fit one of some selectors.
+    pub(crate) fn exemplars(&self, selectors: &[Vec<Matcher>]) -> Result<Vec<SeriesExemplars>> {
+        let mut found: BTreeMap<Labels, OwnExemplars> = BTreeMap::new();
+        for matchers in selectors {
+            // Of exemplars the time is their own; that of their points is a little later.
+            let after = self.start.saturating_sub(1);
+            for read in self.store.scan(matchers, after, self.end.saturating_add(600_000), &[column::EXEMPLARS])? {
+                self.control().check()?;
+                let (series, samples) = read.map_err(crate::error::Error::from)?;
+                let own = own_labels(&series);
+                let suffix = if series.r#type == HISTOGRAM { "_bucket" } else { "" };
+                let Some(name) = base_name(&series) else { continue };
+                let labels = own.with(NAME, &format!("{name}{suffix}"));
+                for row in 0..samples.len() {
+                    for exemplar in Exemplar::list(samples.exemplars(row)) {
+                        let Some(one) = self.exemplar(&exemplar) else { continue };
+                        let own = found.entry(labels.clone()).or_default();
+                        if !own.contains(&one) {
+                            self.control().collect(1)?;
+                            own.push(one);
+                        }
+                    }
+                }
+            }
+        }
+        for exemplars in found.values_mut() {
+            exemplars.sort_by_key(|exemplar| exemplar.1);
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    fn exemplar(&self, exemplar: &Exemplar<'_>) -> Option<(Labels, i64, f64)> {
+        let time = i64::try_from(exemplar.time_unix_nano / 1_000_000).ok()?;
+        if time < self.start || time > self.end {
+            return None;
+        }
+        let value = match exemplar.value? {
+            Number::Int(value) => value as f64,
+            Number::Double(value) => value,
+        };
+        let ids = [("trace_id", exemplar.trace_id), ("span_id", exemplar.span_id)];
+        let ids = ids.into_iter().filter(|(_, id)| !id.is_empty()).map(|(name, id)| (name.to_owned(), hex(id)));
+        Some((Labels::new(ids), time, value))
+    }
+
+    /// The values of a label of the series that fit.
+    pub(crate) fn values(&self, label: &str, selectors: &[Vec<Matcher>]) -> Result<BTreeSet<String>> {
+        if label == NAME && selectors.is_empty() {
+            let mut found = BTreeSet::new();
+            for series in self.stored()? {
+                found.extend(names(&series));
+                if target_labels(&series).is_some() {
+                    found.insert("target_info".to_owned());
+                }
+            }
+            return Ok(found);
+        }
+        let series = self.series(selectors)?;
+        let values = series.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty());
+        Ok(values.map(str::to_owned).collect())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,22 @@
+//! How are OpenTelemetry's metrics called in Prometheus, and what are their samples there?
+//!
+//! Names and conversions are those of Prometheus's own OTLP receiver with its default strategy (underscores, with suffixes):
+//! `job` and `instance` from the resource, its other attributes in `target_info`; explicit histograms become classic ones,
+//! exponential histograms native ones. Delta sums stay as they are; their start times let `rate` add them up.
+//!
+//! - `naming`: names of metrics and labels.
+//! - `translate`: series and samples.
+//! - `store`: the store as a source for PromQL.
+//! - `catalogue`: which series, labels and metrics there are; exemplars.
+//!
+//! Not here: PromQL (`promql`), HTTP (`http::prometheus`).
+
+mod catalogue;
+mod naming;
+mod store;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+pub(crate) use catalogue::Catalogue;
+pub(crate) use store::Store;

@@ -1,0 +1,191 @@
+//! The store, as PromQL sees it.
+//!
+//! Metrics are found by name: of all stored names only those are looked at that could become the wanted one.
+
+use super::naming::certain_start;
+use super::translate::{Gathered, Translation, names, own_labels, target_labels};
+use crate::error::Result as ServerResult;
+use crate::exec::Control;
+use crate::promql::{Matcher, Result, Source};
+use crate::series::{Labels, NAME, RawSeries, Sample, Value};
+use std::collections::BTreeMap;
+use storage::engine::{SeriesRequest, SeriesScan};
+use storage::metric::{Label, Relation, Series};
+use storage::model::schema::column;
+use storage::scan::TimeRange;
+
+/// Columns that samples are made of.
+const COLUMNS: [&str; 14] = [
+    column::START_TIME,
+    column::FLAGS,
+    column::VALUE_INT,
+    column::VALUE_DOUBLE,
+    column::COUNT,
+    column::SUM,
+    column::EXPLICIT_BOUNDS,
+    column::BUCKET_COUNTS,
+    column::SCALE,
+    column::ZERO_COUNT,
+    column::ZERO_THRESHOLD,
+    column::POSITIVE,
+    column::NEGATIVE,
+    column::QUANTILES,
+];
+
+/// `target_info` has a sample per minute in which its resource sent something.
+const TARGET_STEP: i64 = 60_000;
+
+/// The metrics of a tenant.
+#[derive(Debug)]
+pub(crate) struct Store<'c> {
+    pub(super) control: &'c Control,
+}
+
+impl<'c> Store<'c> {
+    pub(crate) fn new(control: &'c Control) -> Self {
+        Store { control }
+    }
+
+    /// Stored series with samples after one moment and until another, in milliseconds, that may fit.
+    pub(super) fn scan(
+        &self,
+        matchers: &[Matcher],
+        after: i64,
+        until: i64,
+        columns: &[&'static str],
+    ) -> ServerResult<SeriesScan> {
+        let nanoseconds = |milliseconds: i64| milliseconds.saturating_add(1).saturating_mul(1_000_000);
+        let time = TimeRange { start: nanoseconds(after), end: nanoseconds(until) };
+        let mut request = SeriesRequest::new(Vec::new(), time);
+        request.columns = columns.to_vec();
+        if let Some(candidates) = self.candidates(matchers, time)? {
+            let pattern = candidates.iter().map(|name| escaped(name)).collect::<Vec<_>>().join("|");
+            let matcher = match candidates.as_slice() {
+                [only] => storage::metric::Matcher::new(Label::Name, Relation::Equal, only),
+                _ => storage::metric::Matcher::new(Label::Name, Relation::Matches, &pattern),
+            };
+            request.matchers.push(matcher.map_err(crate::error::Error::from)?);
+        }
+        let mut scan = self.control.series(&request)?;
+        scan.leave_out(|series| !may_fit(series, matchers));
+        Ok(scan)
+    }
+
+    /// Names of stored metrics that could be the wanted one; `None` where more than one name is wanted.
+    fn candidates(&self, matchers: &[Matcher], time: TimeRange) -> ServerResult<Option<Vec<String>>> {
+        let wanted = matchers.iter().find(|matcher| matcher.label == NAME && matcher.relation == Relation::Equal);
+        let Some(wanted) = wanted.filter(|wanted| !wanted.value.is_empty()) else { return Ok(None) };
+        let mut candidates = self.control.label_values(&Label::Name, time)?;
+        candidates.retain(|name| wanted.value.starts_with(&certain_start(name)));
+        // So many names in one pattern would cost more than they save.
+        Ok(Some(candidates).filter(|candidates| candidates.len() <= 1000))
+    }
+
+    /// `target_info` of every resource that sent something.
+    fn targets(&self, matchers: &[Matcher], after: i64, until: i64) -> Result<Gathered> {
+        let mut times: BTreeMap<Labels, BTreeMap<i64, i64>> = BTreeMap::new();
+        if !accepts_targets(matchers) {
+            return Ok(Gathered::new());
+        }
+        let mut scan = self.scan(&[], after, until, &[])?;
+        scan.leave_out(|series| !target_labels(series).is_some_and(|labels| fits(&labels, matchers)));
+        for found in scan {
+            self.control.check()?;
+            let (series, samples) = found.map_err(crate::error::Error::from)?;
+            let Some(labels) = target_labels(&series) else { continue };
+            let own = times.entry(labels).or_default();
+            for time in samples.times().iter().map(|time| time.div_euclid(1_000_000)) {
+                let newest = own.entry(time.div_euclid(TARGET_STEP)).or_insert(time);
+                *newest = time.max(*newest);
+            }
+        }
+        let samples = |times: BTreeMap<i64, i64>| {
+            times.into_values().map(|time| Sample { time, start: 0, value: Value::Float(1.0) }).collect()
+        };
+        Ok(times.into_iter().map(|(labels, times)| (labels, samples(times))).collect())
+    }
+}
+
+pub(super) fn accepts_targets(matchers: &[Matcher]) -> bool {
+    matchers.iter().filter(|matcher| matcher.label == NAME).all(|matcher| matcher.accepts("target_info"))
+}
+
+pub(super) fn fits(labels: &Labels, matchers: &[Matcher]) -> bool {
+    matchers.iter().all(|matcher| matcher.accepts(labels.get(&matcher.label)))
+}
+
+/// Whether one of the series that a stored one becomes may fit; labels of buckets and quantiles are not known yet.
+fn may_fit(series: &Series, matchers: &[Matcher]) -> bool {
+    let (of_name, others): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(|matcher| matcher.label == NAME);
+    if !names(series).iter().any(|name| of_name.iter().all(|matcher| matcher.accepts(name))) {
+        return false;
+    }
+    let mut others =
+        others.into_iter().filter(|matcher| !matches!(matcher.label.as_str(), "le" | "quantile")).peekable();
+    if others.peek().is_none() {
+        return true;
+    }
+    let labels = own_labels(series);
+    others.all(|matcher| matcher.accepts(labels.get(&matcher.label)))
+}
+
+/// A text as a pattern that matches it alone.
+fn escaped(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if r"\.+*?()|[]{}^$#&-~".contains(letter) {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern
+}
+
+impl Source for Store<'_> {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        after: i64,
+        until: i64,
+        each: &mut dyn FnMut(RawSeries) -> Result<()>,
+    ) -> Result<()> {
+        let mut gathered = self.targets(matchers, after, until)?;
+        let mut charged = 0;
+        for found in self.scan(matchers, after, until, &COLUMNS)? {
+            self.control.check()?;
+            let (series, samples) = found.map_err(crate::error::Error::from)?;
+            let mut own = Gathered::new();
+            Translation::run(&series, &samples, &mut own);
+            own.retain(|labels, _| fits(labels, matchers));
+            for (labels, samples) in own {
+                let weight: usize = samples.iter().map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();
+                let bytes = weight + labels.memory_bytes();
+                self.control.charge(bytes)?;
+                charged += bytes;
+                gathered.entry(labels).or_default().extend(samples);
+            }
+        }
+        for (labels, mut samples) in gathered {
+            // Of two samples of one millisecond the one that was written last counts.
+            samples.sort_by_key(|sample| sample.time);
+            samples.dedup_by(|later, kept| {
+                let same = later.time == kept.time;
+                if same {
+                    std::mem::swap(later, kept);
+                }
+                same
+            });
+            each(RawSeries { labels, samples })?;
+        }
+        self.control.release(charged);
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        Ok(self.control.check()?)
+    }
+
+    fn charge(&self, bytes: usize) -> Result<()> {
+        Ok(self.control.charge(bytes)?)
+    }
+}

@@ -1,0 +1,269 @@
+//! Which series of Prometheus does a stored series become?
+
+use super::naming::{self, Named};
+use crate::series::number::plain;
+use crate::series::{Bucket, Hint, Histogram, Labels, NAME, Sample, Value, stale};
+use std::collections::{BTreeMap, BTreeSet};
+use storage::metric::{Label, Samples, Series};
+use storage::model::attribute::Map;
+use storage::model::record::{self, Number};
+
+/// OTLP's numbers of what a metric is.
+pub(super) const GAUGE: i32 = 1;
+pub(super) const SUM: i32 = 2;
+pub(super) const HISTOGRAM: i32 = 3;
+pub(super) const EXPONENTIAL: i32 = 4;
+pub(super) const SUMMARY: i32 = 5;
+
+const DELTA: i32 = 1;
+const NO_RECORDED_VALUE: u32 = 1;
+
+/// The finest schema of native histograms, and the coarsest.
+const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
+
+/// The zero bucket's width where the sender did not tell it.
+const ZERO_THRESHOLD: f64 = 1e-128;
+
+/// Attributes of a resource that become `job` and `instance`.
+const IDENTIFYING: [&str; 3] = ["service.namespace", "service.name", "service.instance.id"];
+
+/// Series by their labels.
+pub(super) type Gathered = BTreeMap<Labels, Vec<Sample>>;
+
+/// A metric's name in Prometheus, without the suffixes of its parts.
+pub(super) fn base_name(series: &Series) -> Option<String> {
+    let is_counter = series.r#type == SUM && series.is_monotonic;
+    let is_gauge = series.r#type == GAUGE || (series.r#type == SUM && !series.is_monotonic);
+    Named { name: &series.name, unit: &series.unit, is_counter, is_gauge }.metric()
+}
+
+/// Names of the series that a metric of this kind becomes.
+pub(super) fn names(series: &Series) -> Vec<String> {
+    let Some(base) = base_name(series) else { return Vec::new() };
+    let suffixes: &[&str] = match series.r#type {
+        HISTOGRAM => &["_bucket", "_sum", "_count"],
+        SUMMARY => &["", "_sum", "_count"],
+        _ => &[""],
+    };
+    suffixes.iter().map(|suffix| format!("{base}{suffix}")).collect()
+}
+
+/// Attributes as labels. Where two become one label, their values stand side by side.
+fn attribute_labels(map: Map<'_>, value: impl Fn(&str) -> String) -> BTreeMap<String, String> {
+    let keys: BTreeSet<&str> = map.iter().map(|(key, _)| key).collect();
+    let mut labels: BTreeMap<String, String> = BTreeMap::new();
+    for key in keys {
+        let (Some(name), value) = (naming::label(key), value(key)) else { continue };
+        if value.is_empty() {
+            continue;
+        }
+        match labels.get_mut(&name) {
+            Some(before) => {
+                before.push(';');
+                before.push_str(&value);
+            }
+            None => drop(labels.insert(name, value)),
+        }
+    }
+    labels
+}
+
+/// `job` and `instance`.
+fn identity(series: &Series) -> Vec<(String, String)> {
+    let [namespace, name, instance] = IDENTIFYING.map(|key| Label::Resource(key.to_owned()).value(series).into_owned());
+    let job = if namespace.is_empty() || name.is_empty() { name } else { format!("{namespace}/{name}") };
+    let all = [("job", job), ("instance", instance)];
+    all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The labels that all series of a stored one have, the name left out.
+pub(super) fn own_labels(series: &Series) -> Labels {
+    let attributes =
+        attribute_labels(series.attributes(), |key| Label::Point(key.to_owned()).value(series).into_owned());
+    Labels::new(attributes.into_iter().chain(identity(series)))
+}
+
+/// The labels of the resource's `target_info`; `None` where it would tell nothing.
+pub(super) fn target_labels(series: &Series) -> Option<Labels> {
+    let identity = identity(series);
+    let mut labels = attribute_labels(series.resource().attributes, |key| {
+        let is_identity = IDENTIFYING.contains(&key);
+        if is_identity { String::new() } else { Label::Resource(key.to_owned()).value(series).into_owned() }
+    });
+    if identity.is_empty() || labels.is_empty() {
+        return None;
+    }
+    labels.extend(identity);
+    labels.insert(NAME.to_owned(), "target_info".to_owned());
+    Some(Labels::new(labels))
+}
+
+fn milliseconds(nanoseconds: i64) -> i64 {
+    nanoseconds.div_euclid(1_000_000)
+}
+
+/// Translates one stored series.
+pub(super) struct Translation<'a> {
+    samples: &'a Samples,
+    base: String,
+    labels: Labels,
+    is_delta: bool,
+    into: &'a mut Gathered,
+}
+
+impl<'a> Translation<'a> {
+    /// Adds the samples of a stored series to those of Prometheus's.
+    pub(super) fn run(series: &Series, samples: &'a Samples, into: &'a mut Gathered) {
+        let Some(base) = base_name(series) else { return };
+        let is_delta = series.temporality == DELTA;
+        let mut translation = Translation { samples, base, labels: own_labels(series), is_delta, into };
+        match series.r#type {
+            GAUGE | SUM => translation.numbers(),
+            HISTOGRAM => translation.classic(),
+            EXPONENTIAL => translation.native(),
+            SUMMARY => translation.summary(),
+            _ => {}
+        }
+    }
+
+    fn sample(&self, row: usize, value: Value) -> Option<Sample> {
+        let time = milliseconds(*self.samples.times().get(row)?);
+        let start = self.samples.start_time(row).filter(|start| *start > 0).map_or(0, milliseconds);
+        Some(Sample { time, start, value })
+    }
+
+    fn is_gone(&self, row: usize) -> bool {
+        self.samples.flags(row) & NO_RECORDED_VALUE != 0
+    }
+
+    fn push(&mut self, labels: &Labels, row: usize, value: f64) {
+        let value = if self.is_gone(row) { stale() } else { value };
+        if let Some(sample) = self.sample(row, Value::Float(value)) {
+            match self.into.get_mut(labels) {
+                Some(samples) => samples.push(sample),
+                None => drop(self.into.insert(labels.clone(), vec![sample])),
+            }
+        }
+    }
+
+    fn named(&self, suffix: &str) -> Labels {
+        self.labels.with(NAME, &format!("{}{suffix}", self.base))
+    }
+
+    fn numbers(&mut self) {
+        let labels = self.named("");
+        for row in 0..self.samples.len() {
+            let value = match self.samples.value(row) {
+                Some(Number::Double(value)) => value,
+                Some(Number::Int(value)) => value as f64,
+                None => stale(),
+            };
+            self.push(&labels, row, value);
+        }
+    }
+
+    /// Count and sum, where it is told.
+    fn count_and_sum(&mut self) {
+        let (count, sum) = (self.named("_count"), self.named("_sum"));
+        for row in 0..self.samples.len() {
+            self.push(&count, row, self.samples.count(row).unwrap_or_default() as f64);
+            if self.is_gone(row) || self.samples.sum(row).is_some() {
+                self.push(&sum, row, self.samples.sum(row).unwrap_or_default());
+            }
+        }
+    }
+
+    fn classic(&mut self) {
+        self.count_and_sum();
+        let bucket = self.named("_bucket");
+        let mut by_bound: BTreeMap<u64, Labels> = BTreeMap::new();
+        let mut gone = Vec::new();
+        for row in 0..self.samples.len() {
+            if self.is_gone(row) {
+                gone.push(row);
+                continue;
+            }
+            let mut below = 0u64;
+            let bounds = record::doubles(self.samples.explicit_bounds(row));
+            let counts = record::counts(self.samples.bucket_counts(row));
+            let all = self.samples.count(row).unwrap_or_default();
+            let buckets: Vec<(f64, u64)> = bounds
+                .zip(counts)
+                .map(|(bound, count)| {
+                    below = below.saturating_add(count);
+                    (bound, below)
+                })
+                .chain([(f64::INFINITY, all)])
+                .collect();
+            for (bound, count) in buckets {
+                let labels = by_bound.entry(bound.to_bits()).or_insert_with(|| bucket.with("le", &plain(bound)));
+                let labels = labels.clone();
+                self.push(&labels, row, count as f64);
+            }
+        }
+        for row in gone {
+            for labels in by_bound.values() {
+                self.push(labels, row, stale());
+            }
+        }
+    }
+
+    fn summary(&mut self) {
+        self.count_and_sum();
+        let base = self.named("");
+        let mut by_quantile: BTreeMap<u64, Labels> = BTreeMap::new();
+        for row in 0..self.samples.len() {
+            if self.is_gone(row) {
+                let labels: Vec<Labels> = by_quantile.values().cloned().collect();
+                labels.iter().for_each(|labels| self.push(labels, row, stale()));
+                continue;
+            }
+            let quantiles: Vec<(f64, f64)> = record::quantiles(self.samples.quantiles(row)).collect();
+            for (quantile, value) in quantiles {
+                let labels = by_quantile.entry(quantile.to_bits());
+                let labels = labels.or_insert_with(|| base.with("quantile", &plain(quantile))).clone();
+                self.push(&labels, row, value);
+            }
+        }
+    }
+
+    fn native(&mut self) {
+        let labels = self.named("");
+        let rows = 0..self.samples.len();
+        let translated: Vec<Sample> = rows.filter_map(|row| self.sample(row, self.histogram(row)?.into())).collect();
+        self.into.entry(labels).or_default().extend(translated);
+    }
+
+    /// `None` for a scale coarser than Prometheus knows.
+    fn histogram(&self, row: usize) -> Option<Histogram> {
+        if self.is_gone(row) {
+            return Some(Histogram { sum: stale(), ..Histogram::default() });
+        }
+        let scale = self.samples.scale(row).unwrap_or_default();
+        if scale < *SCHEMAS.start() {
+            return None;
+        }
+        let width = self.samples.zero_threshold(row).filter(|width| *width > 0.0);
+        let mut histogram = Histogram {
+            hint: if self.is_delta { Hint::Gauge } else { Hint::Unknown },
+            schema: scale,
+            zero_threshold: width.unwrap_or(ZERO_THRESHOLD),
+            zero_count: self.samples.zero_count(row).unwrap_or_default() as f64,
+            count: self.samples.count(row).unwrap_or_default() as f64,
+            sum: self.samples.sum(row).unwrap_or_default(),
+            positive: buckets(self.samples.positive(row)),
+            negative: buckets(self.samples.negative(row)),
+            ..Histogram::default()
+        };
+        histogram.compact();
+        histogram.reduce(*SCHEMAS.end());
+        Some(histogram)
+    }
+}
+
+/// OTLP counts up to a bucket's end without it, Prometheus with it; so the numbers differ by one.
+fn buckets(cell: &[u8]) -> Vec<Bucket> {
+    let (offset, counts) = record::buckets(cell);
+    let indexes = (0i32..).map(|place| offset.saturating_add(place).saturating_add(1));
+    indexes.zip(counts).map(|(index, count)| Bucket { index, count: count as f64 }).collect()
+}

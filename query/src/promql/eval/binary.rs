@@ -1,0 +1,309 @@
+//! What comes of two sides and an operator?
+//!
+//! Series match whose labels are the same but for those that are ignored, or in those that are named. On one side there may
+//! be only one for each group of labels; which, `group_left` and `group_right` say.
+
+use super::element::{Element, elements, scalars};
+use super::{Answer, Evaluator, SAME_LABELS};
+use crate::promql::ast::{Binary, Cardinality, Kind, Matching};
+use crate::promql::fault::{Fault, Result};
+use crate::promql::note::Note;
+use crate::series::{Grid, Labels, NAME, Row, Value};
+use std::collections::HashMap;
+
+impl Evaluator<'_> {
+    pub(super) fn binary(&mut self, binary: &Binary, grid: Grid) -> Result<Answer> {
+        match (binary.left.kind(), binary.right.kind()) {
+            (Kind::Scalar, Kind::Scalar) => {
+                let left = self.scalars(&binary.left, grid)?;
+                let right = self.scalars(&binary.right, grid)?;
+                let values = left.into_iter().zip(right).map(|(left, right)| scalars(binary.op, left, right));
+                Ok(Answer::Scalar(values.collect()))
+            }
+            (Kind::Instant, Kind::Scalar) => {
+                let rows = self.rows(&binary.left, grid)?;
+                let numbers = self.scalars(&binary.right, grid)?;
+                Ok(Answer::Instant(self.with_number(binary, rows, &numbers, false)))
+            }
+            (Kind::Scalar, Kind::Instant) => {
+                let numbers = self.scalars(&binary.left, grid)?;
+                let rows = self.rows(&binary.right, grid)?;
+                Ok(Answer::Instant(self.with_number(binary, rows, &numbers, true)))
+            }
+            _ => {
+                let left = self.rows(&binary.left, grid)?;
+                let right = self.rows(&binary.right, grid)?;
+                self.count(left.len().max(right.len()).saturating_mul(grid.count))?;
+                if binary.op.is_set() {
+                    return Ok(Answer::Instant(super::set::combine(binary, left, right)?));
+                }
+                let rows = Join::new(binary, &left, &right, grid).run(self)?;
+                Ok(Answer::Instant(rows))
+            }
+        }
+    }
+
+    /// `number_first` says on which side the number stands.
+    fn with_number(&mut self, binary: &Binary, rows: Vec<Row>, numbers: &[f64], number_first: bool) -> Vec<Row> {
+        let (op, span) = (binary.op, binary.span());
+        let drops = op.changes_quantity() || binary.returns_bool;
+        let mut note: Vec<Option<Note>> = vec![None; numbers.len()];
+        let computed = rows.into_iter().filter_map(|row| {
+            let row = Row { drop_name: row.drop_name || drops, ..row };
+            row.mapped(|step, value| {
+                let number = Value::Float(numbers.get(step).copied().unwrap_or(f64::NAN));
+                let (left, right) = if number_first { (&number, &value) } else { (&value, &number) };
+                let (result, keeps) = match elements(op, left, right, span) {
+                    Element::Nothing(why) => {
+                        *note.get_mut(step)? = Some(why);
+                        return None;
+                    }
+                    Element::Value { value, keeps, .. } => (value, keeps),
+                };
+                if binary.returns_bool {
+                    return Some(Value::Float(f64::from(u8::from(keeps))));
+                }
+                // Of a comparison the vector's value stays, whatever its side.
+                let result = if op.is_comparison() && number_first { value } else { result };
+                keeps.then_some(result)
+            })
+        });
+        let computed = computed.collect();
+        note.into_iter().flatten().for_each(|note| self.note(note));
+        computed
+    }
+}
+
+/// Numbers for groups of series that match.
+pub(super) struct Groups<'m> {
+    matching: &'m Matching,
+    dropped: Vec<String>,
+    numbers: HashMap<Labels, usize>,
+}
+
+impl<'m> Groups<'m> {
+    pub(super) fn new(matching: &'m Matching) -> Self {
+        let dropped = matching.labels.iter().cloned().chain([NAME.to_owned()]).collect();
+        Groups { matching, dropped, numbers: HashMap::new() }
+    }
+
+    /// The labels by which a series matches.
+    fn key(&self, labels: &Labels) -> Labels {
+        if self.matching.on { labels.only(&self.matching.labels) } else { labels.without(&self.dropped) }
+    }
+
+    pub(super) fn of(&mut self, rows: &[Row]) -> Vec<usize> {
+        let keys = rows.iter().map(|row| {
+            let key = self.key(&row.labels);
+            let next = self.numbers.len();
+            *self.numbers.entry(key).or_insert(next)
+        });
+        keys.collect()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.numbers.len()
+    }
+}
+
+/// One side of a join.
+struct Side<'r> {
+    rows: &'r [Row],
+    groups: Vec<usize>,
+}
+
+impl Side<'_> {
+    /// Rows with a value at a step: their places, groups and values.
+    fn at(&self, step: usize) -> impl Iterator<Item = (usize, usize, &Value)> {
+        let rows = self.rows.iter().zip(&self.groups).enumerate();
+        rows.filter_map(move |(place, (row, group))| Some((place, *group, row.cells.get(step)?.as_ref()?)))
+    }
+}
+
+/// Two vectors that are joined. The many are on the left if `one` is not.
+struct Join<'r> {
+    binary: &'r Binary,
+    groups: Groups<'r>,
+    many: Side<'r>,
+    one: Side<'r>,
+    /// What stands for a series that the many or the one side does not have.
+    fill_many: Option<f64>,
+    fill_one: Option<f64>,
+    count: usize,
+    results: Vec<Row>,
+    places: HashMap<Labels, usize>,
+    pairs: HashMap<(Option<usize>, Option<usize>), usize>,
+    /// For each result the last step and group that made it.
+    made: Vec<Option<(usize, usize)>>,
+}
+
+impl<'r> Join<'r> {
+    fn new(binary: &'r Binary, left: &'r [Row], right: &'r [Row], grid: Grid) -> Self {
+        let matching = &binary.matching;
+        let mut groups = Groups::new(matching);
+        let left = Side { rows: left, groups: groups.of(left) };
+        let right = Side { rows: right, groups: groups.of(right) };
+        let swaps = matching.cardinality == Cardinality::OneToMany;
+        let (many, one) = if swaps { (right, left) } else { (left, right) };
+        // As in Prometheus, the sides of `fill` are those of the operator only where nothing is swapped.
+        Join {
+            binary,
+            groups,
+            many,
+            one,
+            fill_many: matching.fill_left,
+            fill_one: matching.fill_right,
+            count: grid.count,
+            results: Vec::new(),
+            places: HashMap::new(),
+            pairs: HashMap::new(),
+            made: Vec::new(),
+        }
+    }
+
+    fn run(mut self, evaluator: &mut Evaluator<'_>) -> Result<Vec<Row>> {
+        let groups = self.groups.count();
+        for step in 0..self.count {
+            evaluator.source.check()?;
+            let ones: Vec<(usize, usize, Value)> =
+                self.one.at(step).map(|(a, b, value)| (a, b, value.clone())).collect();
+            let many: Vec<(usize, usize, Value)> =
+                self.many.at(step).map(|(a, b, value)| (a, b, value.clone())).collect();
+            let fills = self.fill_many.is_some() || self.fill_one.is_some();
+            if (many.is_empty() && ones.is_empty()) || ((many.is_empty() || ones.is_empty()) && !fills) {
+                continue;
+            }
+            let mut by_group: Vec<Option<usize>> = vec![None; groups];
+            for (nth, (place, group, _)) in ones.iter().enumerate() {
+                let Some(slot) = by_group.get_mut(*group) else { continue };
+                if let Some(other) = slot.and_then(|other| ones.get(other)) {
+                    return self.duplicate(other.0, *place);
+                }
+                *slot = Some(nth);
+            }
+            let mut note = None;
+            let mut matched = vec![false; groups];
+            for (place, group, value) in &many {
+                let partner = by_group.get(*group).copied().flatten().and_then(|nth| ones.get(nth));
+                let (other, right) = match (partner, self.fill_one) {
+                    (Some((other, _, right)), _) => (Some(*other), right.clone()),
+                    (None, Some(fill)) => (None, Value::Float(fill)),
+                    (None, None) => continue,
+                };
+                let was_made = self.pair(step, *group, (Some(*place), value), (other, &right), &mut note)?;
+                let Some(matched) = matched.get_mut(*group).filter(|_| was_made) else { continue };
+                if *matched && self.binary.matching.cardinality == Cardinality::OneToOne {
+                    return Fault::evaluation(
+                        "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+                    );
+                }
+                *matched = true;
+            }
+            if let Some(fill) = self.fill_many {
+                for (place, group, value) in &ones {
+                    if matched.get(*group) != Some(&true) {
+                        self.pair(step, *group, (None, &Value::Float(fill)), (Some(*place), value), &mut note)?;
+                    }
+                }
+            }
+            if let Some(note) = note {
+                evaluator.note(note);
+            }
+        }
+        Ok(self.results.into_iter().filter(Row::has_value).collect())
+    }
+
+    /// Computes one result; false where the two values do not go together.
+    fn pair(
+        &mut self,
+        step: usize,
+        group: usize,
+        many: (Option<usize>, &Value),
+        one: (Option<usize>, &Value),
+        note: &mut Option<Note>,
+    ) -> Result<bool> {
+        let binary = self.binary;
+        let swaps = binary.matching.cardinality == Cardinality::OneToMany;
+        let (left, right) = if swaps { (one.1, many.1) } else { (many.1, one.1) };
+        let (value, keeps) = match elements(binary.op, left, right, binary.span()) {
+            Element::Nothing(why) => {
+                *note = Some(why);
+                return Ok(false);
+            }
+            Element::Value { value, keeps, note: info } => {
+                if info.is_some() {
+                    *note = info;
+                }
+                (value, keeps)
+            }
+        };
+        let place = self.result(many.0, one.0);
+        let made = self.made.get_mut(place);
+        let before = made.and_then(|made| made.replace((step, group)));
+        if before == Some((step, group)) && binary.matching.cardinality != Cardinality::OneToOne {
+            return Fault::evaluation("multiple matches for labels: grouping labels must ensure unique matches");
+        }
+        let value = if binary.returns_bool { Value::Float(f64::from(u8::from(keeps))) } else { value };
+        if keeps || binary.returns_bool {
+            let cell = self.results.get_mut(place).and_then(|row| row.cells.get_mut(step));
+            if let Some(cell) = cell {
+                if cell.is_some() {
+                    return Fault::evaluation(SAME_LABELS);
+                }
+                *cell = Some(value);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The row that a pair's results belong to.
+    fn result(&mut self, many: Option<usize>, one: Option<usize>) -> usize {
+        if let Some(place) = self.pairs.get(&(many, one)) {
+            return *place;
+        }
+        let row_of = |side: &Side<'r>, place: Option<usize>| place.and_then(|place| side.rows.get(place));
+        let (many_row, one_row) = (row_of(&self.many, many), row_of(&self.one, one));
+        let filled = |other: Option<&Row>| other.map(|row| self.groups.key(&row.labels)).unwrap_or_default();
+        let many_labels = many_row.map_or_else(|| filled(one_row), |row| row.labels.clone());
+        let one_labels = one_row.map_or_else(|| filled(many_row), |row| row.labels.clone());
+        let labels = self.result_labels(&many_labels, &one_labels);
+        let next = self.results.len();
+        let place = *self.places.entry(labels.clone()).or_insert(next);
+        if place == next {
+            let mut row = Row::empty(labels, self.count);
+            row.drop_name = self.binary.returns_bool;
+            self.results.push(row);
+            self.made.push(None);
+        }
+        self.pairs.insert((many, one), place);
+        place
+    }
+
+    fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {
+        let matching = &self.binary.matching;
+        let mut labels = many.clone();
+        if self.binary.op.changes_quantity() {
+            labels = labels.without_metadata();
+        }
+        if matching.cardinality == Cardinality::OneToOne {
+            labels = if matching.on { labels.only(&matching.labels) } else { labels.without(&matching.labels) };
+        }
+        for name in &matching.include {
+            labels = labels.with(name, one.get(name));
+        }
+        labels
+    }
+
+    fn duplicate<T>(&self, first: usize, second: usize) -> Result<T> {
+        let text = |place: usize| self.one.rows.get(place).map(|row| row.labels.to_string()).unwrap_or_default();
+        let side = if self.binary.matching.cardinality == Cardinality::OneToMany { "left" } else { "right" };
+        let group = self.one.rows.get(second).map(|row| self.groups.key(&row.labels)).unwrap_or_default();
+        let mut both = [text(first), text(second)];
+        both.sort();
+        let [first, second] = both;
+        Fault::evaluation(format!(
+            "found duplicate series for the match group {group} on the {side} hand-side of the operation: \
+             [{first}, {second}];many-to-many matching not allowed: matching labels must be unique on one side"
+        ))
+    }
+}

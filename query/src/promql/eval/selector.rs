@@ -1,0 +1,301 @@
+//! Which values have the series that a selector selects?
+
+use super::{Evaluator, named};
+use crate::promql::ast::{Extension, RangeSelector, Shift, Subquery, VectorSelector};
+use crate::promql::fault::{Fault, Result};
+use crate::promql::function::rate;
+use crate::promql::note::Note;
+use crate::series::{Grid, Hint, Histogram, Labels, RawSeries, Row, Sample, Value};
+use std::sync::Arc;
+
+/// After one moment, until another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) after: i64,
+    pub(crate) until: i64,
+}
+
+impl Span {
+    fn back_from(until: i64, length: i64) -> Self {
+        Span { after: until.saturating_sub(length), until }
+    }
+
+    /// What a query reads for a selector with an extension.
+    fn extended(self, extension: Option<Extension>, lookback: i64) -> Self {
+        match extension {
+            None => self,
+            Some(Extension::Anchored) => Span { after: self.after.saturating_sub(lookback), ..self },
+            Some(Extension::Smoothed) => {
+                Span { after: self.after.saturating_sub(lookback), until: self.until.saturating_add(lookback) }
+            }
+        }
+    }
+
+    /// The samples in it, of some by ascending time.
+    pub(crate) fn of(self, samples: &[Sample]) -> &[Sample] {
+        let from = samples.partition_point(|sample| sample.time <= self.after);
+        let to = samples.partition_point(|sample| sample.time <= self.until);
+        samples.get(from..to.max(from)).unwrap_or_default()
+    }
+}
+
+/// The moment that a selector looks at, seen from a step.
+fn reference(shift: &Shift, time: i64) -> i64 {
+    shift.time().unwrap_or(time).saturating_sub(shift.offset_ms())
+}
+
+/// From the first to the last moment that a selector looks at.
+fn references(shift: &Shift, grid: Grid) -> (i64, i64) {
+    (reference(shift, grid.start), reference(shift, grid.end()))
+}
+
+/// The sample that counts at a moment.
+pub(crate) fn present(samples: &[Sample], at: i64, lookback: i64) -> Option<&Sample> {
+    let behind = samples.partition_point(|sample| sample.time <= at);
+    let sample = samples.get(behind.checked_sub(1)?)?;
+    (sample.time > at.saturating_sub(lookback) && !sample.value.is_stale()).then_some(sample)
+}
+
+impl Evaluator<'_> {
+    /// Gives each series that a selector selects, with the samples between two moments.
+    fn select_of(
+        &mut self,
+        selector: &VectorSelector,
+        span: Span,
+        mut each: impl FnMut(&mut Self, RawSeries) -> Result<()>,
+    ) -> Result<()> {
+        self.select(&selector.matchers, span, |evaluator, mut series| {
+            if selector.skips_buckets {
+                without_buckets(&mut series.samples);
+            }
+            each(evaluator, series)
+        })
+    }
+
+    /// The same for any conditions.
+    pub(crate) fn select(
+        &mut self,
+        matchers: &[crate::promql::regex::Matcher],
+        span: Span,
+        mut each: impl FnMut(&mut Self, RawSeries) -> Result<()>,
+    ) -> Result<()> {
+        let source = self.source;
+        source.select(matchers, span.after, span.until, &mut |series| {
+            self.source.check()?;
+            let most = self.settings.most_samples;
+            self.samples = self.samples.saturating_add(series.samples.iter().map(|sample| sample.value.weight()).sum());
+            if self.samples > most {
+                return Fault::evaluation(
+                    "query processing would load too many samples into memory in query execution",
+                );
+            }
+            each(self, series)
+        })
+    }
+
+    pub(super) fn instant_selector(&mut self, selector: &VectorSelector, grid: Grid) -> Result<Vec<Row>> {
+        if selector.extension == Some(Extension::Smoothed) {
+            return self.smoothed_selector(selector, grid);
+        }
+        self.looked_up(selector, grid, |sample| sample.value.clone())
+    }
+
+    /// What is asked of the sample that counts at each step.
+    pub(crate) fn looked_up(
+        &mut self,
+        selector: &VectorSelector,
+        grid: Grid,
+        value: impl Fn(&Sample) -> Value,
+    ) -> Result<Vec<Row>> {
+        let (first, last) = references(&selector.shift, grid);
+        let lookback = self.settings.lookback;
+        let span = Span { after: first.saturating_sub(lookback), until: last };
+        let mut rows = Vec::new();
+        self.select_of(selector, span, |evaluator, series| {
+            let cells = grid
+                .times()
+                .map(|time| present(&series.samples, reference(&selector.shift, time), lookback).map(&value));
+            let row = Row { labels: series.labels, drop_name: false, cells: cells.collect() };
+            if row.has_value() {
+                evaluator.count(grid.count)?;
+                rows.push(row);
+            }
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Between two samples the value is on the line between them.
+    fn smoothed_selector(&mut self, selector: &VectorSelector, grid: Grid) -> Result<Vec<Row>> {
+        let (first, last) = references(&selector.shift, grid);
+        let lookback = self.settings.lookback;
+        let span = Span { after: first.saturating_sub(lookback), until: last.saturating_add(lookback) };
+        let mut rows = Vec::new();
+        self.select_of(selector, span, |evaluator, series| {
+            let samples = living(series.samples);
+            let cells = grid.times().map(|time| {
+                let at = reference(&selector.shift, time);
+                let around = Span { after: at.saturating_sub(lookback), until: at.saturating_add(lookback) };
+                rate::smoothed_at(around.of(&samples), at, &series.labels, selector.span, &mut evaluator.notes)
+            });
+            let row = Row { cells: cells.collect(), labels: series.labels, drop_name: false };
+            if row.has_value() {
+                evaluator.count(grid.count)?;
+                rows.push(row);
+            }
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// The samples of a range at one moment, as an answer.
+    pub(super) fn range_selector(&mut self, range: &RangeSelector, grid: Grid) -> Result<Vec<RawSeries>> {
+        let selector = &range.selector;
+        let exact = Span::back_from(reference(&selector.shift, grid.start), range.range.milliseconds());
+        let span = exact.extended(selector.extension, self.settings.lookback);
+        let mut found = Vec::new();
+        self.select_of(selector, span, |evaluator, series| {
+            let mut samples = living(series.samples);
+            if let Some(extension) = selector.extension.filter(|_| !samples.is_empty()) {
+                if samples.iter().any(|sample| sample.value.histogram().is_some()) {
+                    let name = extension.name();
+                    return Fault::evaluation(format!("{name} modifier is not supported with histograms"));
+                }
+                samples = rate::extended_samples(&samples, exact, extension);
+            }
+            if !samples.is_empty() {
+                evaluator.source.charge(samples.len().saturating_mul(size_of::<Sample>()))?;
+                found.push(RawSeries { labels: series.labels, samples });
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// The steps of a subquery, as an answer.
+    pub(super) fn subquery_series(&mut self, subquery: &Subquery, grid: Grid) -> Result<Vec<RawSeries>> {
+        let (inner, rows) = self.subquery_rows(subquery, Grid { count: 1, ..grid })?;
+        let rows = named(rows)?;
+        let series =
+            rows.into_iter().map(|row| RawSeries { labels: row.labels, samples: samples_of(inner, row.cells) });
+        Ok(series.collect())
+    }
+
+    fn subquery_rows(&mut self, subquery: &Subquery, grid: Grid) -> Result<(Grid, Vec<Row>)> {
+        let (first, last) = references(&subquery.shift, grid);
+        let step = subquery.step.as_ref().map_or(self.settings.subquery_step, |step| step.milliseconds()).max(1);
+        let after = first.saturating_sub(subquery.range.milliseconds());
+        // The first multiple of the step behind the start.
+        let start = after.div_euclid(step).saturating_add(1).saturating_mul(step);
+        let inner = Grid::range(start, last, step);
+        if inner.count == 0 {
+            return Ok((inner, Vec::new()));
+        }
+        self.count(inner.count)?;
+        let rows = self.rows(&subquery.expr, inner)?;
+        Ok((inner, rows))
+    }
+
+    /// For each series of a range its living samples, and for each step the span that they are asked for.
+    pub(crate) fn each_range(
+        &mut self,
+        range: &RangeSelector,
+        grid: Grid,
+        mut each: impl FnMut(&mut Self, Ranged) -> Result<()>,
+    ) -> Result<()> {
+        let selector = &range.selector;
+        let length = range.range.milliseconds();
+        let (first, last) = references(&selector.shift, grid);
+        let lookback = self.settings.lookback;
+        let all = Span { after: first.saturating_sub(length), until: last };
+        let all = all.extended(selector.extension, lookback);
+        let exact: Vec<Span> =
+            grid.times().map(|time| Span::back_from(reference(&selector.shift, time), length)).collect();
+        let exact: Arc<[Span]> = exact.into();
+        let extended: Arc<[Span]> = exact.iter().map(|span| span.extended(selector.extension, lookback)).collect();
+        self.select_of(selector, all, |evaluator, series| {
+            let samples = living(series.samples);
+            let (exact, extended) = (exact.clone(), extended.clone());
+            each(evaluator, Ranged { labels: series.labels, drop_name: false, samples, exact, extended })
+        })
+    }
+
+    /// The same for a subquery.
+    pub(crate) fn each_subquery_range(
+        &mut self,
+        subquery: &Subquery,
+        grid: Grid,
+        mut each: impl FnMut(&mut Self, Ranged) -> Result<()>,
+    ) -> Result<()> {
+        let (inner, rows) = self.subquery_rows(subquery, grid)?;
+        let length = subquery.range.milliseconds();
+        let spans = grid.times().map(|time| Span::back_from(reference(&subquery.shift, time), length));
+        let exact: Arc<[Span]> = spans.collect();
+        for row in rows {
+            let (labels, drop_name) = (row.labels, row.drop_name);
+            let mut samples = samples_of(inner, row.cells);
+            for sample in &mut samples {
+                forget_resets(&mut sample.value);
+            }
+            let (exact, extended) = (exact.clone(), exact.clone());
+            each(self, Ranged { labels, drop_name, samples, exact, extended })?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn note(&mut self, note: Note) {
+        self.notes.add(note);
+    }
+}
+
+/// A series, and what of it each step of a query looks at.
+pub(crate) struct Ranged {
+    pub(crate) labels: Labels,
+    pub(crate) drop_name: bool,
+    pub(crate) samples: Vec<Sample>,
+    /// What the expression says.
+    pub(crate) exact: Arc<[Span]>,
+    /// With the samples beyond it that an extension looks at.
+    pub(crate) extended: Arc<[Span]>,
+}
+
+/// Counts and sums of histograms. Whether a counter began anew is found out before the buckets are gone.
+fn without_buckets(samples: &mut [Sample]) {
+    let mut before: Option<Arc<Histogram>> = None;
+    for sample in samples {
+        let Value::Histogram(histogram) = &sample.value else { continue };
+        if sample.value.is_stale() {
+            continue;
+        }
+        let hint = match (&before, histogram.hint) {
+            (Some(before), Hint::Unknown) if histogram.is_reset_after(before) => Hint::Reset,
+            (Some(_), Hint::Unknown) => Hint::NotReset,
+            (_, hint) => hint,
+        };
+        let (schema, count, sum) = (histogram.schema, histogram.count, histogram.sum);
+        let mut known = histogram.clone();
+        Arc::make_mut(&mut known).hint = hint;
+        sample.value = Histogram { hint, schema, count, sum, ..Histogram::default() }.into();
+        before = Some(known);
+    }
+}
+
+/// Without markers of a series' end.
+fn living(mut samples: Vec<Sample>) -> Vec<Sample> {
+    samples.retain(|sample| !sample.value.is_stale());
+    samples
+}
+
+fn samples_of(grid: Grid, cells: Vec<Option<Value>>) -> Vec<Sample> {
+    let cells = cells.into_iter().zip(grid.times());
+    cells.filter_map(|(cell, time)| Some(Sample { time, start: 0, value: cell? })).collect()
+}
+
+/// A subquery may leave out or repeat samples, so that what is known about resets between them does not hold.
+fn forget_resets(value: &mut Value) {
+    if let Value::Histogram(histogram) = value {
+        if matches!(histogram.hint, Hint::Reset | Hint::NotReset) {
+            Arc::make_mut(histogram).hint = Hint::Unknown;
+        }
+    }
+}

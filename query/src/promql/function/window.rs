@@ -1,0 +1,68 @@
+//! What does a function over ranges see? The samples of one series, for one step.
+
+use crate::promql::ast::{Extension, Span};
+use crate::promql::note::{Note, Notes};
+use crate::series::{Histogram, Labels, Sample, Value};
+use std::sync::Arc;
+
+/// Samples of a range, never none. With an extension there are samples beyond the range too.
+pub(crate) struct Window<'a> {
+    pub(crate) samples: &'a [Sample],
+    /// The range itself.
+    pub(crate) exact: crate::promql::eval::Span,
+    /// The step's time.
+    pub(crate) time: i64,
+    pub(crate) extension: Option<Extension>,
+    /// Whether the start times of samples say where counters began anew.
+    pub(crate) knows_starts: bool,
+    pub(crate) labels: &'a Labels,
+    /// The arguments that are numbers.
+    pub(crate) args: &'a [f64],
+    /// The place of the first argument, for notes.
+    pub(crate) span: Span,
+    pub(crate) notes: &'a mut Notes,
+}
+
+impl<'a> Window<'a> {
+    /// Numbers with their times.
+    pub(crate) fn floats(&self) -> Vec<(i64, f64)> {
+        self.samples.iter().filter_map(|sample| Some((sample.time, sample.value.float()?))).collect()
+    }
+
+    /// Histograms with their times.
+    pub(crate) fn histograms(&self) -> Vec<(i64, &'a Arc<Histogram>)> {
+        self.samples.iter().filter_map(|sample| Some((sample.time, sample.value.histogram()?))).collect()
+    }
+
+    pub(crate) fn has_histograms(&self) -> bool {
+        self.samples.iter().any(|sample| matches!(sample.value, Value::Histogram(_)))
+    }
+
+    /// Whether there are numbers and histograms; then there is a note.
+    pub(crate) fn is_mixed(&mut self) -> bool {
+        let histograms = self.samples.iter().filter(|sample| sample.value.histogram().is_some()).count();
+        let is_mixed = histograms != 0 && histograms != self.samples.len();
+        if is_mixed {
+            self.note(Note::mixed(self.labels, self.span));
+        }
+        is_mixed
+    }
+
+    /// The numbers, at least so many; what else there is is left out with a note.
+    pub(crate) fn numbers(&mut self, least: usize) -> Option<Vec<(i64, f64)>> {
+        let floats = self.floats();
+        if !floats.is_empty() && floats.len() < self.samples.len() {
+            self.note(Note::ignored_in_range(self.labels, self.span));
+        }
+        (floats.len() >= least).then_some(floats)
+    }
+
+    /// An argument that is a number.
+    pub(crate) fn arg(&self, place: usize) -> f64 {
+        self.args.get(place).copied().unwrap_or(f64::NAN)
+    }
+
+    pub(crate) fn note(&mut self, note: Note) {
+        self.notes.add(note);
+    }
+}

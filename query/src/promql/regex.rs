@@ -1,0 +1,139 @@
+//! Which labels fit a condition, and what do parts of a label's value match?
+//!
+//! Patterns are anchored at both ends, `.` is any character, and what one may cost is limited by the store's matcher.
+//!
+//! Not here: how the store finds series (`storage`).
+
+use crate::series::quoted;
+use regex_automata::nfa::thompson::{self, pikevm};
+use regex_automata::util::syntax;
+use std::fmt;
+use std::sync::Arc;
+use storage::metric::{Label, Relation};
+
+/// Memory of a compiled pattern at most.
+const MOST_BYTES: usize = 4 << 20;
+
+/// A condition on a label.
+#[derive(Debug, Clone)]
+pub(crate) struct Matcher {
+    pub(crate) label: String,
+    pub(crate) relation: Relation,
+    pub(crate) value: String,
+    test: Arc<storage::metric::Matcher>,
+}
+
+impl Matcher {
+    /// Fails for a pattern that is none.
+    pub(crate) fn new(label: &str, relation: Relation, value: &str) -> Result<Self, String> {
+        let test = storage::metric::Matcher::new(Label::Name, relation, value).map_err(|error| error.to_string())?;
+        Ok(Matcher { label: label.to_owned(), relation, value: value.to_owned(), test: Arc::new(test) })
+    }
+
+    /// Whether a value is wanted; a label that is not there is the empty text.
+    pub(crate) fn accepts(&self, value: &str) -> bool {
+        self.test.accepts(value)
+    }
+
+    /// How its relation is written.
+    pub(crate) fn sign(&self) -> &'static str {
+        match self.relation {
+            Relation::Equal => "=",
+            Relation::NotEqual => "!=",
+            Relation::Matches => "=~",
+            Relation::MatchesNot => "!~",
+        }
+    }
+
+    /// Whether it says what the value should be, rather than what not.
+    pub(crate) fn is_positive(&self) -> bool {
+        matches!(self.relation, Relation::Equal | Relation::Matches)
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if crate::series::is_plain_name(&self.label) {
+            f.write_str(&self.label)?;
+        } else {
+            f.write_str(&quoted(self.label.as_bytes()))?;
+        }
+        write!(f, "{}{}", self.sign(), quoted(self.value.as_bytes()))
+    }
+}
+
+/// A pattern whose groups are asked for.
+#[derive(Debug)]
+pub(crate) struct Replacer {
+    vm: pikevm::PikeVM,
+    cache: pikevm::Cache,
+}
+
+impl Replacer {
+    pub(crate) fn new(pattern: &str) -> Result<Self, String> {
+        // Alone first, so that a parenthesis cannot close the group around it.
+        syntax::parse(pattern).map_err(|error| error.to_string())?;
+        let config = thompson::Config::new().nfa_size_limit(Some(MOST_BYTES));
+        let vm = pikevm::Builder::new().thompson(config).build(&format!("^(?s:{pattern})$"));
+        let vm = vm.map_err(|error| error.to_string())?;
+        let cache = vm.create_cache();
+        Ok(Replacer { vm, cache })
+    }
+
+    /// The template with its `$1`, `${1}` and `$name` filled in; `None` where the pattern does not match.
+    pub(crate) fn expand(&mut self, value: &str, template: &str) -> Option<String> {
+        let mut found = self.vm.create_captures();
+        self.vm.captures(&mut self.cache, value, &mut found);
+        if !found.is_match() {
+            return None;
+        }
+        let group = |name: &str| {
+            let span = match name.parse::<usize>() {
+                Ok(number) => found.get_group(number),
+                Err(_) => found.get_group_by_name(name),
+            };
+            span.and_then(|span| value.get(span.range())).unwrap_or_default()
+        };
+        let (mut expanded, mut rest) = (String::new(), template);
+        while let Some((before, after)) = rest.split_once('$') {
+            expanded.push_str(before);
+            if let Some(after) = after.strip_prefix('$') {
+                expanded.push('$');
+                rest = after;
+            } else if let Some((name, after)) = group_name(after) {
+                expanded.push_str(group(name));
+                rest = after;
+            } else {
+                expanded.push('$');
+                rest = after;
+            }
+        }
+        expanded.push_str(rest);
+        Some(expanded)
+    }
+}
+
+/// The name of a group behind a `$`, and what follows.
+fn group_name(text: &str) -> Option<(&str, &str)> {
+    if let Some((name, after)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) {
+        let is_name = !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+        return is_name.then_some((name, after));
+    }
+    let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_filled_in() {
+        let mut replacer = Replacer::new("(a+)-(?P<tail>.*)").unwrap();
+        assert_eq!(replacer.expand("aa-b", "$1.${tail}$$$x|").unwrap(), "aa.b$|");
+        assert_eq!(replacer.expand("b-a", "$1"), None);
+        assert_eq!(replacer.expand("a-\n", "[$2]").unwrap(), "[\n]");
+        assert!(Replacer::new("(a").is_err());
+        assert!(Replacer::new("a)(b").is_err());
+    }
+}
