@@ -25,6 +25,7 @@ mod quantile;
 mod service;
 mod time;
 mod trace;
+mod traceql;
 mod volume;
 
 pub use config::Config;

@@ -1,4 +1,4 @@
-//! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`.
+//! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`, Tempo's under `/tempo` (`tempo`).
 //!
 //! W1  `endpoint::ENDPOINTS` is the one list of what there is: the router, the check of parameters and the OpenAPI
 //!     document are made from it.
@@ -16,6 +16,7 @@ mod openapi;
 mod parameter;
 mod state;
 mod status;
+mod tempo;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +46,7 @@ const TENANT: &str = "x-scope-orgid";
 
 /// The API, ready to be merged into the server's router.
 pub fn router(state: QueryState) -> Router {
+    let state = Arc::new(state);
     let mut api: Router<Arc<QueryState>> = Router::new();
     for endpoint in ENDPOINTS {
         let filter = if endpoint.method == Method::POST {
@@ -61,9 +63,9 @@ pub fn router(state: QueryState) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(CatchPanicLayer::custom(panicked))
-        .with_state(Arc::new(state));
+        .with_state(Arc::clone(&state));
     // What is nested does not see the prefix itself with a slash behind it.
-    Router::new().nest(PREFIX, api).route(&format!("{PREFIX}/"), any(unknown_path))
+    Router::new().nest(PREFIX, api).route(&format!("{PREFIX}/"), any(unknown_path)).merge(tempo::router(state))
 }
 
 async fn serve(

@@ -189,7 +189,7 @@ fn filter_hash(endpoint: &Endpoint, path: &[(String, String)], pairs: &[(String,
 }
 
 /// The pairs of a query string.
-fn decode(query: &str) -> Result<Vec<(String, String)>> {
+pub(super) fn decode(query: &str) -> Result<Vec<(String, String)>> {
     let mut pairs = Vec::new();
     for part in query.split('&').filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
