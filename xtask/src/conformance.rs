@@ -13,6 +13,7 @@ mod case;
 mod http;
 mod otlp;
 mod server;
+mod traceql;
 mod wire;
 
 use crate::Outcome;
@@ -41,11 +42,14 @@ struct Suite {
     run: fn(&Context) -> Result<Tally>,
 }
 
-const SUITES: [Suite; 1] = [Suite {
-    name: "otlp",
-    about: "OTLP 1.11 over HTTP: statuses, partial success, limits, bad input",
-    run: otlp::run,
-}];
+const SUITES: [Suite; 2] = [
+    Suite { name: "otlp", about: "OTLP 1.11 over HTTP: statuses, partial success, limits, bad input", run: otlp::run },
+    Suite {
+        name: "traceql",
+        about: "TraceQL over Tempo's API: what is answered, and what is refused at which stage",
+        run: traceql::run,
+    },
+];
 
 /// Runs the suite that is named.
 pub(crate) fn run(options: &[&str]) -> Result<Outcome> {

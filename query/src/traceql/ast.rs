@@ -377,9 +377,10 @@ impl Intrinsic {
 }
 
 impl Query {
-    /// The value of a hint.
-    pub(crate) fn hint(&self, name: &str) -> Option<&Static> {
-        self.hints.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
+    /// Whether the hint `exemplars` asks for some; other hints ask for less than the whole answer, which is given anyway.
+    pub(crate) fn exemplars(&self) -> Option<bool> {
+        let hint = self.hints.iter().rev().find(|(name, _)| name == "exemplars");
+        hint.map(|(_, value)| *value != Static::Bool(false) && *value != Static::Int(0))
     }
 }
 

@@ -445,8 +445,10 @@ mod tests {
     proptest! {
         #[test]
         fn l1_any_text_is_read_without_panic(text in "\\PC{0,60}", signs in "[-{}().\"`\\\\a1=~!<>&|^,:é]{0,40}") {
-            let _ = tokens(&text);
-            let _ = tokens(&signs);
+            for text in [text, signs] {
+                let ended = tokens(&text).map(|list| list.last().map(|placed| placed.token.clone()));
+                prop_assert!(ended.is_err() || ended == Ok(Some(Token::End)));
+            }
         }
     }
 }

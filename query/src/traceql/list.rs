@@ -13,6 +13,7 @@ use super::{parse, parser};
 use crate::column::Columns;
 use crate::error::{Error, Result};
 use crate::exec::Control;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use storage::model::Signal;
 use storage::model::record::{Event, Link};
@@ -136,9 +137,10 @@ pub(crate) fn distinct(
             };
             for value in values {
                 let key = format!("{value:?}");
-                if !found.contains_key(&key) {
-                    control.charge(2 * key.len() + size_of::<Value<'_>>())?;
-                    found.insert(key, value.into_owned());
+                let bytes = 2 * key.len() + size_of::<Value<'_>>();
+                if let Entry::Vacant(place) = found.entry(key) {
+                    control.charge(bytes)?;
+                    place.insert(value.into_owned());
                 }
             }
         }

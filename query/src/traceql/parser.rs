@@ -420,11 +420,11 @@ fn joined(op: SpansetOp, left: Spansets, right: Spansets) -> Node {
 }
 
 /// Both sides as scalars, one of which is no mere number; else the sides as they were.
-fn scalars(sides: (Node, Node)) -> std::result::Result<(Scalar, Scalar), (Node, Node)> {
+fn scalars(sides: (Node, Node)) -> std::result::Result<(Scalar, Scalar), Box<(Node, Node)>> {
     match sides {
         (Node::Scalar(left), Node::Scalar(right) | Node::Constant(right)) => Ok((left, right)),
         (Node::Constant(left), Node::Scalar(right)) => Ok((left, right)),
-        sides => Err(sides),
+        sides => Err(Box::new(sides)),
     }
 }
 

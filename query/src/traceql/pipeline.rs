@@ -58,7 +58,7 @@ pub(super) enum Number {
     Static(Static),
     Aggregate { label: String, op: Aggregate, expression: Option<Expression> },
     Binary { op: Arithmetic, left: Box<Number>, right: Box<Number> },
-    Piped { plan: Plan, number: Box<Number> },
+    Piped { label: String, plan: Plan, number: Box<Number> },
 }
 
 /// Spans that belong together, and what is told of them.
@@ -254,9 +254,11 @@ impl Number {
             Scalar::Binary { op, left, right } => {
                 Number::Binary { op: *op, left: Box::new(Number::new(left)?), right: Box::new(Number::new(right)?) }
             }
-            Scalar::Piped { pipeline, scalar } => {
-                Number::Piped { plan: Plan::new(pipeline)?, number: Box::new(Number::new(scalar)?) }
-            }
+            Scalar::Piped { pipeline, scalar: inner } => Number::Piped {
+                label: scalar.to_string(),
+                plan: Plan::new(pipeline)?,
+                number: Box::new(Number::new(inner)?),
+            },
         })
     }
 
@@ -279,9 +281,10 @@ impl Number {
                 let left = left.value(tree, spans, note, piped);
                 calculate(*op, &left, &right.value(tree, spans, note, piped))
             }
-            Number::Piped { plan, number } => {
+            Number::Piped { label, plan, number } => {
                 let given = united(plan.over(tree, vec![Spanset { spans: spans.to_vec(), told: Vec::new() }]));
-                let value = number.value(tree, &given, note, &mut None);
+                let value = number.value(tree, &given, &mut |_, _| (), &mut None);
+                note(label, &value);
                 *piped = Some(merged(piped.take().unwrap_or_default(), given));
                 value
             }
@@ -296,7 +299,7 @@ impl Number {
                 left.expressions(each);
                 right.expressions(each);
             }
-            Number::Piped { plan, number } => {
+            Number::Piped { plan, number, .. } => {
                 plan.expressions(each);
                 number.expressions(each);
             }

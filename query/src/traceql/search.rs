@@ -288,7 +288,7 @@ fn memory_of(found: &Found) -> usize {
 }
 
 /// Spans that a plan may leave.
-fn left_of(plan: &Plan) -> Lowered {
+pub(super) fn left_of(plan: &Plan) -> Lowered {
     let mut left = Lowered { predicate: Predicate::All, exact: true };
     let mut narrow = |more: Lowered| {
         left.predicate = std::mem::take(&mut left.predicate).and(more.predicate);

@@ -105,6 +105,10 @@ impl<'a> Spans<'a> {
         self.name.map_or("", |names| names.get(row))
     }
 
+    pub(super) fn message(&self, row: usize) -> &'a str {
+        self.message.map_or("", |messages| messages.get(row))
+    }
+
     pub(super) fn service(&self, row: usize) -> &'a str {
         self.service.map_or("", |services| services.get(row))
     }
@@ -119,7 +123,7 @@ impl<'a> Spans<'a> {
             Intrinsic::Duration => Value::Duration(self.duration(row)),
             Intrinsic::Name => Value::Text(self.name(row).into()),
             Intrinsic::Status => Value::Status(self.status(row)),
-            Intrinsic::StatusMessage => Value::Text(self.message.map_or("", |messages| messages.get(row)).into()),
+            Intrinsic::StatusMessage => Value::Text(self.message(row).into()),
             Intrinsic::Kind => Value::Kind(self.kind(row)),
             Intrinsic::TraceId => Value::Text(self.trace(row).map(|id| id.to_string()).unwrap_or_default().into()),
             Intrinsic::SpanId => Value::Text(self.id(row).to_string().into()),

@@ -9,6 +9,7 @@
 mod json;
 mod protobuf;
 mod request;
+mod series;
 mod tag;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ use super::answer::{Body, accepts_gzip, large, small};
 use super::{QueryState, panicked, tenant};
 use crate::error::{Error, Result};
 use crate::exec::{Control, QueryContext};
-use crate::traceql::{self, SearchQuery};
+use crate::traceql::{self, Axis, SearchQuery};
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -28,6 +29,7 @@ use query_api::error::Class;
 use query_api::trace::Order;
 use request::Request;
 use serde_json::json;
+use series::{QueryInstantResponse, QueryRangeResponse};
 use std::sync::Arc;
 use storage::model::TraceId;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -47,6 +49,8 @@ pub(super) fn router(state: Arc<QueryState>) -> Router {
         .route("/api/traces/{id}", get(trace_v1))
         .route("/api/v2/traces/{id}", get(trace_v2))
         .route("/api/search", get(search))
+        .route("/api/metrics/query_range", get(query_range))
+        .route("/api/metrics/query", get(query_instant))
         .route("/api/search/tags", get(tags_v1))
         .route("/api/v2/search/tags", get(tags_v2))
         .route("/api/search/tag/{*tag}", get(values_v1))
@@ -117,6 +121,28 @@ async fn search(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQue
         };
         let (found, _) = search.page(control, &query)?;
         Ok(Box::new(SearchResponse::new(found, control)))
+    })
+    .await
+}
+
+async fn query_range(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQuery) -> Response {
+    run((state, headers, query), |control, request| {
+        let query = traceql::parse(request.text("q").unwrap_or_default())?;
+        let range = request.range_or_recent()?;
+        let step = request.step()?.unwrap_or_else(|| Axis::usual_step(range));
+        let axis = Axis::steps(range, step)?;
+        let answer = query.metrics()?.series(control, &axis, request.exemplars(&query)?)?;
+        Ok(Box::new(QueryRangeResponse::new(answer, &axis, control)))
+    })
+    .await
+}
+
+async fn query_instant(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQuery) -> Response {
+    run((state, headers, query), |control, request| {
+        let query = traceql::parse(request.text("q").unwrap_or_default())?;
+        let axis = Axis::whole(request.range_or_recent()?);
+        let answer = query.metrics()?.series(control, &axis, 0)?;
+        Ok(Box::new(QueryInstantResponse::new(answer, control)))
     })
     .await
 }

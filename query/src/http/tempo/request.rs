@@ -2,10 +2,16 @@
 
 use crate::error::{Error, Result};
 use crate::time;
+use crate::traceql::Query;
 use storage::scan::TimeRange;
 
 /// Most traces, spans or values of an answer.
 const MOST: usize = 10_000;
+
+/// What is looked at where no range is given.
+const RECENT: i64 = 3_600_000_000_000;
+/// Exemplars of a series where a query asks for some.
+const USUAL_EXEMPLARS: usize = 100;
 
 /// The parameters of a request.
 #[derive(Debug)]
@@ -53,6 +59,45 @@ impl Request {
             return Err(Error::parameter("start", "http parameter start must be before end"));
         }
         Ok(Some(range))
+    }
+
+    /// The range, or what `since` says, or the last hour.
+    pub(super) fn range_or_recent(&self) -> Result<TimeRange> {
+        if let Some(range) = self.range()? {
+            return Ok(range);
+        }
+        let length = self.duration("since")?.unwrap_or(RECENT);
+        Ok(TimeRange { start: self.now.saturating_sub(length), end: self.now })
+    }
+
+    /// A length of time: as Go writes it, or seconds.
+    fn duration(&self, name: &str) -> Result<Option<i64>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite());
+        #[expect(clippy::cast_possible_truncation, reason = "a cast of a double saturates")]
+        let nanos = match seconds {
+            Some(seconds) => Ok((seconds * 1e9) as i64),
+            None => time::length(text),
+        };
+        match nanos {
+            Ok(nanos) if nanos > 0 => Ok(Some(nanos)),
+            Ok(_) => Err(Error::parameter(name, format!("invalid {name}: it takes some time"))),
+            Err(why) => Err(Error::parameter(name, format!("invalid {name}: {why}"))),
+        }
+    }
+
+    pub(super) fn step(&self) -> Result<Option<i64>> {
+        self.duration("step")
+    }
+
+    /// How many exemplars each series has: none unless they are asked for, by parameter or hint.
+    pub(super) fn exemplars(&self, query: &Query) -> Result<usize> {
+        match query.exemplars() {
+            Some(false) => Ok(0),
+            Some(true) => self.count("exemplars", USUAL_EXEMPLARS),
+            None if self.text("exemplars") == Some("0") => Ok(0),
+            None => self.count("exemplars", 0),
+        }
     }
 
     pub(super) fn range_or_all(&self) -> Result<TimeRange> {
