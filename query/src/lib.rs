@@ -28,6 +28,7 @@ mod series;
 mod service;
 mod time;
 mod trace;
+mod traceql;
 mod volume;
 
 pub use config::Config;

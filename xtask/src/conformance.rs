@@ -15,6 +15,7 @@ mod http;
 mod otlp;
 mod promql;
 mod server;
+mod traceql;
 mod wire;
 
 use crate::Outcome;
@@ -46,6 +47,11 @@ struct Suite {
 const SUITES: [Suite; 2] = [
     Suite { name: "otlp", about: "OTLP 1.11 over HTTP: statuses, partial success, limits, bad input", run: otlp::run },
     Suite { name: "promql", about: "PromQL: the test scripts of Prometheus 3.14", run: promql::run },
+    Suite {
+        name: "traceql",
+        about: "TraceQL over Tempo's API: what is answered, and what is refused at which stage",
+        run: traceql::run,
+    },
 ];
 
 /// Runs the suite that is named.

@@ -25,6 +25,13 @@ pub(super) struct Body {
     is_gzip: bool,
 }
 
+impl Body {
+    /// Bytes that are written already.
+    pub(super) fn plain(bytes: Vec<u8>) -> Self {
+        Body { bytes: bytes.into(), is_gzip: false }
+    }
+}
+
 /// Writes an answer whose size data decides.
 pub(super) fn large(control: &Control, value: &impl Serialize, gzip: bool) -> Result<Body> {
     let mut plain = Charged { control, bytes: Vec::new(), charged: 0, refusal: None };

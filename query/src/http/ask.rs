@@ -7,7 +7,7 @@ use super::state::DemoAction;
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::exec::Control;
-use crate::{log, metric, service, time, trace, volume};
+use crate::{log, metric, service, time, trace, traceql, volume};
 use query_api::log::LogsResponse;
 use query_api::trace::{Order, SearchResponse};
 use storage::model::schema::column;
@@ -38,6 +38,7 @@ pub(super) struct Delete {
 pub(super) enum DataAsk {
     Trace(TraceId),
     Traces(trace::SearchQuery, u64),
+    TraceQl(Box<traceql::Search>, traceql::SearchQuery, u64),
     Services(TimeRange),
     Operations(String, TimeRange),
     Logs(log::SearchQuery, u64),
@@ -116,6 +117,15 @@ impl DataAsk {
                     let key = last.key(query.order);
                     Cursor { filter_hash, range: query.filter.range, key, tie: last.trace.0 }.encode()
                 });
+                answer::large(control, &SearchResponse { traces, next_cursor, stats: control.stats() }, gzip)
+            }
+            DataAsk::TraceQl(search, query, filter_hash) => {
+                let (found, last) = search.page(control, &query)?;
+                let next_cursor = last.map(|last| {
+                    let key = last.key(query.order);
+                    Cursor { filter_hash, range: query.range, key, tie: last.trace.0 }.encode()
+                });
+                let traces = found.into_iter().map(|found| found.summary).collect();
                 answer::large(control, &SearchResponse { traces, next_cursor, stats: control.stats() }, gzip)
             }
             DataAsk::Services(range) => answer::large(control, &service::services(control, range)?, gzip),
@@ -200,6 +210,15 @@ fn traces(parameters: &mut Parameters) -> Result<DataAsk> {
     if let Some(cursor) = parameters.cursor::<16>()? {
         range = cursor.range;
         after = Some(trace::Position::new(order, cursor.key, TraceId(cursor.tie)));
+    }
+    if let Some(text) = parameters.text("q") {
+        if predicate != Predicate::All {
+            let message = "`q` says what matches by itself; leave out the other filters, or say them in the query";
+            return Err(Error::parameter("q", message));
+        }
+        let search = Box::new(traceql::parse(&text)?.search()?);
+        let query = traceql::SearchQuery { range, order, limit, spans_per_set: 0, after };
+        return Ok(DataAsk::TraceQl(search, query, parameters.filter_hash()));
     }
     let filter = trace::Filter { range, predicate };
     Ok(DataAsk::Traces(trace::SearchQuery { filter, order, limit, after }, parameters.filter_hash()))

@@ -119,6 +119,12 @@ macro_rules! span_filters {
 }
 
 const TRACES: &[Parameter] = span_filters![
+    query(
+        "q",
+        Kind::Text,
+        "A TraceQL query of traces, such as `{ status = error } >> { name = \"SELECT\" }`. It says what matches by itself: the \
+         other filters are left out, the order is by its spans.",
+    ),
     START,
     END,
     query("limit", Kind::Count { default: 20, max: 1000 }, "Traces on a page."),

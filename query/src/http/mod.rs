@@ -1,4 +1,5 @@
-//! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`; that of Prometheus beside it.
+//! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`; Prometheus's (`prometheus`) and Tempo's
+//! under `/tempo` (`tempo`) beside it.
 //!
 //! W1  `endpoint::ENDPOINTS` is the one list of what there is: the router, the check of parameters and the OpenAPI
 //!     document are made from it.
@@ -19,6 +20,7 @@ mod parameter;
 mod prometheus;
 mod state;
 mod status;
+mod tempo;
 #[cfg(test)]
 mod tests;
 
@@ -65,10 +67,10 @@ pub fn router(state: QueryState) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(CatchPanicLayer::custom(panicked))
-        .with_state(state.clone());
+        .with_state(Arc::clone(&state));
     // What is nested does not see the prefix itself with a slash behind it.
     let own = Router::new().nest(PREFIX, api).route(&format!("{PREFIX}/"), any(unknown_path));
-    own.merge(prometheus::router(state))
+    own.merge(prometheus::router(Arc::clone(&state))).merge(tempo::router(state))
 }
 
 async fn serve(

@@ -11,7 +11,8 @@ mod summary;
 mod tests;
 mod top;
 
-pub(crate) use search::{Filter, Position, SearchQuery, search};
+pub(crate) use search::{Filter, SearchQuery, search};
+pub(crate) use top::{Position, Top};
 
 use crate::error::{Error, Result};
 use crate::exec::Control;

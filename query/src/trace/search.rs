@@ -8,10 +8,8 @@
 //! How pages work: a candidate of a later page is the best span *after* the cursor; if its trace has a better one, the
 //! trace was on an earlier page. The whole trace tells, so nothing of earlier pages needs to be remembered.
 
-pub(crate) use super::top::Position;
-
 use super::summary::summarise;
-use super::top::Top;
+use super::top::{Position, Top};
 use crate::column::{Columns, trace_id};
 use crate::error::Result;
 use crate::exec::Control;

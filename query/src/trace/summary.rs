@@ -1,6 +1,7 @@
 //! What is a trace in one line? Its root, its extent, its services, and how many of its spans match.
 
-use super::search::{Position, SearchQuery};
+use super::search::SearchQuery;
+use super::top::Position;
 use crate::column::{Columns, span_id};
 use crate::error::Result;
 use crate::exec::Control;

@@ -40,7 +40,7 @@ fn turn(order: Order, key: i64) -> i64 {
 
 /// The best traces so far.
 #[derive(Debug)]
-pub(super) struct Top {
+pub(crate) struct Top {
     order: Order,
     keep: usize,
     after: Option<Position>,
@@ -50,12 +50,12 @@ pub(super) struct Top {
 
 impl Top {
     /// Keeps the first `keep` traces after a place.
-    pub(super) fn new(order: Order, keep: usize, after: Option<Position>) -> Self {
+    pub(crate) fn new(order: Order, keep: usize, after: Option<Position>) -> Self {
         Top { order, keep, after, sorted: BTreeSet::new(), ranks: HashMap::new() }
     }
 
     /// Takes a matching span's key.
-    pub(super) fn offer(&mut self, key: i64, trace: TraceId) {
+    pub(crate) fn offer(&mut self, key: i64, trace: TraceId) {
         let position = Position::new(self.order, key, trace);
         let too_late = self.is_full() && self.sorted.last().is_some_and(|last| position >= *last);
         if too_late || self.after.is_some_and(|after| position <= after) {
@@ -79,17 +79,17 @@ impl Top {
     }
 
     /// The key that a span must reach to be of use, once `keep` traces are held.
-    pub(super) fn bound(&self) -> Option<i64> {
+    pub(crate) fn bound(&self) -> Option<i64> {
         if self.is_full() { self.sorted.last().map(|last| last.key(self.order)) } else { None }
     }
 
     /// The traces, first one first.
-    pub(super) fn into_sorted(self) -> impl Iterator<Item = Position> {
+    pub(crate) fn into_sorted(self) -> impl Iterator<Item = Position> {
         self.sorted.into_iter()
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.sorted.len()
     }
 

@@ -147,10 +147,14 @@ fn note_events(notes: &mut Notes<'_>, cell: &[u8]) {
 
 fn note_entries(notes: &mut Notes<'_>, cell: &[u8]) {
     for entry in Map::new(cell).raw_entries() {
-        if let Some(value) = Value::parse(entry.value)
-            && let Some(print) = entry_print(entry.key, value)
-        {
-            notes.print(print);
+        let prints = |notes: &mut Notes<'_>, value| {
+            entry_print(entry.key, value).into_iter().for_each(|print| notes.print(print))
+        };
+        match Value::parse(entry.value) {
+            // A list matches by its elements.
+            Some(Value::Array(array)) => array.iter().for_each(|value| prints(notes, value)),
+            Some(value) => prints(notes, value),
+            None => {}
         }
     }
 }

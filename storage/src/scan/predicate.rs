@@ -21,6 +21,7 @@ pub enum Predicate {
     Not(Box<Predicate>),
     /// Rows whose field compares so with the value. A number compares with a number of the other type by value; other
     /// values of different types never match, except by `NotEqual`, which is `Not` of `Equal` where the field is present.
+    /// A list compares as its elements do: one that matches is enough, and `NotEqual` is none that equals.
     Compare {
         /// Left side.
         field: Field,

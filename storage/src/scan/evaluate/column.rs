@@ -6,6 +6,7 @@ use super::{Condition, Outcome};
 use crate::error::{Error, Result};
 use crate::model::attribute::{Map, Value};
 use crate::model::origin::{Resource, Scope};
+use crate::model::record::Event;
 use crate::model::schema::column as name;
 use crate::scan::AttributeScope;
 use arrow_array::cast::AsArray;
@@ -95,6 +96,9 @@ fn cell_matches(column: &str, cell: &[u8], condition: &Condition<'_>) -> bool {
     match (column, condition) {
         (name::BODY_VALUE, _) => Value::parse(cell).is_some_and(|value| condition.value(value)),
         (name::ATTRIBUTES | name::METADATA, Condition::Contains(_)) => condition.map(Map::new(cell)),
+        (name::EVENTS, Condition::Contains(_)) => {
+            Event::list(cell).any(|event| condition.text(event.name) || condition.map(event.attributes))
+        }
         (name::RESOURCE, Condition::Contains(_)) => {
             Resource::parse(cell).is_some_and(|resource| condition.map(resource.attributes))
         }

@@ -210,12 +210,22 @@ impl<'a> Condition<'a> {
             Value::Double(value) => self.double(value),
             Value::Bytes(bytes) => self.bytes(bytes),
             Value::Empty => matches!(self, Condition::Exists),
-            Value::Array(_) | Value::Map(_) => match self {
+            Value::Array(array) => match self {
+                Condition::Exists => true,
+                Condition::Contains(needle) => needle.is_within(value),
+                Condition::Compare { .. } => array.iter().any(|value| self.element(value)),
+            },
+            Value::Map(_) => match self {
                 Condition::Exists => true,
                 Condition::Contains(needle) => needle.is_within(value),
                 Condition::Compare { .. } => false,
             },
         }
+    }
+
+    /// Whether an element of a list matches; lists within lists do not.
+    fn element(&self, value: Value<'_>) -> bool {
+        !matches!(value, Value::Array(_) | Value::Empty) && self.value(value)
     }
 
     /// Whether the whole of a map matches: by what text it holds.
@@ -325,6 +335,21 @@ mod tests {
         );
         assert!(!equal("200", Value::String("200 ")) && !equal("yes", Value::Bool(true)));
         assert!(!equal("inf", Value::Double(f64::INFINITY)) && !equal("200", Value::Bytes(b"200")));
+    }
+
+    #[test]
+    fn a_list_matches_by_one_of_its_elements() {
+        use crate::model::attribute::{put_array, put_value};
+        let mut encoded = Vec::new();
+        put_array(&mut encoded, |out| {
+            [Value::Int(5), Value::String("a")].into_iter().for_each(|value| put_value(out, value));
+        });
+        let list = Value::parse(&encoded).unwrap();
+        let matches = |compare, value: Scalar| Condition::compare(compare, &value).value(list);
+        assert!(matches(Compare::Equal, Scalar::Int(5)) && matches(Compare::Equal, Scalar::String("a".into())));
+        assert!(matches(Compare::Greater, Scalar::Double(4.5)) && !matches(Compare::Equal, Scalar::Int(6)));
+        // `NotEqual` is "present and not equal": none of the elements may be.
+        assert!(matches(Compare::NotEqual, Scalar::Int(5)));
     }
 
     #[test]

@@ -1,0 +1,185 @@
+//! What do the parameters of a request say? Tempo's: unknown ones are ignored, the last of several counts.
+
+use crate::error::{Error, Result};
+use crate::time;
+use crate::traceql::Query;
+use storage::scan::TimeRange;
+
+/// Most traces, spans or values of an answer.
+const MOST: usize = 10_000;
+
+/// What is looked at where no range is given.
+const RECENT: i64 = 3_600_000_000_000;
+/// Exemplars of a series where a query asks for some.
+const USUAL_EXEMPLARS: usize = 100;
+
+/// The parameters of a request.
+#[derive(Debug)]
+pub(super) struct Request {
+    pairs: Vec<(String, String)>,
+    pub(super) now: i64,
+}
+
+impl Request {
+    pub(super) fn read(query: &str, now: i64) -> Result<Self> {
+        Ok(Request { pairs: super::super::parameter::decode(query)?, now })
+    }
+
+    /// A parameter that is given and not empty.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        let given = self.pairs.iter().rev().find(|(known, _)| known == name);
+        given.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// A number of things; zero is as many as are answered at most.
+    pub(super) fn count(&self, name: &str, default: usize) -> Result<usize> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        match text.parse::<u64>() {
+            Ok(0) => Ok(MOST),
+            Ok(count) => Ok(usize::try_from(count).unwrap_or(MOST).min(MOST)),
+            Err(_) => Err(Error::parameter(name, format!("invalid {name}: expected a whole number, found `{text}`"))),
+        }
+    }
+
+    fn moment(&self, name: &str) -> Result<Option<i64>> {
+        let read = |text: &str| {
+            time::moment(text, self.now).map_err(|why| Error::parameter(name, format!("invalid {name}: {why}")))
+        };
+        self.text(name).map(read).transpose()
+    }
+
+    /// `start` and `end`, where one of them is given.
+    pub(super) fn range(&self) -> Result<Option<TimeRange>> {
+        let (start, end) = (self.moment("start")?, self.moment("end")?);
+        if (start, end) == (None, None) {
+            return Ok(None);
+        }
+        let range = TimeRange { start: start.unwrap_or(i64::MIN), end: end.unwrap_or(self.now) };
+        if range.start >= range.end {
+            return Err(Error::parameter("start", "http parameter start must be before end"));
+        }
+        Ok(Some(range))
+    }
+
+    /// The range, or what `since` says, or the last hour.
+    pub(super) fn range_or_recent(&self) -> Result<TimeRange> {
+        if let Some(range) = self.range()? {
+            return Ok(range);
+        }
+        let length = self.duration("since")?.unwrap_or(RECENT);
+        Ok(TimeRange { start: self.now.saturating_sub(length), end: self.now })
+    }
+
+    /// A length of time: as Go writes it, or seconds.
+    fn duration(&self, name: &str) -> Result<Option<i64>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite());
+        #[expect(clippy::cast_possible_truncation, reason = "a cast of a double saturates")]
+        let nanos = match seconds {
+            Some(seconds) => Ok((seconds * 1e9) as i64),
+            None => time::length(text),
+        };
+        match nanos {
+            Ok(nanos) if nanos > 0 => Ok(Some(nanos)),
+            Ok(_) => Err(Error::parameter(name, format!("invalid {name}: it takes some time"))),
+            Err(why) => Err(Error::parameter(name, format!("invalid {name}: {why}"))),
+        }
+    }
+
+    pub(super) fn step(&self) -> Result<Option<i64>> {
+        self.duration("step")
+    }
+
+    /// How many exemplars each series has: none unless they are asked for, by parameter or hint.
+    pub(super) fn exemplars(&self, query: &Query) -> Result<usize> {
+        match query.exemplars() {
+            Some(false) => Ok(0),
+            Some(true) => self.count("exemplars", USUAL_EXEMPLARS),
+            None if self.text("exemplars") == Some("0") => Ok(0),
+            None => self.count("exemplars", 0),
+        }
+    }
+
+    pub(super) fn range_or_all(&self) -> Result<TimeRange> {
+        Ok(self.range()?.unwrap_or(TimeRange::ALL))
+    }
+
+    /// `q`, or what `tags`, `minDuration` and `maxDuration` say.
+    pub(super) fn trace_query(&self) -> Result<String> {
+        if let Some(query) = self.text("q") {
+            return Ok(query.to_owned());
+        }
+        let mut parts = Vec::new();
+        for (key, value) in self.text("tags").map(logfmt).unwrap_or_default() {
+            let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+            let pattern = format!("(?is).*{}.*", regex::escape(&value));
+            let name = match key.as_str() {
+                "name" | "rootName" | "rootServiceName" => key.clone(),
+                "root.name" => "rootName".to_owned(),
+                "root.service.name" => "rootServiceName".to_owned(),
+                "status.code" | "status" if ["ok", "error", "unset"].contains(&value.as_str()) => {
+                    parts.push(format!("status = {value}"));
+                    continue;
+                }
+                _ => format!(".\"{}\"", quoted(&key)),
+            };
+            parts.push(format!("{name} =~ \"{}\"", quoted(&pattern)));
+        }
+        for (name, sign) in [("minDuration", ">="), ("maxDuration", "<=")] {
+            if let Some(text) = self.text(name) {
+                let nanos = time::length(text);
+                let nanos = nanos.map_err(|why| Error::parameter(name, format!("invalid {name}: {why}")))?;
+                parts.push(format!("traceDuration {sign} {nanos}ns"));
+            }
+        }
+        Ok(format!("{{ {} }}", parts.join(" && ")))
+    }
+}
+
+/// `key=value key="a value"`.
+fn logfmt(text: &str) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let end = rest.find(|next: char| next == '=' || next.is_whitespace()).unwrap_or(rest.len());
+        let (key, after) = rest.split_at(end);
+        let (value, after) = match after.strip_prefix('=') {
+            None => (String::new(), after),
+            Some(after) => match after.strip_prefix('"') {
+                Some(quoted) => {
+                    let end = quoted.find('"').unwrap_or(quoted.len());
+                    let (value, after) = quoted.split_at(end);
+                    (value.to_owned(), after.strip_prefix('"').unwrap_or(after))
+                }
+                None => {
+                    let end = after.find(char::is_whitespace).unwrap_or(after.len());
+                    let (value, after) = after.split_at(end);
+                    (value.to_owned(), after)
+                }
+            },
+        };
+        if !key.is_empty() {
+            pairs.push((key.to_owned(), value));
+        }
+        rest = after.trim_start();
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_and_durations_become_a_query() {
+        let query = |text: &str| Request::read(text, 0).unwrap().trace_query().unwrap();
+        assert_eq!(query("q=%7B%7D&tags=a%3Db"), "{}");
+        assert_eq!(query(""), "{  }");
+        let tags = query("tags=http.method%3DGET%20b%3D%22x%20y%22&minDuration=1s");
+        let expected =
+            "{ .\"http.method\" =~ \"(?is).*GET.*\" && .\"b\" =~ \"(?is).*x y.*\" && traceDuration >= 1000000000ns }";
+        assert_eq!(tags, expected);
+        assert!(crate::traceql::parse(&tags).is_ok());
+        assert!(crate::traceql::parse(&query("tags=a.%5C%3D%5C%22x")).is_ok());
+    }
+}

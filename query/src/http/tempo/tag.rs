@@ -1,0 +1,160 @@
+//! Which attributes can be asked for, and which values have they?
+//!
+//! G1  Without `q` the answer comes from the store's own lists; with it the spans that match are read, up to a limit. A `q`
+//!     that is still being typed counts as far as it can be understood.
+//!
+//! Not here: the lists (`storage::scan`).
+
+use super::request::Request;
+use crate::error::Result;
+use crate::exec::Control;
+use crate::traceql::{self, Distinct, Listed};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use storage::model::Signal;
+use storage::model::attribute;
+use storage::scan::{AttributeScope, TimeRange};
+
+/// Values answered unless a limit is given.
+const DEFAULT_VALUES: usize = 1000;
+/// What Tempo looks at where no range is given.
+const RECENT: i64 = 3_600_000_000_000;
+
+/// `SearchTagsResponse`.
+#[derive(Debug, Serialize)]
+pub(super) struct Names {
+    #[serde(rename = "tagNames")]
+    names: BTreeSet<String>,
+}
+
+/// `SearchTagsV2Response`.
+#[derive(Debug, Serialize)]
+pub(super) struct Scopes {
+    scopes: Vec<Scope>,
+}
+
+#[derive(Debug, Serialize)]
+struct Scope {
+    name: &'static str,
+    tags: BTreeSet<String>,
+}
+
+/// `SearchTagValuesResponse`.
+#[derive(Debug, Serialize)]
+pub(super) struct PlainValues {
+    #[serde(rename = "tagValues")]
+    values: Vec<String>,
+}
+
+/// `SearchTagValuesV2Response`.
+#[derive(Debug, Serialize)]
+pub(super) struct TypedValues {
+    #[serde(rename = "tagValues")]
+    values: Vec<TypedValue>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct TypedValue {
+    r#type: &'static str,
+    value: String,
+}
+
+fn range(request: &Request) -> Result<TimeRange> {
+    let recent = TimeRange { start: request.now.saturating_sub(RECENT), end: i64::MAX };
+    Ok(request.range()?.unwrap_or(recent))
+}
+
+/// The keys of each scope.
+pub(super) fn scopes(control: &Control, request: &Request) -> Result<Scopes> {
+    let range = range(request)?;
+    let wanted = request.text("scope").filter(|scope| *scope != "none");
+    let mut scopes = Vec::new();
+    let mut push = |name: &'static str, tags: BTreeSet<String>| {
+        if wanted.is_none_or(|wanted| wanted == name) && (!tags.is_empty() || wanted.is_some()) {
+            scopes.push(Scope { name, tags });
+        }
+    };
+    let stored = control.keys(Signal::Spans, range)?;
+    let of = |scope: AttributeScope| -> BTreeSet<String> {
+        stored.keys.iter().filter(|key| key.scope() == scope).map(|key| key.key.clone()).collect()
+    };
+    push("resource", of(AttributeScope::Resource));
+    push("span", of(AttributeScope::Own));
+    push("instrumentation", of(AttributeScope::Scope));
+    let (events, links) = traceql::keys_of_events_and_links(control, range)?;
+    push("event", events);
+    push("link", links);
+    push("intrinsic", traceql::intrinsic_names().map(str::to_owned).collect());
+    Ok(Scopes { scopes })
+}
+
+/// All keys together.
+pub(super) fn names(control: &Control, request: &Request) -> Result<Names> {
+    let all = scopes(control, request)?.scopes;
+    let plain = all.into_iter().filter(|scope| scope.name != "intrinsic").flat_map(|scope| scope.tags);
+    Ok(Names { names: plain.collect() })
+}
+
+/// The values of a tag as texts.
+pub(super) fn plain_values(control: &Control, request: &Request, tag: &str) -> Result<PlainValues> {
+    // An unscoped name of this endpoint is an attribute.
+    let named = traceql::Listed::named(tag)
+        .or_else(|_| traceql::Listed::named(&format!(".\"{}\"", tag.replace('"', "\\\""))))?;
+    let values = values(control, request, &named)?;
+    Ok(PlainValues { values: values.into_iter().map(|typed| typed.value).collect() })
+}
+
+/// The values of a tag with their types.
+pub(super) fn typed_values(control: &Control, request: &Request, tag: &str) -> Result<TypedValues> {
+    Ok(TypedValues { values: values(control, request, &Listed::named(tag)?)? })
+}
+
+fn values(control: &Control, request: &Request, tag: &Listed) -> Result<Vec<TypedValue>> {
+    let limit = request.count("limit", DEFAULT_VALUES)?;
+    if let Some(keywords) = tag.keywords() {
+        return Ok(keywords.iter().map(|word| TypedValue { r#type: "keyword", value: (*word).to_owned() }).collect());
+    }
+    let range = range(request)?;
+    let filter = request.text("q").map(traceql::understood).unwrap_or_default();
+    let mut found = BTreeSet::new();
+    match tag.stored().filter(|_| filter.is_empty()) {
+        Some((scope, key)) => {
+            let listed = control.values(Signal::Spans, (scope, key), range, "", limit)?;
+            found.extend(listed.values.iter().filter_map(|value| typed(attribute::Value::parse(&value.value)?)));
+        }
+        None => {
+            let listed = traceql::distinct(control, tag, &filter, Distinct { range, limit })?;
+            found.extend(listed.into_iter().map(of_value));
+        }
+    }
+    Ok(found.into_iter().take(limit).collect())
+}
+
+fn typed(value: attribute::Value<'_>) -> Option<TypedValue> {
+    Some(match value {
+        attribute::Value::String(text) => TypedValue { r#type: "string", value: text.to_owned() },
+        attribute::Value::Int(value) => TypedValue { r#type: "int", value: value.to_string() },
+        attribute::Value::Double(value) => TypedValue { r#type: "float", value: value.to_string() },
+        attribute::Value::Bool(value) => TypedValue { r#type: "bool", value: value.to_string() },
+        _ => return None,
+    })
+}
+
+fn of_value(value: traceql::Value<'static>) -> TypedValue {
+    let r#type = match value {
+        traceql::Value::Int(_) => "int",
+        traceql::Value::Float(_) => "float",
+        traceql::Value::Bool(_) => "bool",
+        traceql::Value::Duration(_) => "duration",
+        traceql::Value::Status(_) | traceql::Value::Kind(_) => "keyword",
+        _ => "string",
+    };
+    let value = match super::json::any_value(value) {
+        query_api::otlp::AnyValue::StringValue(text) => text,
+        query_api::otlp::AnyValue::IntValue(value) => value.to_string(),
+        query_api::otlp::AnyValue::DoubleValue(value) => value.to_string(),
+        query_api::otlp::AnyValue::BoolValue(value) => value.to_string(),
+        other => format!("{other:?}"),
+    };
+    TypedValue { r#type, value }
+}

@@ -1,0 +1,226 @@
+use crate::config::Config;
+use crate::fixture::{Fixture, NOW, SECOND, TestSpan, spans, trace};
+use crate::http::{Host, QueryState, router};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use opentelemetry_proto::tonic::trace::v1::TracesData;
+use prost::Message;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tower::ServiceExt;
+
+struct Server {
+    _fixture: Fixture,
+    router: Router,
+}
+
+impl Server {
+    async fn new() -> Self {
+        let fixture = Fixture::new();
+        let span = |id, parent, service, name, status, kind| TestSpan {
+            id,
+            parent,
+            service,
+            name,
+            status,
+            kind,
+            start: NOW - 10 * SECOND + id as i64,
+            duration: 1_000_000 * id as i64,
+            attributes: vec![("http.method", "GET"), ("a/b", "x")],
+            ..TestSpan::default()
+        };
+        fixture
+            .put(spans(&[
+                span(1, None, "gateway", "GET /", 0, 2),
+                span(2, Some(1), "cart", "add", 2, 3),
+                span(3, Some(2), "db", "SELECT", 0, 3),
+                TestSpan { trace: 2, id: 9, start: NOW - 20 * SECOND, ..TestSpan::default() },
+            ]))
+            .await;
+        fixture.flush().await;
+        let state =
+            QueryState::new(Config::default(), fixture.engine.clone(), fixture.clock.clone(), Host::default()).unwrap();
+        Server { router: router(state), _fixture: fixture }
+    }
+
+    async fn send(&self, path: &str, accept: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let request = Request::get(format!("/tempo{path}")).header("accept", accept).body(Body::empty()).unwrap();
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        (parts.status, parts.headers, body.collect().await.unwrap().to_bytes().to_vec())
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, _, body) = self.send(path, "application/json").await;
+        let text = String::from_utf8(body).unwrap();
+        assert_eq!(status, StatusCode::OK, "{path}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    async fn refused(&self, path: &str) -> (u16, String) {
+        let (status, headers, body) = self.send(path, "*/*").await;
+        assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
+        (status.as_u16(), String::from_utf8(body).unwrap())
+    }
+
+    async fn search(&self, query: &str) -> Value {
+        self.get(&format!("/api/search?q={}&limit=200&spss=20", escaped(query))).await
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[tokio::test]
+async fn grafana_finds_the_server() {
+    let server = Server::new().await;
+    let (status, _, body) = server.send("/api/echo", "*/*").await;
+    assert_eq!((status, body.as_slice()), (StatusCode::OK, b"echo".as_slice()));
+    assert!(server.get("/api/status/buildinfo").await["version"].is_string());
+    assert_eq!(server.refused("/api/nothing").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_trace_is_answered_as_protobuf_and_as_json() {
+    let server = Server::new().await;
+    let id = trace(1).to_string();
+    let (status, headers, body) = server.send(&format!("/api/traces/{id}"), "application/protobuf").await;
+    assert_eq!((status, &headers["content-type"]), (StatusCode::OK, &"application/protobuf".parse().unwrap()));
+    assert_eq!(TracesData::decode(body.as_slice()).unwrap().resource_spans.len(), 3);
+
+    let (_, _, wrapped) = server.send(&format!("/api/v2/traces/{id}"), "application/protobuf").await;
+    // `TraceByIDResponse`: the trace is field 1, empty metrics field 2.
+    assert!(wrapped.starts_with(&[0x0a]) && wrapped.ends_with(&[0x12, 0]) && wrapped.len() > body.len());
+
+    let v1 = server.get(&format!("/api/traces/{}", id.to_uppercase())).await;
+    let span = &v1["batches"][0]["scopeSpans"][0]["spans"][0];
+    assert_eq!(span["traceId"], "AQEBAQEBAQEBAQEBAQEBAQ==");
+    assert_eq!(span["kind"], "SPAN_KIND_SERVER");
+    assert!(span.get("parentSpanId").is_none());
+    let v2 = server.get(&format!("/api/v2/traces/{id}")).await;
+    assert_eq!(v2["trace"]["resourceSpans"], v1["batches"]);
+
+    for version in ["", "/v2"] {
+        assert_eq!(server.refused(&format!("/api{version}/traces/ffff")).await.0, 404);
+        assert_eq!(server.refused(&format!("/api{version}/traces/xyz")).await.0, 400);
+        assert_eq!(server.refused(&format!("/api{version}/traces/{}", "f".repeat(33))).await.0, 400);
+    }
+}
+
+#[tokio::test]
+async fn a_search_has_the_fields_that_grafana_knows_and_no_other() {
+    let server = Server::new().await;
+    let answer = server.search("{ status = error } | select(resource.service.name, nestedSetParent, kind)").await;
+    let span = json!({
+        "spanID": "0000000000000002", "name": "add", "startTimeUnixNano": (NOW - 10 * SECOND + 2).to_string(),
+        "durationNanos": "2000000",
+        "attributes": [
+            { "key": "status", "value": { "stringValue": "error" } },
+            { "key": "service.name", "value": { "stringValue": "cart" } },
+            { "key": "nestedSetParent", "value": { "intValue": "1" } },
+            { "key": "kind", "value": { "stringValue": "client" } },
+        ],
+    });
+    let set = json!({ "spans": [span], "matched": 1 });
+    assert_eq!(
+        answer["traces"],
+        json!([{
+            "traceID": trace(1).to_string(), "rootServiceName": "gateway", "rootTraceName": "GET /",
+            "startTimeUnixNano": (NOW - 10 * SECOND + 1).to_string(), "durationMs": 3, "spanSet": set, "spanSets": [set],
+            "serviceStats": { "gateway": { "spanCount": 1 }, "cart": { "spanCount": 1, "errorCount": 1 }, "db": { "spanCount": 1 } },
+        }])
+    );
+    let known = [
+        "inspectedTraces",
+        "inspectedBytes",
+        "totalBlocks",
+        "completedJobs",
+        "totalJobs",
+        "totalBlockBytes",
+        "inspectedSpans",
+    ];
+    let metrics = answer["metrics"].as_object().unwrap();
+    assert!(metrics.keys().all(|key| known.contains(&key.as_str())), "{metrics:?}");
+    assert_eq!(server.get("/api/search").await["traces"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        server.get("/api/search?tags=http.method%3Dget&minDuration=1ms").await["traces"].as_array().unwrap().len(),
+        1
+    );
+    let grouped = server.search("{ } | by(resource.service.name) | count() = 1").await;
+    let told = &grouped["traces"][0]["spanSets"][1]["attributes"];
+    assert_eq!(told[0], json!({ "key": "by(resource.service.name)", "value": { "stringValue": "cart" } }));
+    assert_eq!(told[1], json!({ "key": "count()", "value": { "intValue": "1" } }));
+}
+
+#[tokio::test]
+async fn the_searches_of_traces_drilldown_are_answered() {
+    let server = Server::new().await;
+    let root = "nestedSetParent<0 && true";
+    let structure = format!(
+        "({{{root}}} &>> {{ status = error }}) || ({{{root}}}) | select(status, resource.service.name, name, nestedSetParent, nestedSetLeft, nestedSetRight)"
+    );
+    let answer = server.search(&structure).await;
+    let spans = &answer["traces"][0]["spanSets"][0]["spans"];
+    let names: Vec<&str> = spans.as_array().unwrap().iter().map(|span| span["name"].as_str().unwrap()).collect();
+    assert_eq!((names, answer["traces"].as_array().unwrap().len()), (vec!["GET /", "add"], 2));
+    let attributes = spans[0]["attributes"].as_array().unwrap();
+    let left = attributes.iter().find(|entry| entry["key"] == "nestedSetLeft").unwrap();
+    assert_eq!(left["value"], json!({ "intValue": "1" }));
+    let exceptions = "{nestedSetParent<0 && status = error} | select(resource.service.name, event.exception.message,event.exception.stacktrace,event.exception.type) with(most_recent=true)";
+    assert_eq!(server.search(exceptions).await["traces"], json!([]));
+    let slow = server.search("{nestedSetParent<0 && duration > 1ms} | select(name)").await;
+    assert_eq!(slow["traces"], json!([]));
+}
+
+#[tokio::test]
+async fn what_is_no_query_is_refused_with_its_place() {
+    let server = Server::new().await;
+    let refused = |query: &'static str| server.refused_search(query);
+    assert_eq!(refused("{ .a = }").await, (400, "invalid TraceQL query: parse error at line 1, column 8: expected a value, an attribute such as `.http.method`, or an intrinsic, found `}`".into()));
+    assert_eq!(
+        refused("{ 1 = \"a\" }").await,
+        (400, "invalid TraceQL query: line 1, column 5: a number never equals a text".into())
+    );
+    assert_eq!(server.refused("/api/search?start=9&end=5").await.0, 400);
+    assert_eq!(server.refused("/api/search?limit=x").await.0, 400);
+}
+
+impl Server {
+    async fn refused_search(&self, query: &str) -> (u16, String) {
+        self.refused(&format!("/api/search?q={}", escaped(query))).await
+    }
+}
+
+#[tokio::test]
+async fn tags_and_values_are_listed() {
+    let server = Server::new().await;
+    let scopes = server.get("/api/v2/search/tags").await;
+    let of = |name: &str| -> BTreeSet<String> {
+        let scopes = scopes["scopes"].as_array().unwrap();
+        let scope = scopes.iter().find(|scope| scope["name"] == name).unwrap_or_else(|| panic!("{name}: {scopes:?}"));
+        scope["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned()).collect()
+    };
+    assert!(of("span").contains("http.method") && of("resource").contains("service.name"));
+    assert!(of("intrinsic").contains("rootServiceName"));
+    let only = server.get("/api/v2/search/tags?scope=span").await;
+    assert_eq!(only["scopes"].as_array().unwrap().len(), 1);
+    let names = server.get("/api/search/tags").await;
+    assert!(names["tagNames"].as_array().unwrap().contains(&json!("http.method")));
+
+    let values = async |path: &str| server.get(path).await["tagValues"].clone();
+    let text = |value: &str| json!({ "type": "string", "value": value });
+    let services = values("/api/v2/search/tag/resource.service.name/values?tag=resource.service.name").await;
+    assert_eq!(services, json!([text("cart"), text("db"), text("gateway"), text("shop")]));
+    let filtered =
+        format!("/api/v2/search/tag/resource.service.name/values?q={}", escaped("{ status = error && name = }"));
+    assert_eq!(values(&filtered).await, json!([text("cart")]));
+    assert_eq!(values("/api/v2/search/tag/span.a%2Fb/values").await, json!([text("x")]));
+    assert_eq!(values("/api/v2/search/tag/span.a/b/values").await, json!([text("x")]));
+    assert_eq!(values("/api/v2/search/tag/rootServiceName/values").await, json!([text("gateway"), text("shop")]));
+    let status = values("/api/v2/search/tag/status/values").await;
+    assert!(status.as_array().unwrap().contains(&json!({ "type": "keyword", "value": "error" })));
+    assert_eq!(values("/api/search/tag/service.name/values").await, json!(["cart", "db", "gateway", "shop"]));
+    assert_eq!(server.refused("/api/v2/search/tag/foo/values").await.0, 400);
+}

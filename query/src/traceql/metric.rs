@@ -1,0 +1,321 @@
+//! Which series does a query give?
+//!
+//! S1  A step is open on its left and closed on its right, and told by its right end; steps are multiples of their length.
+//! S2  Durations are told in seconds. A step without spans counts zero; of what has no value then (least, most, mean, sum,
+//!     quantile) nothing is told.
+//! S3  Counts that need no more than the store's statistics are answered from them, and are equal to those of rows.
+//! S4  The same question has the same answer: which series, samples and exemplars are told depends on the spans only.
+//! S5  At most [`MOST_SERIES`] series are told, those of the greatest sums; that some were left out is said.
+//!
+//! Not here: spansets (`pipeline`), arithmetic of series (`combine`).
+
+mod axis;
+mod combine;
+mod compare;
+mod fold;
+
+pub(crate) use axis::Axis;
+
+use super::ast::{Arithmetic, Comparison, Function, Intrinsic, Measure, Metrics, Name, Pipeline, Scope, Second, What};
+use super::expression::{Expression, Spot};
+use super::pipeline::{Plan, Set, Step};
+use super::search::left_of;
+use super::span::{Spans, columns_of, needs_trace};
+use super::trace::{self, Tree};
+use super::value::Value;
+use crate::column::{Columns, trace_id};
+use crate::error::{Error, Result};
+use crate::exec::Control;
+use compare::Comparing;
+use fold::Folding;
+use std::collections::BTreeSet;
+use storage::model::schema::column;
+use storage::model::{Signal, SpanId, TraceId};
+use storage::scan::{Dimension, Group, ScanRequest, VolumeRequest};
+
+/// Series of an answer: more lines than a chart shows.
+pub(crate) const MOST_SERIES: usize = 1000;
+/// What a trace's id takes while all are collected.
+const TRACE_BYTES: usize = 48;
+
+/// Values over time.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Series {
+    pub(crate) labels: Vec<(String, Value<'static>)>,
+    /// One per step; not a number where there is none.
+    pub(crate) values: Vec<f64>,
+    pub(crate) exemplars: Vec<Exemplar>,
+}
+
+/// A span behind a value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Exemplar {
+    pub(crate) trace: TraceId,
+    pub(crate) span: SpanId,
+    /// Unix nanoseconds.
+    pub(crate) time: i64,
+    pub(crate) value: f64,
+}
+
+/// What is told of series.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Answer {
+    pub(crate) series: Vec<Series>,
+    /// How many series there were, where not all are told.
+    pub(crate) left_out: Option<usize>,
+}
+
+/// A query of series, ready to be asked.
+#[derive(Debug, Clone)]
+pub(crate) struct MetricsQuery(Metrics);
+
+impl MetricsQuery {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        MetricsQuery(metrics.clone())
+    }
+
+    /// The series, by their labels; of each at most so many exemplars.
+    pub(crate) fn series(&self, control: &Control, axis: &Axis, exemplars: usize) -> Result<Answer> {
+        let mut series = self.of(control, axis, &self.0, exemplars)?;
+        let all = series.len();
+        if all > MOST_SERIES {
+            let weight = |series: &Series| {
+                series.values.iter().filter(|value| value.is_finite()).map(|value| value.abs()).sum::<f64>()
+            };
+            series.sort_by_cached_key(|series| (std::cmp::Reverse(weight(series).to_bits()), key_of(&series.labels)));
+            series.truncate(MOST_SERIES);
+        }
+        series.sort_by_cached_key(|series| key_of(&series.labels));
+        Ok(Answer { series, left_out: (all > MOST_SERIES).then_some(all) })
+    }
+
+    fn of(&self, control: &Control, axis: &Axis, metrics: &Metrics, exemplars: usize) -> Result<Vec<Series>> {
+        match metrics {
+            // Two numbers were made one when the query was read.
+            Metrics::Number(_) => Ok(Vec::new()),
+            Metrics::Spans { pipeline, function, .. } => {
+                Source::new(pipeline, function)?.series(control, axis, exemplars)
+            }
+            Metrics::Binary { op, left, right, .. } => self.binary(control, axis, *op, [left, right]),
+            Metrics::Then { inner, second, .. } => {
+                let series = self.of(control, axis, inner, exemplars)?;
+                Ok(match second {
+                    Second::Top(count) => combine::ranked(series, *count, true),
+                    Second::Bottom(count) => combine::ranked(series, *count, false),
+                    Second::Filter(op, bound) => combine::filtered(series, *op, bound),
+                })
+            }
+        }
+    }
+
+    fn binary(&self, control: &Control, axis: &Axis, op: Arithmetic, sides: [&Metrics; 2]) -> Result<Vec<Series>> {
+        match sides {
+            [Metrics::Number(left), right] => Ok(combine::with_number(self.of(control, axis, right, 0)?, |value| {
+                combine::calculate(op, *left, value)
+            })),
+            [left, Metrics::Number(right)] => Ok(combine::with_number(self.of(control, axis, left, 0)?, |value| {
+                combine::calculate(op, value, *right)
+            })),
+            [left, right] => {
+                let left = self.of(control, axis, left, 0)?;
+                Ok(combine::joined(op, left, self.of(control, axis, right, 0)?))
+            }
+        }
+    }
+}
+
+/// What tells series apart, and puts them in order.
+fn key_of(labels: &[(String, Value<'_>)]) -> String {
+    labels.iter().map(|(name, value)| format!("{name}={value:?}\u{0}")).collect()
+}
+
+/// Spans, and what becomes of them.
+struct Source<'q> {
+    plan: Plan,
+    function: &'q Function,
+    columns: BTreeSet<&'static str>,
+    /// Whether each span is judged by itself.
+    by_row: bool,
+}
+
+/// Takes spans, one by one.
+enum Sink<'q> {
+    Folding(Folding<'q>),
+    Comparing(Comparing),
+}
+
+impl Sink<'_> {
+    fn take(&mut self, control: &Control, spot: Spot<'_>) -> Result<()> {
+        match self {
+            Sink::Folding(folding) => folding.take(control, spot),
+            Sink::Comparing(comparing) => comparing.take(control, spot),
+        }
+    }
+}
+
+impl<'q> Source<'q> {
+    fn new(pipeline: &Pipeline, function: &'q Function) -> Result<Self> {
+        let wrong = |message| Error::parameter("q", message);
+        let plan = Plan::new(pipeline).map_err(wrong)?;
+        let mut names: Vec<Name> = told_of(function).cloned().collect();
+        let mut add = |expression: &Expression| expression.names(&mut |name| names.push(name.clone()));
+        plan.expressions(&mut add);
+        if let Function::Compare(Comparison { selection: Some(selection), .. }) = function {
+            add(&Expression::new(selection).map_err(wrong)?);
+        }
+        let mut columns = columns_of(&names);
+        columns.extend([column::START, column::TRACE_ID, column::SPAN_ID]);
+        if matches!(function, Function::Compare(_)) {
+            columns.extend(compare::COLUMNS);
+        }
+        let filters = plan.steps.iter().all(|step| matches!(step, Step::Spansets(Set::Filter(_)) | Step::Select));
+        // Whether a span names a parent it knows by itself.
+        let by_row = filters && !names.iter().any(needs_trace);
+        Ok(Source { plan, function, columns, by_row })
+    }
+
+    fn series(&self, control: &Control, axis: &Axis, exemplars: usize) -> Result<Vec<Series>> {
+        let mut sink = match self.function {
+            Function::Over { measure, by } => {
+                if let Some(series) = self.counted(control, axis, measure, by, exemplars)? {
+                    return Ok(series);
+                }
+                Sink::Folding(Folding::new(axis.clone(), measure, by, exemplars))
+            }
+            Function::Compare(comparison) => Sink::Comparing(Comparing::new(axis.clone(), comparison)?),
+        };
+        if self.by_row {
+            self.rows(control, axis, &mut sink)?
+        } else {
+            self.traces(control, axis, &mut sink)?
+        }
+        match sink {
+            Sink::Folding(folding) => Ok(folding.finish()),
+            Sink::Comparing(comparing) => Ok(comparing.finish()),
+        }
+    }
+
+    /// Counts from the store's statistics, where they suffice (S3).
+    fn counted(
+        &self,
+        control: &Control,
+        axis: &Axis,
+        measure: &Measure,
+        by: &[Name],
+        exemplars: usize,
+    ) -> Result<Option<Vec<Series>>> {
+        let left = left_of(&self.plan);
+        if !matches!(measure, Measure::Rate | Measure::Count) || exemplars > 0 || !self.by_row || !left.exact {
+            return Ok(None);
+        }
+        let dimension = match by {
+            [] => None,
+            [name] if name.parent => return Ok(None),
+            [name] => match &name.what {
+                What::Attribute(Scope::Resource, key) if key == "service.name" => Some(Dimension::Service),
+                What::Intrinsic(Intrinsic::Status) => Some(Dimension::Status),
+                What::Intrinsic(Intrinsic::Kind) => Some(Dimension::Kind),
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        let request = VolumeRequest {
+            time: axis.range(),
+            step: axis.step_nanos(),
+            by: dimension,
+            predicate: left.predicate,
+            measure: storage::scan::Measure::Rows,
+        };
+        let mut folding = Folding::new(axis.clone(), measure, by, 0);
+        for ((step, group), count) in control.volume(Signal::Spans, request)? {
+            let value = match (group, dimension) {
+                (Group::Service(service), _) => Some(Value::Text(service.into())),
+                (Group::Number(number), Some(Dimension::Status)) => Some(Value::Status(number)),
+                (Group::Number(number), _) => Some(Value::Kind(number)),
+                (Group::All, _) => None,
+            };
+            folding.add_count(
+                control,
+                value.into_iter().collect(),
+                usize::try_from(step).unwrap_or(usize::MAX),
+                count.rows as f64,
+            )?;
+        }
+        Ok(Some(folding.finish()))
+    }
+
+    /// Gives each span that all filters leave to the sink.
+    fn rows(&self, control: &Control, axis: &Axis, sink: &mut Sink<'_>) -> Result<()> {
+        let mut request = ScanRequest::all(self.columns.iter().copied());
+        request.time = axis.range();
+        let left = left_of(&self.plan);
+        request.predicate = left.predicate;
+        let filters: Vec<&Expression> = self
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Spansets(Set::Filter(expression)) => expression.as_ref(),
+                _ => None,
+            })
+            .collect();
+        control.scan(Signal::Spans, request, |batch| {
+            let spans = Spans::new(batch)?;
+            for row in 0..spans.rows() {
+                let spot = Spot { spans: &spans, row, place: None };
+                if left.exact || filters.iter().all(|filter| filter.holds(spot)) {
+                    sink.take(control, spot)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads each trace that may have spans left, and gives these to the sink.
+    fn traces(&self, control: &Control, axis: &Axis, sink: &mut Sink<'_>) -> Result<()> {
+        let mut request = ScanRequest::all([column::TRACE_ID]);
+        request.time = axis.range();
+        request.predicate = left_of(&self.plan).predicate;
+        let mut traces: BTreeSet<TraceId> = BTreeSet::new();
+        control.scan(Signal::Spans, request, |batch| {
+            let before = traces.len();
+            let columns = Columns(batch);
+            let ids = columns.fixed(column::TRACE_ID)?;
+            traces.extend((0..columns.rows()).filter_map(|row| trace_id(ids, row)));
+            control.charge((traces.len() - before) * TRACE_BYTES)
+        })?;
+        for id in traces {
+            control.check()?;
+            let stored = trace::read(control, id, &self.columns)?;
+            let spans = stored.spans()?;
+            let tree = Tree::new(&spans);
+            for set in self.plan.run(&tree, axis.range()) {
+                for spot in set.spans.iter().filter_map(|place| tree.spot(*place)) {
+                    sink.take(control, spot)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn measured(measure: &Measure) -> Option<&Name> {
+    match measure {
+        Measure::Rate | Measure::Count => None,
+        Measure::Min(name)
+        | Measure::Max(name)
+        | Measure::Avg(name)
+        | Measure::Sum(name)
+        | Measure::Histogram(name)
+        | Measure::Quantile(name, _) => Some(name),
+    }
+}
+
+/// What a function asks of each span, a selection aside.
+fn told_of(function: &Function) -> impl Iterator<Item = &Name> {
+    let (by, measure) = match function {
+        Function::Over { measure, by } => (by.as_slice(), Some(measure)),
+        Function::Compare(_) => (&[][..], None),
+    };
+    by.iter().chain(measure.and_then(measured))
+}

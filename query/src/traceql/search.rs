@@ -1,0 +1,428 @@
+//! Which traces does a query find?
+//!
+//! F1  A trace is found when its pipeline leaves spans. Traces stand by the best key of these, then by trace id; pages follow
+//!     each other without a gap and without a double, and the same question has the same answer.
+//! F2  What the store can leave out only proposes traces; each is then read whole and asked.
+//! F3  A proposal's key is never worse than the trace's own. So the answer is whole once as many traces as were asked for
+//!     stand before the next proposal, and the store is told which keys are still of use.
+//!
+//! Not here: spansets (`pipeline`), predicates (`lower`).
+
+use super::ast::{Intrinsic, Mode, Name, Pipeline, SpansetOp, What};
+use super::lower::{Lowered, lower};
+use super::pipeline::{Number, Plan, Set, Spanset, Step, told_names};
+use super::span::columns_of;
+use super::trace::{self, Tree};
+use super::value::Value;
+use crate::column::{Columns, trace_id};
+use crate::error::{Error, Result};
+use crate::exec::Control;
+use crate::trace::{Position, Top};
+use query_api::trace::{Order, ServiceShare, TraceSummary};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use storage::model::schema::column;
+use storage::model::{Signal, SpanId, TraceId};
+use storage::scan::{Predicate, ScanOrder, ScanRequest, Threshold, TimeRange};
+
+const STATUS_ERROR: i32 = 2;
+/// Proposals of the first round beyond the page, where some may turn out to be none.
+const SPARE: usize = 64;
+/// So few traces, told by one condition that all answers meet, are asked one by one.
+const FEW: usize = 256;
+/// What a proposal takes.
+const CANDIDATE_BYTES: usize = 128;
+
+/// A page of traces.
+#[derive(Debug, Clone)]
+pub(crate) struct SearchQuery {
+    /// Which spans take part.
+    pub(crate) range: TimeRange,
+    pub(crate) order: Order,
+    /// Traces on the page.
+    pub(crate) limit: usize,
+    /// Spans told of each spanset.
+    pub(crate) spans_per_set: usize,
+    /// The last trace of the page before.
+    pub(crate) after: Option<Position>,
+}
+
+/// A trace that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) summary: TraceSummary,
+    pub(crate) sets: Vec<FoundSet>,
+}
+
+/// One of its spansets.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FoundSet {
+    /// How many spans it has.
+    pub(crate) matched: usize,
+    /// The first of them.
+    pub(crate) spans: Vec<FoundSpan>,
+    /// What stages told of it.
+    pub(crate) told: Vec<(String, Value<'static>)>,
+}
+
+/// One of its spans.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FoundSpan {
+    pub(crate) id: SpanId,
+    pub(crate) name: String,
+    pub(crate) start: i64,
+    pub(crate) duration: i64,
+    /// What the query asks or selects, where the span has it.
+    pub(crate) attributes: Vec<(String, Value<'static>)>,
+}
+
+/// A query of traces, ready to be asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Search {
+    plan: Plan,
+    told: Vec<Name>,
+    columns: BTreeSet<&'static str>,
+    /// Of the spans that may be left in the end.
+    left: Lowered,
+    /// Each of them is met by some span of every trace that is found.
+    needed: Vec<Predicate>,
+    /// Whether the best of the proposed spans is the best of the trace.
+    exact: bool,
+}
+
+impl Search {
+    /// Makes a checked pipeline ready.
+    pub(super) fn new(pipeline: &Pipeline) -> Result<Self, String> {
+        let plan = Plan::new(pipeline)?;
+        let told: Vec<Name> = told_names(pipeline).into_iter().filter(is_told).collect();
+        let mut names = told.clone();
+        plan.expressions(&mut |expression| expression.names(&mut |name| names.push(name.clone())));
+        let left = left_of(&plan);
+        let only_filters = plan.steps.iter().all(|step| matches!(step, Step::Spansets(Set::Filter(_)) | Step::Select));
+        let mut needed = Vec::new();
+        needed_by(&plan, &mut needed);
+        Ok(Search { told, columns: columns_of(&names), exact: only_filters && left.exact, left, needed, plan })
+    }
+
+    /// The traces of a page, and the place of the last one where another page follows.
+    pub(crate) fn page(&self, control: &Control, query: &SearchQuery) -> Result<(Vec<Found>, Option<Position>)> {
+        let mut page = Page { limit: query.limit, after: query.after, found: BTreeMap::new() };
+        let mut asked: HashSet<TraceId> = HashSet::new();
+        if let Some(few) = self.few(control, query)? {
+            for trace in few {
+                page.add(control, self.ask(control, trace, query)?)?;
+            }
+            return Ok(page.finish());
+        }
+        let mut keep = query.limit.saturating_add(if self.exact && query.after.is_none() { 1 } else { SPARE });
+        loop {
+            // Of exact proposals those of earlier pages are known without asking.
+            let top = self.proposals(control, query, query.after.filter(|_| self.exact), keep)?;
+            let exhausted = top.len() < keep;
+            for proposal in top.into_sorted() {
+                if page.is_whole_before(proposal) {
+                    return Ok(page.finish());
+                }
+                if asked.insert(proposal.trace) {
+                    control.charge(CANDIDATE_BYTES)?;
+                    control.check()?;
+                    page.add(control, self.ask(control, proposal.trace, query)?)?;
+                }
+            }
+            if exhausted {
+                return Ok(page.finish());
+            }
+            keep = keep.saturating_mul(2);
+        }
+    }
+
+    /// The traces that meet one of the needed conditions, where they are few.
+    fn few(&self, control: &Control, query: &SearchQuery) -> Result<Option<BTreeSet<TraceId>>> {
+        if self.exact {
+            return Ok(None);
+        }
+        for predicate in &self.needed {
+            let mut request = ScanRequest::all([column::TRACE_ID]);
+            request.time = query.range;
+            request.predicate = predicate.clone();
+            let mut traces = BTreeSet::new();
+            let scanned = control.scan(Signal::Spans, request, |batch| {
+                let columns = Columns(batch);
+                let ids = columns.fixed(column::TRACE_ID)?;
+                traces.extend((0..columns.rows()).filter_map(|row| trace_id(ids, row)));
+                // The scan ends by the error; it is not handed on.
+                if traces.len() > FEW { Err(Error::Cancelled) } else { Ok(()) }
+            });
+            match scanned {
+                Ok(()) => return Ok(Some(traces)),
+                Err(Error::Cancelled) if traces.len() > FEW => control.check()?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first `keep` traces by the spans that may be left.
+    fn proposals(&self, control: &Control, query: &SearchQuery, after: Option<Position>, keep: usize) -> Result<Top> {
+        let key_column = if query.order == Order::Longest { column::DURATION } else { column::START };
+        let mut request = ScanRequest::all([column::TRACE_ID, key_column]);
+        request.time = query.range;
+        request.predicate = self.left.predicate.clone();
+        let threshold = match query.order {
+            Order::Newest | Order::Longest => Threshold::at_least(key_column),
+            Order::Oldest => Threshold::at_most(key_column),
+        };
+        request.order = match query.order {
+            Order::Newest => ScanOrder::Newest,
+            Order::Oldest => ScanOrder::Oldest,
+            Order::Longest => ScanOrder::Any,
+        };
+        request.threshold = Some(threshold.clone());
+        let mut top = Top::new(query.order, keep, after);
+        let mut charged = 0;
+        control.scan(Signal::Spans, request, |batch| {
+            let columns = Columns(batch);
+            let ids = columns.fixed(column::TRACE_ID)?;
+            let keys = match query.order {
+                Order::Longest => columns.int64(column::DURATION)?.values(),
+                Order::Newest | Order::Oldest => columns.times(column::START)?.values(),
+            };
+            keys.iter()
+                .enumerate()
+                .filter_map(|(row, key)| Some((*key, trace_id(ids, row)?)))
+                .for_each(|(key, trace)| top.offer(key, trace));
+            if let Some(bound) = top.bound() {
+                threshold.set(bound);
+            }
+            let grown = top.len().saturating_sub(charged);
+            charged += grown;
+            control.charge(grown * CANDIDATE_BYTES)
+        })?;
+        control.release(charged * CANDIDATE_BYTES);
+        Ok(top)
+    }
+
+    /// Asks one trace.
+    fn ask(&self, control: &Control, trace: TraceId, query: &SearchQuery) -> Result<Option<(Position, Found)>> {
+        let stored = trace::read(control, trace, &self.columns)?;
+        let spans = stored.spans()?;
+        let tree = Tree::new(&spans);
+        let sets = self.plan.run(&tree, query.range);
+        let key = |place: usize| {
+            tree.spot(place).map(|spot| match query.order {
+                Order::Longest => spot.spans.duration(spot.row),
+                Order::Newest | Order::Oldest => spot.spans.start(spot.row),
+            })
+        };
+        let matched: BTreeSet<usize> = sets.iter().flat_map(|set| set.spans.iter().copied()).collect();
+        let places = matched.iter().filter_map(|place| key(*place)).map(|key| Position::new(query.order, key, trace));
+        let Some(position) = places.min() else { return Ok(None) };
+        let sets = sets.into_iter().map(|set| self.tell(&tree, set, query.spans_per_set)).collect();
+        Ok(Some((position, Found { summary: summary(trace, &tree, matched.len()), sets })))
+    }
+
+    fn tell(&self, tree: &Tree<'_>, set: Spanset, most: usize) -> FoundSet {
+        let spots = set.spans.iter().take(most).filter_map(|place| tree.spot(*place));
+        let spans = spots.map(|spot| {
+            let attributes = self.told.iter().filter_map(|name| {
+                let value = spot.value(name).into_owned();
+                (value != Value::Nil).then(|| (key_of(name), value))
+            });
+            FoundSpan {
+                id: spot.spans.id(spot.row),
+                name: spot.spans.name(spot.row).to_owned(),
+                start: spot.spans.start(spot.row),
+                duration: spot.spans.duration(spot.row),
+                attributes: attributes.collect(),
+            }
+        });
+        FoundSet { matched: set.spans.len(), spans: spans.collect(), told: set.told }
+    }
+}
+
+/// The best traces after a place.
+struct Page {
+    limit: usize,
+    after: Option<Position>,
+    found: BTreeMap<Position, Found>,
+}
+
+impl Page {
+    fn add(&mut self, control: &Control, found: Option<(Position, Found)>) -> Result<()> {
+        let Some((position, found)) = found else { return Ok(()) };
+        if self.after.is_some_and(|after| position <= after) {
+            return Ok(());
+        }
+        control.charge(memory_of(&found))?;
+        self.found.insert(position, found);
+        // One more than the page tells whether another follows.
+        if self.found.len() > self.limit.saturating_add(1)
+            && let Some((_, dropped)) = self.found.pop_last()
+        {
+            control.release(memory_of(&dropped));
+        }
+        Ok(())
+    }
+
+    /// Whether no trace proposed at a place or later can be on the page.
+    fn is_whole_before(&self, proposal: Position) -> bool {
+        self.found.len() > self.limit && self.found.last_key_value().is_some_and(|(last, _)| *last < proposal)
+    }
+
+    fn finish(self) -> (Vec<Found>, Option<Position>) {
+        let more = self.found.len() > self.limit;
+        let last = self.found.keys().nth(self.limit.saturating_sub(1)).copied().filter(|_| more);
+        (self.found.into_values().take(self.limit).collect(), last)
+    }
+}
+
+fn memory_of(found: &Found) -> usize {
+    let attributes = |list: &[(String, Value<'_>)]| -> usize {
+        list.iter().map(|(key, value)| 64 + key.len() + value.memory_bytes()).sum()
+    };
+    let spans = |set: &FoundSet| -> usize {
+        set.spans.iter().map(|span| size_of_val(span) + span.name.len() + attributes(&span.attributes)).sum()
+    };
+    let services: usize = found.summary.services.iter().map(|share| size_of_val(share) + share.name.len()).sum();
+    let sets: usize = found.sets.iter().map(|set| size_of_val(set) + spans(set) + attributes(&set.told)).sum();
+    size_of_val(found) + services + sets + found.summary.root_name.len() + found.summary.root_service.len()
+}
+
+/// Spans that a plan may leave.
+pub(super) fn left_of(plan: &Plan) -> Lowered {
+    let mut left = Lowered { predicate: Predicate::All, exact: true };
+    let mut narrow = |more: Lowered| {
+        left.predicate = std::mem::take(&mut left.predicate).and(more.predicate);
+        left.exact &= more.exact;
+    };
+    for step in &plan.steps {
+        match step {
+            Step::Spansets(set) => narrow(left_of_set(set)),
+            Step::Scalar { left, right, .. } => {
+                let mut piped = Vec::new();
+                left.piped(&mut piped);
+                right.piped(&mut piped);
+                if let Some(all) = piped.into_iter().map(left_of).reduce(either) {
+                    narrow(all);
+                }
+            }
+            Step::By { .. } | Step::Coalesce | Step::Select => {}
+        }
+    }
+    left
+}
+
+fn either(one: Lowered, other: Lowered) -> Lowered {
+    let exact = one.exact && other.exact;
+    if one.predicate == Predicate::All || other.predicate == Predicate::All {
+        return Lowered { predicate: Predicate::All, exact };
+    }
+    Lowered { predicate: Predicate::Or(vec![one.predicate, other.predicate]), exact }
+}
+
+fn left_of_set(set: &Set) -> Lowered {
+    match set {
+        Set::Filter(expression) => lower(expression.as_ref()),
+        Set::Pipeline(plan) => left_of(plan),
+        Set::Binary { op, left, right } => match op {
+            SpansetOp::Structural { mode: Mode::Right | Mode::Negated, .. } => left_of_set(right),
+            SpansetOp::And | SpansetOp::Or | SpansetOp::Structural { .. } => {
+                either(left_of_set(left), left_of_set(right))
+            }
+        },
+    }
+}
+
+/// What some span of every trace meets that a plan leaves spans of.
+fn needed_by(plan: &Plan, needed: &mut Vec<Predicate>) {
+    for step in &plan.steps {
+        if let Step::Spansets(set) = step {
+            needed_by_set(set, needed);
+        }
+    }
+}
+
+fn needed_by_set(set: &Set, needed: &mut Vec<Predicate>) {
+    match set {
+        Set::Filter(expression) => {
+            needed.extend(Some(lower(expression.as_ref()).predicate).filter(|predicate| *predicate != Predicate::All));
+        }
+        Set::Pipeline(plan) => needed_by(plan, needed),
+        Set::Binary { op: SpansetOp::Or, .. } => {}
+        Set::Binary { op, left, right } => {
+            if !matches!(op, SpansetOp::Structural { mode: Mode::Negated, .. }) {
+                needed_by_set(left, needed);
+            }
+            needed_by_set(right, needed);
+        }
+    }
+}
+
+impl Number {
+    fn piped<'n>(&'n self, plans: &mut Vec<&'n Plan>) {
+        match self {
+            Number::Static(_) | Number::Aggregate { .. } => {}
+            Number::Binary { left, right, .. } => {
+                left.piped(plans);
+                right.piped(plans);
+            }
+            Number::Piped { plan, .. } => plans.push(plan),
+        }
+    }
+}
+
+/// Whether a name is told of each span; some are told anyway, some of the trace.
+fn is_told(name: &Name) -> bool {
+    !matches!(
+        name.what,
+        What::Intrinsic(
+            Intrinsic::Duration
+                | Intrinsic::Name
+                | Intrinsic::RootName
+                | Intrinsic::RootServiceName
+                | Intrinsic::TraceDuration
+                | Intrinsic::TraceId
+                | Intrinsic::SpanId
+        )
+    ) || name.parent
+}
+
+/// What an attribute is called in an answer.
+pub(super) fn key_of(name: &Name) -> String {
+    match &name.what {
+        What::Attribute(_, key) if !name.parent => key.clone(),
+        _ => name.to_string(),
+    }
+}
+
+fn summary(trace: TraceId, tree: &Tree<'_>, matched: usize) -> TraceSummary {
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let mut order: Vec<&str> = Vec::new();
+    let mut services: HashMap<&str, (usize, usize)> = HashMap::new();
+    let mut errors = 0;
+    for spot in (0..tree.len()).filter_map(|place| tree.spot(place)) {
+        let failed = usize::from(spot.spans.status(spot.row) == STATUS_ERROR);
+        errors += failed;
+        let share = services.entry(spot.spans.service(spot.row)).or_insert_with_key(|name| {
+            order.push(name);
+            (0, 0)
+        });
+        *share = (share.0 + 1, share.1 + failed);
+    }
+    let share = |name: &str| {
+        let (spans, errors) = services.get(name).copied().unwrap_or_default();
+        ServiceShare { name: name.to_owned(), span_count: count(spans), error_count: count(errors) }
+    };
+    let root = tree.root();
+    TraceSummary {
+        trace_id: trace.to_string(),
+        root_service: root.map(|spot| spot.spans.service(spot.row).to_owned()).unwrap_or_default(),
+        root_name: root.map(|spot| spot.spans.name(spot.row).to_owned()).unwrap_or_default(),
+        has_root: tree.has_root(),
+        start_unix_nano: tree.start,
+        duration_nano: tree.duration(),
+        span_count: count(tree.len()),
+        error_count: count(errors),
+        matched_count: count(matched),
+        services: order.into_iter().map(share).collect(),
+    }
+}

@@ -1,0 +1,169 @@
+//! What is there to know of a whole trace? Its spans in order, their places in the tree, its root and its extent.
+//!
+//! W1  Everything depends on the spans only, not on where they lie: spans stand by start, then id, then what else they say.
+//! W2  Places are numbers of nested sets (`storage::trace`), of all spans of the trace; nothing here walks the tree.
+//!
+//! Not here: which spans match (`pipeline`).
+
+use super::ast::{Intrinsic, Name, What};
+use super::expression::Spot;
+use super::span::Spans;
+use super::value::Value;
+use crate::error::Result;
+use crate::exec::{Control, Held};
+use arrow_array::RecordBatch;
+use std::collections::{BTreeSet, HashMap};
+use storage::model::TraceId;
+use storage::model::schema::column;
+use storage::trace::{Nested, TreeSpan, nest};
+
+/// What every answer about a trace is made of.
+const COLUMNS: [&str; 8] = [
+    column::SPAN_ID,
+    column::PARENT_SPAN_ID,
+    column::TRACE_ID,
+    column::START,
+    column::DURATION,
+    column::KIND,
+    column::NAME,
+    column::SERVICE_NAME,
+];
+/// What a span takes beside its columns.
+const SPAN_BYTES: usize = 96;
+
+/// The stored rows of a trace, whose bytes count while this lives.
+#[derive(Debug)]
+pub(super) struct Stored<'c> {
+    batches: Vec<RecordBatch>,
+    _held: Vec<Held<'c>>,
+}
+
+/// Reads a trace in the columns that a query needs.
+pub(super) fn read<'c>(control: &'c Control, trace: TraceId, needed: &BTreeSet<&'static str>) -> Result<Stored<'c>> {
+    let mut columns = needed.clone();
+    columns.extend(COLUMNS);
+    columns.insert(column::STATUS_CODE);
+    let (mut batches, mut held) = (Vec::new(), Vec::new());
+    control.trace(trace, columns, |batch| {
+        held.push(control.hold(batch.get_array_memory_size() + batch.num_rows() * SPAN_BYTES)?);
+        batches.push(batch.clone());
+        Ok(())
+    })?;
+    Ok(Stored { batches, _held: held })
+}
+
+impl Stored<'_> {
+    /// The spans of each batch.
+    pub(super) fn spans(&self) -> Result<Vec<Spans<'_>>> {
+        self.batches.iter().map(Spans::new).collect()
+    }
+}
+
+/// A trace, span by span.
+#[derive(Debug)]
+pub(super) struct Tree<'a> {
+    /// Batch and row of each span, in order (W1).
+    rows: Vec<(&'a Spans<'a>, usize)>,
+    nested: Vec<Option<Nested>>,
+    by_left: HashMap<i32, usize>,
+    root: Option<usize>,
+    has_root: bool,
+    pub(super) start: i64,
+    pub(super) end: i64,
+}
+
+impl<'a> Tree<'a> {
+    pub(super) fn new(batches: &'a [Spans<'a>]) -> Self {
+        let mut rows: Vec<(&Spans<'_>, usize)> =
+            batches.iter().flat_map(|spans| (0..spans.rows()).map(move |row| (spans, row))).collect();
+        rows.sort_by(|(a, i), (b, j)| {
+            let key = |spans: &Spans<'a>, row: usize| (spans.start(row), spans.id(row), spans.kind(row));
+            let rest = |spans: &Spans<'a>, row: usize| (spans.duration(row), spans.name(row), spans.service(row));
+            key(a, *i).cmp(&key(b, *j)).then_with(|| rest(a, *i).cmp(&rest(b, *j)))
+        });
+        let tree: Vec<TreeSpan> = rows
+            .iter()
+            .map(|(spans, row)| TreeSpan {
+                id: spans.id(*row),
+                parent: spans.parent(*row),
+                start: spans.start(*row),
+                kind: spans.kind(*row),
+            })
+            .collect();
+        let nested = nest(&tree);
+        let lefts = nested.iter().enumerate().filter_map(|(place, nested)| Some((nested.as_ref()?.left, place)));
+        let by_left = lefts.collect();
+        let end_of = |(spans, row): &(&Spans<'_>, usize)| spans.start(*row).saturating_add(spans.duration(*row).max(0));
+        // The earliest span without parent, else the earliest of all.
+        let first_root = tree.iter().position(|span| span.parent.is_none());
+        Tree {
+            start: tree.first().map_or(0, |span| span.start),
+            end: rows.iter().map(end_of).max().unwrap_or(0),
+            root: first_root.or(if rows.is_empty() { None } else { Some(0) }),
+            has_root: first_root.is_some(),
+            rows,
+            nested,
+            by_left,
+        }
+    }
+
+    /// How many spans there are.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// A span by its place.
+    pub(super) fn spot(&'a self, place: usize) -> Option<Spot<'a>> {
+        self.rows.get(place).map(|(spans, row)| Spot { spans, row: *row, place: Some((self, place)) })
+    }
+
+    /// Its numbers.
+    pub(super) fn nested(&self, place: usize) -> Option<Nested> {
+        self.nested.get(place).copied().flatten()
+    }
+
+    /// The span that a trace is named after.
+    pub(super) fn root(&'a self) -> Option<Spot<'a>> {
+        self.root.and_then(|place| self.spot(place))
+    }
+
+    /// Whether that span names no parent.
+    pub(super) fn has_root(&self) -> bool {
+        self.has_root
+    }
+
+    pub(super) fn duration(&self) -> i64 {
+        self.end.saturating_sub(self.start)
+    }
+
+    fn parent(&self, place: usize) -> Option<usize> {
+        self.by_left.get(&self.nested(place)?.parent).copied()
+    }
+
+    /// What the trace says of a span.
+    pub(super) fn value(&'a self, place: usize, name: &Name) -> Value<'a> {
+        if name.parent {
+            let own = Name { parent: false, ..name.clone() };
+            let parent = self.parent(place).and_then(|parent| self.spot(parent));
+            return parent.map_or(Value::Nil, |spot| spot.value(&own));
+        }
+        let What::Intrinsic(intrinsic) = &name.what else { return Value::Nil };
+        let number =
+            |of: fn(&Nested) -> i32| self.nested(place).map_or(Value::Nil, |nested| Value::Int(of(&nested).into()));
+        let text = |of: fn(&Spans<'a>, usize) -> &'a str| {
+            let root = self.root.and_then(|root| self.rows.get(root));
+            root.map_or(Value::Nil, |(spans, row)| Value::Text(of(spans, *row).into()))
+        };
+        match intrinsic {
+            Intrinsic::RootName => text(Spans::name),
+            Intrinsic::RootServiceName => text(Spans::service),
+            Intrinsic::TraceDuration => Value::Duration(self.duration()),
+            Intrinsic::NestedSetLeft => number(|nested| nested.left),
+            Intrinsic::NestedSetRight => number(|nested| nested.right),
+            Intrinsic::NestedSetParent => number(|nested| nested.parent),
+            Intrinsic::ChildCount => number(|nested| nested.children),
+            Intrinsic::Parent => self.parent(place).map_or(Value::Nil, |_| Value::Bool(true)),
+            _ => Value::Nil,
+        }
+    }
+}
