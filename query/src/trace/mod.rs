@@ -12,6 +12,7 @@ mod tests;
 mod top;
 
 pub(crate) use search::{Filter, SearchQuery, search};
+pub(crate) use summary::Matched;
 pub(crate) use top::{Position, Top};
 
 use crate::error::{Error, Result};

@@ -33,7 +33,7 @@ pub(super) fn summarise(control: &Control, query: &SearchQuery, place: Position)
     let mut extent = Extent::default();
     control.trace(place.trace, columns, |batch| {
         if let Some(rows) = storage::scan::filter(Signal::Spans, batch, &request)? {
-            matched.add(&rows)?;
+            add_rows(&mut matched, &rows)?;
         }
         extent.add(batch)
     })?;
@@ -42,27 +42,22 @@ pub(super) fn summarise(control: &Control, query: &SearchQuery, place: Position)
 
 /// The matching spans among those of a trace.
 #[derive(Debug, Default)]
-struct Matched {
+pub(crate) struct Matched {
     count: u32,
     /// The earliest start, the latest start and the longest duration.
     ends: Option<(i64, i64, i64)>,
 }
 
 impl Matched {
-    fn add(&mut self, rows: &RecordBatch) -> Result<()> {
-        let columns = Columns(rows);
-        let starts = columns.times(column::START)?.values();
-        let durations = columns.int64(column::DURATION)?.values();
-        self.count = self.count.saturating_add(u32::try_from(starts.len()).unwrap_or(u32::MAX));
-        for (start, duration) in starts.iter().zip(durations) {
-            let (first, last, longest) = self.ends.unwrap_or((*start, *start, *duration));
-            self.ends = Some((first.min(*start), last.max(*start), longest.max(*duration)));
-        }
-        Ok(())
+    /// Takes a matching span.
+    pub(crate) fn add(&mut self, start: i64, duration: i64) {
+        self.count = self.count.saturating_add(1);
+        let (first, last, longest) = self.ends.unwrap_or((start, start, duration));
+        self.ends = Some((first.min(start), last.max(start), longest.max(duration)));
     }
 
     /// Where they put their trace in a list.
-    fn best(&self, order: Order, trace: TraceId) -> Option<Position> {
+    pub(crate) fn best(&self, order: Order, trace: TraceId) -> Option<Position> {
         let (first, last, longest) = self.ends?;
         let key = match order {
             Order::Newest => last,
@@ -71,6 +66,23 @@ impl Matched {
         };
         Some(Position::new(order, key, trace))
     }
+
+    /// Says in a summary of their trace what they are.
+    pub(crate) fn tell(&self, summary: &mut TraceSummary) {
+        let (first, last, longest) = self.ends.unwrap_or_default();
+        summary.matched_count = self.count;
+        summary.first_match_unix_nano = first;
+        summary.last_match_unix_nano = last;
+        summary.longest_match_nano = longest;
+    }
+}
+
+fn add_rows(matched: &mut Matched, rows: &RecordBatch) -> Result<()> {
+    let columns = Columns(rows);
+    let starts = columns.times(column::START)?.values();
+    let durations = columns.int64(column::DURATION)?.values();
+    starts.iter().zip(durations).for_each(|(start, duration)| matched.add(*start, *duration));
+    Ok(())
 }
 
 /// What is known of a trace after some of its spans.
@@ -143,7 +155,6 @@ impl Extent {
 
     fn summary(self, place: Position, matched: &Matched) -> TraceSummary {
         let (start, end) = self.range.unwrap_or_default();
-        let (first_match, last_match, longest_match) = matched.ends.unwrap_or_default();
         let mut services: Vec<(String, Share)> = self.services.into_iter().collect();
         services.sort_unstable_by(|(a, one), (b, other)| (one.first_start, a).cmp(&(other.first_start, b)));
         let share = |(name, share): (String, Share)| ServiceShare {
@@ -153,7 +164,7 @@ impl Extent {
         };
         let has_root = self.first.as_ref().is_some_and(|head| !head.has_parent);
         let (root_service, root_name) = self.first.map(|head| (head.service, head.name)).unwrap_or_default();
-        TraceSummary {
+        let mut summary = TraceSummary {
             trace_id: place.trace.to_string(),
             root_service,
             root_name,
@@ -162,11 +173,10 @@ impl Extent {
             duration_nano: end.saturating_sub(start),
             span_count: self.span_count,
             error_count: self.error_count,
-            matched_count: matched.count,
-            first_match_unix_nano: first_match,
-            last_match_unix_nano: last_match,
-            longest_match_nano: longest_match,
             services: services.into_iter().map(share).collect(),
-        }
+            ..TraceSummary::default()
+        };
+        matched.tell(&mut summary);
+        summary
     }
 }

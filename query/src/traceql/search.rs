@@ -17,7 +17,7 @@ use super::value::Value;
 use crate::column::{Columns, trace_id};
 use crate::error::{Error, Result};
 use crate::exec::Control;
-use crate::trace::{Position, Top};
+use crate::trace::{Matched, Position, Top};
 use query_api::trace::{Order, ServiceShare, TraceSummary};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use storage::model::schema::column;
@@ -207,17 +207,14 @@ impl Search {
         let spans = stored.spans()?;
         let tree = Tree::new(&spans);
         let sets = self.plan.run(&tree, query.range);
-        let key = |place: usize| {
-            tree.spot(place).map(|spot| match query.order {
-                Order::Longest => spot.spans.duration(spot.row),
-                Order::Newest | Order::Oldest => spot.spans.start(spot.row),
-            })
-        };
-        let matched: BTreeSet<usize> = sets.iter().flat_map(|set| set.spans.iter().copied()).collect();
-        let places = matched.iter().filter_map(|place| key(*place)).map(|key| Position::new(query.order, key, trace));
-        let Some(position) = places.min() else { return Ok(None) };
+        let places: BTreeSet<usize> = sets.iter().flat_map(|set| set.spans.iter().copied()).collect();
+        let mut matched = Matched::default();
+        for spot in places.iter().filter_map(|place| tree.spot(*place)) {
+            matched.add(spot.spans.start(spot.row), spot.spans.duration(spot.row));
+        }
+        let Some(position) = matched.best(query.order, trace) else { return Ok(None) };
         let sets = sets.into_iter().map(|set| self.tell(&tree, set, query.spans_per_set)).collect();
-        Ok(Some((position, Found { summary: summary(trace, &tree, matched.len()), sets })))
+        Ok(Some((position, Found { summary: summary(trace, &tree, &matched), sets })))
     }
 
     fn tell(&self, tree: &Tree<'_>, set: Spanset, most: usize) -> FoundSet {
@@ -394,7 +391,7 @@ pub(super) fn key_of(name: &Name) -> String {
     }
 }
 
-fn summary(trace: TraceId, tree: &Tree<'_>, matched: usize) -> TraceSummary {
+fn summary(trace: TraceId, tree: &Tree<'_>, matched: &Matched) -> TraceSummary {
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let mut order: Vec<&str> = Vec::new();
     let mut services: HashMap<&str, (usize, usize)> = HashMap::new();
@@ -413,7 +410,7 @@ fn summary(trace: TraceId, tree: &Tree<'_>, matched: usize) -> TraceSummary {
         ServiceShare { name: name.to_owned(), span_count: count(spans), error_count: count(errors) }
     };
     let root = tree.root();
-    TraceSummary {
+    let mut summary = TraceSummary {
         trace_id: trace.to_string(),
         root_service: root.map(|spot| spot.spans.service(spot.row).to_owned()).unwrap_or_default(),
         root_name: root.map(|spot| spot.spans.name(spot.row).to_owned()).unwrap_or_default(),
@@ -422,7 +419,9 @@ fn summary(trace: TraceId, tree: &Tree<'_>, matched: usize) -> TraceSummary {
         duration_nano: tree.duration(),
         span_count: count(tree.len()),
         error_count: count(errors),
-        matched_count: count(matched),
         services: order.into_iter().map(share).collect(),
-    }
+        ..TraceSummary::default()
+    };
+    matched.tell(&mut summary);
+    summary
 }
