@@ -71,6 +71,7 @@ case $mode in
     SPANLIGHT_BROWSER=1 run cargo test --workspace ${LOCKED[@]+"${LOCKED[@]}"}
     run cargo test --package xtask --features web ${LOCKED[@]+"${LOCKED[@]}"}
     run bash scripts/conformance.sh otlp
+    run bash scripts/conformance.sh promql
     ;;
   browser)
     build_web
