@@ -14,6 +14,9 @@ mod read;
 mod run;
 mod series;
 
+use super::eval::{Settings, evaluate};
+use super::parser::MOST_DEPTH;
+use super::prepare::Frame;
 use run::Tally;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +54,23 @@ fn our_scripts_hold() {
     assert!(!scripts.is_empty());
     let tally = run_all(&scripts);
     assert_eq!(tally.failures, [""; 0]);
+}
+
+#[test]
+fn p1_deep_expressions_and_wide_subqueries_end() {
+    let memory = memory::Memory::default();
+    let evaluated = |text: &str| {
+        let frame = Frame { start: 0, end: 60_000, step: 1000 };
+        let outcome = evaluate(&memory, Settings::default(), text, frame);
+        outcome.answer.map(|_| ()).map_err(|fault| fault.message(text))
+    };
+    let depth = MOST_DEPTH - 10;
+    assert_eq!(evaluated(&format!("{}a{}", "(".repeat(depth), ")".repeat(depth))), Ok(()));
+    assert_eq!(evaluated(&format!("{}a", "a + ".repeat(depth))), Ok(()));
+    assert_eq!(evaluated(&format!("{}a{}", "abs(".repeat(depth), ")".repeat(depth))), Ok(()));
+    assert_eq!(evaluated(&format!("{}a{}", "sum(".repeat(depth), ")".repeat(depth))), Ok(()));
+    let wide = evaluated("count_over_time(vector(1)[10y:1ms])").unwrap_err();
+    assert!(wide.contains("too many samples"), "{wide}");
 }
 
 /// The last line that it prints is `promql: P of T`. Without Prometheus's scripts ours stand in, and it says so.
