@@ -44,7 +44,7 @@ struct Suite {
     run: fn(&Context) -> Result<Tally>,
 }
 
-const SUITES: [Suite; 2] = [
+const SUITES: [Suite; 3] = [
     Suite { name: "otlp", about: "OTLP 1.11 over HTTP: statuses, partial success, limits, bad input", run: otlp::run },
     Suite { name: "promql", about: "PromQL: the test scripts of Prometheus 3.14", run: promql::run },
     Suite {

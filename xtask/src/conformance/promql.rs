@@ -1,6 +1,7 @@
 //! How nearly does PromQL compute what Prometheus computes? The scripts of Prometheus's own suite, in the corpora folder.
 //!
-//! The engine is tested from inside, by a test of the room `query` that reads the scripts; only its last line counts here.
+//! The engine is tested from inside, by a test of the room `query` that reads the scripts; only its last line counts here. The
+//! whole workspace is named, so that no dependency is built twice.
 //!
 //! Not here: how scripts are read and what must hold of an answer (`query/src/promql/script`).
 
@@ -13,7 +14,7 @@ const TEST: &str = "promql::script::scripts_of_prometheus_hold";
 
 pub(super) fn run(context: &Context) -> Result<Tally> {
     let output = crate::repo::cargo()
-        .args(["test", "--quiet", "-p", "query", "--lib", "--", "--exact", TEST, "--nocapture"])
+        .args(["test", "--quiet", "--workspace", "--lib", "--", "--exact", TEST, "--nocapture"])
         .current_dir(&context.repo.root)
         .stderr(Stdio::inherit())
         .output()

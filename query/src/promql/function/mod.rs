@@ -135,6 +135,8 @@ impl Evaluator<'_> {
                 if samples.is_empty() {
                     continue;
                 }
+                // One step of a long range can be much work.
+                evaluator.source.check()?;
                 let args = at(&args, step);
                 let mut window = Window {
                     samples,

@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 fn check(text: &str, printed: &str) {
     assert_eq!(parse(text).map(|expr| expr.to_string()).map_err(|fault| fault.message(text)), Ok(printed.to_owned()));
@@ -55,4 +56,99 @@ fn r2_depth_is_limited() {
     assert!(parse(&format!("a{}", "[1m:1m]".repeat(10_000))).is_err());
     assert!(parse(&format!("a[{}1m]", "-".repeat(50_000))).is_err());
     assert!(parse(&format!("a[1m{}]", "*1".repeat(50_000))).is_err());
+}
+
+fn any_shift() -> impl Strategy<Value = String> {
+    let at = prop_oneof![Just(""), Just(" @ 1.5"), Just(" @ start()"), Just(" @ -3"), Just(" @ end()")];
+    let offset = prop_oneof![
+        Just(""),
+        Just(" offset 5m"),
+        Just(" offset -1h30m"),
+        Just(" offset (step() * 2)"),
+        Just(" offset -max_of(1m, range())"),
+    ];
+    (at, offset, any::<bool>()).prop_map(
+        |(at, offset, first)| {
+            if first { format!("{at}{offset}") } else { format!("{offset}{at}") }
+        },
+    )
+}
+
+fn any_selector() -> impl Strategy<Value = String> {
+    let names = prop_oneof![Just("a"), Just("sum"), Just(":x:"), Just("fill"), Just("")];
+    let labels =
+        prop_oneof![Just("{b=\"c\"}"), Just("{b!='c',\"d.e\"=~\"f.*|g\"}"), Just("{\"h.i\",j!~`k`,l=\"\\\"\\n\"}"),];
+    (names, labels, any::<bool>()).prop_filter_map("a name twice", |(name, labels, with)| {
+        let is_named = !name.is_empty();
+        if is_named && labels.contains("h.i") {
+            return None;
+        }
+        Some(if is_named && !with { name.to_owned() } else { format!("{name}{labels}") })
+    })
+}
+
+fn any_range() -> impl Strategy<Value = String> {
+    let lengths = prop_oneof![Just("5m"), Just("1.5"), Just("-(-1h)"), Just("step()+5s*2"), Just("min_of(1m, 2^3)")];
+    let extensions = prop_oneof![Just(""), Just(" anchored"), Just(" smoothed")];
+    (any_selector(), lengths, extensions, any_shift())
+        .prop_map(|(selector, length, extension, shift)| format!("{selector}[{length}]{extension}{shift}"))
+}
+
+/// Expressions whose value is a vector.
+fn any_vector() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        (any_selector(), any_shift()).prop_map(|(selector, shift)| format!("{selector}{shift}")),
+        any_range().prop_map(|range| format!("rate({range})")),
+        Just("vector(-1e3)".to_owned()),
+    ];
+    leaf.prop_recursive(5, 40, 3, |inner| {
+        let ops = prop_oneof![
+            Just("+"),
+            Just("^"),
+            Just("and"),
+            Just("unless on(x)"),
+            Just("> bool"),
+            Just("</"),
+            Just("* on(x,\"y z\") group_left(z)"),
+            Just("- ignoring(x) fill_right(-1) fill_left(2)"),
+            Just("atan2 fill(0)"),
+        ];
+        prop_oneof![
+            (inner.clone(), ops, inner.clone()).prop_map(|(left, op, right)| format!("{left} {op} {right}")),
+            inner.clone().prop_map(|inner| format!("-{inner}")),
+            inner.clone().prop_map(|inner| format!("({inner})")),
+            inner.clone().prop_map(|inner| format!("topk without(a)(2, {inner})")),
+            inner.clone().prop_map(|inner| format!("sum({inner})by(a)")),
+            inner.clone().prop_map(|inner| format!("label_join({inner}, 'a', '\\x00', \"b\")")),
+            (inner, any_shift()).prop_map(|(inner, shift)| format!("avg_over_time(({inner})[1h:5m]{shift})")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn p2_what_is_printed_is_the_same_expression(text in any_vector()) {
+        let printed = parse(&text).map(|expr| expr.to_string()).map_err(|fault| fault.message(&text));
+        let printed = printed.map_err(|message| TestCaseError::fail(format!("{text}: {message}")))?;
+        let again = parse(&printed).map(|expr| expr.to_string()).map_err(|fault| fault.message(&printed));
+        prop_assert_eq!(again, Ok(printed));
+    }
+
+    #[test]
+    fn p1_no_text_ends_the_process(
+        words in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "a", "{", "}", "[", "]", "(", ")", "5m", "1", "+", "-", "offset", "@", "sum", "by", "\"", "'x'", "=~", ":",
+                "é", "step()", "max_of(", ",", "bool", "on", "fill", "0x", "1e", "\\", "#", "\n", "and", "!=", "[5m",
+            ]),
+            0..24,
+        ),
+    ) {
+        let text = words.concat();
+        if let Err(fault) = parse(&text) {
+            prop_assert!(!fault.message(&text).is_empty());
+        }
+    }
 }

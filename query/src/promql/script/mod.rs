@@ -14,6 +14,9 @@ mod read;
 mod run;
 mod series;
 
+use super::eval::{Settings, evaluate};
+use super::parser::MOST_DEPTH;
+use super::prepare::Frame;
 use run::Tally;
 use std::path::{Path, PathBuf};
 
@@ -53,16 +56,33 @@ fn our_scripts_hold() {
     assert_eq!(tally.failures, [""; 0]);
 }
 
-/// The last line that it prints is `promql: P of T`. Without the corpus there is nothing to check, and it says so.
+#[test]
+fn p1_deep_expressions_and_wide_subqueries_end() {
+    let memory = memory::Memory::default();
+    let evaluated = |text: &str| {
+        let frame = Frame { start: 0, end: 60_000, step: 1000 };
+        let outcome = evaluate(&memory, Settings::default(), text, frame);
+        outcome.answer.map(|_| ()).map_err(|fault| fault.message(text))
+    };
+    let depth = MOST_DEPTH - 10;
+    assert_eq!(evaluated(&format!("{}a{}", "(".repeat(depth), ")".repeat(depth))), Ok(()));
+    assert_eq!(evaluated(&format!("{}a", "a + ".repeat(depth))), Ok(()));
+    assert_eq!(evaluated(&format!("{}a{}", "abs(".repeat(depth), ")".repeat(depth))), Ok(()));
+    assert_eq!(evaluated(&format!("{}a{}", "sum(".repeat(depth), ")".repeat(depth))), Ok(()));
+    let wide = evaluated("count_over_time(vector(1)[10y:1ms])").unwrap_err();
+    assert!(wide.contains("too many samples"), "{wide}");
+}
+
+/// The last line that it prints is `promql: P of T`. Without Prometheus's scripts ours stand in, and it says so.
 #[test]
 fn scripts_of_prometheus_hold() {
     let folder = std::env::var_os("SPANLIGHT_CORPORA").map_or_else(|| root().join("../shared/corpora"), PathBuf::from);
-    let scripts = scripts(&folder.join("promql"), ".test");
-    if scripts.is_empty() {
-        println!("promql: no corpus in {}", folder.display());
-        return;
+    let mut found = scripts(&folder.join("promql"), ".test");
+    if found.is_empty() {
+        println!("there are no scripts of Prometheus in {}; ours run alone", folder.display());
+        found = scripts(&root().join("tests/language"), ".promql.test");
     }
-    let tally = run_all(&scripts);
+    let tally = run_all(&found);
     println!("promql: {} of {}", tally.passed, tally.total());
     assert_eq!(tally.failures.len(), 0);
 }
