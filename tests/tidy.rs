@@ -42,13 +42,13 @@ const LAYERS: [&[&str]; 4] = [
 
 /// Lines of code in a file, and in all of `src/`.
 const FILE_WALL: usize = 600;
-const BINARY_WALL: usize = 750;
+const BINARY_WALL: usize = 800;
 
 /// Files that may pass the wall because they are tables, and what they list.
 const TABLES: [(&str, &str); 0] = [];
 
 /// Settings that a person can turn, over all rooms. Each costs documentation, tests and a decision: think before raising.
-const SETTINGS_BUDGET: usize = 64;
+const SETTINGS_BUDGET: usize = 74;
 
 const FORBIDDEN_MODULES: [&str; 11] =
     ["utils", "util", "common", "helpers", "misc", "core", "manager", "base", "types", "v2", "legacy"];
