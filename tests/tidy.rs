@@ -27,7 +27,10 @@ const ARROWS: [(&str, &[&str]); 8] = [
 
 /// Outside crates that a room must not know, because its neighbour's knowledge is in them.
 const STRANGERS: [(&str, &[&str]); 3] = [
-    ("storage", &["axum", "datafusion", "hyper", "opentelemetry-proto", "prost", "reqwest", "tonic", "tower-http"]),
+    (
+        "storage",
+        &["axum", "datafusion", "hyper", "opentelemetry-proto", "prost", "rdkafka", "reqwest", "tonic", "tower-http"],
+    ),
     ("query", &["opentelemetry-proto", "rdkafka", "tonic"]),
     ("query-api", &["arrow-array", "axum", "tokio"]),
 ];

@@ -47,8 +47,8 @@ struct Running {
 }
 
 impl KafkaReceiver {
-    /// Begins to read if there are brokers, within the collector's limits. That no broker answers is told later, and tried again for ever; an error is
-    /// one of the settings.
+    /// Begins to read if brokers are set, within the collector's limits. That none answers is told later, and tried again for ever;
+    /// an error is one of the settings.
     pub fn start(config: &KafkaConfig, collector: &Collector, engine: &Arc<Engine>) -> Result<KafkaReceiver, String> {
         config.check()?;
         if !config.is_set() {
