@@ -234,8 +234,6 @@ impl Config {
     fn check(&self) -> Result<()> {
         let checked = [self.collector().check(), self.engine().check(), self.query().check(), self.kafka.check()];
         checked.into_iter().collect::<Result<(), String>>().map_err(anyhow::Error::msg)?;
-        let reads_only = self.object_store.read_only && self.kafka.is_set();
-        ensure!(!reads_only, "`kafka.brokers` is set, and `object_store.read_only`: this process could store nothing");
         ensure!(!self.data_dir.as_os_str().is_empty(), "`data_dir` is empty");
         let (http, otlp) = (self.http.addr, &self.otlp);
         for (one, other) in [(http, otlp.grpc_addr), (http, otlp.http_addr), (otlp.grpc_addr, otlp.http_addr)] {

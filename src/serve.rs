@@ -9,8 +9,10 @@ use crate::{assets, telemetry};
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::get;
+use collector::kafka::PartitionReport;
 use collector::{Collector, KafkaReceiver};
 use query::http::{Host, QueryState};
+use query_api::status::{KafkaPartition, KafkaStatus};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -57,9 +59,9 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
         otlp_http: bind("otlp.http_addr", config.otlp.http_addr).await?,
     };
     let demo_switch = Arc::new(Demo::new(collector.clone()));
-    let host = host(&doors, &collector, &demo_switch)?;
+    let kafka = KafkaReceiver::start(&config.kafka, &collector, &engine).map_err(anyhow::Error::msg)?;
+    let host = host(&doors, &collector, &demo_switch, &kafka)?;
     let state = QueryState::new(config.query(), Arc::clone(&engine), clock, host).context("failed to start queries")?;
-    let kafka = start_kafka(&config, &collector, &engine)?;
     announce(&doors)?;
     if let Some(settings) = demo {
         demo_switch.start(settings);
@@ -84,7 +86,7 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     tracing::info!("closing: finishing requests under way");
     shutdown.cancel();
     demo_switch.stop();
-    let left = tokio::task::spawn_blocking(move || kafka.iter().for_each(|kafka| kafka.stop(GRACE)));
+    let left = tokio::task::spawn_blocking(move || kafka.stop(GRACE));
     let finished =
         tokio::time::timeout(GRACE + Duration::from_secs(1), async { while roles.join_next().await.is_some() {} })
             .await;
@@ -111,16 +113,6 @@ async fn open_engine(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Engin
     Ok(engine)
 }
 
-/// Begins to read Kafka, if it is set.
-fn start_kafka(config: &Config, collector: &Collector, engine: &Arc<Engine>) -> Result<Option<Arc<KafkaReceiver>>> {
-    if !config.kafka.is_set() {
-        return Ok(None);
-    }
-    let receiver = KafkaReceiver::start(&config.kafka, collector, Arc::clone(engine)).map_err(anyhow::Error::msg)?;
-    tracing::info!(brokers = %config.kafka.brokers, group = %config.kafka.group, "reading kafka");
-    Ok(Some(Arc::new(receiver)))
-}
-
 async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("failed to listen on `{setting}` = {address}"))
 }
@@ -136,8 +128,8 @@ fn announce(doors: &Doors) -> Result<()> {
     Ok(())
 }
 
-fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>) -> Result<Host> {
-    let (last, switch) = (collector.clone(), Arc::clone(demo));
+fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaReceiver) -> Result<Host> {
+    let (last, switch, kafka) = (collector.clone(), Arc::clone(demo), kafka.clone());
     Ok(Host {
         version: env!("CARGO_PKG_VERSION").into(),
         otlp_grpc_endpoint: format!("http://{}", doors.otlp_grpc.local_addr()?),
@@ -149,11 +141,29 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>) -> Result<Host> 
                 service: last.service,
             })
         }),
+        kafka: Box::new(move || kafka.report().map(kafka_status)),
         demo: Box::new(move |action| Ok(switch.act(action))),
     })
 }
 
-fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector, kafka: Option<Arc<KafkaReceiver>>) -> Router {
+fn kafka_status(report: collector::KafkaReport) -> KafkaStatus {
+    let partition = |((topic, partition), told): ((String, i32), PartitionReport)| KafkaPartition {
+        topic,
+        partition: u64::try_from(partition).unwrap_or_default(),
+        ours: told.ours,
+        position: told.position,
+        committed: told.committed,
+        lag: told.lag(),
+        messages: told.messages,
+        rows: told.rows,
+        dead_letters: told.dead_letters,
+        lost: told.lost,
+    };
+    let partitions = report.partitions.into_iter().map(partition).collect();
+    KafkaStatus { paused: report.paused, trouble: report.trouble, rebalances: report.rebalances, partitions }
+}
+
+fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector, kafka: KafkaReceiver) -> Router {
     let readied = Arc::clone(engine);
     let (engine, collector) = (Arc::clone(engine), collector.clone());
     // Doors open only after the store was opened and replayed, so who is reached is ready. A store that refuses writes stays so:
@@ -163,7 +173,7 @@ fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector, kafka:
         let mut text = String::new();
         engine.render_metrics(&mut text);
         collector.metrics().render(&mut text);
-        kafka.iter().for_each(|kafka| kafka.report().render(&mut text));
+        kafka.render_metrics(&mut text);
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
     };
     query::http::router(state)

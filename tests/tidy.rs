@@ -27,7 +27,10 @@ const ARROWS: [(&str, &[&str]); 8] = [
 
 /// Outside crates that a room must not know, because its neighbour's knowledge is in them.
 const STRANGERS: [(&str, &[&str]); 3] = [
-    ("storage", &["axum", "datafusion", "hyper", "opentelemetry-proto", "prost", "reqwest", "tonic", "tower-http"]),
+    (
+        "storage",
+        &["axum", "datafusion", "hyper", "opentelemetry-proto", "prost", "rdkafka", "reqwest", "tonic", "tower-http"],
+    ),
     ("query", &["opentelemetry-proto", "rdkafka", "tonic"]),
     ("query-api", &["arrow-array", "axum", "tokio"]),
 ];
@@ -48,7 +51,7 @@ const BINARY_WALL: usize = 750;
 const TABLES: [(&str, &str); 0] = [];
 
 /// Settings that a person can turn, over all rooms. Each costs documentation, tests and a decision: think before raising.
-const SETTINGS_BUDGET: usize = 64;
+const SETTINGS_BUDGET: usize = 74;
 
 const FORBIDDEN_MODULES: [&str; 11] =
     ["utils", "util", "common", "helpers", "misc", "core", "manager", "base", "types", "v2", "legacy"];

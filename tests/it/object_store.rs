@@ -23,7 +23,7 @@ const DOORS_HOST: &str = "127.0.0.6";
 const SPANS: usize = 3_000;
 
 /// An S3 server with its files in a folder; killed when dropped.
-struct Store {
+pub(crate) struct Store {
     program: PathBuf,
     address: String,
     dir: PathBuf,
@@ -31,7 +31,7 @@ struct Store {
 }
 
 impl Store {
-    async fn start(program: PathBuf, dir: &Path) -> Store {
+    pub(crate) async fn start(program: PathBuf, dir: &Path) -> Store {
         std::fs::create_dir_all(dir.join("objects").join(BUCKET)).unwrap();
         std::fs::create_dir_all(dir.join("properties")).unwrap();
         let address = TcpListener::bind((STORE_HOST, 0)).unwrap().local_addr().unwrap().to_string();
@@ -78,6 +78,17 @@ impl Store {
 
     /// A Spanlight that keeps its blocks here.
     fn serve(&self, data_dir: &Path, arguments: &[&str], read_only: &str) -> Server {
+        self.serve_with(data_dir, arguments, read_only, &[])
+    }
+
+    /// The same with further variables.
+    pub(crate) fn serve_with(
+        &self,
+        data_dir: &Path,
+        arguments: &[&str],
+        read_only: &str,
+        more: &[(&str, &str)],
+    ) -> Server {
         let place = self.variables();
         let mut variables: Vec<(&str, &str)> = place.iter().map(|(name, value)| (*name, value.as_str())).collect();
         variables.extend([
@@ -85,6 +96,7 @@ impl Store {
             ("SPANLIGHT_STORAGE_FLUSH_BYTES", "1000000"),
             ("SPANLIGHT_STORAGE_FLUSH_AGE_SECONDS", "1"),
         ]);
+        variables.extend_from_slice(more);
         Server::start_with(data_dir, arguments, &variables)
     }
 

@@ -27,8 +27,51 @@ pub struct StatusResponse {
     /// That the object store does not answer, and for how long; what is acknowledged meanwhile is in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_store: Option<String>,
+    /// How the reading of Kafka goes, where it is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaStatus>,
     /// The demo workload.
     pub demo: DemoStatus,
+}
+
+/// How the reading of Kafka goes, of all tenants.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KafkaStatus {
+    /// Why nothing is read now, if nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
+    /// What the client complained of since it read something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// How often partitions came and went since the process started.
+    pub rebalances: u64,
+    /// The partitions that are or were read since then.
+    pub partitions: Vec<KafkaPartition>,
+}
+
+/// A partition of a topic. Counts are since the process started.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KafkaPartition {
+    /// Topic.
+    pub topic: String,
+    /// Number of the partition.
+    pub partition: u64,
+    /// Whether it is read by this process now.
+    pub ours: bool,
+    /// The offset that comes next.
+    pub position: u64,
+    /// The offset up to which rows are in blocks.
+    pub committed: u64,
+    /// Messages that are there and not read yet.
+    pub lag: u64,
+    /// Messages whose rows are visible.
+    pub messages: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Messages that were kept as dead letters.
+    pub dead_letters: u64,
+    /// Offsets that were deleted before they were read.
+    pub lost: u64,
 }
 
 /// What is stored of one signal.

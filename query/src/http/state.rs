@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
-use query_api::status::{DemoStatus, LastReceived};
+use query_api::status::{DemoStatus, KafkaStatus, LastReceived};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,6 +27,9 @@ pub type TellLastReceived = Box<dyn Fn(&TenantId) -> Option<LastReceived> + Send
 /// Acts on the demo workload and tells its state; `Err` is a sentence that the caller is shown. Must not block.
 pub type SwitchDemo = Box<dyn Fn(DemoAction) -> Result<DemoStatus, String> + Send + Sync>;
 
+/// Tells how the reading of Kafka goes, if it is read.
+pub type TellKafka = Box<dyn Fn() -> Option<KafkaStatus> + Send + Sync>;
+
 /// What only the binary knows.
 pub struct Host {
     /// Spanlight's version.
@@ -37,6 +40,8 @@ pub struct Host {
     pub otlp_http_endpoint: String,
     /// The newest accepted request.
     pub last_received: TellLastReceived,
+    /// The reading of Kafka.
+    pub kafka: TellKafka,
     /// The demo workload.
     pub demo: SwitchDemo,
 }
@@ -49,6 +54,7 @@ impl Default for Host {
             otlp_grpc_endpoint: String::new(),
             otlp_http_endpoint: String::new(),
             last_received: Box::new(|_| None),
+            kafka: Box::new(|| None),
             demo: Box::new(|action| match action {
                 DemoAction::Tell => Ok(DemoStatus::default()),
                 DemoAction::Start | DemoAction::Stop => Err("this server has no demo workload".into()),

@@ -220,3 +220,33 @@ async fn what_cannot_be_read_is_kept_and_stops_nothing() {
     });
     assert_eq!(again.await, letters);
 }
+
+#[tokio::test]
+async fn partitions_rest_while_nothing_can_be_stored_and_lose_nothing() {
+    let cluster = Cluster::new(&[(LOGS, 2)]);
+    let dir = tempfile::tempdir().unwrap();
+    let count = 3_000;
+    for number in (0..count).step_by(3) {
+        cluster.send(LOGS, i32::try_from(number % 2).unwrap(), &request(number..number + 3), None);
+    }
+    cluster.flush();
+    // A disk that counts as full.
+    let full = cluster.serve(dir.path(), &[("SPANLIGHT_STORAGE_MIN_FREE_BYTES", "1000000000000000")]);
+    eventually("word of the rest", || async {
+        let status = full.json("/api/v1/status").await;
+        let told = status["kafka"]["paused"].as_str().is_some_and(|why| why.contains("storage.min_free_bytes"));
+        told.then_some(())
+    })
+    .await;
+    assert_eq!(metric(&full, "spanlight_kafka_paused").await, 1.0);
+    assert!(values(&full, "number", "", "default").await.is_empty());
+    full.terminate();
+    // Memory that is full again and again.
+    let little = [("SPANLIGHT_STORAGE_FLUSH_BYTES", "60000"), ("SPANLIGHT_STORAGE_MEMORY_LIMIT_BYTES", "60000")];
+    let server = cluster.serve(dir.path(), &little);
+    all_once(&server, count).await;
+    let status = server.json("/api/v1/status").await;
+    let partitions = status["kafka"]["partitions"].as_array().unwrap();
+    assert_eq!(partitions.iter().map(|told| told["messages"].as_u64().unwrap()).sum::<u64>(), count as u64 / 3);
+    assert!(partitions.iter().all(|told| told["lag"] == 0 && told["ours"] == true), "{partitions:?}");
+}

@@ -146,7 +146,9 @@ impl Brokers {
     fn producer(&self, more: &[(&str, &str)]) -> BaseProducer {
         let mut config = self.client();
         config.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "5");
-        more.iter().for_each(|(key, value)| drop(config.set(*key, *value)));
+        for (key, value) in more {
+            config.set(*key, *value);
+        }
         config.create().unwrap()
     }
 
@@ -184,7 +186,16 @@ fn number(variable: &str, default: usize) -> usize {
 
 /// Sends messages of numbered records, and waits until the cluster has them.
 fn produce(producer: &BaseProducer, messages: std::ops::Range<usize>, sent: &AtomicUsize) {
+    produce_at(producer, messages, sent, usize::MAX);
+}
+
+/// The same, so many messages in a tenth of a second at most.
+fn produce_at(producer: &BaseProducer, messages: std::ops::Range<usize>, sent: &AtomicUsize, pace: usize) {
     for message in messages {
+        if message % pace == 0 {
+            producer.poll(Duration::ZERO);
+            std::thread::sleep(Duration::from_millis(if pace == usize::MAX { 0 } else { 100 }));
+        }
         let payload = request(message * RECORDS..(message + 1) * RECORDS);
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(LOGS).payload(&payload);
         loop {
@@ -229,7 +240,7 @@ async fn rows(server: &Server) -> u64 {
     let status = server.json("/api/v1/status").await;
     let signals = status["signals"].as_array().unwrap();
     let logs = signals.iter().find(|signal| signal["signal"] == "logs").unwrap();
-    logs["block_rows"].as_u64().unwrap() + logs["memtable_rows"].as_u64().unwrap()
+    logs["rows"].as_u64().unwrap()
 }
 
 /// Kills the server at random moments and restarts brokers, while messages are produced.
@@ -240,7 +251,9 @@ async fn kill(brokers: &mut Brokers, (messages, kills, restarts): (usize, usize,
     let (sent, producer) = (Arc::new(AtomicUsize::new(0)), brokers.producer(&[]));
     let producing = std::thread::spawn({
         let sent = Arc::clone(&sent);
-        move || produce(&producer, 0..messages, &sent)
+        // Some three seconds and a half for each life.
+        let pace = messages.div_ceil(35 * kills.max(1));
+        move || produce_at(&producer, 0..messages, &sent, pace)
     });
     let seed = u64::from(std::process::id());
     eprintln!("seed {seed}");
@@ -331,4 +344,47 @@ async fn topics_made_anew_expired_messages_and_given_up_transactions_are_told_ap
     let server = brokers.serve(dir.path(), &[]);
     all_once(&server, 170 * RECORDS).await;
     assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 20.0);
+}
+
+#[tokio::test]
+async fn two_processes_share_partitions_and_a_bucket_and_store_messages_once() {
+    let (Some(lib), Some(program)) = (lib(), std::env::var_os("SPANLIGHT_S3_SERVER")) else {
+        eprintln!("not run: SPANLIGHT_S3_SERVER names no S3 server");
+        return;
+    };
+    let brokers = Brokers::start(lib, 1).await;
+    brokers.make_topic(LOGS, PARTITIONS, &[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = crate::object_store::Store::start(program.into(), &dir.path().join("s3")).await;
+    let (producer, sent) = (brokers.producer(&[]), Arc::new(AtomicUsize::new(0)));
+    let messages = 4_000;
+    let producing = std::thread::spawn({
+        let sent = Arc::clone(&sent);
+        move || produce_at(&producer, 0..messages, &sent, 20)
+    });
+    let addresses = brokers.addresses();
+    let serve = |number: usize| {
+        let librdkafka = r#"{ "session.timeout.ms" = "2000", "heartbeat.interval.ms" = "300" }"#;
+        let kafka = [("SPANLIGHT_KAFKA_BROKERS", addresses.as_str()), ("SPANLIGHT_KAFKA_LIBRDKAFKA", librdkafka)];
+        store.serve_with(&dir.path().join(number.to_string()), &[], "false", &kafka)
+    };
+    let mut servers = vec![serve(0), serve(1)];
+    let mut random = Pcg64::seed_from_u64(u64::from(std::process::id()));
+    for life in 0..6 {
+        tokio::time::sleep(Duration::from_millis(random.random_range(1_000..4_000))).await;
+        let number = life % 2;
+        let server = servers.remove(number);
+        // Some leave, some are killed.
+        if life % 3 == 0 {
+            server.terminate();
+        } else {
+            server.kill();
+        }
+        servers.insert(number, serve(number));
+    }
+    tokio::task::spawn_blocking(|| producing.join().unwrap()).await.unwrap();
+    // What one has in memory the other sees once it is flushed.
+    for server in &servers {
+        all_once(server, messages * RECORDS).await;
+    }
 }

@@ -35,22 +35,28 @@ use storage::engine::Engine;
 /// What librdkafka holds before it is read, by default: half a second of a busy topic.
 const QUEUED_KILOBYTES: &str = "32768";
 
-/// The reading of Kafka, under way.
+/// The reading of Kafka, under way if it is set. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct KafkaReceiver(Option<Arc<Running>>);
+
 #[derive(Debug)]
-pub struct KafkaReceiver {
+struct Running {
     stop: Arc<AtomicBool>,
     metrics: Arc<KafkaMetrics>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl KafkaReceiver {
-    /// Begins to read, within the collector's limits. That no broker answers is told later, and tried again for ever; an error is
-    /// one of the settings.
-    pub fn start(config: &KafkaConfig, collector: &Collector, engine: Arc<Engine>) -> Result<KafkaReceiver, String> {
+    /// Begins to read if brokers are set, within the collector's limits. That none answers is told later, and tried again for ever;
+    /// an error is one of the settings.
+    pub fn start(config: &KafkaConfig, collector: &Collector, engine: &Arc<Engine>) -> Result<KafkaReceiver, String> {
         config.check()?;
+        if !config.is_set() {
+            return Ok(KafkaReceiver(None));
+        }
         let topics = Topics::new(config)?;
         let metrics = Arc::new(KafkaMetrics::default());
-        let context = Context::new(Arc::clone(&engine), Arc::clone(&metrics));
+        let context = Context::new(Arc::clone(engine), Arc::clone(&metrics));
         let consumer = BaseConsumer::from_config_and_context(&client_config(config), context);
         let consumer = consumer.map_err(|error| format!("`kafka.librdkafka`: {error}"))?;
         consumer.subscribe(&topics.subscription()).map_err(|error| format!("`kafka.topics`: {error}"))?;
@@ -62,21 +68,23 @@ impl KafkaReceiver {
             config: config.clone(),
             topics,
             bounds,
-            engine,
+            engine: Arc::clone(engine),
             clock: collector.clock(),
             metrics: Arc::clone(&metrics),
             stop: Arc::clone(&stop),
         };
         let thread = std::thread::Builder::new().name("kafka".into()).spawn(|| reader.run());
         let thread = thread.map_err(|error| format!("failed to start a thread: {error}"))?;
-        Ok(KafkaReceiver { stop, metrics, thread: Mutex::new(Some(thread)) })
+        tracing::info!(brokers = config.brokers, group = config.group, "reading kafka");
+        Ok(KafkaReceiver(Some(Arc::new(Running { stop, metrics, thread: Mutex::new(Some(thread)) }))))
     }
 
     /// Ends the reading: flushes what was read, leaves the group, waits for it at most so long. What is not flushed by then is read
     /// again at the next start.
     pub fn stop(&self, at_most: Duration) {
-        self.stop.store(true, Ordering::Release);
-        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some(running) = &self.0 else { return };
+        running.stop.store(true, Ordering::Release);
+        let Some(thread) = running.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let step = Duration::from_millis(10);
         let steps = at_most.as_millis() / step.as_millis();
         for _ in 0..steps {
@@ -92,9 +100,16 @@ impl KafkaReceiver {
         }
     }
 
-    /// How it goes.
-    pub fn report(&self) -> KafkaReport {
-        self.metrics.read()
+    /// How it goes; `None` where Kafka is not read.
+    pub fn report(&self) -> Option<KafkaReport> {
+        self.0.as_ref().map(|running| running.metrics.read())
+    }
+
+    /// Appends how it goes in Prometheus' text format.
+    pub fn render_metrics(&self, out: &mut String) {
+        if let Some(report) = self.report() {
+            report.render(out);
+        }
     }
 }
 

@@ -147,43 +147,60 @@ impl Reader {
         }
     }
 
-    /// Finds out where partitions are read from, and has them read (R1).
+    /// Finds out where partitions are read from, and has them read (R1). One that cannot be begun keeps no other from it; an `Err`
+    /// says why the first of those cannot.
     fn begin(&self, pending: &[Key]) -> Result<(), String> {
         self.engine.refresh().map_err(|error| error.to_string())?;
         let mut names: Vec<String> = pending.iter().map(|(topic, _)| topic.to_string()).collect();
         names.dedup();
         let ids = topic_id::of_topics(self.consumer.client(), &names, ANSWER)?;
-        let mut ends = BTreeMap::new();
-        let mut beginnings = BTreeMap::new();
+        let (mut found, mut beginnings, mut failed) = (Vec::new(), BTreeMap::new(), None);
         for key in pending {
-            let (topic, partition) = key;
-            let id = ids.get(&**topic).ok_or_else(|| format!("the cluster does not describe topic {topic}"))?;
-            let source: Arc<str> = format!("kafka/{topic}/{id}/{partition}").into();
-            let ends_of = self.consumer.fetch_watermarks(topic, *partition, ANSWER);
-            let (low, high) = ends_of.map_err(|error| format!("{topic}/{partition}: {error}"))?;
-            let [low, high] = [low, high].map(|offset| u64::try_from(offset).unwrap_or(0));
-            if self.engine.position(&source).is_none() {
-                self.tell_of_new(topic, *partition, &source);
-                let at = if self.config.begin == Begin::Earliest { low } else { high };
-                beginnings.insert(source.to_string(), at);
+            match self.look_at(key, &ids) {
+                Ok((source, low, high)) => {
+                    if self.engine.position(&source).is_none() {
+                        self.tell_of_new(&key.0, key.1, &source);
+                        let at = if self.config.begin == Begin::Earliest { low } else { high };
+                        beginnings.insert(source.to_string(), at);
+                    }
+                    found.push((key, source, low, high));
+                }
+                Err(what) => drop(failed.get_or_insert(format!("{}/{}: {what}", key.0, key.1))),
             }
-            ends.insert(key, (source, low, high));
         }
         if !beginnings.is_empty() {
             self.engine.begin_sources(&beginnings).map_err(|error| error.to_string())?;
         }
         let mut starts = Vec::new();
-        for (key, (source, low, high)) in ends {
-            if let Some(at) = self.start_of(key, &source, (low, high))? {
-                starts.push((key, Position { source, began: at, next: at }, high));
+        for (key, source, low, high) in found {
+            match self.start_of(key, &source, (low, high)) {
+                Ok(at) => starts.push((key, Position { source, began: at, next: at }, high)),
+                Err(what) => drop(failed.get_or_insert(format!("{}/{}: {what}", key.0, key.1))),
             }
         }
-        let list = list_of(starts.iter().map(|(key, position, _)| (*key, position.next)));
-        let list = list.map_err(|error| error.to_string())?;
-        if list.count() == 0 {
-            return Err("no partition can be begun".into());
+        self.assign(starts).map_err(|error| error.to_string())?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// A partition's name in the store, and its first and next offset in the cluster.
+    fn look_at(
+        &self,
+        (topic, partition): &Key,
+        ids: &BTreeMap<String, String>,
+    ) -> Result<(Arc<str>, u64, u64), String> {
+        let id = ids.get(&**topic).ok_or("the cluster does not describe the topic")?;
+        let ends = self.consumer.fetch_watermarks(topic, *partition, ANSWER).map_err(|error| error.to_string())?;
+        let [low, high] = [ends.0, ends.1].map(|offset| u64::try_from(offset).unwrap_or(0));
+        Ok((format!("kafka/{topic}/{id}/{partition}").into(), low, high))
+    }
+
+    /// Has partitions read.
+    fn assign(&self, starts: Vec<(&Key, Position, u64)>) -> Result<(), KafkaError> {
+        if starts.is_empty() {
+            return Ok(());
         }
-        self.consumer.incremental_assign(&list).map_err(|error| error.to_string())?;
+        let list = list_of(starts.iter().map(|(key, position, _)| (*key, position.next)))?;
+        self.consumer.incremental_assign(&list)?;
         let mut partitions = self.consumer.context().partitions();
         for ((topic, partition), position, high) in starts {
             let next = position.next;
@@ -210,39 +227,27 @@ impl Reader {
         }
     }
 
-    /// Where a partition is read from; `None` where somebody must decide first.
-    fn start_of(&self, key: &Key, source: &Arc<str>, (low, high): (u64, u64)) -> Result<Option<u64>, String> {
+    /// Where a partition is read from.
+    fn start_of(&self, key: &Key, source: &Arc<str>, (low, high): (u64, u64)) -> Result<u64, String> {
         let (topic, partition) = (&*key.0, key.1);
-        let at = self.engine.position(source).ok_or_else(|| format!("{source} is not known to the store"))?;
-        let to = if at < low {
-            low
+        let at = self.engine.position(source).ok_or("the store does not know it")?;
+        let (to, what) = if at < low {
+            (low, "messages were deleted before they were read")
         } else if at > high {
-            high
+            (high, "messages that had been read are there no more")
         } else {
-            return Ok(Some(at));
+            return Ok(at);
         };
-        let what =
-            if at < low { "deleted messages before they were read" } else { "lost its end, which had been read" };
         if self.config.on_loss == OnLoss::Stop {
-            self.metrics.trouble(&format!("{topic}/{partition} {what}, and `kafka.on_loss` is `stop`"));
-            if self.metrics.may_log(source, self.clock.monotonic()).is_some() {
-                tracing::error!(
-                    topic,
-                    partition,
-                    at,
-                    low,
-                    high,
-                    "kafka {what}; the partition is left alone (`kafka.on_loss`)"
-                );
-            }
-            return Ok(None);
+            let place = format!("it was read up to {at}, the cluster has {low} to {high}");
+            return Err(format!("{what}, and `kafka.on_loss` is `stop`: {place}"));
         }
         let read = BTreeMap::from([(source.to_string(), (at, to))]);
         self.engine.consume(&Consumption { rows: Vec::new(), read }).map_err(|error| error.to_string())?;
         let lost = low.saturating_sub(at);
-        tracing::error!(topic, partition, at, low, high, lost, "kafka {what}; reading goes on behind them");
+        tracing::error!(topic, partition, at, low, high, lost, "{what}; reading goes on behind them");
         self.metrics.of(topic, partition, |told| told.lost += lost);
-        Ok(Some(to))
+        Ok(to)
     }
 
     /// Reads what there is, up to a portion's size, and decodes it.

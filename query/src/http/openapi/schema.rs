@@ -423,8 +423,18 @@ fn status() -> Vec<Named> {
         Always("wal_bytes", count()),
         Sometimes("write_refusal", text()),
         Sometimes("object_store", text()),
+        Sometimes("kafka", reference("KafkaStatus")),
         Always("demo", reference("DemoStatus")),
     ];
+    let kafka = [
+        Sometimes("paused", text()),
+        Sometimes("trouble", text()),
+        Always("rebalances", count()),
+        Always("partitions", list_of("KafkaPartition")),
+    ];
+    let counts = ["position", "committed", "lag", "messages", "rows", "dead_letters", "lost"];
+    let partition = [Always("topic", text()), Always("partition", count()), Always("ours", flag())];
+    let partition = partition.into_iter().chain(counts.map(|name| Always(name, count())));
     let signal = [
         Always("signal", choice(&["spans", "logs", "metrics"])),
         Always("rows", count()),
@@ -443,6 +453,8 @@ fn status() -> Vec<Named> {
     vec![
         ("StatusResponse", object("What the server says of itself.", status)),
         ("SignalStatus", object("What is stored of one signal.", signal)),
+        ("KafkaStatus", object("How the reading of Kafka goes.", kafka)),
+        ("KafkaPartition", object("A partition of a topic.", partition)),
         ("LastReceived", object("The newest accepted request.", last)),
         ("DemoStatus", object("The demo workload.", [Always("running", flag()), Always("available", flag())])),
     ]
