@@ -2,18 +2,19 @@
 //!
 //! R1  A block that is whole is not touched. Of a damaged one every row group, or of metrics every series, that can be read goes
 //!     into a new block, which takes its place in one manifest commit, with a record of how many rows are lost. What only an
-//!     index lacks costs no row: indexes are made anew.
+//!     index lacks costs no row: indexes are made anew. A span that came again meanwhile, and is in another block, is not saved twice.
 //! R2  No byte is destroyed: the damaged block's files go to the folder `damaged`, and so do damaged segments of the log
 //!     (`wal::repair`).
 
-use crate::block::{Block, BlockConfig, BlockId, BlockMeta, BlockWriter, SeriesReader, SeriesWriter};
+use crate::block::{Block, BlockConfig, BlockId, BlockMeta, BlockWriter, SeriesReader, SeriesWriter, Shown};
 use crate::engine::{Layout, is_shared, wal_checkpoint};
 use crate::error::{Class, Error, Result};
 use crate::fs::{Clock, Filesystem};
 use crate::manifest::{BlockEntry, Cause, Commit, Deletion, Manifest, ManifestStore, Writers};
+use crate::memtable;
 use crate::metric::{Fields, Hidden, Samples, SeriesSource, Stored};
 use crate::model::schema::column;
-use crate::model::{Batch, Signal};
+use crate::model::Batch;
 use crate::scan::{Predicate, TimeRange, evaluate, required};
 use crate::wal::{self, RepairedSegment};
 use arrow_array::cast::AsArray;
@@ -111,9 +112,9 @@ fn replace(
 ) -> Result<Repaired> {
     let now = clock.now_unix_nano();
     let id = BlockId::new(now, (store.current().version + 1) << BLOCKS_PER_VERSION_BITS);
-    let saved = save(fs, layout, store.current(), entry, id)?;
+    let (saved, repeated_rows) = save(fs, layout, store.current(), entry, id)?;
     let saved_rows = saved.as_ref().map_or(0, |saved| saved.rows);
-    let lost_rows = entry.rows.saturating_sub(saved_rows);
+    let lost_rows = entry.rows.saturating_sub(saved_rows + repeated_rows);
     let deleted = Deletion {
         time: now,
         tenant: entry.tenant.clone(),
@@ -138,29 +139,33 @@ fn replace(
     Ok(repaired)
 }
 
-/// Writes what can be read of a block, less what is hidden, as a new block in its place.
+/// Writes what can be read of a block, less what is hidden and what other blocks hold, as a new block in its place. Tells how many
+/// rows others hold.
 fn save(
     fs: &Arc<dyn Filesystem>,
     layout: &Layout,
     manifest: &Manifest,
     entry: &BlockEntry,
     id: BlockId,
-) -> Result<Option<BlockEntry>> {
+) -> Result<(Option<BlockEntry>, u64)> {
     let path = layout.blocks().join(entry.path());
     let block = match Block::open_rows(Arc::clone(fs), &path, entry.signal, entry.meta_crc) {
-        Err(error) if error.class() == Class::Corrupt => return Ok(None),
+        Err(error) if error.class() == Class::Corrupt => return Ok((None, 0)),
         block => block?,
     };
     let temp = layout.temp().join(id.to_string());
     fs.create_dir_all(&temp).map_err(Error::io("create", &temp))?;
     let hidden = Predicate::Or(manifest.hidden_in(&entry.id));
-    let meta = match block.series() {
-        None => save_rows(fs.as_ref(), &temp, entry.signal, &block, &hidden)?,
-        Some(reader) => save_series(fs.as_ref(), &temp, reader, &hidden)?,
+    let (meta, repeated) = match block.series() {
+        None => {
+            let others = others(fs, layout, manifest, entry)?;
+            save_rows(fs.as_ref(), &temp, &block, &hidden, (&others, manifest.version))?
+        }
+        Some(reader) => (save_series(fs.as_ref(), &temp, reader, &hidden)?, 0),
     };
     let Some(meta) = meta else {
         fs.remove_dir_all(&temp).map_err(Error::io("remove", &temp))?;
-        return Ok(None);
+        return Ok((None, repeated));
     };
     let (rows, bytes, meta_crc) = (meta.rows, meta.bytes(), meta.crc());
     let saved =
@@ -169,7 +174,24 @@ fn save(
     fs.rename_new(&temp, &place).map_err(Error::io("move a block to", &place))?;
     let parent = place.parent().unwrap_or(&place);
     fs.sync_dir(parent).map_err(Error::io("sync", parent))?;
-    Ok(Some(saved))
+    Ok((Some(saved), repeated))
+}
+
+/// The other blocks of the table that can be opened, as readers see them.
+fn others(fs: &Arc<dyn Filesystem>, layout: &Layout, manifest: &Manifest, entry: &BlockEntry) -> Result<Vec<Shown>> {
+    let same_table = |other: &&Arc<BlockEntry>| {
+        (&other.tenant, other.signal) == (&entry.tenant, entry.signal)
+            && other.id != entry.id
+            && !manifest.quarantined.contains_key(&other.id)
+    };
+    let mut others = Vec::new();
+    for other in manifest.blocks.values().filter(same_table) {
+        let opened = Block::open(Arc::clone(fs), &layout.blocks().join(other.path()), other.signal, other.meta_crc);
+        if let Some(block) = readable(opened)? {
+            others.push(Shown::new(other.id, block, manifest.hidden_in(&other.id)));
+        }
+    }
+    Ok(others)
 }
 
 /// What was read; nothing where that is damaged.
@@ -184,10 +206,11 @@ fn readable<T>(read: Result<T>) -> Result<Option<T>> {
 fn save_rows(
     fs: &dyn Filesystem,
     dir: &Path,
-    signal: Signal,
     block: &Block,
     hidden: &Predicate,
-) -> Result<Option<BlockMeta>> {
+    (others, seen): (&[Shown], u64),
+) -> Result<(Option<BlockMeta>, u64)> {
+    let (signal, mut repeated) = (block.signal(), 0);
     let config = BlockConfig::default();
     let mut writer: Option<BlockWriter<'_>> = None;
     for group in 0..block.row_groups() {
@@ -195,6 +218,8 @@ fn save_rows(
         let rows = shown(&rows, hidden)?;
         let batch = Batch::new(signal, rows);
         let batch = batch.ok_or_else(|| Error::Request { what: format!("not the schema of {signal}") })?;
+        let (batch, held) = memtable::new_to(batch, others, seen)?;
+        repeated += held;
         if batch.num_rows() == 0 {
             continue;
         }
@@ -205,7 +230,7 @@ fn save_rows(
         };
         writer.put(std::slice::from_ref(&batch))?;
     }
-    writer.map(BlockWriter::finish).transpose()
+    Ok((writer.map(BlockWriter::finish).transpose()?, repeated))
 }
 
 /// Saves metrics, series by series.

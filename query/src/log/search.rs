@@ -3,7 +3,7 @@
 //! G1  The union of all pages is the list, without a gap or a double, also where times are equal; a record that was
 //!     sent twice is answered twice.
 //! G2  Full records are held for one page only. A first scan reads nothing but times and finds the page's oldest one;
-//!     the second reads full records from there on.
+//!     the second reads full records from there on. Where a block proves damaged meanwhile, both begin anew without it.
 
 use super::Filter;
 use super::record::{COLUMNS, Records};
@@ -44,12 +44,19 @@ type Rank = (Reverse<i64>, u64);
 
 /// The records of the page, and its end where another page follows.
 pub(crate) fn search(control: &Control, query: &SearchQuery) -> Result<(Vec<LogRecord>, Option<Place>)> {
-    let Some(range) = page_range(control, query)? else { return Ok((Vec::new(), None)) };
-    let mut page = Page { query, found: BTreeMap::new(), held: 0 };
-    let mut request = query.filter.request(&COLUMNS);
-    request.time = range;
-    control.scan(Signal::Logs, request, |batch| page.add(control, &Records::new(batch)?))?;
-    page.finish(control)
+    loop {
+        let missing = control.missing().len();
+        let Some(range) = page_range(control, query)? else { return Ok((Vec::new(), None)) };
+        let mut page = Page { query, found: BTreeMap::new(), held: 0 };
+        let mut request = query.filter.request(&COLUMNS);
+        request.time = range;
+        control.scan(Signal::Logs, request, |batch| page.add(control, &Records::new(batch)?))?;
+        if control.missing().len() == missing {
+            return page.finish(control);
+        }
+        // A block turned out to be damaged, and the two scans may have seen different rows of it.
+        page.found.values().for_each(|equal| control.release(equal.bytes));
+    }
 }
 
 /// The part of the range in which the page's records lie; `None` when there is none.

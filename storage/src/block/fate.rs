@@ -1,7 +1,7 @@
 //! What became of a block once the manifest let go of it?
 //!
 //! Rows in memory that a block holds already are left out of answers. They need to know when retention has taken that block, or
-//! one that it was merged into: from then on they are the only ones.
+//! one that it was merged into, or when it went into quarantine: from then on they are the only ones.
 //!
 //! Not here: who decides it (`engine::publish`).
 
@@ -15,7 +15,7 @@ pub(crate) struct Fate(Arc<OnceLock<End>>);
 enum End {
     /// They are in another block.
     Merged(Fate),
-    /// Retention took them, with this version of the manifest.
+    /// Retention took them, or they cannot be read, from this version of the manifest on.
     Expired(u64),
 }
 
@@ -25,12 +25,12 @@ impl Fate {
         self.0.get_or_init(|| End::Merged(other.clone()));
     }
 
-    /// Retention took the rows with a version of the manifest.
+    /// Retention took the rows with a version of the manifest, or their block went into quarantine.
     pub(crate) fn expire(&self, version: u64) {
         self.0.get_or_init(|| End::Expired(version));
     }
 
-    /// Whether retention has taken the rows, to who sees this version of the manifest.
+    /// Whether the rows are gone, to who sees this version of the manifest.
     pub(crate) fn is_expired(&self, seen: u64) -> bool {
         let mut fate = self;
         loop {

@@ -6,8 +6,8 @@
 //! F3  A flush that fails leaves everything as it was and can be tried again. Where the disk refuses to tell whether the
 //!     commit happened, the blocks are kept until it does, and nothing else is flushed.
 //!
-//! F4  A row is left out as repeated only if its block is there when the generation's blocks are committed. Where retention
-//!     took that block meanwhile, the generation is flushed anew.
+//! F4  A row is left out as repeated only if its block is there, and not in quarantine, when the generation's blocks are committed.
+//!     Where that changed meanwhile, the generation is flushed anew. Blocks that readers found damaged are looked at before.
 //!
 //! F5  Of a generation that was read from sources, the commit that adds its blocks says which offsets, in place of a place in the
 //!     log; where that does not join what others committed, nothing is committed (N13 of `manifest`).
@@ -36,7 +36,8 @@ impl Store {
     pub fn flush(&self) -> Result<()> {
         let flushing = lock(&self.flushing);
         let started = self.clock.monotonic();
-        let result = self.settle().and_then(|()| self.ask_bucket()).and_then(|()| self.flush_oldest());
+        let prepared = self.settle().and_then(|()| self.ask_bucket()).and_then(|()| self.examine());
+        let result = prepared.and_then(|()| self.flush_oldest());
         drop(flushing);
         EngineMetrics::add_time(&self.metrics.flush_nanos, self.clock.monotonic().saturating_sub(started));
         if result.is_err() {

@@ -242,6 +242,8 @@ impl Store {
         unread.extend(news.unread);
         unread.extend(manifest.quarantined.iter().map(|(id, reason)| (*id, Arc::clone(reason))));
         unread.retain(|id, _| manifest.blocks.contains_key(id));
+        // Rows that cannot be read are as good as gone to those that came again.
+        unread.keys().filter_map(|id| opened.get(id)).for_each(|block| block.fate().expire(manifest.version));
 
         let mut blocks: BTreeMap<(TenantId, Signal), Vec<Shown>> = BTreeMap::new();
         for entry in manifest.by_writing().filter(|entry| !unread.contains_key(&entry.id)) {

@@ -159,7 +159,7 @@ impl Snapshot {
                 labels.extend(shown.block.labels());
                 continue;
             }
-            for stored in self.shown_series(shown, time)? {
+            for stored in self.shown_series(&shown, time)? {
                 labels.extend(stored.series.labels());
             }
         }
@@ -182,7 +182,7 @@ impl Snapshot {
             let values = if shown.hidden().is_none() { shown.block.label_values(label) } else { None };
             match values {
                 Some(values) => listed.extend(values),
-                None => add(self.shown_series(shown, time)?),
+                None => add(self.shown_series(&shown, time)?),
             }
         }
         for mut head in self.heads() {
@@ -203,7 +203,8 @@ impl Snapshot {
     }
 
     fn sources(&self, time: TimeRange) -> Vec<Source> {
-        let blocks = self.series_blocks(time).filter_map(BlockSource::new);
+        let blocks = self.series_blocks(time);
+        let blocks = blocks.iter().filter_map(BlockSource::new);
         let blocks = blocks.map(|block| Source::Block(Box::new(block)));
         blocks.chain(self.heads().into_iter().map(|head| Source::Head(Box::new(head)))).collect()
     }

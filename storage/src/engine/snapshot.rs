@@ -1,6 +1,8 @@
 //! What does a reader read? A view pinned at one moment; later writes, flushes, merges and deletions do not change it.
 //!
 //! S3  A damaged block does not keep a reader from the others: what is missing is told beside the rows.
+//! S4  Later reads of a snapshot leave out a block that turned out to be damaged. Whoever reads twice and must see the same rows
+//!     looks whether more is missing than before, and begins anew.
 
 use super::count::Sources;
 use super::threads::chain;
@@ -92,13 +94,8 @@ impl Snapshot {
         }
         // Oldest arrivals first: blocks by their commits, then memory.
         self.miss(signal, |entry| request.time.overlaps(entry.min_time, entry.max_time));
-        let mut sources: Vec<Source> = Vec::new();
-        let blocks = self.view.blocks_of(&self.tenant, signal);
-        let all = blocks.len();
-        let overlapping =
-            blocks.iter().filter(|block| request.time.overlaps(block.meta().min_time, block.meta().max_time));
-        sources.extend(overlapping.cloned().map(Source::Block));
-        let pruned = all - sources.len();
+        let (blocks, pruned) = self.blocks(signal, request.time);
+        let mut sources: Vec<Source> = blocks.into_iter().map(Source::Block).collect();
         match signal {
             Signal::Spans | Signal::Logs => sources.extend(self.batches(signal).into_iter().map(Source::Memory)),
             Signal::Metrics => sources.extend(self.heads().into_iter().map(|head| Source::Head(Box::new(head)))),
@@ -111,7 +108,7 @@ impl Snapshot {
             seen: self.view.manifest.version,
             open: None,
             missing: self.missing.clone(),
-            progress: ScanProgress { blocks_pruned: pruned as u64, ..ScanProgress::default() },
+            progress: ScanProgress { blocks_pruned: pruned, ..ScanProgress::default() },
         })
     }
 
@@ -140,10 +137,20 @@ impl Snapshot {
 
     /// The blocks of metrics with samples in a range of time, those whose rows were written first first. Takes note of those
     /// that cannot be read.
-    pub(super) fn series_blocks(&self, time: TimeRange) -> impl Iterator<Item = &Shown> {
+    pub(super) fn series_blocks(&self, time: TimeRange) -> Vec<Shown> {
         self.miss(Signal::Metrics, |entry| time.overlaps(entry.min_time, entry.max_time));
-        let blocks = self.view.blocks_of(&self.tenant, Signal::Metrics).iter();
-        blocks.filter(move |block| time.overlaps(block.meta().min_time, block.meta().max_time))
+        self.blocks(Signal::Metrics, time).0
+    }
+
+    /// The blocks with rows in a range, less those that turned out to be damaged (S4), and how many have other times.
+    fn blocks(&self, signal: Signal, time: TimeRange) -> (Vec<Shown>, u64) {
+        let all = self.view.blocks_of(&self.tenant, signal);
+        let overlapping = all.iter().filter(|block| time.overlaps(block.meta().min_time, block.meta().max_time));
+        let mut blocks: Vec<Shown> = overlapping.cloned().collect();
+        let pruned = (all.len() - blocks.len()) as u64;
+        let missing = self.missing.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.retain(|block| !missing.contains_key(&block.id));
+        (blocks, pruned)
     }
 
     /// What readers of this snapshot miss.
@@ -161,12 +168,10 @@ impl Snapshot {
     /// The blocks and batches of spans or logs that may have rows in a range. Takes note of blocks that cannot be read.
     pub(super) fn row_sources(&self, signal: Signal, time: TimeRange) -> Sources {
         self.miss(signal, |entry| time.overlaps(entry.min_time, entry.max_time));
-        let blocks = self.view.blocks_of(&self.tenant, signal);
-        let overlapping = blocks.iter().filter(|block| time.overlaps(block.meta().min_time, block.meta().max_time));
-        let overlapping: VecDeque<Shown> = overlapping.cloned().collect();
+        let (blocks, pruned) = self.blocks(signal, time);
         Sources {
-            pruned: (blocks.len() - overlapping.len()) as u64,
-            blocks: overlapping,
+            pruned,
+            blocks: blocks.into(),
             batches: self.batches(signal).into(),
             seen: self.view.manifest.version,
             missing: self.missing.clone(),

@@ -361,6 +361,17 @@ impl MemBatch {
     }
 }
 
+/// The rows of a batch that none of some blocks holds already, and how many one does.
+pub(crate) fn new_to(batch: Batch, blocks: &[Shown], seen: u64) -> Result<(Batch, u64)> {
+    if batch.signal() != Signal::Spans {
+        return Ok((batch, 0));
+    }
+    let Some(keep) = Suspects::find(&batch, blocks)?.keep(&batch, seen)? else { return Ok((batch, 0)) };
+    let new = select(&batch, &keep)?;
+    let repeated = (batch.num_rows() - new.num_rows()) as u64;
+    Ok((new, repeated))
+}
+
 fn select(batch: &Batch, keep: &BooleanArray) -> Result<Batch> {
     let columns = arrow_select::filter::filter_record_batch(batch.columns(), keep)
         .map_err(|source| Error::Columns { action: "leave out repeated spans", source })?;
