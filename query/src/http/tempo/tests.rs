@@ -224,3 +224,99 @@ async fn tags_and_values_are_listed() {
     assert_eq!(values("/api/search/tag/service.name/values").await, json!(["cart", "db", "gateway", "shop"]));
     assert_eq!(server.refused("/api/v2/search/tag/foo/values").await.0, 400);
 }
+
+#[tokio::test]
+async fn the_metrics_of_traces_drilldown_are_answered() {
+    let server = Server::new().await;
+    let end = NOW / SECOND;
+    let range = async |query: &str, step: &str| {
+        let path = format!("/api/metrics/query_range?q={}&start={}&end={end}&step={step}", escaped(query), end - 60);
+        server.get(&path).await["series"].clone()
+    };
+    let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
+    let sample =
+        |offset: i64, value: f64| json!({ "timestampMs": ((end + offset) * 1000).to_string(), "value": value });
+
+    let rate = range("{nestedSetParent<0 && true} | rate() by(resource.service.name) with(sample=true)", "30s").await;
+    let expected = json!([
+        { "labels": [text("resource.service.name", "gateway")], "samples": [sample(-30, 0.0), sample(0, 1.0 / 30.0)] },
+        { "labels": [text("resource.service.name", "shop")], "samples": [sample(-30, 0.0), sample(0, 1.0 / 30.0)] },
+    ]);
+    assert_eq!(rate, expected);
+    let errors = range("{nestedSetParent<0 && status=error} | rate()", "60s").await;
+    assert_eq!(errors, json!([{ "labels": [text("__name__", "rate")], "samples": [sample(0, 0.0)] }]));
+    let probe = range("{} | rate()", "60s").await;
+    assert_eq!(probe[0]["samples"], json!([sample(0, 4.0 / 60.0)]));
+    let slow = range(
+        "{true && resource.service.name != nil} | quantile_over_time(duration, 0.9) by(resource.service.name)",
+        "60s",
+    )
+    .await;
+    let labels = json!([text("resource.service.name", "cart"), { "key": "p", "value": { "doubleValue": 0.9 } }]);
+    assert_eq!(slow[0], json!({ "labels": labels, "samples": [sample(0, 0.002097152)] }));
+    let heat = range("{true} | histogram_over_time(duration) with(sample=true)", "60s").await;
+    let bucket = |bucket: f64| json!([{ "key": "__bucket", "value": { "doubleValue": bucket } }]);
+    assert_eq!(heat[0], json!({ "labels": bucket(0.001048576), "samples": [sample(0, 2.0)] }));
+    assert_eq!(heat.as_array().unwrap().len(), 3);
+    let compared =
+        range(&format!("{{kind=client}} | compare({{status = error}}, 10, {}, {})", NOW - 60 * SECOND, NOW), "60s")
+            .await;
+    let series = compared.as_array().unwrap();
+    let told = |kind: &str, key: &str, value: &str| {
+        let labels = json!([text("__meta_type", kind), text(key, value)]);
+        series.iter().any(|series| series["labels"] == labels && series["samples"] == json!([sample(0, 1.0)]))
+    };
+    assert!(told("selection", "name", "add") && told("baseline", "name", "SELECT"), "{compared}");
+    assert!(told("selection_total", "span.http.method", "nil") && told("baseline", "resource.service.name", "db"));
+}
+
+#[tokio::test]
+async fn an_instant_query_has_a_value_and_no_field_that_grafana_does_not_know() {
+    let server = Server::new().await;
+    let query = escaped("{ } | count_over_time() by (resource.service.name) | topk(1)");
+    let answer = server.get(&format!("/api/metrics/query?q={query}&start={}&end={}", NOW - 60 * SECOND, NOW)).await;
+    let label = json!([{ "key": "resource.service.name", "value": { "stringValue": "cart" } }]);
+    assert_eq!(answer["series"], json!([{ "labels": label, "value": 1.0 }]));
+    let keys: Vec<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["metrics", "series"]);
+    let recent = server.get(&format!("/api/metrics/query?since=15s&q={}", escaped("{ } | count_over_time()"))).await;
+    assert_eq!(recent["series"][0]["value"], json!(3.0));
+    for bad in ["step=0", "step=x", "start=1&end=1", "since=-1s", "step=1ns&start=0"] {
+        let (status, message) =
+            server.refused(&format!("/api/metrics/query_range?q={}&{bad}", escaped("{} | rate()"))).await;
+        assert_eq!(status, 400, "{bad}: {message}");
+    }
+    assert!(server.refused("/api/metrics/query?q=%7B%7D").await.1.contains("asks for traces"));
+}
+
+#[tokio::test]
+async fn exemplars_name_a_span_of_each_step() {
+    let server = Server::new().await;
+    let query = format!("/api/metrics/query_range?q={}&step=60s&exemplars=10", escaped("{ status = error } | rate()"));
+    let series = &server.get(&query).await["series"][0];
+    let labels = json!([
+        { "key": "trace:id", "value": { "stringValue": trace(1).to_string() } },
+        { "key": "span:id", "value": { "stringValue": "0000000000000002" } },
+    ]);
+    assert_eq!(series["exemplars"][0]["labels"], labels);
+    assert_eq!(series["exemplars"][0]["value"], json!(1.0 / 60.0));
+    assert_eq!(series["exemplars"][0]["timestampMs"], json!(((NOW - 10 * SECOND) / 1_000_000).to_string()));
+}
+
+#[tokio::test]
+async fn of_too_many_series_the_greatest_are_told_and_that_is_said() {
+    let server = Server::new().await;
+    let names: Vec<&'static str> = (0..1200).map(|id| &*format!("n{id:04}").leak()).collect();
+    let span = |(id, name): (u64, &'static str)| TestSpan { trace: 3, id, name, ..TestSpan::default() };
+    let mut list: Vec<TestSpan> = (100u64..).zip(names.iter().copied()).map(span).collect();
+    list.push(TestSpan { trace: 3, id: 9999, name: "n0777", ..TestSpan::default() });
+    server._fixture.put(spans(&list)).await;
+    let query = format!("/api/metrics/query?q={}", escaped("{ } | count_over_time() by (name)"));
+    let answer = server.get(&query).await;
+    assert_eq!(answer["series"].as_array().unwrap().len(), 1000);
+    assert_eq!(answer["status"], "PARTIAL");
+    assert!(answer["message"].as_str().unwrap().contains("1000 of 1203 series"), "{}", answer["message"]);
+    let twice = answer["series"].as_array().unwrap().iter().filter(|series| series["value"] == json!(2.0));
+    let names: Vec<&Value> = twice.map(|series| &series["labels"][0]["value"]["stringValue"]).collect();
+    assert_eq!(names, ["GET /", "n0777"], "those of most spans are among them");
+}

@@ -8,9 +8,11 @@ use super::super::ast::{
 };
 use super::super::parse;
 use super::model::{BASE, SpanModel, ValueModel, span_id};
-use super::{LIES, search_lines, series_lines, stored};
-use crate::fixture::block_on;
+use super::{LIES, range, search_lines, series_lines, stored};
+use crate::fixture::{Fixture, block_on};
+use crate::traceql::SearchQuery;
 use proptest::prelude::*;
+use query_api::trace::Order;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A value, as simply as can be.
@@ -522,6 +524,35 @@ proptest! {
                 let answered = bare(search_lines(&fixture, query).await);
                 prop_assert_eq!(answered, expected(&spans, query), "{} in {:?}", query, LIES[lie]);
             }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_a_gap_and_without_a_double(
+        spans in any_spans(), query in any_query(), lie in 0usize..4, limit in 1usize..3,
+        order in prop_oneof![Just(Order::Newest), Just(Order::Oldest), Just(Order::Longest)],
+    ) {
+        let page = async |fixture: &Fixture, limit, after| {
+            let search = parse(&query).unwrap().search().unwrap();
+            let asked = SearchQuery { range: range(), order, limit, spans_per_set: 100, after };
+            fixture.run(move |control| search.page(control, &asked)).await.unwrap()
+        };
+        block_on(async {
+            let fixture = stored(&spans, LIES[lie]).await;
+            let (whole, none) = page(&fixture, 100, None).await;
+            prop_assert_eq!(none, None);
+            let (mut pages, mut after) = (Vec::new(), None);
+            loop {
+                let (found, next) = page(&fixture, limit, after).await;
+                prop_assert!(next.is_none() || found.len() == limit, "only the last page is short");
+                pages.extend(found);
+                if next.is_none() {
+                    break;
+                }
+                after = next;
+            }
+            prop_assert_eq!(pages, whole, "{} in {:?}", query, LIES[lie]);
             Ok(())
         })?;
     }

@@ -23,6 +23,8 @@ pub(super) struct Folding<'q> {
     by: &'q [Name],
     exemplars: usize,
     groups: HashMap<String, Group>,
+    /// The key of the group looked for.
+    key: String,
 }
 
 #[derive(Debug)]
@@ -46,20 +48,20 @@ struct Fold {
 
 impl<'q> Folding<'q> {
     pub(super) fn new(axis: Axis, measure: &'q Measure, by: &'q [Name], exemplars: usize) -> Self {
-        Folding { axis, measure, by, exemplars, groups: HashMap::new() }
+        Folding { axis, measure, by, exemplars, groups: HashMap::new(), key: String::new() }
     }
 
-    fn group(&mut self, control: &Control, labels: Vec<Value<'static>>) -> Result<&mut Group> {
-        let key = format!("{labels:?}");
-        if !self.groups.contains_key(&key) {
-            control.charge(self.axis.len() * size_of::<Fold>() + 2 * key.len() + size_of::<Group>())?;
+    fn group(&mut self, control: &Control, labels: Vec<Value<'_>>) -> Result<Option<&mut Group>> {
+        self.key.clear();
+        labels.iter().for_each(|label| put_key(&mut self.key, label));
+        if !self.groups.contains_key(&self.key) {
+            let steps = self.axis.len();
+            control.charge(steps * size_of::<Fold>() + 3 * self.key.len() + size_of::<Group>())?;
+            let labels = labels.into_iter().map(Value::into_owned).collect();
+            let group = Group { labels, steps: vec![Fold::default(); steps], examples: BTreeMap::new() };
+            self.groups.insert(self.key.clone(), group);
         }
-        let steps = self.axis.len();
-        Ok(self.groups.entry(key).or_insert_with(|| Group {
-            labels,
-            steps: vec![Fold::default(); steps],
-            examples: BTreeMap::new(),
-        }))
+        Ok(self.groups.get_mut(&self.key))
     }
 
     /// Adds spans that the store has counted.
@@ -70,7 +72,7 @@ impl<'q> Folding<'q> {
         step: usize,
         count: f64,
     ) -> Result<()> {
-        if let Some(fold) = self.group(control, labels)?.steps.get_mut(step) {
+        if let Some(fold) = self.group(control, labels)?.and_then(|group| group.steps.get_mut(step)) {
             fold.count += count;
         }
         Ok(())
@@ -88,9 +90,9 @@ impl<'q> Folding<'q> {
                 (value, by_power.then(|| exponent(raw)))
             }
         };
-        let labels = self.by.iter().map(|name| spot.value(name).into_owned()).collect();
+        let labels = self.by.iter().map(|name| spot.value(name)).collect();
         let wants_examples = self.exemplars > 0;
-        let group = self.group(control, labels)?;
+        let Some(group) = self.group(control, labels)? else { return Ok(()) };
         let Some(fold) = group.steps.get_mut(step) else { return Ok(()) };
         (fold.least, fold.most) = match fold.count {
             0.0 => (value, value),
@@ -197,6 +199,18 @@ impl<'q> Folding<'q> {
         };
         chosen.map(exemplar).collect()
     }
+}
+
+/// Appends what tells a label from others, its type included.
+fn put_key(key: &mut String, label: &Value<'_>) {
+    match label {
+        Value::Text(text) => {
+            key.push('"');
+            key.push_str(text);
+        }
+        other => key.push_str(&format!("{other:?}")),
+    }
+    key.push('\u{0}');
 }
 
 fn is_duration(name: &Name) -> bool {
