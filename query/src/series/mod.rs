@@ -19,4 +19,6 @@ pub(crate) use histogram::{Added, Bucket, Hint, Histogram, Interval, Side};
 pub(crate) use kahan::{Amount, Kahan, Mean};
 pub(crate) use labels::{Labels, NAME, is_plain_name, quoted};
 pub(crate) use row::{Grid, Row};
-pub(crate) use sample::{RawSeries, Sample, Value, is_stale, stale};
+#[cfg(test)]
+pub(crate) use sample::is_stale;
+pub(crate) use sample::{RawSeries, Sample, Value, stale};

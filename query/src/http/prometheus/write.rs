@@ -55,7 +55,7 @@ pub(super) fn moment(out: &mut String, milliseconds: i64) {
     let sign = if milliseconds < 0 { "-" } else { "" };
     let size = milliseconds.unsigned_abs();
     out.push_str(&format!("{sign}{}", size / 1000));
-    if size % 1000 != 0 {
+    if !size.is_multiple_of(1000) {
         out.push_str(&format!(".{:03}", size % 1000));
     }
 }

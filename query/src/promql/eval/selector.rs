@@ -293,9 +293,9 @@ fn samples_of(grid: Grid, cells: Vec<Option<Value>>) -> Vec<Sample> {
 
 /// A subquery may leave out or repeat samples, so that what is known about resets between them does not hold.
 fn forget_resets(value: &mut Value) {
-    if let Value::Histogram(histogram) = value {
-        if matches!(histogram.hint, Hint::Reset | Hint::NotReset) {
-            Arc::make_mut(histogram).hint = Hint::Unknown;
-        }
+    if let Value::Histogram(histogram) = value
+        && matches!(histogram.hint, Hint::Reset | Hint::NotReset)
+    {
+        Arc::make_mut(histogram).hint = Hint::Unknown;
     }
 }

@@ -14,10 +14,10 @@ impl Parser<'_> {
         let word = text.to_ascii_lowercase();
         let next = self.peek_at(1);
         let next_word = if next.token == Token::Word { self.text_of(next).to_ascii_lowercase() } else { String::new() };
-        if let Some(op) = Aggregator::ALL.into_iter().find(|op| op.name() == word) {
-            if next.token == Token::LeftParen || next_word == "by" || next_word == "without" {
-                return self.aggregate(op);
-            }
+        let aggregator = Aggregator::ALL.into_iter().find(|op| op.name() == word);
+        let is_aggregation = next.token == Token::LeftParen || next_word == "by" || next_word == "without";
+        if let Some(op) = aggregator.filter(|_| is_aggregation) {
+            return self.aggregate(op);
         }
         if next.token == Token::LeftParen && !is_reserved(&word) {
             return self.call();

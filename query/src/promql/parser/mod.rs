@@ -19,7 +19,9 @@ mod selector;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use literal::{number, unquoted};
+pub(crate) use literal::number;
+#[cfg(test)]
+pub(crate) use literal::unquoted;
 
 use super::ast::{Arithmetic, Binary, Expr, Number, Operator, Paren, Span, Text, Unary, VectorSelector};
 use super::check;

@@ -64,7 +64,7 @@ fn any_shift() -> impl Strategy<Value = String> {
         Just(""),
         Just(" offset 5m"),
         Just(" offset -1h30m"),
-        Just(" offset (step() * 2)"),
+        Just(" offset -(step() * 2)"),
         Just(" offset -max_of(1m, range())"),
     ];
     (at, offset, any::<bool>()).prop_map(

@@ -100,7 +100,7 @@ fn floats<'a>(text: &'a str, points: &mut Points) -> Result<&'a str, String> {
     // The sign of the step is neither the first one nor that of an exponent.
     let step = body.char_indices().skip(1).find(|(place, letter)| {
         let before = body.get(..*place).unwrap_or_default();
-        matches!(letter, '+' | '-') && !(before.ends_with(['e', 'E']) && !before.ends_with("0x"))
+        matches!(letter, '+' | '-') && !before.ends_with(['e', 'E'])
     });
     let (first, step) = body.split_at(step.map_or(body.len(), |(place, _)| place));
     let first = signed(first)?;

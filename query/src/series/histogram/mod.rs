@@ -19,8 +19,12 @@ mod reset;
 mod tests;
 mod trim;
 
-pub(crate) use combine::{Added, Incompatible};
-pub(crate) use interval::{Interval, bucket_bound};
+pub(crate) use combine::Added;
+#[cfg(test)]
+use combine::Incompatible;
+pub(crate) use interval::Interval;
+#[cfg(test)]
+use interval::bucket_bound;
 pub(crate) use trim::Side;
 
 use super::kahan::Amount;
