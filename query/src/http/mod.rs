@@ -19,7 +19,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use state::{DemoAction, Host, QueryState, SwitchDemo, TellLastReceived};
+pub use state::{DemoAction, Host, QueryState, SwitchDemo, TellKafka, TellLastReceived};
 
 use crate::error::{Error, Result};
 use crate::exec::QueryContext;
