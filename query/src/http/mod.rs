@@ -24,7 +24,7 @@ mod tempo;
 #[cfg(test)]
 mod tests;
 
-pub use state::{DemoAction, Host, QueryState, SwitchDemo, TellLastReceived};
+pub use state::{DemoAction, Host, QueryState, SwitchDemo, TellKafka, TellLastReceived};
 
 use crate::error::{Error, Result};
 use crate::exec::QueryContext;

@@ -56,8 +56,8 @@ impl Cluster {
     /// A server that reads from the cluster, with further settings.
     fn serve(&self, data_dir: &Path, more: &[(&str, &str)]) -> Server {
         let brokers = self.mock.bootstrap_servers();
-        // The mock rebalances at once; a session ends soon for who was killed.
-        let librdkafka = r#"{ "session.timeout.ms" = "1500", "heartbeat.interval.ms" = "200" }"#;
+        // The mock takes three seconds to form a group, in which no session may end; that of who was killed ends soon after.
+        let librdkafka = r#"{ "session.timeout.ms" = "4000", "heartbeat.interval.ms" = "500" }"#;
         let mut variables =
             vec![("SPANLIGHT_KAFKA_BROKERS", brokers.as_str()), ("SPANLIGHT_KAFKA_LIBRDKAFKA", librdkafka)];
         variables.extend_from_slice(more);
@@ -140,7 +140,7 @@ async fn messages_are_stored_once_while_the_server_is_killed() {
         }
         cluster.flush();
         // Lives end in all states: before anything was read, in the midst of it, long after.
-        tokio::time::sleep(Duration::from_millis([4_500, 400, 5_500, 6_000, 900][life])).await;
+        tokio::time::sleep(Duration::from_millis([7_500, 400, 8_500, 9_000, 900][life])).await;
         server.kill();
         server = cluster.serve(dir.path(), &small);
     }
