@@ -132,13 +132,13 @@ async fn main() {
 
     let zstd = zstd_per_span(&requests, sampled);
     let raw = requests.iter().map(|request| request.len()).sum::<usize>() as f64 / sampled as f64;
-    row("ingest_cpu_to_prost_decode", cpu / prost, "ratio", Some("<= 3"));
+    row("ingest_cpu_to_prost_decode", cpu / prost, "ratio", Some("<= 2"));
     row("ingest_cpu_per_span", cpu * 1e6, "µs", None);
     row("prost_decode_per_span", prost * 1e6, "µs", None);
     row("ingest_spans_per_second", per_second, "1/s", None);
     row("ingest_ack_p99", ack_p99_ms, "ms", None);
     row("ingest_peak_memory", peak_mib, "MiB", Some("<= 1024"));
-    row("stored_to_zstd3", stored / zstd, "ratio", Some("<= 0.6"));
+    row("stored_to_zstd3", stored / zstd, "ratio", Some("<= 0.5"));
     row("stored_per_span", stored, "B", None);
     row("zstd3_per_span", zstd, "B", None);
     row("otlp_per_span", raw, "B", None);

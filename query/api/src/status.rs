@@ -85,6 +85,9 @@ pub struct SignalStatus {
     pub blocks: u64,
     /// Bytes of those blocks.
     pub block_bytes: u64,
+    /// Blocks that are damaged and not read; they are in none of the other numbers.
+    #[serde(default)]
+    pub quarantined_blocks: u64,
     /// Rows in memory, not yet in a block.
     pub memtable_rows: u64,
     /// Bytes of those.

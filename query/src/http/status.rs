@@ -30,6 +30,7 @@ fn signal(status: &engine::SignalStatus) -> SignalStatus {
         rows: status.block_rows.saturating_add(status.memtable_rows),
         blocks: status.blocks,
         block_bytes: status.block_bytes,
+        quarantined_blocks: status.quarantined_blocks,
         memtable_rows: status.memtable_rows,
         memtable_bytes: status.memtable_bytes,
         min_time: status.time_range.map(|(min, _)| UnixNano(min)),

@@ -120,16 +120,25 @@ impl Store {
     /// What is amiss, a sentence each. Asks nobody.
     pub fn troubles(&self) -> Vec<String> {
         let refusal = self.shortage().map(|shortage| format!("writes are refused: {shortage}"));
-        self.bucket_trouble().into_iter().chain(refusal).collect()
+        self.bucket_trouble().into_iter().chain(refusal).chain(self.damage()).collect()
     }
 
-    /// The tenants that have data.
+    fn damage(&self) -> Option<String> {
+        let blocks = match self.view().unread.len() {
+            0 => return None,
+            1 => "1 block is".to_owned(),
+            blocks => format!("{blocks} blocks are"),
+        };
+        Some(format!("{blocks} damaged and not read; `spanlight inspect --repair` saves what can be read"))
+    }
+
+    /// The tenants that have data, be it damaged.
     pub fn tenants(&self) -> Vec<TenantId> {
         let view = self.view();
         let in_memory = view.generations().flat_map(|generation| generation.tables());
-        let in_blocks = view.blocks.keys().cloned();
+        let in_blocks = view.manifest.blocks.values().map(|entry| entry.tenant.clone());
         let tenants: std::collections::BTreeSet<TenantId> =
-            in_memory.chain(in_blocks).map(|(tenant, _)| tenant).collect();
+            in_memory.map(|(tenant, _)| tenant).chain(in_blocks).collect();
         tenants.into_iter().collect()
     }
 

@@ -133,3 +133,61 @@ fn a_damaged_block_of(signal: Signal) {
         }
     }
 }
+
+/// The file of that name in the only block.
+fn file_of_block(disk: &SimulatedDisk, name: &str) -> PathBuf {
+    files(disk, Path::new("/data/blocks")).into_iter().find(|path| path.ends_with(name)).unwrap()
+}
+
+fn send_again(store: &Store, numbers: std::ops::Range<u64>) {
+    let rows: Vec<Row> =
+        numbers.map(|number| Row { number, trace: number / 3, time: BEGIN + number.cast_signed() }).collect();
+    store.commit(&[write(&TenantId::default(), Signal::Spans, BEGIN, &rows)]).unwrap();
+}
+
+#[test]
+fn a_span_that_came_again_is_there_once_its_block_is_in_quarantine() {
+    for flushed_before_it_is_examined in [false, true] {
+        let (disk, clock) = (SimulatedDisk::new(1), SimulatedClock::at(BEGIN));
+        let store = open(&disk, &clock).unwrap();
+        put(&store, Signal::Spans, 0..10);
+        send_again(&store, 0..5);
+        assert_eq!(numbers(&store, Signal::Spans).len(), 10);
+        let data = file_of_block(&disk, "data.parquet");
+        (0..disk.contents(&data).unwrap().len() as u64).step_by(97).for_each(|at| disk.flip(&data, at, 1).unwrap());
+        let snapshot = store.snapshot(&TenantId::default());
+        assert_eq!(snapshot.scan(Signal::Spans, ScanRequest::all(["attributes"])).unwrap().count(), 0);
+        assert_eq!(snapshot.missing().len(), 1);
+        if !flushed_before_it_is_examined {
+            store.examine().unwrap();
+            assert_eq!(numbers(&store, Signal::Spans), [0, 1, 2, 3, 4]);
+        }
+        store.seal().unwrap();
+        store.flush().unwrap();
+        assert_eq!(numbers(&store, Signal::Spans), [0, 1, 2, 3, 4], "{flushed_before_it_is_examined}");
+        assert_eq!(store.status(&TenantId::default()).signals[0].quarantined_blocks, 1);
+        assert!(store.troubles()[0].contains("1 block is damaged"), "{:?}", store.troubles());
+    }
+}
+
+#[test]
+fn what_came_again_while_its_block_was_in_quarantine_is_saved_once() {
+    let (disk, clock) = (SimulatedDisk::new(1), SimulatedClock::at(BEGIN));
+    let store = open(&disk, &clock).unwrap();
+    put(&store, Signal::Spans, 0..10);
+    drop(store);
+    disk.flip(&file_of_block(&disk, "keys.idx"), 9, 1).unwrap();
+    let store = open(&disk, &clock).unwrap();
+    store.examine().unwrap();
+    put(&store, Signal::Spans, 0..5);
+    send_again(&store, 5..7);
+    assert_eq!(numbers(&store, Signal::Spans), [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(store.tenants(), [TenantId::default()]);
+    drop(store);
+    disk.crash(Loss::None);
+    let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+    let repairs = storage::repair::repair(&fs, &clock, Path::new("/data")).unwrap();
+    assert_eq!((repairs.blocks[0].saved_rows, repairs.blocks[0].lost_rows), (5, 0));
+    let store = open(&disk, &clock).unwrap();
+    assert_eq!(numbers(&store, Signal::Spans), (0..10).collect::<Vec<_>>());
+}

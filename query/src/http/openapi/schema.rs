@@ -440,6 +440,7 @@ fn status() -> Vec<Named> {
         Always("rows", count()),
         Always("blocks", count()),
         Always("block_bytes", count()),
+        Always("quarantined_blocks", count()),
         Always("memtable_rows", count()),
         Always("memtable_bytes", count()),
         Sometimes("min_time", wide()),

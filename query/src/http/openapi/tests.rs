@@ -252,6 +252,7 @@ fn answers_with_every_field_set_are_as_described() {
         rows: 1,
         blocks: 1,
         block_bytes: 1,
+        quarantined_blocks: 1,
         memtable_rows: 1,
         memtable_bytes: 1,
         min_time: Some(query_api::status::UnixNano(i64::MIN)),
