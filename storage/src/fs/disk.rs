@@ -15,6 +15,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// A file is written once more in pieces of so many bytes.
+const REWRITE_BYTES: usize = 1 << 20;
+
 /// The machine's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
@@ -86,8 +89,15 @@ impl Filesystem for Disk {
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
         file.set_len(len)?;
+        let mut buffer = vec![0; REWRITE_BYTES];
+        for offset in (0..len).step_by(REWRITE_BYTES) {
+            let left = usize::try_from(len - offset).unwrap_or(usize::MAX);
+            let bytes = buffer.split_at_mut(left.min(REWRITE_BYTES)).0;
+            file.read_exact_at(bytes, offset)?;
+            file.write_all_at(bytes, offset)?;
+        }
         file.sync_all()
     }
 

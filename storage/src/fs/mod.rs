@@ -60,7 +60,7 @@ pub trait Filesystem: Send + Sync + Debug {
     /// Removes a directory and what it holds. After an error, some of it may be left.
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
 
-    /// Sets the length of a file and syncs the whole file.
+    /// Sets the length of a file and makes all of its bytes durable, whatever became of syncs before (F3): they are written once more.
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
 
     /// Makes the names in a directory durable.

@@ -241,7 +241,8 @@ impl Wal {
     /// Starts the next segment (W11).
     fn start(&mut self) -> Result<Active> {
         if let Some(previous) = self.previous.filter(|previous| !previous.synced) {
-            // Our header is going to promise these bytes, so they have to be durable; `truncate` also syncs.
+            // Our header is going to promise these bytes, so they have to be durable. What an earlier process failed to sync may look
+            // written and never reach the disk; `truncate` writes all once more.
             let path = self.dir.join(segment::file_name(previous.number));
             self.fs.truncate(&path, previous.len).map_err(Error::io("truncate", &path))?;
             self.previous = Some(Sealed { synced: true, ..previous });

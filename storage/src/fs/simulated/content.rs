@@ -65,8 +65,8 @@ impl Content {
 
     pub(super) fn truncate(&mut self, len: usize) {
         self.truncate_current(len);
-        self.sync();
-        self.durable.resize(len, 0);
+        self.pending.clear();
+        self.durable.clone_from(&self.current);
     }
 
     /// Truncates for readers, and only until power is lost.

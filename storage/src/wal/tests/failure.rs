@@ -167,3 +167,26 @@ fn a_read_error_is_not_taken_for_the_end_of_the_log() {
     let whole = Some(vec!["one".to_owned(), "two".to_owned()]);
     assert_eq!(seen.keys().cloned().collect::<Vec<_>>(), [None, whole]);
 }
+
+#[test]
+fn what_a_dead_process_failed_to_sync_is_durable_before_the_next_segment_promises_it() {
+    for (seed, with_a_record) in (0..60).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let disk = SimulatedDisk::new(seed);
+        let mut wal = open(&disk);
+        if with_a_record {
+            append(&mut wal, &["before"]).unwrap();
+        }
+        // The sync of the header or of the group fails, and so do the removal of the file or its cut.
+        let sync = disk.operations() + if with_a_record { 2 } else { 3 };
+        (sync..sync + 2).for_each(|operation| disk.fail_at(operation));
+        append(&mut wal, &["refused"]).unwrap_err();
+        drop(wal);
+        disk.crash(Loss::None);
+        append(&mut open(&disk), &["after"]).unwrap();
+        disk.crash(Loss::All);
+        let found = read(&disk).unwrap();
+        let known = |text: &&String| *text != "refused";
+        let expected: &[&str] = if with_a_record { &["before", "after"] } else { &["after"] };
+        assert_eq!(found.iter().filter(known).collect::<Vec<_>>(), expected, "seed {seed}");
+    }
+}
