@@ -47,8 +47,8 @@ const DENSE: u64 = 2;
 /// A question for a value that is not there is answered with a wrong granule once in 2^this many times.
 ///
 /// Of a value that is in one block of many, each other block is asked too: with two bits every fourth of them had a page of an
-/// attribute read for nothing, which took most of the time of such a search.
-const PRINT_BITS: u32 = 7;
+/// attribute read for nothing, which took most of the time of such a search. Each bit more is 0.2 B per span.
+const PRINT_BITS: u32 = 4;
 const FIRST_PRINT_BITS: u32 = 2;
 
 #[cfg(test)]
