@@ -34,7 +34,6 @@ pub(super) fn results(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -
         },
     );
     let longest = Memo::new(move |_| found.rows.with(|rows| rows.iter().map(|t| t.duration_nano).max().unwrap_or(0)));
-    let oldest = Memo::new(move |_| filter.with(|f| f.order == "oldest"));
     let (list, _) = virtual_list(List {
         count: Signal::derive(move || found.rows.with(|r| r.len())),
         heights: RwSignal::new(Heights::new(ROW)),
@@ -44,7 +43,7 @@ pub(super) fn results(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -
         label: "Traces",
         row: move |index| {
             let one = found.rows.with_untracked(|rows| rows.get(index).cloned());
-            one.map_or_else(|| ().into_any(), |one| row(index, one, (longest, oldest), selected))
+            one.map_or_else(|| ().into_any(), |one| row(index, one, (longest, filter), selected))
         },
         foot: foot(found),
     });
@@ -81,24 +80,30 @@ fn nothing(filter: Memo<TraceFilter>) -> AnyView {
 /// The columns that order the list show what they order by, which is of the spans that match; the rest is of the whole trace.
 fn heads(filter: Memo<TraceFilter>) -> AnyView {
     let app = App::get();
-    let to = move |order: &'static str| app.set(Entry::Push, "order", Some(order).filter(|o| *o != "newest"));
-    let oldest = move || filter.with(|f| f.order == "oldest");
-    let longest = move || filter.with(|f| f.order == "longest");
-    let newest = move || !oldest() && !longest();
-    let time = move || if oldest() { "First match ↑" } else { "Last match" };
-    let arrow = |here: bool| if here { " ↓" } else { "" };
+    let order = move |key: &'static str, other: &'static str, words: &'static str| {
+        let here = move || filter.with(|f| f.order == key || (key == "newest" && f.order.is_empty()));
+        let there = move || filter.with(|f| f.order == other) && !other.is_empty();
+        let choose = move |_| {
+            let to = if here() && !other.is_empty() { other } else { key };
+            app.set(Entry::Push, "order", Some(to).filter(|o| *o != "newest"));
+        };
+        let mark = move || {
+            if here() {
+                " ↓"
+            } else if there() {
+                " ↑"
+            } else {
+                ""
+            }
+        };
+        view! { <button class="sort" title="Of the spans that match" class:current=move || here() || there() on:click=choose>{words}{mark}</button> }
+    };
     view! {
         <div class="trace-row heads" role="row">
-            <span role="columnheader">
-                <button class="sort" title="Start of the latest or the earliest span that matches" class:current=move || !longest()
-                    on:click=move |_| to(if newest() { "oldest" } else { "newest" })>{time}{move || arrow(newest())}</button>
-            </span>
+            <span role="columnheader">{order("newest", "oldest", "Match")}</span>
             <span role="columnheader">"Root"</span>
             <span role="columnheader">"Trace duration"<span class="quiet small">", log scale"</span></span>
-            <span role="columnheader" class="num">
-                <button class="sort" title="Duration of the longest span that matches" class:current=longest
-                    on:click=move |_| to("longest")>"Longest match"{move || arrow(longest())}</button>
-            </span>
+            <span role="columnheader" class="num">{order("longest", "", "Longest match")}</span>
             <span role="columnheader" class="num">"Spans"</span>
             <span role="columnheader" class="num">"Errors"</span>
             <span role="columnheader">"Services"</span>
@@ -110,7 +115,7 @@ fn heads(filter: Memo<TraceFilter>) -> AnyView {
 fn row(
     index: usize,
     one: TraceSummary,
-    (longest, oldest): (Memo<i64>, Memo<bool>),
+    (longest, filter): (Memo<i64>, Memo<TraceFilter>),
     selected: RwSignal<Option<usize>>,
 ) -> AnyView {
     let app = App::get();
@@ -128,14 +133,15 @@ fn row(
         })
         .collect_view();
     let offset = app.offset();
-    let (first, last) = (one.first_match_unix_nano, one.last_match_unix_nano);
-    let time = move || if oldest.get() { first } else { last };
+    // Another order brings other rows.
+    let oldest = filter.with_untracked(|f| f.order == "oldest");
+    let time = if oldest { one.first_match_unix_nano } else { one.last_match_unix_nano };
     let root = if one.has_root { one.root_name.clone() } else { format!("{} (root not here)", one.root_name) };
     view! {
         <a class="trace-row" role="row" href=link class:selected=move || selected.get() == Some(index) class:failed={errors > 0}
             data-testid="trace-row" data-trace=one.trace_id.clone() on:mouseenter=move |_| selected.set(Some(index))>
-            <span role="cell" class="num quiet" title=format!("The trace starts {}", calendar::date_time(one.start_unix_nano, offset))>
-                <span class="day">{move || calendar::date(time(), offset)}</span>" "<span class="clock">{move || calendar::clock(time(), offset)}</span>
+            <span role="cell" class="num quiet" title=calendar::date_time(time, offset)>
+                <span class="day">{calendar::date(time, offset)}</span>" "<span class="clock">{calendar::clock(time, offset)}</span>
             </span>
             <span role="cell" class="root"><span class="root-service">{text::service_name(&one.root_service)}</span><span class="cutoff">{root}</span></span>
             <span role="cell" class="bar-cell"><span class="bar-track"><i class="bar" style=bar></i></span><span class="num">{format::duration(duration)}</span></span>
