@@ -19,7 +19,7 @@ impl Parser<'_> {
         if let Some(op) = aggregator.filter(|_| is_aggregation) {
             return self.aggregate(op);
         }
-        if next.token == Token::LeftParen && !is_reserved(&word) {
+        if next.token == Token::LeftParen && !super::is_reserved(&word) {
             return self.call();
         }
         if ["bool", "on", "ignoring", "group_left", "group_right", "atan2"].contains(&word.as_str()) {
@@ -177,28 +177,4 @@ impl Parser<'_> {
         }
         Ok(())
     }
-}
-
-/// Words that are no functions even where a parenthesis follows.
-fn is_reserved(word: &str) -> bool {
-    const RESERVED: [&str; 17] = [
-        "and",
-        "or",
-        "unless",
-        "atan2",
-        "offset",
-        "smoothed",
-        "anchored",
-        "by",
-        "without",
-        "on",
-        "ignoring",
-        "group_left",
-        "group_right",
-        "fill",
-        "fill_left",
-        "fill_right",
-        "bool",
-    ];
-    RESERVED.contains(&word)
 }

@@ -251,9 +251,9 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Words that are not read as names where something else could stand.
-fn is_keyword(word: &str) -> bool {
-    const OTHERS: [&str; 24] = [
+/// Words that are no functions even where a parenthesis follows.
+fn is_reserved(word: &str) -> bool {
+    const RESERVED: [&str; 17] = [
         "and",
         "or",
         "unless",
@@ -271,13 +271,12 @@ fn is_keyword(word: &str) -> bool {
         "fill_left",
         "fill_right",
         "bool",
-        "start",
-        "end",
-        "step",
-        "range",
-        "max_of",
-        "min_of",
-        "inf",
     ];
-    OTHERS.contains(&word) || super::ast::Aggregator::ALL.iter().any(|op| op.name() == word)
+    RESERVED.contains(&word)
+}
+
+/// Words that are not read as names where something else could stand.
+fn is_keyword(word: &str) -> bool {
+    const OTHERS: [&str; 7] = ["start", "end", "step", "range", "max_of", "min_of", "inf"];
+    is_reserved(word) || OTHERS.contains(&word) || super::ast::Aggregator::ALL.iter().any(|op| op.name() == word)
 }
