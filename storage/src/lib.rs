@@ -4,6 +4,7 @@
 
 pub mod block;
 pub mod compaction;
+mod doubled;
 pub mod engine;
 pub mod error;
 pub mod fs;

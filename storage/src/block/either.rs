@@ -160,6 +160,23 @@ impl Block {
         }
     }
 
+    /// As `verify`, of what answers cannot do without: neither a second copy nor an index that a scan makes up for.
+    pub(crate) fn examine(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Rows(block) => block.examine(),
+            Kind::Series(block) => block.examine(),
+        }
+    }
+
+    /// What is wrong with an index, if a reader found something: answers are whole without it, and the block wants to be written
+    /// anew.
+    pub(crate) fn lost_index(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Rows(block) => block.lost_index(),
+            Kind::Series(_) => None,
+        }
+    }
+
     /// The rows that match a request, in its columns.
     pub fn scan(&self, request: &Arc<ScanRequest>) -> Result<BlockScan> {
         match &self.kind {

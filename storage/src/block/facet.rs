@@ -46,8 +46,8 @@ impl Shown {
             && self.hidden().is_none()
             && let Some(stats) = block.stats()
         {
-            let known = stats.facets()?;
-            if answers(&known, facets) {
+            let known = block.unless_lost(stats.facets())?;
+            if let Some(known) = known.filter(|known| answers(known, facets)) {
                 add_known(&known, facets);
                 cost.rows_from_statistics += self.meta().rows;
                 return Ok(None);

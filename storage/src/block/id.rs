@@ -64,33 +64,49 @@ impl fmt::Debug for BlockId {
 
 /// Which rows share a block: those of one UTC day, or all that are far from now.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Window(Option<Date>);
+pub struct Window(Rows);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Rows {
+    /// Far before their arrival.
+    Old,
+    /// Far behind it. They share no block with others, which would stay for as long as they do.
+    Future,
+    Day(Date),
+}
 
 impl Window {
-    /// Rows that are far from the time of their arrival.
-    pub const OTHER: Window = Window(None);
+    /// Rows that are far before the time of their arrival.
+    pub const OTHER: Window = Window(Rows::Old);
+    /// Rows that are far behind it.
+    pub const FUTURE: Window = Window(Rows::Future);
 
     /// The window of a row with a time that is flushed at `now`, both in nanoseconds since 1970.
     pub fn of(time: i64, now: i64) -> Self {
         let first = now.saturating_sub(PAST_DAYS * DAY_NANOS);
         let last = now.saturating_add(FUTURE_DAYS * DAY_NANOS);
-        if !(first..=last).contains(&time) {
+        if time < first {
             return Window::OTHER;
         }
+        if time > last {
+            return Window::FUTURE;
+        }
         // jiff knows the years -9999 to 9999; an i64 of nanoseconds reaches from 1677 to 2262.
-        Window(Timestamp::from_nanosecond(i128::from(time)).ok().map(|time| time.to_zoned(TimeZone::UTC).date()))
+        let day = Timestamp::from_nanosecond(i128::from(time)).map(|time| time.to_zoned(TimeZone::UTC).date());
+        day.map_or(Window::OTHER, |day| Window(Rows::Day(day)))
     }
 
     /// The first nanosecond after the day, as far as there is one; `None` for rows that are far from their arrival.
     pub fn end(self) -> Option<i64> {
-        let next = self.0?.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?;
+        let Rows::Day(day) = self.0 else { return None };
+        let next = day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?;
         i64::try_from(next.timestamp().as_nanosecond()).ok()
     }
 }
 
 /// The text is not the name of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a window is named by a day such as 2026-11-23, or `other`")]
+#[error("a window is named by a day such as 2026-11-23, `other` or `future`")]
 pub struct InvalidWindow;
 
 impl FromStr for Window {
@@ -98,10 +114,10 @@ impl FromStr for Window {
 
     /// Reads what `Display` writes, and nothing else: the window is a folder name.
     fn from_str(text: &str) -> Result<Self, InvalidWindow> {
-        if text == "other" {
-            return Ok(Window::OTHER);
+        if let Some(window) = [Window::OTHER, Window::FUTURE].into_iter().find(|window| window.to_string() == text) {
+            return Ok(window);
         }
-        let window = Window(Some(text.parse().map_err(|_| InvalidWindow)?));
+        let window = Window(Rows::Day(text.parse().map_err(|_| InvalidWindow)?));
         if window.to_string() == text { Ok(window) } else { Err(InvalidWindow) }
     }
 }
@@ -109,8 +125,9 @@ impl FromStr for Window {
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(day) => write!(f, "{day}"),
-            None => f.write_str("other"),
+            Rows::Day(day) => write!(f, "{day}"),
+            Rows::Old => f.write_str("other"),
+            Rows::Future => f.write_str("future"),
         }
     }
 }
@@ -153,10 +170,10 @@ mod tests {
         check(NOW - 31 * DAY_NANOS, "2026-10-23");
         check(NOW - 31 * DAY_NANOS - 1, "other");
         check(NOW + 2 * DAY_NANOS, "2026-11-25");
-        check(NOW + 2 * DAY_NANOS + 1, "other");
+        check(NOW + 2 * DAY_NANOS + 1, "future");
         check(0, "other");
         check(i64::MIN, "other");
-        check(i64::MAX, "other");
+        check(i64::MAX, "future");
     }
 
     #[test]
@@ -168,7 +185,7 @@ mod tests {
 
     #[test]
     fn only_canonical_names_are_windows() {
-        for bad in ["", "Other", "2026-11-31", "20261123", "2026-11-23T00:00", "..", "2026-1-2"] {
+        for bad in ["", "Other", "Future", "2026-11-31", "20261123", "2026-11-23T00:00", "..", "2026-1-2"] {
             assert_eq!(bad.parse::<Window>(), Err(InvalidWindow), "{bad}");
         }
     }

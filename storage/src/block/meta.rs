@@ -1,12 +1,16 @@
 //! What is known of a block without opening its data? The file `meta`.
 //!
 //! ```text
-//! spanlight-block 1 <CRC-32C of the JSON, 8 hex digits> <length of the JSON>\n
+//! spanlight-block 2 <CRC-32C of the JSON, 8 hex digits> <length of the JSON>\n
 //! <JSON>
 //! ```
 //!
+//! and that a second time (`doubled`); version 1 held it once.
+//!
 //! X1  The manifest holds the CRC-32C of the JSON, so `meta` vouches for every other byte of the block.
+//! X2  What damages one of the two is told by `verify` and costs no reader anything.
 
+use crate::doubled::{doubled, frames, is_doubled};
 use crate::error::{Error, Result};
 use crate::model::Signal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,7 +19,9 @@ use std::path::Path;
 /// Name of the file.
 pub(crate) const META: &str = "meta";
 const MAGIC: &str = "spanlight-block";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version that holds its content once.
+const SINGLE: u32 = 1;
 /// The header line is shorter than this.
 const HEADER_MAX: usize = 64;
 
@@ -110,12 +116,30 @@ impl BlockMeta {
         let crc = crc32c::crc32c(&json);
         let mut file = format!("{MAGIC} {VERSION} {crc:08x} {}\n", json.len()).into_bytes();
         file.extend_from_slice(&json);
+        let file = doubled(file);
         meta.encoded = (file.len() as u64, crc);
         Ok((meta, file))
     }
 
-    /// Reads a file that the manifest knows by its checksum.
+    /// Reads a file that the manifest knows by its checksum, from whichever of its frames is whole.
     pub(super) fn decode(file: &[u8], expected_crc: u32, signal: Signal, path: &Path) -> Result<Self> {
+        let read = |frame| Self::decode_frame(frame, expected_crc, signal, path);
+        let [whole, rest @ ..] = frames(file);
+        let mut meta = read(whole).or_else(|error| rest.into_iter().find_map(|frame| read(frame).ok()).ok_or(error))?;
+        meta.encoded.0 = file.len() as u64;
+        Ok(meta)
+    }
+
+    /// Whether nothing of a file that can be read is damaged.
+    pub(super) fn check_whole(file: &[u8], path: &Path) -> Result<()> {
+        let single = format!("{MAGIC} {SINGLE} ");
+        if file.starts_with(single.as_bytes()) || is_doubled(file) {
+            return Ok(());
+        }
+        Err(Error::Damaged { path: path.to_owned(), what: "one of the two copies of its content differs".into() })
+    }
+
+    fn decode_frame(file: &[u8], expected_crc: u32, signal: Signal, path: &Path) -> Result<Self> {
         let damaged = |what: String| Error::Damaged { path: path.to_owned(), what };
         let header_len = file.iter().take(HEADER_MAX).position(|&byte| byte == b'\n');
         let (header, json) = header_len
@@ -126,7 +150,7 @@ impl BlockMeta {
             return Err(damaged("its header line is not that of a block".into()));
         };
         let version: u32 = version.parse().map_err(|_| damaged("its header line has no version".into()))?;
-        if version != VERSION {
+        if !(SINGLE..=VERSION).contains(&version) {
             return Err(Error::Version { path: path.to_owned(), found: version, known: VERSION });
         }
         let found = crc32c::crc32c(json);

@@ -52,7 +52,8 @@ impl Block {
     /// What the index says of a predicate.
     pub(super) fn propose(&self, predicate: &Predicate) -> Result<Proposal> {
         let Some(index) = self.terms() else { return Ok(Proposal(None)) };
-        self.granules_of(index, predicate).map(Proposal)
+        // Read now where something is proposed, so that `rows` meets no damage.
+        Ok(Proposal(self.unless_lost(self.granules_of(index, predicate))?.flatten()))
     }
 
     /// Whether the index counts granules as the block has them; looked at before any is proposed.
@@ -69,6 +70,10 @@ impl Block {
     /// The rows that may hold a text in a column, ascending; `None` where the index cannot tell, or they are too many.
     pub(super) fn rows_with_text(&self, column: &'static str, text: &TextQuery) -> Result<Option<Vec<Range<usize>>>> {
         let (Some(index), Some((field, _))) = (self.terms(), field_of(column)) else { return Ok(None) };
+        Ok(self.unless_lost(self.rows_by_index(index, field, text))?.flatten())
+    }
+
+    fn rows_by_index(&self, index: &TermIndex, field: &str, text: &TextQuery) -> Result<Option<Vec<Range<usize>>>> {
         self.check_granules(index)?;
         let admitted = |value: &&[u8]| std::str::from_utf8(value).is_ok_and(|value| text.admits(value));
         let select = |values: &[&[u8]]| Ok(values.iter().map(admitted).collect());

@@ -4,6 +4,8 @@
 //!     memory; everything else is read by range when it is asked for, and of `terms.idx` and `bodies` the directory and of
 //!     `stats.idx` the granules are kept then.
 //! R2  A read decodes only the pages that hold wanted rows, of the wanted columns.
+//! R3  A damaged index costs time and no row: what it would say is found by a scan, and the block says that it wants to be
+//!     written anew. Only the places of spans in traces that lie apart need `keys.idx`.
 //!
 //! Not here: which rows are wanted (`scan`), what stored columns mean (`restore`).
 
@@ -16,7 +18,7 @@ use super::shape::{self, Member};
 use super::shred::Kind;
 use super::stats::Stats;
 use super::{DATA, KEYS, STATS, TERMS};
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::fs::Filesystem;
 use crate::index::TraceIndex;
 use crate::index::terms::TermIndex;
@@ -35,7 +37,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// More damaged ranges than this are not told one by one.
 const MOST_TOLD: usize = 8;
@@ -48,7 +50,7 @@ pub(super) struct Block {
     signal: Signal,
     meta: BlockMeta,
     data: Arc<CheckedFile>,
-    keys: Option<TraceIndex>,
+    keys: Keys,
     keys_file: Option<Arc<CheckedFile>>,
     terms: Option<TermIndex>,
     terms_file: Option<Arc<CheckedFile>>,
@@ -63,6 +65,19 @@ pub(super) struct Block {
     joined: Vec<JoinedLeaf>,
     attributes: Vec<AttributeLeaf>,
     groups: Vec<Range<usize>>,
+    /// What is wrong with an index, once that is known (R3).
+    lost: OnceLock<String>,
+}
+
+/// What finds the rows of a trace.
+#[derive(Debug)]
+enum Keys {
+    /// The block was opened without.
+    None,
+    /// `keys.idx`.
+    Index(TraceIndex),
+    /// `keys.idx` is damaged: any row may be of any trace.
+    Lost,
 }
 
 /// A column that a shape stands for.
@@ -90,17 +105,21 @@ impl Block {
     /// Opens the block in a directory. `meta_crc` is what the manifest knows of it: [`BlockMeta::crc`].
     pub(super) fn open(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
         let meta = read_meta(&*fs, dir, signal, meta_crc)?;
-        let keys_file = open_file(&*fs, dir, &meta, KEYS)?;
-        let keys = keys_file.clone().map(TraceIndex::open).transpose()?;
-        let terms_file = open_file(&*fs, dir, &meta, TERMS)?;
-        let stats_file = open_file(&*fs, dir, &meta, STATS)?;
-        Self::assemble(fs, dir, signal, meta, keys_file.zip(keys), [terms_file, stats_file])
+        let lost = OnceLock::new();
+        let index = |name| unless_damaged(open_file(&*fs, dir, &meta, name), &lost).map(Option::flatten);
+        let [keys_file, terms_file, stats_file] = [index(KEYS)?, index(TERMS)?, index(STATS)?];
+        let keys = match keys_file.clone().map(|file| unless_damaged(TraceIndex::open(file), &lost)).transpose()? {
+            Some(Some(keys)) => Keys::Index(keys),
+            None if meta.file(KEYS).is_none() => Keys::None,
+            _ => Keys::Lost,
+        };
+        Self::assemble(fs, dir, signal, meta, (keys_file, keys), [terms_file, stats_file], lost)
     }
 
     /// Opens a block whose indexes may be damaged, to read what is left of its rows. It finds no trace.
     pub(super) fn open_rows(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
         let meta = read_meta(&*fs, dir, signal, meta_crc)?;
-        Self::assemble(fs, dir, signal, meta, None, [None, None])
+        Self::assemble(fs, dir, signal, meta, (None, Keys::None), [None, None], OnceLock::new())
     }
 
     fn assemble(
@@ -108,10 +127,10 @@ impl Block {
         dir: &Path,
         signal: Signal,
         meta: BlockMeta,
-        index: Option<(Arc<CheckedFile>, TraceIndex)>,
+        (keys_file, keys): (Option<Arc<CheckedFile>>, Keys),
         [terms_file, stats_file]: [Option<Arc<CheckedFile>>; 2],
+        lost: OnceLock<String>,
     ) -> Result<Arc<Block>> {
-        let (keys_file, keys) = index.unzip();
         let terms = terms_file.clone().map(TermIndex::new);
         let stats = stats_file.clone().map(|file| Stats::new(file, signal));
         let missing = || Error::Damaged { path: dir.join(META), what: format!("it does not list {DATA}") };
@@ -157,6 +176,7 @@ impl Block {
             joined,
             attributes,
             groups,
+            lost,
         }))
     }
 
@@ -172,7 +192,7 @@ impl Block {
 
     /// Bytes of memory that the open block holds.
     pub(super) fn memory_bytes(&self) -> usize {
-        let keys = self.keys.as_ref().map_or(0, TraceIndex::memory_bytes);
+        let keys = if let Keys::Index(keys) = &self.keys { keys.memory_bytes() } else { 0 };
         let stats = self.stats.as_ref().map_or(0, Stats::memory_bytes);
         let terms = self.terms.as_ref().map_or(0, TermIndex::memory_bytes);
         self.metadata().memory_size() + keys + stats + terms + self.bodies.as_ref().map_or(0, Bodies::memory_bytes)
@@ -193,7 +213,11 @@ impl Block {
 
     /// Whether rows of a trace may be here. Memory only; wrong for 0.4 % of the traces that are not.
     pub(super) fn may_hold_trace(&self, trace: &TraceId) -> bool {
-        self.keys.as_ref().is_some_and(|keys| keys.may_hold(trace))
+        match &self.keys {
+            Keys::None => false,
+            Keys::Index(keys) => keys.may_hold(trace),
+            Keys::Lost => true,
+        }
     }
 
     /// The rows of a trace, in the requested columns. Reads the pages that hold them, found by `keys.idx`.
@@ -239,12 +263,40 @@ impl Block {
         self.groups.len()
     }
 
+    /// What is wrong with an index, if a reader found something (R3).
+    pub(super) fn lost_index(&self) -> Option<&str> {
+        self.lost.get().map(String::as_str)
+    }
+
+    /// What was read of an index; `None`, and noted, where that is damaged.
+    pub(super) fn unless_lost<T>(&self, read: Result<T>) -> Result<Option<T>> {
+        unless_damaged(read, &self.lost)
+    }
+
     /// Compares every checksum of every file. The error names what is damaged: file, bytes, columns.
     pub(super) fn verify(&self) -> Result<()> {
+        verify_meta(&*self.fs, &self.dir, self.signal, self.meta.crc())?;
+        self.verify_indexes()?;
+        self.verify_rows()
+    }
+
+    /// As `verify`, of what answers cannot do without. What is found of the indexes is noted.
+    pub(super) fn examine(&self) -> Result<()> {
         read_meta(&*self.fs, &self.dir, self.signal, self.meta.crc())?;
-        let bodies = self.bodies.as_ref().map(Bodies::file);
-        let files =
-            self.keys_file.iter().chain(&self.terms_file).chain(&self.stats_file).chain(bodies).chain([&self.data]);
+        self.unless_lost(self.verify_indexes())?;
+        self.verify_rows()
+    }
+
+    fn verify_indexes(&self) -> Result<()> {
+        if let Some(what) = self.lost_index() {
+            return Err(Error::Damaged { path: self.dir.clone(), what: what.to_owned() });
+        }
+        let files = self.keys_file.iter().chain(&self.terms_file).chain(&self.stats_file);
+        verify_files(&files.collect::<Vec<_>>(), |_, _| Vec::new())
+    }
+
+    fn verify_rows(&self) -> Result<()> {
+        let files = self.bodies.as_ref().map(Bodies::file).into_iter().chain([&self.data]);
         verify_files(&files.collect::<Vec<_>>(), |path, range| self.parts(path, range))
     }
 
@@ -311,12 +363,24 @@ impl Block {
 
     /// Rows that may be those of a trace, ascending; of 65,000 that are told some one is not.
     pub(super) fn trace_rows(&self, trace: &TraceId) -> Result<Vec<Range<usize>>> {
-        self.keys.as_ref().map_or(Ok(Vec::new()), |keys| keys.find(trace))
+        let found = match &self.keys {
+            Keys::None => return Ok(Vec::new()),
+            Keys::Index(keys) => self.unless_lost(keys.find(trace))?,
+            Keys::Lost => None,
+        };
+        Ok(found.unwrap_or_else(|| self.groups.clone()))
     }
 
     /// The rows of each trace that does not lie together in one row group; none without an index. Reads `keys.idx` whole.
     pub(super) fn traces_apart(&self) -> Result<Vec<Vec<Range<usize>>>> {
-        self.keys.as_ref().map_or(Ok(Vec::new()), |keys| keys.apart(&self.groups))
+        match &self.keys {
+            Keys::None => Ok(Vec::new()),
+            Keys::Index(keys) => keys.apart(&self.groups),
+            Keys::Lost => {
+                let what = self.lost_index().unwrap_or("it is damaged").to_owned();
+                Err(Error::Damaged { path: self.dir.join(KEYS), what })
+            }
+        }
     }
 
     /// The rows of a row group that lie in ascending ranges of the block's rows.
@@ -430,6 +494,19 @@ pub(super) fn verify_files(
     Ok(())
 }
 
+/// What was read of an index; `None` where that is damaged, and what is wrong is noted.
+fn unless_damaged<T>(read: Result<T>, lost: &OnceLock<String>) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.class() == Class::Corrupt => {
+            if lost.set(error.to_string()).is_ok() {
+                tracing::warn!(%error, "an index is damaged; rows are scanned instead until their block is written anew");
+            }
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
+}
+
 fn open_file(fs: &dyn Filesystem, dir: &Path, meta: &BlockMeta, name: &str) -> Result<Option<Arc<CheckedFile>>> {
     meta.file(name).map(|file| CheckedFile::open(fs, dir, file).map(Arc::new)).transpose()
 }
@@ -459,16 +536,29 @@ fn unwrap_arrow(error: arrow_schema::ArrowError) -> parquet::errors::ParquetErro
 
 pub(super) fn read_meta(fs: &dyn Filesystem, dir: &Path, signal: Signal, crc: u32) -> Result<BlockMeta> {
     let path = dir.join(META);
-    let file = match fs.open(&path) {
+    with_meta(fs, &path, |bytes| BlockMeta::decode(bytes, crc, signal, &path))
+}
+
+/// Whether `meta` is whole, with all that is in it twice.
+pub(super) fn verify_meta(fs: &dyn Filesystem, dir: &Path, signal: Signal, crc: u32) -> Result<()> {
+    let path = dir.join(META);
+    with_meta(fs, &path, |bytes| {
+        BlockMeta::decode(bytes, crc, signal, &path)?;
+        BlockMeta::check_whole(bytes, &path)
+    })
+}
+
+fn with_meta<T>(fs: &dyn Filesystem, path: &Path, decode: impl Fn(&[u8]) -> Result<T>) -> Result<T> {
+    let file = match fs.open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::Damaged { path, what: "it is missing".into() });
+            return Err(Error::Damaged { path: path.to_owned(), what: "it is missing".into() });
         }
-        opened => opened.map_err(Error::io("open", &path))?,
+        opened => opened.map_err(Error::io("open", path))?,
     };
     let read = |which: Try| {
         let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or(usize::MAX)];
-        which.read(file.as_ref(), 0, &mut bytes).map_err(Error::io("read", &path))?;
-        BlockMeta::decode(&bytes, crc, signal, &path)
+        which.read(file.as_ref(), 0, &mut bytes).map_err(Error::io("read", path))?;
+        decode(&bytes)
     };
     match read(Try::First) {
         // As with the other files: the way from the disk errs too.

@@ -10,7 +10,7 @@ use super::either::BlockScan;
 use super::read::Block;
 use super::restore::mask_of_rows;
 use super::shown::Shown;
-use super::stats::{Granule, GranuleStats};
+use super::stats::{Granule, GranuleStats, Stats};
 use crate::error::Result;
 use crate::model::Signal;
 use crate::scan::{
@@ -123,10 +123,7 @@ impl Block {
         if request.predicate.columns().iter().any(|column| !known.contains(column)) {
             return Ok(None);
         }
-        let granules = stats.granules()?;
-        if !granules.groups().eq(self.groups().iter().map(ExactSizeIterator::len)) {
-            return Err(stats.malformed());
-        }
+        let Some(granules) = self.unless_lost(self.granules(stats))? else { return Ok(None) };
         let chosen = chosen(granules, &request.predicate)?;
         let groups_of = groups_of(granules, tally)?;
         let mut pieces: Vec<(usize, Vec<usize>)> = Vec::new();
@@ -153,6 +150,15 @@ impl Block {
         }
         let mask = |(group, rows): (usize, Vec<usize>)| (group, mask_of_rows(self.group_rows(group), &rows));
         Ok(Some(pieces.into_iter().map(mask).collect()))
+    }
+
+    /// What is known of the granules, if it speaks of the block's row groups.
+    fn granules<'a>(&self, stats: &'a Stats) -> Result<&'a GranuleStats> {
+        let granules = stats.granules()?;
+        match granules.groups().eq(self.groups().iter().map(ExactSizeIterator::len)) {
+            true => Ok(granules),
+            false => Err(stats.malformed()),
+        }
     }
 
     /// Cuts rows of a row group into pieces that may be held at once.

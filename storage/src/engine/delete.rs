@@ -6,7 +6,8 @@
 //! L2  A deletion and its record are one commit. The record ends in a file of its own (`retention`).
 //! L3  Rows leave the disk when their block is merged next, and at the latest some minutes later.
 //! L4  A span that came again while its block was there, and is in no block of its own yet when retention takes that one, is
-//!     there from then on (`block::fate`), until its own block is old.
+//!     there from then on (`block::fate`), until its own block is old. One that came again while it was in memory is left out; where
+//!     the log still has it after a crash, it may be there once more until retention looks next.
 
 use super::metrics::EngineMetrics;
 use super::recovery::Layout;

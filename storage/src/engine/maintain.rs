@@ -7,12 +7,15 @@
 //!     twice. What is hidden while it runs stays hidden in the result.
 //! K2  The result is read back against its checksums before the manifest lets go of what it was made of.
 //! K3  A block that the manifest does not have is removed, at the earliest, [`ORPHAN_GRACE`] after the start.
+//! K4  Retention, quarantine and deletions go on while a merge runs, however slowly. It is given up once one of its blocks is gone
+//!     or in quarantine.
 
 use super::metrics::EngineMetrics;
 use super::publish::Placed;
 use super::share::Garbage;
 use super::store::{Store, lock};
 use super::threads::chain;
+use super::view::View;
 use crate::block::{BlockId, Shown};
 use crate::compaction::{self, Plan, merge};
 use crate::error::{Class, Error, Result};
@@ -63,12 +66,11 @@ impl Store {
         if self.only_reads() {
             return Ok(false);
         }
-        let _one_at_a_time = lock(&self.maintenance);
+        let _one_at_a_time = lock(&self.merging);
         self.ask_bucket()?;
         let view = self.view();
-        let Some(plan) = compaction::pick(&view.manifest, self.clock.now_unix_nano(), &self.config.compaction) else {
-            return Ok(false);
-        };
+        let pick = || compaction::pick(&view.manifest, self.clock.now_unix_nano(), &self.config.compaction);
+        let Some(plan) = without_index(&view).or_else(pick) else { return Ok(false) };
         let started = self.clock.monotonic();
         let result = self.merge_blocks(&view.manifest, &plan, pace);
         EngineMetrics::add_time(&self.metrics.compaction_nanos, self.clock.monotonic().saturating_sub(started));
@@ -98,7 +100,13 @@ impl Store {
         }
         let applied: Vec<u64> = view.manifest.tombstones.keys().copied().collect();
         let written = entries.iter().map(|entry| entry.written).max().unwrap_or_default();
-        let made = self.make_merged((first, written), &inputs, pace);
+        let made = self.make_merged((first, written), &inputs, &mut |bytes| {
+            pace(bytes)?;
+            if are_whole(&self.view().manifest, &plan.inputs) { Ok(()) } else { Err(Error::Closing) }
+        });
+        if made.is_err() && !are_whole(&self.view().manifest, &plan.inputs) {
+            return Ok(false);
+        }
         if made.as_ref().is_err_and(|error| error.class() == Class::Corrupt) {
             self.examine_ids(&plan.inputs)?;
         }
@@ -107,9 +115,8 @@ impl Store {
         let (rows, written) = made.as_ref().map_or((0, 0), |made| (made.entry.rows, made.entry.bytes));
         let output = made.as_ref().map(|made| made.entry.id);
         let published = self.publish(made.into_iter().collect(), None, |manifest| {
-            let all_there = plan.inputs.iter().all(|id| manifest.blocks.contains_key(id));
             let hide = hidden_meanwhile(manifest, &applied, &plan.inputs, output);
-            all_there.then(|| Commit { remove: plan.inputs.clone(), hide, ..Commit::default() })
+            are_whole(manifest, &plan.inputs).then(|| Commit { remove: plan.inputs.clone(), hide, ..Commit::default() })
         })?;
         if published {
             EngineMetrics::add(&self.metrics.compactions, 1);
@@ -183,7 +190,7 @@ impl Store {
             else {
                 continue;
             };
-            match shown.block.verify() {
+            match shown.block.examine() {
                 Ok(()) => tracing::warn!(block = %id, "a block that could not be read is whole: the disk erred"),
                 Err(error) if error.class() == Class::Corrupt => {
                     tracing::error!(block = %id, error = %chain(&error), "a block is damaged and in quarantine now");
@@ -202,6 +209,18 @@ impl Store {
         })?;
         Ok(())
     }
+}
+
+/// A block that has lost an index, to be written anew with it.
+fn without_index(view: &View) -> Option<Plan> {
+    let mut shown = view.blocks.values().flat_map(|blocks| blocks.iter());
+    let lost = shown.find(|shown| shown.block.lost_index().is_some())?;
+    Some(Plan { inputs: vec![lost.id] })
+}
+
+/// Whether all of some blocks are there, and none is in quarantine: what came again since would be there twice.
+fn are_whole(manifest: &Manifest, blocks: &[BlockId]) -> bool {
+    blocks.iter().all(|id| manifest.blocks.contains_key(id) && !manifest.quarantined.contains_key(id))
 }
 
 /// Tombstones that came while a merge ran, on its result. They came after its blocks, so they hide rows of all of them.

@@ -309,15 +309,16 @@ impl Store {
         (tenant, signal, window, written): (&TenantId, Signal, Window, u64),
         write: impl FnOnce(&Path) -> Result<Option<BlockMeta>>,
     ) -> Result<Option<Placed>> {
-        // A clock that is behind makes no blocks that nobody may commit (N12).
-        let floor = i64::try_from(self.view().manifest.floor).unwrap_or(i64::MAX);
-        let id = BlockId::new(self.clock.now_unix_nano().max(floor), self.next_nonce());
-        let temp = self.temp_dir().join(id.to_string());
+        let nonce = self.next_nonce();
+        let temp = self.temp_dir().join(nonce.to_string());
         self.fs.create_dir_all(&temp).map_err(Error::io("create", &temp))?;
         let Some(meta) = write(&temp).inspect_err(|_| self.forget(&temp))? else {
             self.forget(&temp);
             return Ok(None);
         };
+        // A clock that is behind makes no blocks that nobody may commit (N12), nor does a merge that took long.
+        let floor = i64::try_from(self.view().manifest.floor).unwrap_or(i64::MAX);
+        let id = BlockId::new(self.clock.now_unix_nano().max(floor), nonce);
         let entry = BlockEntry {
             id,
             tenant: tenant.clone(),

@@ -1,7 +1,7 @@
 //! The store as a machine without threads: open, commit, seal, flush, snapshot.
 //!
 //! Every step is a plain call that returns when it is done, so that a simulation can stop the world between any two.
-//! One caller commits and seals, one flushes, one maintains; all may run at once. Readers never wait for any of them.
+//! One caller commits and seals, one flushes, one merges, one maintains; all may run at once. Readers never wait for any of them.
 
 use super::config::EngineConfig;
 use super::maintain::Maintenance;
@@ -61,6 +61,8 @@ pub struct Store {
     pub(super) consuming: Mutex<()>,
     /// Held by who flushes.
     pub(super) flushing: Mutex<()>,
+    /// Held by who merges.
+    pub(super) merging: Mutex<()>,
     /// Held by who maintains, for one step.
     pub(super) maintenance: Mutex<Maintenance>,
     free_space: Mutex<Option<(std::time::Duration, u64)>>,
@@ -131,6 +133,7 @@ impl Store {
             block_nonce,
             consuming: Mutex::default(),
             flushing: Mutex::default(),
+            merging: Mutex::default(),
             maintenance: Mutex::new(maintenance),
             free_space: Mutex::new(None),
             recovery: recovered.report,

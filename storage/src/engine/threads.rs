@@ -1,5 +1,5 @@
 //! Who drives the store? A committing thread that gathers waiting writes into groups, a flushing thread, one that merges
-//! and removes blocks, and where others share the bucket one that looks for what they did.
+//! blocks, one that removes them, and where others share the bucket one that looks for what they did.
 //!
 //! All are plain threads: they wait for the disk, and nothing of the network's runtime may wait for them.
 
@@ -91,6 +91,10 @@ impl Engine {
             spawn("maintain", {
                 let (store, idler) = (Arc::clone(&store), Arc::clone(&idler));
                 move || maintain_loop(&store, &idler)
+            })?,
+            spawn("merge", {
+                let (store, idler) = (Arc::clone(&store), Arc::clone(&idler));
+                move || merge_loop(&store, &idler)
             })?,
             spawn("flush", {
                 let (store, flusher, queue) = (Arc::clone(&store), Arc::clone(&flusher), queue.clone());
@@ -378,14 +382,20 @@ fn refresh_loop(store: &Store, idler: &Idler) {
     }
 }
 
-/// Maintains until told to close; a merge under way is given up then, and left no trace.
+/// Maintains until told to close. Waits for no merge: what is damaged or old goes in time, however slow merges are.
 fn maintain_loop(store: &Store, idler: &Idler) {
-    let mut rate = Rate::new(store.config.compaction.bytes_per_second, store.clock.monotonic());
     while idler.rest(MAINTAIN_EVERY) {
         store.collect();
         maintained("examine blocks", store.examine());
         maintained("delete what is old", store.retain());
         maintained("record what was deleted", store.record());
+    }
+}
+
+/// Merges until told to close; a merge under way is given up then, and left no trace.
+fn merge_loop(store: &Store, idler: &Idler) {
+    let mut rate = Rate::new(store.config.compaction.bytes_per_second, store.clock.monotonic());
+    while idler.rest(MAINTAIN_EVERY) {
         loop {
             let merged = store.compact(&mut |bytes| {
                 let pause = rate.take(bytes, store.clock.monotonic());
@@ -394,7 +404,6 @@ fn maintain_loop(store: &Store, idler: &Idler) {
             if !maintained("merge blocks", merged).unwrap_or(false) {
                 break;
             }
-            store.collect();
         }
     }
 }

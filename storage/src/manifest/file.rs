@@ -1,7 +1,7 @@
 //! How do the bytes of a manifest file say what changed, and whether they are whole?
 //!
-//! N1  A checksum covers everything behind the first line, which is read exactly as it is written: no byte of a file can
-//!     change without being noticed.
+//! N1  A checksum covers everything behind the first line, which is read exactly as it is written: no byte that changed is
+//!     read. A commit is there twice (`doubled`), so that what damages one byte of the newest one loses nothing; version 1 held it once.
 //! N2  What a file says of its kind and version must agree with its name; fields that this program does not know are
 //!     errors, not ignored.
 //!
@@ -9,6 +9,7 @@
 
 use super::deletion::{StoredDeletion, StoredTombstone};
 use super::{BlockEntry, Commit, Manifest, SourceRanges};
+use crate::doubled::{doubled, frames};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::model::{Signal, TenantId};
@@ -21,7 +22,7 @@ use std::sync::Arc;
 /// First word of every manifest file.
 const MAGIC: &str = "spanlight-manifest";
 /// The format that this program writes, and the newest that it reads.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 2;
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,7 +153,7 @@ pub(super) fn read<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, 
 
 /// The bytes of the file that leads to `version`.
 pub(super) fn encode_commit(version: u64, commit: &Commit) -> Vec<u8> {
-    frame(&StoredCommit {
+    doubled(frame(&StoredCommit {
         version,
         add: commit.add.iter().map(StoredBlock::of).collect(),
         remove: commit.remove.iter().map(ToString::to_string).collect(),
@@ -163,7 +164,7 @@ pub(super) fn encode_commit(version: u64, commit: &Commit) -> Vec<u8> {
         recorded: commit.recorded.clone(),
         consumed: commit.consumed.clone(),
         floor: commit.floor,
-    })
+    }))
 }
 
 /// The bytes of a snapshot.
@@ -183,13 +184,13 @@ pub(super) fn encode_snapshot(manifest: &Manifest) -> Vec<u8> {
 fn frame(body: &impl Serialize) -> Vec<u8> {
     // Strings and integers in structs: there is nothing that JSON cannot say, and the writer is memory.
     let body = serde_json::to_vec(body).unwrap_or_default();
-    let mut bytes = first_line(&body).into_bytes();
+    let mut bytes = first_line(FORMAT_VERSION, &body).into_bytes();
     bytes.extend_from_slice(&body);
     bytes
 }
 
-fn first_line(body: &[u8]) -> String {
-    format!("{MAGIC} {FORMAT_VERSION} {:08x} {}\n", crc32c::crc32c(body), body.len())
+fn first_line(version: u32, body: &[u8]) -> String {
+    format!("{MAGIC} {version} {:08x} {}\n", crc32c::crc32c(body), body.len())
 }
 
 /// Reads a commit; an `Err` of `decode_*` is an `Error::Version` or `Error::Damaged` that names `path`.
@@ -241,7 +242,14 @@ pub(super) fn decode_snapshot(path: &Path, version: u64, bytes: &[u8]) -> Result
     Ok(manifest)
 }
 
+/// What a file says, from whichever of its frames is whole.
 fn unframe<T: for<'de> Deserialize<'de>>(path: &Path, bytes: &[u8]) -> Result<T> {
+    let [whole, rest @ ..] = frames(bytes);
+    unframe_one(path, whole)
+        .or_else(|error| rest.into_iter().find_map(|frame| unframe_one(path, frame).ok()).ok_or(error))
+}
+
+fn unframe_one<T: for<'de> Deserialize<'de>>(path: &Path, bytes: &[u8]) -> Result<T> {
     let end = bytes.iter().position(|&byte| byte == b'\n').ok_or_else(|| damaged(path, "no first line".to_owned()))?;
     let (line, body) = bytes.split_at_checked(end + 1).unwrap_or((bytes, &[]));
     let line = std::str::from_utf8(line).map_err(|_| damaged(path, "the first line is not text".to_owned()))?;
@@ -249,12 +257,12 @@ fn unframe<T: for<'de> Deserialize<'de>>(path: &Path, bytes: &[u8]) -> Result<T>
     if words.next() != Some(MAGIC) {
         return Err(damaged(path, "it is no manifest file".to_owned()));
     }
-    match words.next().and_then(|version| version.parse().ok()) {
-        Some(FORMAT_VERSION) => {}
+    let version = match words.next().and_then(|version| version.parse().ok()) {
+        Some(version @ 1..=FORMAT_VERSION) => version,
         Some(found) => return Err(Error::Version { path: path.to_owned(), found, known: FORMAT_VERSION }),
         None => return Err(damaged(path, "the first line has no format version".to_owned())),
-    }
-    if line != first_line(body) {
+    };
+    if line != first_line(version, body) {
         return Err(damaged(
             path,
             format!("its {} bytes do not match the checksum and length before them", body.len()),

@@ -3,7 +3,7 @@
 //! A pure function of the manifest, the time, the free space and the settings says which; whole blocks, oldest rows first.
 //!
 //! T1  A block goes by age when its last row is older than its tenant keeps rows of its signal; rows of the future count
-//!     from the making of their block.
+//!     from the making of their block, which holds no others (`block::Window`).
 //! T2  By bytes and by disk the blocks with the oldest last rows go first, and no more of them than needed.
 //! T3  A clock that jumped ahead is not believed for a while (`clock`): telemetry must not be lost to a wrong clock.
 //!

@@ -211,8 +211,13 @@ impl Run {
     fn maintain(&mut self, writer: usize) {
         let store = self.machines[writer].store();
         let mut paces = self.rng.random_range(0..60);
+        let meanwhile = self.rng.random_range(0..30);
         let merged = store.compact(&mut |_| {
             paces -= 1;
+            if paces == meanwhile {
+                store.collect();
+                drop(store.examine());
+            }
             if paces == 0 { Err(storage::error::Error::Closing) } else { Ok(()) }
         });
         self.totals.merges += u64::from(merged.is_ok_and(|merged| merged));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use storage::engine::{DeleteRequest, Store};
 use storage::fs::{Filesystem, Loss, SimulatedClock, SimulatedDisk};
 use storage::model::{Signal, TenantId};
-use storage::scan::{Predicate, ScanRequest, TimeRange};
+use storage::scan::{Predicate, Scalar, ScanRequest, TimeRange};
 
 const BEGIN: i64 = 1_795_392_000_000_000_000;
 
@@ -111,6 +111,8 @@ fn a_damaged_block_of(signal: Signal) {
             assert!(scan.collect::<Result<Vec<_>, _>>().is_ok());
             let seen = numbers(&store, signal);
             assert!(kept.clone().all(|number| seen.contains(&number)), "{path:?} {offset}");
+            let index_only = ["keys.idx", "terms.idx", "stats.idx"].iter().any(|index| path.ends_with(index));
+            assert!(!index_only || seen.len() == 20, "rows do not depend on the index");
             let missing = damaged.clone().any(|number| !seen.contains(&number));
             assert_eq!(missing, !snapshot.missing().is_empty(), "{path:?} {offset}");
 
@@ -126,7 +128,6 @@ fn a_damaged_block_of(signal: Signal) {
             storage::repair::repair(&fs, &clock, Path::new("/data")).unwrap();
             let store = open(&disk, &clock).unwrap();
             let after = numbers(&store, signal);
-            let index_only = ["keys.idx", "terms.idx", "stats.idx"].iter().any(|index| path.ends_with(index));
             assert!(!index_only || after.len() == 30, "rows do not depend on the index");
             assert!(seen.iter().all(|number| after.contains(number)), "{path:?} {offset}");
             assert_eq!(store.recovery().damaged, 0, "{path:?} {offset}");
@@ -175,10 +176,13 @@ fn what_came_again_while_its_block_was_in_quarantine_is_saved_once() {
     let (disk, clock) = (SimulatedDisk::new(1), SimulatedClock::at(BEGIN));
     let store = open(&disk, &clock).unwrap();
     put(&store, Signal::Spans, 0..10);
-    drop(store);
-    disk.flip(&file_of_block(&disk, "keys.idx"), 9, 1).unwrap();
-    let store = open(&disk, &clock).unwrap();
+    let data = file_of_block(&disk, "data.parquet");
+    disk.flip(&data, 9, 1).unwrap();
+    let snapshot = store.snapshot(&TenantId::default());
+    assert_eq!(snapshot.scan(Signal::Spans, ScanRequest::all(["attributes"])).unwrap().count(), 0);
     store.examine().unwrap();
+    // What is whole again, and still in quarantine.
+    disk.flip(&data, 9, 1).unwrap();
     put(&store, Signal::Spans, 0..5);
     send_again(&store, 5..7);
     assert_eq!(numbers(&store, Signal::Spans), [0, 1, 2, 3, 4, 5, 6]);
@@ -190,4 +194,54 @@ fn what_came_again_while_its_block_was_in_quarantine_is_saved_once() {
     assert_eq!((repairs.blocks[0].saved_rows, repairs.blocks[0].lost_rows), (5, 0));
     let store = open(&disk, &clock).unwrap();
     assert_eq!(numbers(&store, Signal::Spans), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_merge_is_given_up_once_a_block_of_it_is_in_quarantine_and_holds_up_nothing() {
+    let (disk, clock) = (SimulatedDisk::new(1), SimulatedClock::at(BEGIN));
+    let store = open(&disk, &clock).unwrap();
+    (0..4).for_each(|block| put(&store, Signal::Spans, block * 10..block * 10 + 10));
+    let data = file_of_block(&disk, "data.parquet");
+    let mut paces = 0;
+    let merged = store.compact(&mut |_| {
+        paces += 1;
+        if paces == 1 {
+            // A reader meets the damage once the merge has begun.
+            (0..disk.contents(&data).unwrap().len() as u64).step_by(97).for_each(|at| disk.flip(&data, at, 1).unwrap());
+            let snapshot = store.snapshot(&TenantId::default());
+            assert_eq!(snapshot.scan(Signal::Spans, ScanRequest::all(["attributes"])).unwrap().count(), 3);
+            store.examine().unwrap();
+            store.retain().unwrap();
+            store.collect();
+        }
+        Ok(())
+    });
+    assert!(!merged.unwrap(), "it was given up");
+    assert_eq!(store.status(&TenantId::default()).signals[0].quarantined_blocks, 1);
+    assert_eq!(numbers(&store, Signal::Spans).len(), 30);
+    assert!(files(&disk, Path::new("/data/tmp")).is_empty());
+}
+
+#[test]
+fn a_block_that_has_lost_an_index_is_written_anew_with_it() {
+    for index in ["keys.idx", "terms.idx", "stats.idx"] {
+        let (disk, clock) = (SimulatedDisk::new(1), SimulatedClock::at(BEGIN));
+        let store = open(&disk, &clock).unwrap();
+        put(&store, Signal::Spans, 0..10);
+        drop(store);
+        let path = file_of_block(&disk, index);
+        (0..disk.contents(&path).unwrap().len() as u64).for_each(|at| disk.flip(&path, at, 1).unwrap());
+        let store = open(&disk, &clock).unwrap();
+        let snapshot = store.snapshot(&TenantId::default());
+        snapshot.keys(Signal::Spans, TimeRange::ALL).unwrap().advance().unwrap();
+        let word = Predicate::equal("name", Scalar::String("nowhere".into()));
+        let request = ScanRequest { predicate: word, ..ScanRequest::all(["name"]) };
+        assert_eq!(snapshot.scan(Signal::Spans, request).unwrap().count(), 0);
+        assert!(snapshot.missing().is_empty(), "{index}");
+        drop(snapshot);
+        assert_eq!(numbers(&store, Signal::Spans).len(), 10, "{index}");
+        assert!(store.compact(&mut |_| Ok(())).unwrap(), "{index}");
+        assert!(!store.compact(&mut |_| Ok(())).unwrap(), "{index}");
+        assert_eq!(numbers(&store, Signal::Spans).len(), 10, "{index}");
+    }
 }

@@ -58,6 +58,8 @@ struct Promised {
     maybe_gone: BTreeSet<u64>,
     /// Deleted. May be sent again, and is then there again.
     gone: Vec<Row>,
+    /// Of those, what retention took: where it had been sent again, the log may still hold it after a crash (L4 of `delete`).
+    retained: BTreeSet<u64>,
 }
 
 impl Promised {
@@ -65,6 +67,16 @@ impl Promised {
     fn take(&mut self, number: u64) {
         self.maybe_gone.remove(&number);
         self.gone.extend(self.rows.remove(&number).map(|(row, _)| row));
+    }
+
+    /// Rows are there again that retention took.
+    fn revive(&mut self, found: &BTreeMap<u64, usize>) {
+        let back =
+            self.gone.extract_if(.., |row| self.retained.contains(&row.number) && found.contains_key(&row.number));
+        for row in back {
+            self.rows.insert(row.number, (row, 1));
+            self.maybe_gone.insert(row.number);
+        }
     }
 }
 
@@ -86,6 +98,8 @@ pub(super) struct Run {
     next_number: u64,
     totals: Totals,
     faulty: bool,
+    /// A crash came since the last check.
+    restarted: bool,
 }
 
 fn config() -> EngineConfig {
@@ -126,6 +140,7 @@ impl Run {
             next_number: 0,
             totals: Totals::default(),
             faulty: false,
+            restarted: false,
         }
     }
 
@@ -233,6 +248,7 @@ impl Run {
         for row in rows {
             self.totals.acknowledged += 1;
             promised.gone.retain(|gone| gone.number != row.number);
+            promised.retained.remove(&row.number);
             let count = &mut promised.rows.entry(row.number).or_insert((*row, 0)).1;
             *count = if signal == Signal::Spans { 1 } else { *count + 1 };
         }
@@ -247,12 +263,25 @@ impl Run {
     /// Merges some blocks, now and then given up in the midst of it, and removes what nobody needs.
     fn maintain(&mut self) {
         let mut paces = self.rng.random_range(0..60);
+        // The other threads do their work in the midst of a merge.
+        let (meanwhile, retains) = (self.rng.random_range(0..30), self.rng.random_bool(0.2));
         for _ in 0..4 {
-            let merged = self.store().compact(&mut |_| {
+            let store = self.store();
+            let merged = store.compact(&mut |_| {
                 paces -= 1;
+                if paces == meanwhile {
+                    store.collect();
+                    drop(store.examine());
+                    if retains {
+                        drop(store.retain());
+                    }
+                }
                 if paces == 0 { Err(storage::error::Error::Closing) } else { Ok(()) }
             });
             self.totals.merges += u64::from(merged.is_ok_and(|merged| merged));
+        }
+        if retains {
+            self.note_retention();
         }
         if self.rng.random_bool(0.7) {
             self.store().collect();
@@ -267,6 +296,10 @@ impl Run {
     /// What is older than its signal is kept may go from now on, and nothing else may.
     fn retain(&mut self) {
         drop(self.store().retain());
+        self.note_retention();
+    }
+
+    fn note_retention(&mut self) {
         // A slow disk may have let time pass.
         let now = self.clock.now_unix_nano();
         for ((_, signal), promised) in &mut self.promised {
@@ -356,6 +389,7 @@ impl Run {
 
     fn crash(&mut self, loss: Loss) {
         self.totals.crashes += 1;
+        self.restarted = true;
         self.store = None;
         self.disk.crash(loss);
         self.heal();
@@ -396,9 +430,13 @@ impl Run {
             for signal in Signal::ALL {
                 let found = self.shown(&tenant, signal);
                 let promised = self.promised.entry((tenant.clone(), signal)).or_default();
+                if self.restarted && signal == Signal::Spans {
+                    promised.revive(&found);
+                }
                 for number in promised.maybe_gone.clone() {
                     if !found.contains_key(&number) {
                         promised.take(number);
+                        promised.retained.insert(number);
                         self.totals.retained_away += 1;
                     }
                 }
@@ -416,6 +454,7 @@ impl Run {
                 }
             }
         }
+        self.restarted = false;
     }
 
     /// Who counts rows and values counts what a scan gets.

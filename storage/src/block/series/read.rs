@@ -16,7 +16,7 @@ use super::{INDEX, MAGIC, SAMPLES};
 use crate::block::checked::CheckedFile;
 use crate::block::meta::{BlockMeta, META};
 use crate::block::prune::conjuncts;
-use crate::block::read::{read_meta, verify_files};
+use crate::block::read::{read_meta, verify_files, verify_meta};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::metric::{CELLS, Fields, Label, Matcher, NUMBERS, Relation, Samples, Series, SeriesSource, Stored, rows_in};
@@ -161,6 +161,12 @@ impl SeriesBlock {
 
     /// Compares every checksum of every file. The error names what is damaged: file, bytes, columns.
     pub(in crate::block) fn verify(&self) -> Result<()> {
+        verify_meta(&*self.fs, &self.dir, Signal::Metrics, self.meta.crc())?;
+        self.examine()
+    }
+
+    /// As `verify`, of what answers cannot do without.
+    pub(in crate::block) fn examine(&self) -> Result<()> {
         read_meta(&*self.fs, &self.dir, Signal::Metrics, self.meta.crc())?;
         verify_files(&[&self.index, &self.data], |path, range| self.parts(path, range))
     }

@@ -8,19 +8,25 @@ fn damaged_is(disk: &SimulatedDisk, expected: &Path) -> bool {
 }
 
 #[test]
-fn a_flipped_bit_in_a_commit_is_found_and_named() {
+fn a_flipped_bit_in_a_commit_costs_nothing_and_one_in_both_copies_is_found_and_named() {
     let (disk, _) = disk_with(3);
+    let sound = read(&disk).unwrap();
     for version in [1, 3] {
         let path = path(Kind::Commit, version);
-        for offset in 0..disk.contents(&path).unwrap().len() as u64 {
+        let copy = disk.contents(&path).unwrap().len() as u64 / 2;
+        for offset in 0..copy {
             for bit in [0, 1, 5, 7] {
                 disk.flip(&path, offset, bit).unwrap();
+                assert_eq!(read(&disk).unwrap(), sound, "byte {offset} bit {bit}");
+                disk.flip(&path, copy + offset, bit).unwrap();
                 let found = match read(&disk) {
                     Err(Error::Damaged { path: named, .. } | Error::Version { path: named, .. }) => named,
                     other => panic!("byte {offset} bit {bit}: {other:?}"),
                 };
                 assert_eq!(found, path);
                 disk.flip(&path, offset, bit).unwrap();
+                assert_eq!(read(&disk).unwrap(), sound, "byte {offset} bit {bit} of the second copy");
+                disk.flip(&path, copy + offset, bit).unwrap();
             }
         }
     }
@@ -28,15 +34,20 @@ fn a_flipped_bit_in_a_commit_is_found_and_named() {
 }
 
 #[test]
-fn a_commit_that_is_cut_or_longer_is_found_and_named() {
+fn a_commit_of_which_not_even_one_copy_is_there_is_found_and_named() {
     let (disk, _) = disk_with(2);
     let path = path(Kind::Commit, 2);
     let bytes = disk.contents(&path).unwrap();
+    let sound = read(&disk).unwrap();
     for len in 0..bytes.len() {
         disk.place(&path, &bytes[..len]).unwrap();
-        assert!(damaged_is(&disk, &path), "{len}");
+        if len < bytes.len() / 2 {
+            assert!(damaged_is(&disk, &path), "{len}");
+        } else {
+            assert_eq!(read(&disk).unwrap(), sound, "{len}");
+        }
     }
-    disk.place(&path, &[&bytes[..], b"\n"].concat()).unwrap();
+    disk.place(&path, &[&bytes[..bytes.len() / 2 - 1], b"\n\n"].concat()).unwrap();
     assert!(damaged_is(&disk, &path));
 }
 
@@ -121,9 +132,9 @@ fn every_damage_of_the_only_snapshots_is_found() {
 fn a_newer_format_is_named_and_not_guessed_at() {
     let (disk, _) = disk_with(1);
     let text = String::from_utf8(disk.contents(&path(Kind::Commit, 1)).unwrap()).unwrap();
-    let newer = text.replacen("spanlight-manifest 1 ", "spanlight-manifest 2 ", 1);
+    let newer = text.replace("spanlight-manifest 2 ", "spanlight-manifest 3 ");
     disk.place(&path(Kind::Commit, 1), newer.as_bytes()).unwrap();
-    assert!(matches!(read(&disk), Err(Error::Version { found: 2, known: 1, .. })));
+    assert!(matches!(read(&disk), Err(Error::Version { found: 3, known: 2, .. })));
 }
 
 #[test]

@@ -1,10 +1,17 @@
-//! Does this program still read and write what version 1 wrote? The files never change; a new format gets new ones.
+//! Does this program still read what versions 1 and 2 wrote, and write what version 2 wrote? The files never change; a new format gets new ones.
 
 use super::*;
 
-const COMMIT_1: &[u8] = include_bytes!("../../../tests/fixtures/v1/manifest/00000000000000000001.commit");
-const SNAPSHOT_1: &[u8] = include_bytes!("../../../tests/fixtures/v1/manifest/00000000000000000001.snapshot");
-const COMMIT_2: &[u8] = include_bytes!("../../../tests/fixtures/v1/manifest/00000000000000000002.commit");
+const VERSION_1: [&[u8]; 3] = [
+    include_bytes!("../../../tests/fixtures/v1/manifest/00000000000000000001.commit"),
+    include_bytes!("../../../tests/fixtures/v1/manifest/00000000000000000001.snapshot"),
+    include_bytes!("../../../tests/fixtures/v1/manifest/00000000000000000002.commit"),
+];
+const VERSION_2: [&[u8]; 3] = [
+    include_bytes!("../../../tests/fixtures/v2/manifest/00000000000000000001.commit"),
+    include_bytes!("../../../tests/fixtures/v2/manifest/00000000000000000001.snapshot"),
+    include_bytes!("../../../tests/fixtures/v2/manifest/00000000000000000002.commit"),
+];
 
 fn commits() -> [Commit; 2] {
     let other = BlockEntry { window: Window::OTHER, signal: Signal::Spans, tenant: TenantId::default(), ..entry(3) };
@@ -22,24 +29,26 @@ fn versions() -> [Manifest; 2] {
 }
 
 #[test]
-fn files_of_version_1_are_read() {
+fn files_of_versions_1_and_2_are_read() {
     let [_, second] = versions();
-    for (start, bytes) in [(Kind::Commit, COMMIT_1), (Kind::Snapshot, SNAPSHOT_1)] {
-        let disk = SimulatedDisk::new(1);
-        open(&disk).unwrap();
-        disk.place(&path(start, 1), bytes).unwrap();
-        disk.place(&path(Kind::Commit, 2), COMMIT_2).unwrap();
-        assert_eq!(*read(&disk).unwrap(), second);
+    for [commit_1, snapshot_1, commit_2] in [VERSION_1, VERSION_2] {
+        for (start, bytes) in [(Kind::Commit, commit_1), (Kind::Snapshot, snapshot_1)] {
+            let disk = SimulatedDisk::new(1);
+            open(&disk).unwrap();
+            disk.place(&path(start, 1), bytes).unwrap();
+            disk.place(&path(Kind::Commit, 2), commit_2).unwrap();
+            assert_eq!(*read(&disk).unwrap(), second);
+        }
     }
 }
 
 #[test]
-fn files_of_version_1_are_written() {
+fn files_of_version_2_are_written() {
     let [first, second] = commits();
     let written =
         [file::encode_commit(1, &first), file::encode_snapshot(&versions()[0]), file::encode_commit(2, &second)];
     assert_eq!(
         written.map(|bytes| String::from_utf8(bytes).unwrap()),
-        [COMMIT_1, SNAPSHOT_1, COMMIT_2].map(|bytes| { String::from_utf8(bytes.to_vec()).unwrap() })
+        VERSION_2.map(|bytes| { String::from_utf8(bytes.to_vec()).unwrap() })
     );
 }
