@@ -393,7 +393,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         path: "/deletions",
         summary: "What was deleted, by whose wish or by retention, newest first.",
         parameters: &[
-            query("limit", Kind::Count { default: 100, max: 1000 }, "Deletions of all tenants looked at."),
+            query("limit", Kind::Count { default: 100, max: 1000 }, "Deletions at most."),
             TIMEOUT,
         ],
         answer: "DeletionsResponse",

@@ -5,7 +5,7 @@
 
 use super::config::EngineConfig;
 use super::consume::Consumption;
-use super::delete::{self, DeleteRequest, Recorded};
+use super::delete::{self, DeleteRequest, RecordScan, Recorded};
 use super::metrics::EngineMetrics;
 use super::pace::{Idler, Rate};
 use super::recovery::RecoveryReport;
@@ -190,9 +190,9 @@ impl Engine {
         Ok(deleted)
     }
 
-    /// The last deletions of a tenant, newest first, out of the last `most` of all. Reads their files.
-    pub fn deletions(&self, tenant: &TenantId, most: usize) -> Result<Vec<Recorded>> {
-        self.store.deletions(tenant, most)
+    /// The record of a tenant's deletions, to be read newest first. Reads files.
+    pub fn deletions(&self, tenant: &TenantId) -> Result<RecordScan> {
+        self.store.deletions(tenant)
     }
 
     /// What a tenant's reader sees now.
