@@ -48,6 +48,7 @@ pub use body::{BodyEncoding, Template};
 pub(crate) use checked::CheckedFile;
 #[cfg(test)]
 pub(crate) use checked::open_checked;
+pub(crate) use describe::whole;
 pub use either::{Block, BlockScan};
 pub(crate) use facet::BlockFacets;
 pub(crate) use fate::Fate;
