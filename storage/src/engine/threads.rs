@@ -226,6 +226,12 @@ impl Engine {
         std::iter::once("ready\n".to_owned()).chain(troubles).collect()
     }
 
+    /// Requests that wait for the log, and how many may.
+    pub(super) fn write_queue(&self) -> (usize, usize) {
+        let most = self.queue.max_capacity();
+        (most.saturating_sub(self.queue.capacity()), most)
+    }
+
     /// The store itself, for its numbers.
     pub(super) fn store(&self) -> &Store {
         &self.store
