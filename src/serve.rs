@@ -164,7 +164,8 @@ fn kafka_status(report: collector::KafkaReport) -> KafkaStatus {
 }
 
 fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector, kafka: KafkaReceiver) -> Router {
-    let readied = Arc::clone(engine);
+    let state = Arc::new(state);
+    let (readied, asked) = (Arc::clone(engine), Arc::clone(&state));
     let (engine, collector) = (Arc::clone(engine), collector.clone());
     // Doors open only after the store was opened and replayed, so who is reached is ready. A store that refuses writes stays so:
     // its answers are whole, its doors tell senders to come back, and unready would take both away.
@@ -172,7 +173,8 @@ fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector, kafka:
     let scraped = move || {
         let mut text = String::new();
         engine.render_metrics(&mut text);
-        collector.metrics().render(&mut text);
+        collector.render_metrics(&mut text);
+        asked.executor().render_metrics(&mut text);
         kafka.render_metrics(&mut text);
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
     };

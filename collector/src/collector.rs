@@ -128,6 +128,27 @@ impl Collector {
         &self.shared.metrics
     }
 
+    /// Appends the counters, and what is bounded beside its limit, in Prometheus' text format.
+    pub fn render_metrics(&self, out: &mut String) {
+        self.metrics().render(out);
+        let (now, peak) = self.bytes_in_flight();
+        let (tenants, most_tenants) = self.shared.admission.tenants();
+        for (name, help, value) in [
+            ("bytes_in_flight", "Bytes of memory reserved for requests at the doors.", now),
+            ("bytes_in_flight_peak", "The most that ever were.", peak),
+            (
+                "bytes_in_flight_limit",
+                "Bytes that may be; further requests are refused.",
+                self.config().max_bytes_in_flight,
+            ),
+            ("tenants", "Tenants with an account of their own for memory and rate.", tenants),
+            ("tenants_limit", "Such tenants at most; further ones share one.", most_tenants),
+        ] {
+            let name = format!("spanlight_collector_{name}");
+            out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
+        }
+    }
+
     /// Bytes of memory reserved for requests now, and the most that ever were.
     pub fn bytes_in_flight(&self) -> (usize, usize) {
         self.shared.admission.bytes_in_flight()

@@ -2,10 +2,16 @@
 //!
 //! Reads only, takes no lock: a directory in use may be inspected, and a block that compaction removes meanwhile is
 //! then reported as missing.
+//!
+//! I1  Every file below the directory (and in the bucket) counts in exactly one place, with its length as it is listed: the places
+//!     add up to all bytes, a table's files to the table, and a file's columns with what is beside them to the file.
 
 mod show;
+mod walk;
 
-use crate::block::{Block, ColumnBytes};
+pub use walk::Place;
+
+use crate::block::{Block, ColumnBytes, META, file_of_column};
 use crate::error::{Error, Result};
 use crate::fs::{Clock, Filesystem};
 use crate::manifest::{BlockEntry, Manifest, ManifestStore};
@@ -16,6 +22,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use walk::Files;
 
 /// How much to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +46,8 @@ pub struct Inspection {
     pub tables: Vec<Table>,
     /// The write-ahead log, from its checkpoint on.
     pub wal: ReplayReport,
-    /// Bytes of all files of the write-ahead log.
-    pub wal_bytes: u64,
+    /// Bytes by what they are for; all of them together are everything that was found (I1).
+    pub places: BTreeMap<Place, u64>,
     /// Whether the blocks are in a bucket, where nobody looked.
     pub blocks_elsewhere: bool,
     /// What is damaged or missing, a sentence each.
@@ -58,7 +65,7 @@ pub struct Table {
     pub rows: u64,
     /// Blocks.
     pub blocks: u64,
-    /// Bytes of all their files.
+    /// Bytes of all their files, as they lie there.
     pub bytes: u64,
     /// Earliest time, inclusive.
     pub min_time: i64,
@@ -68,6 +75,27 @@ pub struct Table {
     pub files: BTreeMap<String, u64>,
     /// Bytes by column: in the file, and decoded.
     pub columns: BTreeMap<String, (u64, u64)>,
+}
+
+impl Inspection {
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.places.values().sum()
+    }
+}
+
+impl Table {
+    /// The columns of a file: bytes in it, and decoded.
+    pub fn columns_of<'a>(&'a self, file: &'a str) -> impl Iterator<Item = (&'a str, (u64, u64))> {
+        let of_file = self.columns.iter().filter(move |(column, _)| file_of_column(self.signal, column) == file);
+        of_file.map(|(column, bytes)| (column.as_str(), *bytes))
+    }
+
+    /// What a file of columns has beside them: footer, page indexes, checksums; `None` of a file without columns.
+    pub fn beside_columns(&self, file: &str) -> Option<u64> {
+        let columns = self.columns_of(file).map(|(_, (stored, _))| stored).reduce(|sum, stored| sum + stored)?;
+        Some(self.files.get(file)?.saturating_sub(columns))
+    }
 }
 
 /// Looks at a data directory.
@@ -117,17 +145,27 @@ fn look(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth, blocks_elsewher
         blocks_elsewhere,
         ..Inspection::default()
     };
+    let mut walked = walk::walk(fs.as_ref(), data_dir)?;
     let mut tables = BTreeMap::new();
     for entry in manifest.blocks.values() {
         let path = layout.blocks().join(entry.path());
+        let files = walked.blocks.remove(&(entry.id, path.clone())).unwrap_or_default();
+        let is_quarantined = manifest.quarantined.contains_key(&entry.id);
         match look_at(fs, &path, entry, depth) {
+            Ok(_) if is_quarantined => walked.count(Place::Damaged, &files),
             Ok(block) => {
-                add(tables.entry((entry.tenant.clone(), entry.signal)).or_insert_with(|| empty(entry)), &block)
+                let table = tables.entry((entry.tenant.clone(), entry.signal)).or_insert_with(|| empty(entry));
+                let unknown = add(table, &block, files);
+                walked.count(Place::Other, &unknown);
             }
-            Err(error) => found.damage.push(with_causes(&error)),
+            Err(error) => {
+                walked.count(Place::Damaged, &files);
+                found.damage.push(with_causes(&error));
+            }
         }
     }
     found.tables = tables.into_values().collect();
+    found.places = walked.finish(found.tables.iter().map(|table| table.bytes).sum());
     inspect_wal(fs.as_ref(), &layout.wal(), &manifest, &mut found)?;
     Ok(found)
 }
@@ -141,12 +179,11 @@ fn look_at(fs: &Arc<dyn Filesystem>, path: &Path, entry: &BlockEntry, depth: Dep
 }
 
 fn inspect_wal(fs: &dyn Filesystem, dir: &Path, manifest: &Manifest, found: &mut Inspection) -> Result<()> {
-    let files = match fs.list(dir) {
+    match fs.list(dir) {
         // Who only reads a bucket has no log.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        files => files.map_err(Error::io("list", dir))?,
-    };
-    found.wal_bytes = files.iter().map(|file| file.len).sum();
+        files => drop(files.map_err(Error::io("list", dir))?),
+    }
     let from = crate::engine::wal_checkpoint(manifest, dir)?;
     match wal::replay(fs, dir, from, &mut |_| Ok(())) {
         Ok(report) => found.wal = report,
@@ -169,20 +206,24 @@ fn empty(entry: &BlockEntry) -> Table {
     }
 }
 
-fn add(table: &mut Table, block: &Block) {
+/// Counts a block; the files in its folder that it does not know.
+fn add(table: &mut Table, block: &Block, files: Files) -> Files {
     let meta = block.meta();
     table.rows += meta.rows;
     table.blocks += 1;
-    table.bytes += meta.bytes();
     table.min_time = table.min_time.min(meta.min_time);
     table.max_time = table.max_time.max(meta.max_time);
-    for file in &meta.files {
-        *table.files.entry(file.name.clone()).or_default() += file.len;
-    }
     for ColumnBytes { name, compressed, raw, .. } in &meta.columns {
         let sum = table.columns.entry(name.clone()).or_default();
         *sum = (sum.0 + compressed, sum.1 + raw);
     }
+    let (known, unknown): (Files, Files) =
+        files.into_iter().partition(|(name, _)| name == META || meta.files.iter().any(|file| file.name == *name));
+    for (name, len) in known {
+        table.bytes += len;
+        *table.files.entry(name).or_default() += len;
+    }
+    unknown
 }
 
 /// An error and its causes, in one line.
@@ -190,3 +231,6 @@ fn with_causes(error: &Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
+
+#[cfg(test)]
+mod tests;

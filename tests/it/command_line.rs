@@ -127,6 +127,53 @@ async fn a_log_that_is_damaged_in_its_middle_is_refused_by_name_and_repaired() {
 }
 
 #[tokio::test]
+async fn what_is_bounded_stands_beside_its_limit_and_is_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    for number in 1..=3 {
+        assert_eq!(send_span(&server, number).await, 200);
+    }
+    assert_eq!(server.get("/api/v1/traces").await.0, 200);
+    let mut metrics = String::new();
+    // A query that has been answered gives its memory back a moment later.
+    for _ in 0..100 {
+        metrics = String::from_utf8(server.get("/metrics").await.1.to_vec()).unwrap();
+        if metrics.contains("\nspanlight_queries_running 0\n") {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let value = |name: &str| -> f64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
+    };
+    for name in [
+        "collector_bytes_in_flight",
+        "write_queue",
+        "queries_running",
+        "queries_waiting",
+        "query_memory_bytes",
+        "compaction_memory_bytes",
+    ] {
+        assert_eq!(value(&format!("spanlight_{name}")), 0.0, "{name}");
+    }
+    assert!(value("spanlight_memtables_bytes") > 0.0 && value("spanlight_collector_bytes_in_flight_peak") > 0.0);
+    for name in [
+        "collector_bytes_in_flight_limit",
+        "collector_tenants_limit",
+        "write_queue_limit",
+        "memtables_limit_bytes",
+        "queries_running_limit",
+        "queries_waiting_limit",
+        "query_memory_limit_bytes",
+        "compaction_memory_limit_bytes",
+    ] {
+        assert!(value(&format!("spanlight_{name}")) > 0.0, "{name}");
+    }
+    assert_eq!((value("spanlight_open_blocks"), value("spanlight_open_block_index_bytes")), (0.0, 0.0));
+}
+
+#[tokio::test]
 async fn health_readiness_metrics_and_the_ui_are_served() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());

@@ -71,6 +71,11 @@ impl Admission {
         (self.memory.used(), self.memory.peak())
     }
 
+    /// Tenants with an account of their own, and how many may have one.
+    pub(crate) fn tenants(&self) -> (usize, usize) {
+        (self.tenants.lock().unwrap_or_else(PoisonError::into_inner).len(), MAX_TENANTS)
+    }
+
     pub(crate) fn last_received(&self, tenant: &TenantId) -> Option<LastReceived> {
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let last = tenants.get(tenant)?.last.lock().unwrap_or_else(PoisonError::into_inner);

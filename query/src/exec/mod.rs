@@ -93,6 +93,23 @@ impl Executor {
         }
     }
 
+    /// Appends what is bounded, each beside its limit, in Prometheus' text format.
+    pub fn render_metrics(&self, out: &mut String) {
+        let Usage { running, waiting, memory_bytes } = self.usage();
+        let memory = self.config.memory_per_query.saturating_mul(self.config.concurrency as u64);
+        for (name, help, value) in [
+            ("queries_running", "Queries that run.", running as u64),
+            ("queries_running_limit", "Queries that may run at once.", self.config.concurrency as u64),
+            ("queries_waiting", "Queries that wait for their turn.", waiting as u64),
+            ("queries_waiting_limit", "Queries that may wait; further ones are refused.", self.config.queue as u64),
+            ("query_memory_bytes", "Bytes that running queries hold.", memory_bytes),
+            ("query_memory_limit_bytes", "Bytes that all queries that may run at once may hold.", memory),
+        ] {
+            let name = format!("spanlight_{name}");
+            out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
+        }
+    }
+
     /// Runs a query on the executor's threads. Safe to drop: the query then ends at its next check.
     pub async fn run<T, J>(&self, context: QueryContext, job: J) -> Result<T>
     where

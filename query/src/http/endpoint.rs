@@ -99,7 +99,7 @@ const ATTR: Parameter = query(
     "attr",
     Kind::Attribute,
     "`key=value`; the first `=` splits. Matches the own attribute, else the resource's, else the scope's; numbers and \
-     booleans match as they are written. Given several times, all must match.",
+     booleans match as they are written, `NaN`, `Infinity` and `-Infinity` too. Given several times, all must match.",
 );
 
 /// What `/traces` and the deletion of spans filter by, with a range.
@@ -300,14 +300,14 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         method: Method::GET,
         path: "/attributes/{key}/values",
         summary: "The values of an attribute in the range, and how many rows have them: texts of at most 1024 bytes, booleans and \
-                  numbers; lists, maps and bytes are not listed.",
+                  numbers; lists, maps and bytes are not listed. `attr=key=value` finds each as it is written; equal numbers are one value.",
         parameters: &[
             path("key", Kind::Text, "The attribute's key."),
             SIGNAL,
             query(
                 "scope",
                 Kind::Choice(&["any", "own", "resource", "scope"]),
-                "Whose attribute; of all owners together unless given.",
+                "Whose attribute; of all owners together unless given, also of those that `attr` does not see behind a row's own.",
             ),
             query("prefix", Kind::Text, "Start of the text; numbers and booleans have none."),
             START,
@@ -392,10 +392,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         method: Method::GET,
         path: "/deletions",
         summary: "What was deleted, by whose wish or by retention, newest first.",
-        parameters: &[
-            query("limit", Kind::Count { default: 100, max: 1000 }, "Deletions of all tenants looked at."),
-            TIMEOUT,
-        ],
+        parameters: &[query("limit", Kind::Count { default: 100, max: 1000 }, "Deletions at most."), TIMEOUT],
         answer: "DeletionsResponse",
     },
     Endpoint {

@@ -49,8 +49,8 @@ pub const PREFIX: &str = "/api/v1";
 const TENANT: &str = "x-scope-orgid";
 
 /// The API, ready to be merged into the server's router.
-pub fn router(state: QueryState) -> Router {
-    let state = Arc::new(state);
+pub fn router(state: impl Into<Arc<QueryState>>) -> Router {
+    let state: Arc<QueryState> = state.into();
     let mut api: Router<Arc<QueryState>> = Router::new();
     for endpoint in ENDPOINTS {
         let filter = if endpoint.method == Method::POST {

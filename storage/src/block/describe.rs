@@ -192,7 +192,7 @@ fn put_int(entry: &mut Vec<u8>, value: i64) {
 }
 
 /// The integer that a double equals.
-pub(super) fn whole(value: f64) -> Option<i64> {
+pub(crate) fn whole(value: f64) -> Option<i64> {
     // 2^63, the first integer that i64 does not have; its negative is the last on that side that it has.
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;
     if value.fract() != 0.0 || !(-BEYOND..BEYOND).contains(&value) {

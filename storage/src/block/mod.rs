@@ -48,11 +48,13 @@ pub use body::{BodyEncoding, Template};
 pub(crate) use checked::CheckedFile;
 #[cfg(test)]
 pub(crate) use checked::open_checked;
+pub(crate) use describe::whole;
 pub use either::{Block, BlockScan};
 pub(crate) use facet::BlockFacets;
 pub(crate) use fate::Fate;
 pub use id::{BlockId, InvalidBlockId, Window};
 pub(crate) use interner::{IntegerInterner, Interner};
+pub(crate) use meta::META;
 pub use meta::{BlockMeta, ColumnBytes, FileMeta};
 pub(crate) use order::dictionary_value;
 pub use scan::BlockProgress;
@@ -61,8 +63,21 @@ pub(crate) use shown::Shown;
 pub(crate) use volume::BlockVolume;
 pub use write::{BlockWriter, write};
 
+use crate::model::Signal;
+
 /// Name of the file with the columns.
 const DATA: &str = "data.parquet";
+
+/// Which file of a block a column lies in.
+pub(crate) fn file_of_column(signal: Signal, column: &str) -> &'static str {
+    match (signal, column) {
+        (Signal::Metrics, column) if column.starts_with("series.") => series::INDEX,
+        (Signal::Metrics, _) => series::SAMPLES,
+        (_, body::FILE) => body::FILE,
+        _ => DATA,
+    }
+}
+
 /// Name of the file that finds traces.
 const KEYS: &str = "keys.idx";
 /// Name of the file that finds words and values.

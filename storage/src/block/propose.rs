@@ -295,6 +295,8 @@ impl Wanted<'_> {
             Operand::Int(value) => vec![Value::Int(value)],
             Operand::Double(value) => vec![number(Number::Double(value))],
             Operand::Bytes(bytes) => vec![Value::Bytes(bytes)],
+            // What is no number has fingerprints without end.
+            Operand::Typed { number: Some(Number::Double(value)), .. } if value.is_nan() => return None,
             Operand::Typed { text, number: typed, boolean } => {
                 [Value::String(text)].into_iter().chain(typed.map(number)).chain(boolean.map(Value::Bool)).collect()
             }

@@ -11,6 +11,7 @@
 //!
 //! Not here: metrics, whose series come out of a block in order (`series`).
 
+use super::memory::MergeMemory;
 use super::{order, series};
 use crate::block::{BlockConfig, BlockMeta, BlockScan, BlockWriter, Shown};
 use crate::error::{Error, Result};
@@ -47,12 +48,12 @@ pub(crate) fn merge(
     dir: &Path,
     signal: Signal,
     inputs: &[Shown],
-    config: (&BlockConfig, usize),
+    config: (&BlockConfig, MergeMemory<'_>),
     pace: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Option<BlockMeta>> {
-    let (block, memory_bytes) = config;
+    let (block, memory) = config;
     if signal == Signal::Metrics {
-        return series::merge(fs, dir, inputs, config, pace);
+        return series::merge(fs, dir, inputs, (block, memory), pace);
     }
     let writer = {
         let sample = inputs.iter().map(first_attributes).collect::<Result<Vec<_>>>()?;
@@ -67,7 +68,7 @@ pub(crate) fn merge(
         writer,
         pool: Vec::new(),
         group_rows: block.row_group_rows.max(1),
-        memory_bytes: memory_bytes.max(1),
+        memory,
         pace,
         left_out: 0,
         written: 0,
@@ -189,7 +190,7 @@ struct Merge<'a> {
     writer: BlockWriter<'a>,
     pool: Vec<Part>,
     group_rows: usize,
-    memory_bytes: usize,
+    memory: MergeMemory<'a>,
     pace: &'a mut dyn FnMut(u64) -> Result<()>,
     left_out: u64,
     /// Bytes written that `pace` was told of.
@@ -209,6 +210,7 @@ impl Merge<'_> {
                 groups = self.assign(going)?;
             }
             self.emit(&groups)?;
+            self.memory.hold(self.bytes());
             if all_read {
                 return Ok(());
             }
@@ -228,7 +230,7 @@ impl Merge<'_> {
     fn fill(&mut self, wanted: usize) -> Result<bool> {
         let (mut rows, mut bytes) = (self.rows(), self.bytes());
         while rows < wanted {
-            if bytes >= self.memory_bytes {
+            if bytes >= self.memory.limit() {
                 return Ok(true);
             }
             let behind = self.cursors.iter_mut().enumerate().filter(|(_, cursor)| cursor.edge.is_some());
@@ -249,6 +251,7 @@ impl Merge<'_> {
                 let part = Part::new(shown, number);
                 (rows, bytes) = (rows + part.batch.num_rows(), bytes + part.bytes);
                 self.pool.push(part);
+                self.memory.hold(bytes);
             }
             (self.pace)(read_bytes)?;
         }
@@ -258,7 +261,7 @@ impl Merge<'_> {
     /// Decides what becomes of each row of the pool.
     fn assign(&self, going: Going) -> Result<Groups> {
         let (rows, bytes) = (self.rows().max(1), self.bytes().max(1));
-        let fitting = self.memory_bytes / LARGEST_GROUP / (bytes / rows).max(1);
+        let fitting = self.memory.limit() / LARGEST_GROUP / (bytes / rows).max(1);
         let group_rows = self.group_rows.min(fitting).max(1);
         let mut groups = Groups::new(&self.pool);
         if self.signal == Signal::Spans {

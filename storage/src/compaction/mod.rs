@@ -10,12 +10,14 @@
 //! Not here: when to do it, and the commit (`engine`).
 
 mod config;
+mod memory;
 mod merge;
 mod order;
 mod pick;
 mod series;
 
 pub use config::CompactionConfig;
+pub(crate) use memory::MergeMemory;
 pub(crate) use merge::merge;
 pub(crate) use pick::level;
 pub use pick::{Plan, pick};

@@ -8,6 +8,7 @@
 //!     each block a group of series and a page of each column; of the result what its index will say. A series with more
 //!     samples stands in the result several times, one stretch of time after the other.
 
+use super::memory::MergeMemory;
 use super::merge::check_rows;
 use crate::block::{BlockConfig, BlockMeta, SeriesReader, SeriesWriter, Shown};
 use crate::error::{Error, Result};
@@ -25,10 +26,10 @@ pub(super) fn merge(
     fs: &dyn Filesystem,
     dir: &Path,
     inputs: &[Shown],
-    (config, memory_bytes): (&BlockConfig, usize),
+    (config, memory): (&BlockConfig, MergeMemory<'_>),
     pace: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Option<BlockMeta>> {
-    let most_rows = (memory_bytes / SAMPLE_BYTES).max(1);
+    let most_rows = (memory.limit() / SAMPLE_BYTES).max(1);
     let mut cursors = inputs.iter().filter_map(|shown| Cursor::new(shown).transpose()).collect::<Result<Vec<_>>>()?;
     let mut writer = SeriesWriter::create(fs, dir, config)?;
     let (mut read, mut left_out, mut written) = (0, 0, 0);
@@ -55,6 +56,7 @@ pub(super) fn merge(
                 return Err(out_of_order(&series));
             }
             let all = all.ordered();
+            memory.hold(all.memory_bytes());
             left_out += rows - all.len() as u64;
             read += rows;
             writer.put(&series, &all)?;

@@ -8,18 +8,21 @@
 //! L4  A span that came again while its block was there, and is in no block of its own yet when retention takes that one, is
 //!     there from then on (`block::fate`), until its own block is old. One that came again while it was in memory is left out; where
 //!     the log still has it after a crash, it may be there once more until retention looks next.
+//! L5  The record is read one deletion at a time, newest first, so that whoever looks for some of one tenant reads no further
+//!     than the last of them, and may stop at any.
 
 use super::metrics::EngineMetrics;
 use super::recovery::Layout;
 use super::store::{Store, lock};
 use crate::block::BlockId;
 use crate::error::{Error, Result};
+use crate::fs::Filesystem;
 use crate::manifest::{Cause, Commit, Deletion, Tombstone};
 use crate::model::schema::time_column;
 use crate::model::{Signal, TenantId};
 use crate::retention::{self, Expired, expired};
 use crate::scan::{Compare, Field, Predicate, Scalar, ScanRequest, TimeRange};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -177,19 +180,51 @@ impl Store {
         Ok(())
     }
 
-    /// The last deletions of a tenant, newest first, out of the last `most` of all tenants.
-    pub fn deletions(&self, tenant: &TenantId, most: usize) -> Result<Vec<Recorded>> {
+    /// The record of a tenant's deletions, to be read newest first (L5).
+    pub fn deletions(&self, tenant: &TenantId) -> Result<RecordScan> {
+        let dir = self.deletions_dir();
         let waiting = self.view().manifest.deletions.clone();
-        let mut found = retention::read_deletions(self.fs.as_ref(), &self.deletions_dir(), most)?;
-        found.extend(waiting.into_iter().map(|(version, deletion)| (version, Deletion::clone(&deletion))));
-        found.sort_unstable_by_key(|(version, _)| std::cmp::Reverse(*version));
-        found.dedup_by_key(|(version, _)| *version);
-        let ours = found.into_iter().filter(|(_, deletion)| deletion.tenant == *tenant);
-        Ok(ours.map(|(version, deletion)| Recorded { version, deletion }).take(most).collect())
+        let mut versions = retention::recorded_versions(self.fs.as_ref(), &dir)?;
+        versions.extend(waiting.keys());
+        let tenant = tenant.clone();
+        Ok(RecordScan { fs: Arc::clone(&self.fs), dir, tenant, waiting, versions, found: Vec::new() })
     }
 
     fn deletions_dir(&self) -> PathBuf {
         Layout::new(&self.config.data_dir).deletions()
+    }
+}
+
+/// Deletions of a tenant that are being looked for.
+#[derive(Debug)]
+pub struct RecordScan {
+    fs: Arc<dyn Filesystem>,
+    dir: PathBuf,
+    tenant: TenantId,
+    /// Those that may have no file yet.
+    waiting: BTreeMap<u64, Arc<Deletion>>,
+    /// Those that were not looked at.
+    versions: BTreeSet<u64>,
+    found: Vec<Recorded>,
+}
+
+impl RecordScan {
+    /// Looks at the next older deletion, of whomever it is; `false` when none is left. Reads a file at most; one that cannot be
+    /// read is passed over.
+    pub fn advance(&mut self) -> bool {
+        let Some(version) = self.versions.pop_last() else { return false };
+        let deletion = match self.waiting.get(&version) {
+            Some(waiting) => Some(Deletion::clone(waiting)),
+            None => retention::read_deletion(self.fs.as_ref(), &self.dir, version),
+        };
+        let ours = deletion.filter(|deletion| deletion.tenant == self.tenant);
+        self.found.extend(ours.map(|deletion| Recorded { version, deletion }));
+        true
+    }
+
+    /// What was found so far, newest first.
+    pub fn found(&self) -> &[Recorded] {
+        &self.found
     }
 }
 
@@ -200,3 +235,6 @@ pub(super) fn check(request: &DeleteRequest) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

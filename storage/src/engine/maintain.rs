@@ -17,7 +17,7 @@ use super::store::{Store, lock};
 use super::threads::chain;
 use super::view::View;
 use crate::block::{BlockId, Shown};
-use crate::compaction::{self, Plan, merge};
+use crate::compaction::{self, MergeMemory, Plan, merge};
 use crate::error::{Class, Error, Result};
 use crate::fs::Clock;
 use crate::manifest::{BlockEntry, Commit, Manifest, Tombstone};
@@ -134,7 +134,8 @@ impl Store {
         inputs: &[Shown],
         pace: Pace<'_>,
     ) -> Result<Option<Placed>> {
-        let config = (&self.config.block, self.config.compaction.memory_bytes);
+        let memory = MergeMemory::new(self.config.compaction.memory_bytes, &self.metrics.compaction_memory);
+        let config = (&self.config.block, memory);
         let made = self.make_block((&first.tenant, first.signal, first.window, written), |dir| {
             merge(self.fs.as_ref(), dir, first.signal, inputs, config, pace)
         })?;

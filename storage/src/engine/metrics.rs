@@ -54,6 +54,8 @@ metrics! {
     compaction_nanos,
     /// Merges that failed and will be tried again.
     compaction_errors,
+    /// Bytes that the merge under way holds, now.
+    compaction_memory,
     /// Deletions that somebody asked for.
     deletions,
     /// Blocks deleted by age or size.

@@ -33,7 +33,7 @@ mod view;
 pub use config::EngineConfig;
 pub use consume::Consumption;
 pub use count::{FacetScan, VolumeScan};
-pub use delete::{DeleteRequest, Recorded};
+pub use delete::{DeleteRequest, RecordScan, Recorded};
 pub use maintain::Pace;
 pub use metrics::EngineMetrics;
 pub use recovery::RecoveryReport;

@@ -9,6 +9,7 @@ impl Engine {
         let mut text = Text(out);
         counters(&mut text, self);
         stored(&mut text, self);
+        bounded(&mut text, self);
         object_store(&mut text, self);
     }
 }
@@ -39,6 +40,8 @@ fn object_store(text: &mut Text<'_>, engine: &Engine) {
         text.counter(name, help, count(counter));
     }
     text.gauge("spanlight_cache_bytes", "Bytes of the cache of blocks.", &[("", cache_bytes as f64)]);
+    let help = "Bytes that the cache of blocks may have; the oldest chunks go.";
+    text.gauge("spanlight_cache_limit_bytes", help, &[("", engine.store().cache_limit_bytes() as f64)]);
     let failing = engine.store().bucket_health().map_or(0.0, |health| health.failing_for.as_secs_f64().max(0.001));
     let help = "How long the object store has not answered; 0 while it does.";
     text.gauge("spanlight_object_store_failing_seconds", help, &[("", failing)]);
@@ -126,6 +129,47 @@ fn stored(text: &mut Text<'_>, engine: &Engine) {
         .collect();
     text.gauge("spanlight_writes_refused", "1 while writes are refused, and why.", &refused);
     text.gauge("spanlight_wal_bytes", "Bytes of the write-ahead log.", &[(String::new(), wal_bytes as f64)]);
+}
+
+/// What memory holds for all tenants, each beside its limit where it has one.
+fn bounded(text: &mut Text<'_>, engine: &Engine) {
+    let store = engine.store();
+    let (waiting, most) = engine.write_queue();
+    let view = store.view();
+    let blocks = view.blocks.values().flat_map(|blocks| blocks.iter());
+    let (open, indexes) = blocks.fold((0u64, 0u64), |(open, bytes), shown| {
+        (open + 1, bytes + u64::try_from(shown.block.memory_bytes()).unwrap_or(u64::MAX))
+    });
+    let merging = engine.metrics().compaction_memory.load(Ordering::Relaxed);
+    let gauges = [
+        ("spanlight_write_queue", "Requests that wait for the log.", waiting as f64),
+        (
+            "spanlight_write_queue_limit",
+            "Requests that may wait for the log; further ones wait at the door.",
+            most as f64,
+        ),
+        ("spanlight_memtables_bytes", "Bytes of all memtables.", view.memory_bytes() as f64),
+        (
+            "spanlight_memtables_limit_bytes",
+            "Bytes of all memtables beyond which writes are refused.",
+            store.config.memory_limit_bytes as f64,
+        ),
+        ("spanlight_open_blocks", "Blocks that are open: all that live and can be read.", open as f64),
+        (
+            "spanlight_open_block_index_bytes",
+            "Bytes of memory of open blocks: their footers and the parts of indexes that were read. As many as there are blocks; merging and retention bound them.",
+            indexes as f64,
+        ),
+        ("spanlight_compaction_memory_bytes", "Bytes that the merge under way holds.", merging as f64),
+        (
+            "spanlight_compaction_memory_limit_bytes",
+            "Bytes beyond which a merge reads no further batch.",
+            store.config.compaction.memory_bytes as f64,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        text.gauge(name, help, &[("", value)]);
+    }
 }
 
 /// Prometheus text in the making.

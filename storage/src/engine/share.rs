@@ -244,6 +244,11 @@ impl Store {
         self.sharing.as_ref().map(|sharing| (sharing.mounted.counters(), sharing.mounted.cache_bytes()))
     }
 
+    /// Bytes that the cache of a bucket's blocks may have; 0 without a bucket.
+    pub(super) fn cache_limit_bytes(&self) -> u64 {
+        self.sharing.as_ref().map_or(0, |sharing| sharing.mounted.cache_limit_bytes())
+    }
+
     /// Since when the bucket does not answer, if it does not.
     pub fn bucket_health(&self) -> Option<BucketHealth> {
         self.sharing.as_ref()?.mounted.health()

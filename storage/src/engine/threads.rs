@@ -5,7 +5,7 @@
 
 use super::config::EngineConfig;
 use super::consume::Consumption;
-use super::delete::{self, DeleteRequest, Recorded};
+use super::delete::{self, DeleteRequest, RecordScan, Recorded};
 use super::metrics::EngineMetrics;
 use super::pace::{Idler, Rate};
 use super::recovery::RecoveryReport;
@@ -194,9 +194,9 @@ impl Engine {
         Ok(deleted)
     }
 
-    /// The last deletions of a tenant, newest first, out of the last `most` of all. Reads their files.
-    pub fn deletions(&self, tenant: &TenantId, most: usize) -> Result<Vec<Recorded>> {
-        self.store.deletions(tenant, most)
+    /// The record of a tenant's deletions, to be read newest first. Reads files.
+    pub fn deletions(&self, tenant: &TenantId) -> Result<RecordScan> {
+        self.store.deletions(tenant)
     }
 
     /// What a tenant's reader sees now.
@@ -228,6 +228,12 @@ impl Engine {
     pub fn readiness(&self) -> String {
         let troubles = self.store.troubles().into_iter().map(|trouble| format!("{trouble}\n"));
         std::iter::once("ready\n".to_owned()).chain(troubles).collect()
+    }
+
+    /// Requests that wait for the log, and how many may.
+    pub(super) fn write_queue(&self) -> (usize, usize) {
+        let most = self.queue.max_capacity();
+        (most.saturating_sub(self.queue.capacity()), most)
     }
 
     /// The store itself, for its numbers.

@@ -1,7 +1,10 @@
 //! How is an inspection shown? To people as text, to programs as JSON.
 
-use super::{Depth, Inspection, Table};
+use super::{Depth, Inspection, Place, Table};
+use crate::block::file_of_column;
 use serde_json::{Value, json};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 impl Inspection {
@@ -21,14 +24,18 @@ impl Inspection {
 }
 
 fn to_json(found: &Inspection, depth: Depth) -> Value {
+    let places: BTreeMap<&str, u64> =
+        Place::ALL.iter().map(|place| (place.name(), found.places.get(place).copied().unwrap_or_default())).collect();
     let tables: Vec<Value> = found.tables.iter().map(table_json).collect();
     json!({
         "manifest_version": found.manifest_version,
         "checkpoints": found.checkpoints,
         "sources": found.sources,
+        "bytes": found.bytes(),
+        "places": places,
         "tables": tables,
         "wal": {
-            "bytes": found.wal_bytes,
+            "bytes": found.places.get(&Place::Wal).copied().unwrap_or_default(),
             "segments": found.wal.segments,
             "records": found.wal.records,
             "payload_bytes": found.wal.payload_bytes,
@@ -45,7 +52,7 @@ fn table_json(table: &Table) -> Value {
     let columns: Vec<Value> = table
         .columns
         .iter()
-        .map(|(name, (stored, decoded))| json!({"name": name, "bytes": stored, "decoded_bytes": decoded}))
+        .map(|(name, (stored, decoded))| json!({"name": name, "file": file_of_column(table.signal, name), "bytes": stored, "decoded_bytes": decoded}))
         .collect();
     json!({
         "tenant": table.tenant.as_str(),
@@ -58,28 +65,27 @@ fn table_json(table: &Table) -> Value {
         "max_time_unix_nano": table.max_time.to_string(),
         "files": table.files,
         "columns": columns,
+        "beside_columns": table.files.keys().filter_map(|file| Some((file, table.beside_columns(file)?))).collect::<BTreeMap<_, _>>(),
     })
 }
 
 fn write_text(out: &mut String, found: &Inspection, depth: Depth) -> std::fmt::Result {
-    writeln!(out, "manifest version {}, write-ahead log {}", found.manifest_version, bytes(found.wal_bytes))?;
+    let all = found.bytes();
+    writeln!(out, "manifest version {}", found.manifest_version)?;
     writeln!(out, "in the log: {} records, {}", found.wal.records, bytes(found.wal.payload_bytes))?;
     if found.wal.lost_bytes > 0 {
         writeln!(out, "lost from the log, as a repair found: {}", bytes(found.wal.lost_bytes))?;
     }
+    writeln!(out, "\n{:<48} {:>12} {:>8}", "everything", bytes(all), share(all, all))?;
+    for place in Place::ALL {
+        let held = found.places.get(&place).copied().unwrap_or_default();
+        // What every store has, and what is there all the same.
+        if held > 0 || matches!(place, Place::Blocks | Place::Wal | Place::Other) {
+            writeln!(out, "  {:<46} {:>12} {:>8}", place.title(), bytes(held), share(held, all))?;
+        }
+    }
     for table in &found.tables {
-        let each = per_row(table.bytes, table.rows);
-        writeln!(out, "\n{} {}", table.tenant, table.signal)?;
-        writeln!(out, "  {} rows in {} blocks, {}, {each:.1} B/row", table.rows, table.blocks, bytes(table.bytes))?;
-        writeln!(out, "  from {} to {}", time(table.min_time), time(table.max_time))?;
-        for (name, size) in &table.files {
-            writeln!(out, "  {:<44} {:>12} {:>8.2} B/row", name, bytes(*size), per_row(*size, table.rows))?;
-        }
-        let mut columns: Vec<_> = table.columns.iter().collect();
-        columns.sort_by_key(|(name, (stored, _))| (std::cmp::Reverse(*stored), *name));
-        for (name, (stored, _)) in columns {
-            writeln!(out, "    {:<42} {:>12} {:>8.2} B/row", name, bytes(*stored), per_row(*stored, table.rows))?;
-        }
+        write_table(out, table, all)?;
     }
     for damage in &found.damage {
         writeln!(out, "\ndamaged: {damage}")?;
@@ -92,6 +98,36 @@ fn write_text(out: &mut String, found: &Inspection, depth: Depth) -> std::fmt::R
         writeln!(out, "\nevery checksum{of_what} holds")?;
     }
     Ok(())
+}
+
+/// Table, file, column, the largest first.
+fn write_table(out: &mut String, table: &Table, all: u64) -> std::fmt::Result {
+    let line = |out: &mut String, indent: usize, name: &str, held: u64| {
+        let (width, each) = (48 - indent, per_row(held, table.rows));
+        writeln!(out, "{:indent$}{name:<width$} {:>12} {:>8} {each:>10.2} B/row", "", bytes(held), share(held, all))
+    };
+    writeln!(out)?;
+    line(out, 0, &format!("{} {}", table.tenant, table.signal), table.bytes)?;
+    writeln!(out, "  {} rows in {} blocks", table.rows, table.blocks)?;
+    writeln!(out, "  from {} to {}", time(table.min_time), time(table.max_time))?;
+    let mut files: Vec<(&str, u64)> = table.files.iter().map(|(name, held)| (name.as_str(), *held)).collect();
+    files.sort_by_key(|(name, held)| (Reverse(*held), *name));
+    for (file, held) in files {
+        line(out, 2, file, held)?;
+        let mut columns: Vec<_> = table.columns_of(file).map(|(name, (stored, _))| (name, stored)).collect();
+        columns.sort_by_key(|(name, stored)| (Reverse(*stored), *name));
+        for (name, stored) in columns {
+            line(out, 4, name, stored)?;
+        }
+        if let Some(beside) = table.beside_columns(file) {
+            line(out, 4, "(footer, page indexes, checksums)", beside)?;
+        }
+    }
+    Ok(())
+}
+
+fn share(part: u64, all: u64) -> String {
+    format!("{:.1} %", part as f64 * 100.0 / all.max(1) as f64)
 }
 
 fn per_row(bytes: u64, rows: u64) -> f64 {

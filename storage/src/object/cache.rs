@@ -149,6 +149,11 @@ impl Cache {
         self.lock().objects.get(&object).map(|(len, _)| *len)
     }
 
+    /// Bytes that all files together may have.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Bytes of all files.
     pub(super) fn bytes(&self) -> u64 {
         self.lock().bytes

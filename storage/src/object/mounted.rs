@@ -69,6 +69,11 @@ impl Mounted {
         self.bucket.health()
     }
 
+    /// Bytes that the cache may have.
+    pub(crate) fn cache_limit_bytes(&self) -> u64 {
+        self.cache.limit()
+    }
+
     /// Bytes of the cache.
     pub(crate) fn cache_bytes(&self) -> u64 {
         self.cache.bytes()

@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::manifest::Deletion;
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -31,23 +32,19 @@ pub(crate) fn record_deletion(fs: &dyn Filesystem, dir: &Path, version: u64, del
     fs.sync_dir(dir).map_err(Error::io("sync", dir))
 }
 
-/// The last deletions that the record has, newest first; files that cannot be read are passed over.
-pub(crate) fn read_deletions(fs: &dyn Filesystem, dir: &Path, most: usize) -> Result<Vec<(u64, Deletion)>> {
+/// The manifest versions of all deletions that have a file.
+pub(crate) fn recorded_versions(fs: &dyn Filesystem, dir: &Path) -> Result<BTreeSet<u64>> {
     let entries = match fs.list(dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
         entries => entries.map_err(Error::io("list", dir))?,
     };
-    let mut versions: Vec<u64> = entries.iter().filter_map(|entry| parse(&entry.name)).collect();
-    versions.sort_unstable_by(|a, b| b.cmp(a));
-    let mut found = Vec::new();
-    for version in versions.into_iter().take(most) {
-        let path = dir.join(name(version));
-        match read(fs, &path) {
-            Ok(deletion) => found.push((version, deletion)),
-            Err(error) => tracing::warn!(%error, "failed to read the record of a deletion"),
-        }
-    }
-    Ok(found)
+    Ok(entries.iter().filter_map(|entry| parse(&entry.name)).collect())
+}
+
+/// A deletion out of its file, if that can be read.
+pub(crate) fn read_deletion(fs: &dyn Filesystem, dir: &Path, version: u64) -> Option<Deletion> {
+    let read = read(fs, &dir.join(name(version)));
+    read.inspect_err(|error| tracing::warn!(%error, "failed to read the record of a deletion")).ok()
 }
 
 fn read(fs: &dyn Filesystem, path: &Path) -> Result<Deletion> {

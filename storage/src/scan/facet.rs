@@ -3,19 +3,22 @@
 //! N1  Counts are of rows, and exact: a key or value that is listed has all of its rows.
 //! N2  What is held is bounded. What did not fit is told: by `complete`, or, in statistics, by values that are not there.
 //! N3  The same rows give the same answer, whether they come from memory, from pages or from statistics.
+//! N4  Values that a filter does not tell apart are one: numbers that are equal, whatever their type, and doubles that are no numbers. So a
+//!     search for a value of one owner finds as many rows as are listed, and those whose list holds it, which nothing counts.
 //!
 //! Not here: how statistics are kept (`block::stats`), which rows there are (`engine`).
 
 use super::volume::FactCost;
 use super::{AttributeScope, required};
-use crate::block::Interner;
+use crate::block::{Interner, whole};
 use crate::error::Result;
-use crate::model::attribute::Map;
+use crate::model::attribute::{Map, Value, put_value};
 use crate::model::origin::{Resource, Scope};
 use crate::model::schema::column as name;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, RecordBatch};
+use std::collections::BTreeMap;
 
 /// Longer keys and values are not listed.
 const LONGEST_KEY: usize = 256;
@@ -313,8 +316,8 @@ impl Facets {
         if prefix.is_empty() {
             return true;
         }
-        match crate::model::attribute::Value::parse(value) {
-            Some(crate::model::attribute::Value::String(text)) => text.starts_with(prefix.as_str()),
+        match Value::parse(value) {
+            Some(Value::String(text)) => text.starts_with(prefix.as_str()),
             _ => false,
         }
     }
@@ -407,20 +410,33 @@ impl Facets {
 
     /// The values, of all owners and types together, those of most rows.
     pub(crate) fn values(&self, limit: usize, cost: FactCost) -> FacetValues {
-        let mut all: std::collections::BTreeMap<Vec<u8>, u64> = std::collections::BTreeMap::new();
+        let mut all: BTreeMap<Vec<u8>, AttributeValue> = BTreeMap::new();
         let mut complete = self.complete && self.facets.iter().all(|facet| facet.all_listed);
         self.for_each(|_, values| {
             for (value, rows) in values.into_iter().flatten() {
-                *all.entry(value.to_vec()).or_default() += rows;
+                let counted =
+                    all.entry(as_compared(value)).or_insert_with(|| AttributeValue { value: value.to_vec(), rows: 0 });
+                counted.rows += rows;
+                if value < counted.value.as_slice() {
+                    counted.value = value.to_vec();
+                }
             }
         });
-        let mut values: Vec<AttributeValue> =
-            all.into_iter().map(|(value, rows)| AttributeValue { value, rows }).collect();
-        values.sort_by_key(|value| std::cmp::Reverse(value.rows));
+        let mut values: Vec<AttributeValue> = all.into_values().collect();
+        values.sort_unstable_by(|a, b| (b.rows, &a.value).cmp(&(a.rows, &b.value)));
         complete &= values.len() <= limit;
         values.truncate(limit);
         FacetValues { values, complete, cost }
     }
+}
+
+/// An encoded value as a filter sees it: the same for all that are equal (N4).
+fn as_compared(value: &[u8]) -> Vec<u8> {
+    let Some(Value::Double(double)) = Value::parse(value) else { return value.to_vec() };
+    let mut encoded = Vec::with_capacity(value.len());
+    let double = if double.is_nan() { f64::NAN } else { double };
+    put_value(&mut encoded, whole(double).map_or(Value::Double(double), Value::Int));
+    encoded
 }
 
 /// The columns of owners, by their numbers.

@@ -108,7 +108,8 @@ pub enum Scalar {
     Double(f64),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// Text as a person types it: equal to the text itself, and to a number or boolean that is written so.
+    /// Text as a person types it: equal to the text itself, and to a number or boolean that is written so; `NaN` to every
+    /// double that is no number, which a [`Scalar::Double`] equals as little as IEEE 754 lets it.
     Typed(String),
 }
 

@@ -14,9 +14,23 @@ use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
 const KEYS: &[&str] = &["a", "b", "http.route", "ü", "", "service.name", "n", "x.y", "zz", "nested"];
-const TEXTS: &[&str] = &["", "a", "GET", "get", "200", "true", "3.5", "é中", "\u{10ffff}", "/api/users/{id}", "zz"];
+const TEXTS: &[&str] =
+    &["", "a", "GET", "get", "200", "true", "3.5", "é中", "\u{10ffff}", "/api/users/{id}", "zz", "NaN", "-Infinity"];
 const INTS: &[i64] = &[0, 1, -1, 200, i64::MIN, i64::MAX, 1 << 53, (1 << 53) + 1];
-const DOUBLES: &[f64] = &[0.0, -0.0, 3.5, 200.0, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE, 9_007_199_254_740_992.0];
+const DOUBLES: &[f64] = &[
+    0.0,
+    -0.0,
+    3.5,
+    200.0,
+    f64::NAN,
+    f64::from_bits(0xfff8_0000_dead_beef),
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::MIN_POSITIVE,
+    -1e300,
+    9_007_199_254_740_992.0,
+    9_223_372_036_854_775_808.0,
+];
 const SERVICES: &[&str] = &["cart", "", "Ünit", "frontend"];
 
 pub(crate) struct Random(Pcg64Mcg);

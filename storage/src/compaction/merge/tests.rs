@@ -9,6 +9,7 @@ use crate::fs::SimulatedDisk;
 use crate::scan::{Compare, Field, Predicate, Scalar};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const PLENTY: usize = 64 << 20;
 
@@ -31,7 +32,10 @@ fn merged(disk: &SimulatedDisk, inputs: &[Shown], memory: usize) -> Option<Arc<B
 fn merged_to(disk: &SimulatedDisk, dir: &Path, inputs: &[Shown], memory: usize) -> Option<Arc<Block>> {
     disk.create_dir_all(dir).unwrap();
     let signal = inputs[0].block.signal();
-    let meta = merge(disk, dir, signal, inputs, (&small(), memory), &mut |_| Ok(())).unwrap()?;
+    let held = AtomicU64::new(0);
+    let meta = merge(disk, dir, signal, inputs, (&small(), MergeMemory::new(memory, &held)), &mut |_| Ok(())).unwrap();
+    assert_eq!(held.load(Ordering::Relaxed), 0, "nothing is held after the end");
+    let meta = meta?;
     let block = Block::open(Arc::new(disk.clone()), dir, signal, meta.crc()).unwrap();
     block.verify().unwrap();
     Some(block)
@@ -181,8 +185,17 @@ fn damage_ends_a_merge_and_names_the_file() {
         disk.flip(Path::new(path), 40, 1).unwrap();
         disk.create_dir_all(Path::new("/merged")).unwrap();
         let inputs = shown(blocks, &[]);
-        let failed = merge(&disk, Path::new("/merged"), signal, &inputs, (&small(), 1), &mut |_| Ok(()));
+        let held = AtomicU64::new(0);
+        let failed = merge(
+            &disk,
+            Path::new("/merged"),
+            signal,
+            &inputs,
+            (&small(), MergeMemory::new(1, &held)),
+            &mut |_| Ok(()),
+        );
         let failed = failed.unwrap_err();
+        assert_eq!(held.load(Ordering::Relaxed), 0, "nor after a failure");
         assert_eq!(failed.class(), crate::error::Class::Corrupt);
         assert!(format!("{failed:?}").contains(path), "{failed:?}");
     }
@@ -205,4 +218,21 @@ fn m2_the_pool_is_bounded_where_blocks_overlap_wholly() {
     );
     let bounded = merged(&disk, &inputs, 100_000).unwrap();
     assert!(bounded.meta().rows > 11_900);
+}
+
+#[test]
+fn a_merge_tells_what_it_holds_while_it_runs() {
+    for signal in Signal::ALL {
+        let disk = SimulatedDisk::new(1);
+        let blocks = (0..2).map(|number| block_of(&disk, number, &Random::new(6).batches(signal, 300))).collect();
+        disk.create_dir_all(Path::new("/merged")).unwrap();
+        let (held, mut most) = (AtomicU64::new(0), 0);
+        let config = (&small(), MergeMemory::new(1 << 20, &held));
+        let mut pace = |_| {
+            most = held.load(Ordering::Relaxed).max(most);
+            Ok(())
+        };
+        merge(&disk, Path::new("/merged"), signal, &shown(blocks, &[]), config, &mut pace).unwrap();
+        assert!(most > 0 && held.load(Ordering::Relaxed) == 0, "{signal}: {most}");
+    }
 }

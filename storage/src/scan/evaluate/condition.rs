@@ -152,6 +152,10 @@ impl<'a> Condition<'a> {
             Condition::Contains(_) => false,
             Condition::Compare { relation, operand, .. } => {
                 let ordering = match operand {
+                    // Whoever types `NaN` means the values that are shown so, whatever their bits.
+                    Operand::Typed { number: Some(Number::Double(other)), .. } if other.is_nan() => {
+                        value.is_nan().then_some(Ordering::Equal)
+                    }
                     Operand::Int(other) | Operand::Typed { number: Some(Number::Int(other)), .. } => {
                         int_with_double((*other).into(), value).map(Ordering::reverse)
                     }
@@ -235,7 +239,13 @@ impl<'a> Condition<'a> {
 }
 
 fn parse_number(text: &str) -> Option<Number> {
-    // `inf`, `nan` and the like are words before they are numbers.
+    // As answers write them. `inf`, `nan` and the like are words and no numbers.
+    match text {
+        "NaN" => return Some(Number::Double(f64::NAN)),
+        "Infinity" => return Some(Number::Double(f64::INFINITY)),
+        "-Infinity" => return Some(Number::Double(f64::NEG_INFINITY)),
+        _ => {}
+    }
     if !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -335,6 +345,12 @@ mod tests {
         );
         assert!(!equal("200", Value::String("200 ")) && !equal("yes", Value::Bool(true)));
         assert!(!equal("inf", Value::Double(f64::INFINITY)) && !equal("200", Value::Bytes(b"200")));
+        let (infinity, nan) = (Value::Double(f64::INFINITY), Value::Double(f64::from_bits(0xfff8_0000_dead_beef)));
+        assert!(equal("NaN", nan) && equal("NaN", Value::String("NaN")) && !equal("NaN", infinity));
+        assert!(equal("Infinity", infinity) && !equal("-Infinity", infinity) && !equal("Infinity", nan));
+        let (nan, less) = (Scalar::Typed("NaN".into()), Scalar::Typed("1".into()));
+        assert!(!Condition::compare(Compare::Less, &nan).value(Value::Double(1.0)));
+        assert!(!Condition::compare(Compare::Less, &less).value(Value::Double(f64::NAN)));
     }
 
     #[test]
