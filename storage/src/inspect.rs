@@ -154,6 +154,9 @@ fn look(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth, blocks_elsewher
         match look_at(fs, &path, entry, depth) {
             Ok(_) if is_quarantined => walked.count(Place::Damaged, &files),
             Ok(block) => {
+                found
+                    .damage
+                    .extend(block.lost_index().map(|what| format!("an index, so that rows are scanned: {what}")));
                 let table = tables.entry((entry.tenant.clone(), entry.signal)).or_insert_with(|| empty(entry));
                 let unknown = add(table, &block, files);
                 walked.count(Place::Other, &unknown);

@@ -107,7 +107,12 @@ fn i1_every_byte_of_a_data_directory_is_in_one_place() {
     // A block is damaged, and one has a file too many.
     let manifest = ManifestStore::read(&disk, Path::new("/data/manifest")).unwrap();
     let mut entries = manifest.blocks.values().map(|entry| Path::new("/data/blocks").join(entry.path()));
-    disk.flip(&entries.next().unwrap().join("meta"), 90, 1).unwrap();
+    let meta = entries.next().unwrap().join("meta");
+    let copy = disk.contents(&meta).unwrap().len() as u64 / 2;
+    disk.flip(&meta, 90, 1).unwrap();
+    let copied = inspect(&fs, Path::new(DIR), Depth::Everything).unwrap();
+    assert!(copied.damage.len() == 1 && copied.damage[0].contains("two copies"), "{:?}", copied.damage);
+    disk.flip(&meta, copy + 90, 1).unwrap();
     put(&disk, entries.next().unwrap().join("stray").to_str().unwrap(), 17);
     let found = inspect(&fs, Path::new(DIR), Depth::Metadata).unwrap();
     assert_eq!((found.damage.len(), found.bytes()), (1, sound.bytes() + 17));
