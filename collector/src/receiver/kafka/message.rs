@@ -4,6 +4,7 @@
 //! a second time, it gives the same rows.
 
 use super::config::Topic;
+use crate::decode::foreign::{self, Format};
 use crate::decode::{self, DecodeLimits, json};
 use storage::model::attribute::{Map, MapBuilder, Value, put_array, put_map, put_value};
 use storage::model::origin::{Resource, Scope};
@@ -16,6 +17,8 @@ pub(super) enum Encoding {
     OtlpProto,
     /// OTLP/JSON.
     OtlpJson,
+    /// Spans as Jaeger or Zipkin writes them.
+    Foreign(Format),
     /// A log record whose body is the message's bytes.
     Raw,
     /// A log record whose body is the message's text.
@@ -25,12 +28,26 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    const ALL: [Encoding; 5] = [Encoding::OtlpProto, Encoding::OtlpJson, Encoding::Raw, Encoding::Text, Encoding::Json];
+    const ALL: [Encoding; 9] = [
+        Encoding::OtlpProto,
+        Encoding::OtlpJson,
+        Encoding::Foreign(Format::JaegerProto),
+        Encoding::Foreign(Format::JaegerJson),
+        Encoding::Foreign(Format::ZipkinProto),
+        Encoding::Foreign(Format::ZipkinJson),
+        Encoding::Raw,
+        Encoding::Text,
+        Encoding::Json,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Encoding::OtlpProto => "otlp_proto",
             Encoding::OtlpJson => "otlp_json",
+            Encoding::Foreign(Format::JaegerProto) => "jaeger_proto",
+            Encoding::Foreign(Format::JaegerJson) => "jaeger_json",
+            Encoding::Foreign(Format::ZipkinProto) => "zipkin_proto",
+            Encoding::Foreign(Format::ZipkinJson) => "zipkin_json",
             Encoding::Raw => "raw",
             Encoding::Text => "text",
             Encoding::Json => "json",
@@ -41,6 +58,7 @@ impl Encoding {
     pub(super) fn from_name(name: &str, signal: Signal) -> Result<Encoding, String> {
         let fits = |encoding: &Encoding| match encoding {
             Encoding::OtlpProto | Encoding::OtlpJson => true,
+            Encoding::Foreign(_) => signal == Signal::Spans,
             Encoding::Raw | Encoding::Text | Encoding::Json => signal == Signal::Logs,
         };
         let fitting: Vec<Encoding> = Encoding::ALL.into_iter().filter(fits).collect();
@@ -86,6 +104,10 @@ pub(super) fn decode(message: Message<'_>, topic: &Topic, bounds: &MessageBounds
             let transcoded = json::to_protobuf(topic.signal, message.payload, bounds.bytes);
             let protobuf = transcoded.map_err(|error| error.to_string())?.protobuf;
             otlp(&protobuf, message.time, topic.signal, bounds)
+        }
+        Encoding::Foreign(format) => {
+            let converted = foreign::to_otlp(format, message.payload, message.time, bounds.bytes);
+            otlp(&converted.map_err(|error| error.to_string())?, message.time, topic.signal, bounds)
         }
         Encoding::Raw => log_record(message, |body| put_value(body, Value::Bytes(message.payload))),
         Encoding::Text => {
