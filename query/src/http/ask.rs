@@ -2,6 +2,7 @@
 
 use super::answer::{self, Body};
 use super::endpoint::Call;
+use super::letter::{How, LetterId};
 use super::parameter::{DefaultRange, Parameters};
 use super::state::DemoAction;
 use crate::cursor::Cursor;
@@ -22,6 +23,8 @@ pub(super) enum Ask {
     OpenApi,
     Deletions(usize),
     Delete(Delete),
+    DeadLetter(LetterId),
+    Replay(LetterId, How),
     Data(DataAsk),
 }
 
@@ -60,6 +63,12 @@ impl Ask {
             Call::DemoStart => return Ok(Ask::Demo(DemoAction::Start)),
             Call::DemoStop => return Ok(Ask::Demo(DemoAction::Stop)),
             Call::Deletions => return Ok(Ask::Deletions(parameters.limit()?)),
+            Call::DeadLetter => return Ok(Ask::DeadLetter(LetterId::read(parameters.path("id")?)?)),
+            Call::Replay => {
+                let id = LetterId::read(parameters.path("id")?)?;
+                let [signal, encoding, tenant] = ["signal", "encoding", "tenant"].map(|name| parameters.text(name));
+                return Ok(Ask::Replay(id, How { signal, encoding, tenant }));
+            }
             Call::DeleteTrace => {
                 let predicate = Predicate::Trace(trace_id(parameters)?);
                 return Ok(Ask::Delete(Delete { signal: Signal::Spans, range: TimeRange::ALL, predicate }));
