@@ -9,9 +9,9 @@ use crate::{assets, telemetry};
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::get;
-use collector::kafka::PartitionReport;
-use collector::{Collector, KafkaReceiver};
-use query::http::{Host, QueryState};
+use collector::kafka::{PartitionReport, ReplayedLetter};
+use collector::{Accepted, Collector, KafkaReceiver};
+use query::http::{Host, QueryState, Replay, Replayed};
 use query_api::status::{KafkaPartition, KafkaStatus};
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -129,7 +129,7 @@ fn announce(doors: &Doors) -> Result<()> {
 }
 
 fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaReceiver) -> Result<Host> {
-    let (last, switch, kafka) = (collector.clone(), Arc::clone(demo), kafka.clone());
+    let (last, switch, kafka, door) = (collector.clone(), Arc::clone(demo), kafka.clone(), collector.clone());
     Ok(Host {
         version: env!("CARGO_PKG_VERSION").into(),
         otlp_grpc_endpoint: format!("http://{}", doors.otlp_grpc.local_addr()?),
@@ -143,6 +143,15 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
         }),
         kafka: Box::new(move || kafka.report().map(kafka_status)),
         demo: Box::new(move |action| Ok(switch.act(action))),
+        replay: Box::new(move |letter| {
+            let door = door.clone();
+            let Replay { id, topic, signal, encoding, tenant, time, payload } = letter;
+            let letter = ReplayedLetter { id, topic, signal, encoding, tenant, time, payload };
+            Box::pin(async move {
+                let Accepted { accepted, rejected, message } = door.replay(letter).await?;
+                Ok(Replayed { accepted, rejected, message })
+            })
+        }),
     })
 }
 

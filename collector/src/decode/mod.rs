@@ -13,6 +13,7 @@
 //! Not here: compression, limits on bytes, tenants (`admission`, `receiver`).
 
 mod envelope;
+pub mod foreign;
 pub mod json;
 mod logs;
 mod metrics;
@@ -163,12 +164,15 @@ pub fn decode(signal: Signal, received_at: i64, payload: &[u8], limits: &DecodeL
             warnings: frame.scratch.warnings,
             service: frame.service,
         }),
-        Err(fault) => {
-            let offset = fault.address.checked_sub(payload.as_ptr().addr()).filter(|offset| *offset <= payload.len());
-            let path: Vec<_> = fault.path.iter().rev().copied().collect();
-            Err(Malformed { reason: fault.reason, field: fault.field, offset, path: path.join(".") })
-        }
+        Err(fault) => Err(malformed(*fault, payload)),
     }
+}
+
+/// Says where in a message the fault is.
+fn malformed(fault: wire::Fault, payload: &[u8]) -> Malformed {
+    let offset = fault.address.checked_sub(payload.as_ptr().addr()).filter(|offset| *offset <= payload.len());
+    let path: Vec<_> = fault.path.iter().rev().copied().collect();
+    Malformed { reason: fault.reason, field: fault.field, offset, path: path.join(".") }
 }
 
 /// Below this many rows a batch holds mostly room that it does not use: it is what Arrow's builders start with.

@@ -18,17 +18,25 @@ const GZIP_FROM: usize = 1024;
 /// Memory is charged in such steps while an answer is written.
 const CHARGE_STEP: usize = 64 * 1024;
 
+const JSON: &str = "application/json";
+
 /// A written answer.
 #[derive(Debug)]
 pub(super) struct Body {
     bytes: Bytes,
     is_gzip: bool,
+    media: &'static str,
 }
 
 impl Body {
     /// Bytes that are written already.
     pub(super) fn plain(bytes: Vec<u8>) -> Self {
-        Body { bytes: bytes.into(), is_gzip: false }
+        Body { bytes: bytes.into(), is_gzip: false, media: JSON }
+    }
+
+    /// What somebody sent, as it came.
+    pub(super) fn raw(bytes: Vec<u8>) -> Self {
+        Body { bytes: bytes.into(), is_gzip: false, media: "application/octet-stream" }
     }
 }
 
@@ -44,7 +52,7 @@ pub(super) fn large(control: &Control, value: &impl Serialize, gzip: bool) -> Re
 /// An answer whose size data decides, already written.
 pub(super) fn packed(control: &Control, plain: Vec<u8>, gzip: bool) -> Result<Body> {
     if !gzip || plain.len() < GZIP_FROM {
-        return Ok(Body { bytes: plain.into(), is_gzip: false });
+        return Ok(Body { bytes: plain.into(), is_gzip: false, media: JSON });
     }
     control.check()?;
     let packed = Charged { control, bytes: Vec::new(), charged: 0, refusal: None };
@@ -54,19 +62,19 @@ pub(super) fn packed(control: &Control, plain: Vec<u8>, gzip: bool) -> Result<Bo
         return Err(refusal.unwrap_or_else(|| Error::bug(format!("an answer cannot be compressed: {error}"))));
     }
     let bytes = std::mem::take(&mut encoder.get_mut().bytes);
-    Ok(Body { bytes: bytes.into(), is_gzip: true })
+    Ok(Body { bytes: bytes.into(), is_gzip: true, media: JSON })
 }
 
 /// A small answer, already written.
 pub(super) fn written(text: String) -> Body {
-    Body { bytes: text.into(), is_gzip: false }
+    Body { bytes: text.into(), is_gzip: false, media: JSON }
 }
 
 /// Writes an answer that is small whatever is stored.
 pub(super) fn small(value: &impl Serialize) -> Result<Body> {
     let bytes =
         serde_json::to_vec(value).map_err(|error| Error::bug(format!("an answer cannot be written: {error}")))?;
-    Ok(Body { bytes: bytes.into(), is_gzip: false })
+    Ok(Body { bytes: bytes.into(), is_gzip: false, media: JSON })
 }
 
 /// A buffer whose bytes count.
@@ -111,6 +119,7 @@ pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
 /// The answer to a question that has one.
 pub(super) fn ok(body: Body) -> Response {
     let mut response = response(StatusCode::OK, body.bytes);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(body.media));
     if body.is_gzip {
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -150,7 +159,7 @@ fn status(error: &Error) -> StatusCode {
 
 pub(super) fn response(status: StatusCode, body: Bytes) -> Response {
     const HEADERS: [(header::HeaderName, &str); 6] = [
-        (header::CONTENT_TYPE, "application/json"),
+        (header::CONTENT_TYPE, JSON),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),

@@ -2,6 +2,7 @@
 
 use super::answer::{self, Body};
 use super::endpoint::Call;
+use super::letter::{How, LetterId};
 use super::parameter::{DefaultRange, Parameters};
 use super::state::DemoAction;
 use crate::cursor::Cursor;
@@ -22,6 +23,8 @@ pub(super) enum Ask {
     OpenApi,
     Deletions(usize),
     Delete(Delete),
+    DeadLetter(LetterId),
+    Replay(LetterId, How),
     Data(DataAsk),
 }
 
@@ -60,6 +63,7 @@ impl Ask {
             Call::DemoStart => return Ok(Ask::Demo(DemoAction::Start)),
             Call::DemoStop => return Ok(Ask::Demo(DemoAction::Stop)),
             Call::Deletions => return Ok(Ask::Deletions(parameters.limit()?)),
+            Call::DeadLetter | Call::Replay => return dead_letter(call, parameters),
             Call::DeleteTrace => {
                 let predicate = Predicate::Trace(trace_id(parameters)?);
                 return Ok(Ask::Delete(Delete { signal: Signal::Spans, range: TimeRange::ALL, predicate }));
@@ -245,6 +249,15 @@ fn place_of(cursor: &Cursor<16>) -> log::Place {
         u64::try_from(bits).unwrap_or(u64::MAX)
     });
     log::Place { time: cursor.key, fingerprint, answered }
+}
+
+fn dead_letter(call: Call, parameters: &mut Parameters) -> Result<Ask> {
+    let id = LetterId::read(parameters.path("id")?)?;
+    if call == Call::DeadLetter {
+        return Ok(Ask::DeadLetter(id));
+    }
+    let [signal, encoding, tenant] = ["signal", "encoding", "tenant"].map(|name| parameters.text(name));
+    Ok(Ask::Replay(id, How { signal, encoding, tenant }))
 }
 
 fn log_filter(parameters: &mut Parameters) -> Result<log::Filter> {

@@ -40,6 +40,8 @@ pub(super) enum Call {
     DeleteLogs,
     DeleteMetrics,
     Deletions,
+    DeadLetter,
+    Replay,
 }
 
 /// One parameter.
@@ -90,6 +92,9 @@ const END: Parameter = query("end", Kind::Time, "First moment after the range; n
 const TIMEOUT: Parameter =
     query("timeout", Kind::Duration, "Time the answer may take; the server's default unless given.");
 const SERVICE: Parameter = query("service", Kind::Text, "service.name, exactly.");
+const LETTER: Parameter = path("id", Kind::Text, "The dead letter's id.");
+/// The answer of what gives bytes as they came.
+pub(super) const BYTES: &str = "Bytes";
 const CURSOR: Parameter = query(
     "cursor",
     Kind::Text,
@@ -394,6 +399,33 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         summary: "What was deleted, by whose wish or by retention, newest first.",
         parameters: &[query("limit", Kind::Count { default: 100, max: 1000 }, "Deletions at most."), TIMEOUT],
         answer: "DeletionsResponse",
+    },
+    Endpoint {
+        call: Call::DeadLetter,
+        method: Method::GET,
+        path: "/dead-letters/{id}",
+        summary: "The bytes of a message that could not be read. Its id is an attribute of its log record, \
+                  `spanlight.dead_letter.id`.",
+        parameters: &[LETTER, TIMEOUT],
+        answer: BYTES,
+    },
+    Endpoint {
+        call: Call::Replay,
+        method: Method::POST,
+        path: "/dead-letters/{id}/replay",
+        summary: "Reads a dead letter again and stores its records; once, unless the process ended amid it.",
+        parameters: &[
+            LETTER,
+            query(
+                "signal",
+                Kind::Choice(&["spans", "logs", "metrics"]),
+                "What it holds; what its topic does, unless given.",
+            ),
+            query("encoding", Kind::Text, "How it is written; as its topic was said to be, unless given."),
+            query("tenant", Kind::Text, "Whose its records are; those of whom it named or of its topic, unless given."),
+            TIMEOUT,
+        ],
+        answer: "ReplayResponse",
     },
     Endpoint {
         call: Call::DeleteSpans,

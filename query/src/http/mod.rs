@@ -15,6 +15,7 @@ mod answer;
 mod ask;
 mod deletion;
 mod endpoint;
+mod letter;
 mod openapi;
 mod parameter;
 mod prometheus;
@@ -24,7 +25,9 @@ mod tempo;
 #[cfg(test)]
 mod tests;
 
-pub use state::{DemoAction, Host, QueryState, SwitchDemo, TellKafka, TellLastReceived};
+pub use state::{
+    DemoAction, Host, QueryState, Replay, ReplayLetter, Replayed, SwitchDemo, TellKafka, TellLastReceived,
+};
 
 use crate::error::{Error, Result};
 use crate::exec::QueryContext;
@@ -136,6 +139,8 @@ async fn outcome(
         Ask::OpenApi => answer::small(openapi::document()),
         Ask::Deletions(most) => deletion::list(state, QueryContext { tenant, timeout }, most, gzip).await,
         Ask::Delete(rows) => deletion::delete(state, QueryContext { tenant, timeout }, rows).await,
+        Ask::DeadLetter(id) => letter::download(state, QueryContext { tenant, timeout }, id).await,
+        Ask::Replay(id, how) => letter::replay(state, QueryContext { tenant, timeout }, id, how).await,
         Ask::Data(ask) => {
             let context = QueryContext { tenant, timeout };
             state.executor().run(context, move |control| ask.answer(control, gzip)).await

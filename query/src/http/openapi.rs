@@ -6,7 +6,7 @@
 mod schema;
 
 use super::PREFIX;
-use super::endpoint::{ENDPOINTS, Endpoint, Kind, Parameter, Place};
+use super::endpoint::{BYTES, ENDPOINTS, Endpoint, Kind, Parameter, Place};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
@@ -60,7 +60,7 @@ fn operation(endpoint: &Endpoint) -> Value {
         "responses": {
             "200": {
                 "description": "The answer.",
-                "content": { "application/json": { "schema": schema::reference(endpoint.answer) } },
+                "content": content(endpoint.answer),
             },
             "400": failed("The request is malformed; `where` names the parameter."),
             "404": failed("What was asked for does not exist."),
@@ -69,6 +69,13 @@ fn operation(endpoint: &Endpoint) -> Value {
             "503": failed("Not now; try again after `Retry-After` seconds."),
         },
     })
+}
+
+fn content(answer: &str) -> Value {
+    if answer == BYTES {
+        return json!({ "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } });
+    }
+    json!({ "application/json": { "schema": schema::reference(answer) } })
 }
 
 fn parameter(parameter: &Parameter) -> Value {

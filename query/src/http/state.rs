@@ -4,7 +4,9 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
 use query_api::status::{DemoStatus, KafkaStatus, LastReceived};
+use serde::Serialize;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 use storage::engine::Engine;
@@ -30,6 +32,42 @@ pub type SwitchDemo = Box<dyn Fn(DemoAction) -> Result<DemoStatus, String> + Sen
 /// Tells how the reading of Kafka goes, if it is read.
 pub type TellKafka = Box<dyn Fn() -> Option<KafkaStatus> + Send + Sync>;
 
+/// A dead letter that is read again.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// Its id.
+    pub id: String,
+    /// The topic that it came from.
+    pub topic: String,
+    /// `spans`, `logs` or `metrics`.
+    pub signal: String,
+    /// How it is written.
+    pub encoding: String,
+    /// Whose its records are.
+    pub tenant: String,
+    /// When it was sent, in Unix nanoseconds.
+    pub time: i64,
+    /// The message.
+    pub payload: Vec<u8>,
+}
+
+/// What became of its records.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Replayed {
+    /// Stored.
+    pub accepted: u64,
+    /// Left out.
+    pub rejected: u64,
+    /// Why the first of them was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Stores the records of a dead letter, and then a record that says so. Where nothing of it can be stored, the message says why;
+/// `Err` is a sentence on why not now.
+pub type ReplayLetter =
+    Box<dyn Fn(Replay) -> Pin<Box<dyn Future<Output = Result<Replayed, String>> + Send>> + Send + Sync>;
+
 /// What only the binary knows.
 pub struct Host {
     /// Spanlight's version.
@@ -44,6 +82,8 @@ pub struct Host {
     pub kafka: TellKafka,
     /// The demo workload.
     pub demo: SwitchDemo,
+    /// What stores dead letters again.
+    pub replay: ReplayLetter,
 }
 
 impl Default for Host {
@@ -59,6 +99,7 @@ impl Default for Host {
                 DemoAction::Tell => Ok(DemoStatus::default()),
                 DemoAction::Start | DemoAction::Stop => Err("this server has no demo workload".into()),
             }),
+            replay: Box::new(|_| Box::pin(std::future::ready(Err("this server reads no messages".into())))),
         }
     }
 }
@@ -77,13 +118,15 @@ pub struct QueryState {
     clock: Arc<dyn Clock>,
     host: Host,
     started: Instant,
+    /// Held while a dead letter is replayed.
+    replaying: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl QueryState {
     /// Starts the executor. Fails where the system gives it no runtime.
     pub fn new(config: Config, engine: Arc<Engine>, clock: Arc<dyn Clock>, host: Host) -> std::io::Result<Self> {
         let executor = Executor::new(config, engine.clone())?;
-        Ok(QueryState { engine, executor, clock, host, started: Instant::now() })
+        Ok(QueryState { engine, executor, clock, host, started: Instant::now(), replaying: Arc::default() })
     }
 
     /// Runs the queries.
@@ -97,6 +140,10 @@ impl QueryState {
 
     pub(super) fn host(&self) -> &Host {
         &self.host
+    }
+
+    pub(super) fn replaying(&self) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(&self.replaying)
     }
 
     pub(super) fn now(&self) -> i64 {

@@ -99,7 +99,38 @@ fn host() -> Host {
         let default = *tenant == TenantId::default();
         default.then(|| LastReceived { time_unix_nano: NOW, signal: "spans".into(), service: "shop".into() })
     };
-    Host { last_received: Box::new(last_received), demo: Box::new(demo), ..Host::default() }
+    let replay = |_| -> std::pin::Pin<Box<dyn Future<Output = Result<Replayed, String>> + Send>> {
+        Box::pin(std::future::ready(Ok(Replayed { accepted: 1, ..Replayed::default() })))
+    };
+    Host { last_received: Box::new(last_received), demo: Box::new(demo), replay: Box::new(replay), ..Host::default() }
+}
+
+const LETTER: &str = "1700000000000000000-0-7-otlp_spans";
+
+/// A message that could not be read.
+fn dead_letter() -> storage::model::Batch {
+    use storage::model::attribute::{Map, Value, put_value};
+    let attributes = crate::fixture::text_map(&[
+        ("spanlight.dead_letter.id", LETTER),
+        ("spanlight.signal", "spans"),
+        ("spanlight.encoding", "otlp_proto"),
+        ("spanlight.tenant", "default"),
+        ("messaging.destination.name", "otlp_spans"),
+    ]);
+    let mut body = Vec::new();
+    put_value(&mut body, Value::Bytes(b"\xff"));
+    let mut builder = storage::model::LogBatchBuilder::default();
+    builder.set_resource(&storage::model::origin::Resource::default());
+    builder.set_scope(&storage::model::origin::Scope::default());
+    let record = storage::model::LogRecord {
+        time: 1_700_000_000_000_000_000,
+        body: &body,
+        event_name: "spanlight.dead_letter",
+        attributes: Map::new(&attributes),
+        ..storage::model::LogRecord::default()
+    };
+    builder.append(&record).unwrap();
+    builder.finish().unwrap()
 }
 
 /// A value that the parameter takes.
@@ -122,7 +153,12 @@ fn sample(name: &str, kind: Kind) -> String {
 }
 
 fn path_of(endpoint: &Endpoint) -> String {
-    endpoint.path.replace("{trace_id}", &"01".repeat(16)).replace("{name}", "shop").replace("{key}", "n")
+    endpoint
+        .path
+        .replace("{trace_id}", &"01".repeat(16))
+        .replace("{name}", "shop")
+        .replace("{key}", "n")
+        .replace("{id}", LETTER)
 }
 
 fn request(endpoint: &Endpoint, query: &str) -> Request<HttpBody> {
@@ -144,6 +180,7 @@ fn check_headers(answer: &Answer) {
 #[tokio::test]
 async fn w1_every_described_endpoint_answers_as_described_with_and_without_all_its_parameters() {
     let server = Server::new().await;
+    server.fixture.put(dead_letter()).await;
     for endpoint in ENDPOINTS {
         let sampled =
             endpoint.query_parameters().map(|found| format!("{}={}", found.name, sample(found.name, found.kind)));
@@ -153,6 +190,11 @@ async fn w1_every_described_endpoint_answers_as_described_with_and_without_all_i
         for query in [all, required.collect::<Vec<_>>().join("&")] {
             let answer = server.send(request(endpoint, &query)).await;
             let at = format!("{} {}?{query}", endpoint.method, endpoint.path);
+            if endpoint.answer == super::endpoint::BYTES {
+                assert_eq!((answer.status, &*answer.body), (StatusCode::OK, &b"\xff"[..]), "{at}");
+                assert_eq!(answer.headers["content-type"], "application/octet-stream");
+                continue;
+            }
             assert_eq!(answer.status, StatusCode::OK, "{at}: {}", answer.json());
             check(&answer_schema(endpoint), &answer.json(), &at).unwrap();
             check_headers(&answer);

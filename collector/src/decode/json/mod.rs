@@ -9,8 +9,10 @@
 //!     a wrong length is the record's problem (`decode`).
 //! J4  A negative count of dropped things, which some SDKs send, is 0 and a warning: a wrong count is no reason to
 //!     lose the span.
+//! J6  JSON of other makers (`foreign`) becomes their own protobuf under the same rules.
 //! J5  Fields and items nest at most [`MAX_STEPS`] deep: as deep as values may nest, which protobuf allows too.
 
+mod foreign;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use schema::{Field, Kind, Message};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
+use std::net::IpAddr;
 use storage::model::Signal;
 use storage::model::record::put_varint;
 
@@ -63,6 +66,28 @@ pub fn to_protobuf(signal: Signal, json: &[u8], limit: usize) -> Result<Transcod
         Signal::Logs => &schema::LOGS,
         Signal::Metrics => &schema::METRICS,
     };
+    transcode(json, limit, |json, writer| json.deserialize_map(MessageVisitor { writer, message }))
+}
+
+/// Turns a span of Jaeger into Jaeger's protobuf of at most `limit` bytes.
+pub(super) fn jaeger_span(json: &[u8], limit: usize) -> Result<Transcoded, JsonError> {
+    let message = &foreign::JAEGER_SPAN;
+    transcode(json, limit, |json, writer| json.deserialize_map(MessageVisitor { writer, message }))
+}
+
+/// Turns an array of Zipkin's spans into Zipkin's protobuf of at most `limit` bytes.
+pub(super) fn zipkin_spans(json: &[u8], limit: usize) -> Result<Transcoded, JsonError> {
+    let field = &foreign::ZIPKIN_SPANS;
+    transcode(json, limit, |json, writer| json.deserialize_seq(List(FieldValue { writer, field })))
+}
+
+type FromSlice<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
+
+fn transcode<'de>(
+    json: &'de [u8],
+    limit: usize,
+    read: impl FnOnce(&mut FromSlice<'de>, &mut Writer) -> serde_json::Result<()>,
+) -> Result<Transcoded, JsonError> {
     if json.starts_with(b"\xef\xbb\xbf") {
         return Err(JsonError::Malformed { path: "$".into(), what: "it starts with a byte order mark".into() });
     }
@@ -70,9 +95,7 @@ pub fn to_protobuf(signal: Signal, json: &[u8], limit: usize) -> Result<Transcod
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     // Ours is [`MAX_STEPS`]; what is unknown is skipped without recursion.
     deserializer.disable_recursion_limit();
-    let read =
-        deserializer.deserialize_map(MessageVisitor { writer: &mut writer, message }).and_then(|()| deserializer.end());
-    match read {
+    match read(&mut deserializer, &mut writer).and_then(|()| deserializer.end()) {
         Ok(()) => Ok(Transcoded { protobuf: writer.out, warnings: writer.warnings }),
         Err(_) if writer.out.len() > limit => Err(JsonError::TooLarge { limit }),
         Err(error) => Err(JsonError::Malformed { path: writer.path(), what: error.to_string() }),
@@ -228,8 +251,31 @@ impl<'de> Visitor<'de> for List<'_> {
         Ok(())
     }
 
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let List(FieldValue { writer, field }) = self;
+        let Kind::Texts = field.kind else {
+            return Err(de::Error::invalid_type(de::Unexpected::Map, &"an array"));
+        };
+        while let Some(key) = map.next_key::<String>()? {
+            let value: String =
+                map.next_value().map_err(|error| de::Error::custom(format_args!("{key:?}: {error}")))?;
+            writer.tag(field, 2);
+            writer.length_delimited(|writer| {
+                for (number, text) in [(1, &key), (2, &value)] {
+                    writer.tag(&schema::one("", number, Kind::String), 2);
+                    writer.bytes(text.as_bytes());
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let List(FieldValue { writer, field }) = self;
+        if let Kind::Texts = field.kind {
+            return Err(de::Error::invalid_type(de::Unexpected::Seq, &"an object of texts"));
+        }
         let packed = field.kind.wire_type() != 2;
         let mut each = |writer: &mut Writer| {
             for index in 0.. {
@@ -294,7 +340,7 @@ impl Item<'_> {
         let varint = match kind {
             #[expect(clippy::cast_precision_loss, reason = "a double is what was asked for")]
             Kind::Double => return self.double(value as f64),
-            Kind::Int32 | Kind::Enum => i64::from(i32()?).cast_unsigned(),
+            Kind::Int32 | Kind::Enum | Kind::Named(_) => i64::from(i32()?).cast_unsigned(),
             Kind::Sint32 => u64::from(((i32()? << 1) ^ (i32()? >> 31)).cast_unsigned()),
             Kind::Uint32 => u32()?.into(),
             Kind::Dropped if value < 0 => {
@@ -316,13 +362,66 @@ impl Item<'_> {
                 self.writer.out.extend_from_slice(&value.to_le_bytes());
                 return Ok(());
             }
-            Kind::String | Kind::Bytes | Kind::Id | Kind::Bool | Kind::Message(_) => {
+            Kind::String
+            | Kind::Bytes
+            | Kind::Id
+            | Kind::Bool
+            | Kind::Message(_)
+            | Kind::ShortId
+            | Kind::Address
+            | Kind::Timestamp
+            | Kind::Duration
+            | Kind::Texts => {
                 return Err(E::invalid_type(de::Unexpected::Other("number"), &self));
             }
         };
         self.tag();
         put_varint(&mut self.writer.out, varint);
         Ok(())
+    }
+
+    /// What is a text in JSON of other makers.
+    fn foreign<E: de::Error>(mut self, text: &str) -> Result<(), E> {
+        let unfit = |item: &Self| E::invalid_value(de::Unexpected::Str(text), item);
+        let moment = match self.field.kind {
+            Kind::Named(names) => {
+                let found = names.iter().position(|name| *name == text).ok_or_else(|| unfit(&self))?;
+                self.tag();
+                put_varint(&mut self.writer.out, found as u64);
+                return Ok(());
+            }
+            Kind::ShortId => {
+                let bytes = short_id(text).ok_or_else(|| unfit(&self))?;
+                self.tag();
+                self.writer.bytes(&bytes);
+                return Ok(());
+            }
+            Kind::Address => {
+                let address = text.parse().map_err(|_| unfit(&self))?;
+                self.tag();
+                match address {
+                    IpAddr::V4(address) => self.writer.bytes(&address.octets()),
+                    IpAddr::V6(address) => self.writer.bytes(&address.octets()),
+                }
+                return Ok(());
+            }
+            Kind::Timestamp => text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_nanosecond),
+            Kind::Duration => seconds(text),
+            _ => None,
+        };
+        // Both are google.protobuf's messages of seconds and nanoseconds.
+        let moment = moment.ok_or_else(|| unfit(&self))?;
+        let (whole, rest) = (moment.div_euclid(1_000_000_000), moment.rem_euclid(1_000_000_000));
+        let parts = [i64::try_from(whole), i64::try_from(rest)].map(|part| part.ok());
+        let [Some(whole), Some(rest)] = parts else { return Err(unfit(&self)) };
+        self.tag();
+        self.writer.length_delimited(|writer| {
+            for (number, part) in [(1, whole), (2, rest)] {
+                writer.tag(&schema::one("", number, Kind::Int64), 0);
+                put_varint(&mut writer.out, part.cast_unsigned());
+            }
+            Ok(())
+        })
     }
 
     fn double<E: de::Error>(mut self, value: f64) -> Result<(), E> {
@@ -343,7 +442,12 @@ impl<'de> Visitor<'de> for Item<'_> {
             Kind::Bool => "true or false",
             Kind::Enum => "an integer (OTLP/JSON has no names for enum values)",
             Kind::Double => "a number, or one of the strings NaN, Infinity and -Infinity",
-            Kind::Message(_) => "an object",
+            Kind::Message(_) | Kind::Texts => "an object",
+            Kind::Named(_) => "the name or the number of an enum's value",
+            Kind::ShortId => "a string of at most 32 hex digits",
+            Kind::Address => "an IP address",
+            Kind::Timestamp => "a time as RFC 3339 has it",
+            Kind::Duration => "seconds such as 1.5s",
             _ => "an integer, as number or string",
         })
     }
@@ -402,6 +506,9 @@ impl<'de> Visitor<'de> for Item<'_> {
                 return self.double(value);
             }
             Kind::Bool | Kind::Message(_) => return Err(E::invalid_type(de::Unexpected::Str(text), &self)),
+            Kind::Named(_) | Kind::ShortId | Kind::Address | Kind::Timestamp | Kind::Duration | Kind::Texts => {
+                return self.foreign(text);
+            }
             _ => {
                 let value = whole(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))?;
                 return self.whole(value);
@@ -440,6 +547,30 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
+/// Eight bytes, or sixteen where there are more digits; none for no digits.
+fn short_id(text: &str) -> Option<Vec<u8>> {
+    match text.len() {
+        0 => Some(Vec::new()),
+        1..=16 => hex(&format!("{text:0>16}")),
+        17..=32 => hex(&format!("{text:0>32}")),
+        _ => None,
+    }
+}
+
+/// Nanoseconds of a text like `1.5s`.
+fn seconds(text: &str) -> Option<i128> {
+    let number = text.strip_suffix('s')?;
+    let (sign, digits) = number.strip_prefix('-').map_or((1, number), |digits| (-1, digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_plain =
+        |part: &str, most| (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_plain(whole, 18) || !is_plain(fraction, 9) {
+        return None;
+    }
+    let nanos: i128 = format!("{whole}{fraction:0<9}").parse().ok()?;
+    Some(sign * nanos)
 }
 
 fn base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {

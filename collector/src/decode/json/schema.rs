@@ -39,6 +39,18 @@ pub(super) enum Kind {
     Double,
     Enum,
     Message(&'static Message),
+    /// An enum by the names of its values, from 0 on, or by number. Not OTLP's, as all that follow.
+    Named(&'static [&'static str]),
+    /// Bytes as hex digits that may lack leading zeros: 8 bytes, or 16.
+    ShortId,
+    /// An IP address as text.
+    Address,
+    /// A moment as RFC 3339 writes it.
+    Timestamp,
+    /// Seconds with an `s` behind.
+    Duration,
+    /// An object whose values are texts, as entries of a map.
+    Texts,
 }
 
 impl Kind {
@@ -52,19 +64,21 @@ impl Kind {
             | Kind::Dropped
             | Kind::Int64
             | Kind::Uint64
-            | Kind::Enum => 0,
+            | Kind::Enum
+            | Kind::Named(_) => 0,
             Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => 1,
             Kind::String | Kind::Bytes | Kind::Id | Kind::Message(_) => 2,
+            Kind::ShortId | Kind::Address | Kind::Timestamp | Kind::Duration | Kind::Texts => 2,
             Kind::Fixed32 => 5,
         }
     }
 }
 
-const fn one(name: &'static str, number: u32, kind: Kind) -> Field {
+pub(super) const fn one(name: &'static str, number: u32, kind: Kind) -> Field {
     Field { name, number, kind, repeated: false }
 }
 
-const fn many(name: &'static str, number: u32, kind: Kind) -> Field {
+pub(super) const fn many(name: &'static str, number: u32, kind: Kind) -> Field {
     Field { name, number, kind, repeated: true }
 }
 

@@ -13,6 +13,10 @@ use storage::model::{Batch, LogBatchBuilder, LogRecord, TenantId};
 pub(super) const TENANT: &str = "dead-letters";
 /// What marks a record as one.
 pub(super) const EVENT_NAME: &str = "spanlight.dead_letter";
+/// What marks the record of a replay.
+pub(super) const REPLAYED: &str = "spanlight.dead_letter.replayed";
+/// The attribute that names the letter.
+pub(super) const ID: &str = "spanlight.dead_letter.id";
 
 /// A message that could not be stored, or only in part.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +31,13 @@ pub(super) struct Letter<'a> {
     pub(super) reason: &'a str,
     /// Whether some of its records are stored.
     pub(super) partial: bool,
+}
+
+impl Letter<'_> {
+    /// What names the letter among all: its time, which says where to look, and its place.
+    pub(super) fn id(&self) -> String {
+        format!("{}-{}-{}-{}", self.time, self.partition, self.offset, self.topic)
+    }
 }
 
 /// Whose the record of a letter is.
@@ -47,6 +58,7 @@ pub(super) fn rows(letter: &Letter<'_>, topic: Option<&Topic>) -> Result<Batch, 
     if let Some(key) = letter.key {
         attributes.push("messaging.kafka.message.key", Value::Bytes(key));
     }
+    attributes.push(ID, Value::String(&letter.id()));
     attributes.push("spanlight.tenant", Value::String(letter.tenant));
     attributes.push("spanlight.reason", Value::String(letter.reason));
     attributes.push("spanlight.partial", Value::Bool(letter.partial));

@@ -4,7 +4,11 @@
 //! a second time, it gives the same rows.
 
 use super::config::Topic;
+use crate::decode::foreign::{self, Format};
 use crate::decode::{self, DecodeLimits, json};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 use storage::model::attribute::{Map, MapBuilder, Value, put_array, put_map, put_value};
 use storage::model::origin::{Resource, Scope};
 use storage::model::{Batch, LogBatchBuilder, LogRecord, Signal};
@@ -16,6 +20,8 @@ pub(super) enum Encoding {
     OtlpProto,
     /// OTLP/JSON.
     OtlpJson,
+    /// Spans as Jaeger or Zipkin writes them.
+    Foreign(Format),
     /// A log record whose body is the message's bytes.
     Raw,
     /// A log record whose body is the message's text.
@@ -25,12 +31,26 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    const ALL: [Encoding; 5] = [Encoding::OtlpProto, Encoding::OtlpJson, Encoding::Raw, Encoding::Text, Encoding::Json];
+    const ALL: [Encoding; 9] = [
+        Encoding::OtlpProto,
+        Encoding::OtlpJson,
+        Encoding::Foreign(Format::JaegerProto),
+        Encoding::Foreign(Format::JaegerJson),
+        Encoding::Foreign(Format::ZipkinProto),
+        Encoding::Foreign(Format::ZipkinJson),
+        Encoding::Raw,
+        Encoding::Text,
+        Encoding::Json,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Encoding::OtlpProto => "otlp_proto",
             Encoding::OtlpJson => "otlp_json",
+            Encoding::Foreign(Format::JaegerProto) => "jaeger_proto",
+            Encoding::Foreign(Format::JaegerJson) => "jaeger_json",
+            Encoding::Foreign(Format::ZipkinProto) => "zipkin_proto",
+            Encoding::Foreign(Format::ZipkinJson) => "zipkin_json",
             Encoding::Raw => "raw",
             Encoding::Text => "text",
             Encoding::Json => "json",
@@ -41,6 +61,7 @@ impl Encoding {
     pub(super) fn from_name(name: &str, signal: Signal) -> Result<Encoding, String> {
         let fits = |encoding: &Encoding| match encoding {
             Encoding::OtlpProto | Encoding::OtlpJson => true,
+            Encoding::Foreign(_) => signal == Signal::Spans,
             Encoding::Raw | Encoding::Text | Encoding::Json => signal == Signal::Logs,
         };
         let fitting: Vec<Encoding> = Encoding::ALL.into_iter().filter(fits).collect();
@@ -87,17 +108,17 @@ pub(super) fn decode(message: Message<'_>, topic: &Topic, bounds: &MessageBounds
             let protobuf = transcoded.map_err(|error| error.to_string())?.protobuf;
             otlp(&protobuf, message.time, topic.signal, bounds)
         }
+        Encoding::Foreign(format) => {
+            let converted = foreign::to_otlp(format, message.payload, message.time, bounds.bytes);
+            otlp(&converted.map_err(|error| error.to_string())?, message.time, topic.signal, bounds)
+        }
         Encoding::Raw => log_record(message, |body| put_value(body, Value::Bytes(message.payload))),
         Encoding::Text => {
-            let text = std::str::from_utf8(message.payload).map_err(|error| format!("it is no UTF-8: {error}"))?;
+            let text = text(message.payload)?;
             log_record(message, |body| put_value(body, Value::String(text)))
         }
         Encoding::Json => {
-            let json: serde_json::Value =
-                serde_json::from_slice(message.payload).map_err(|error| format!("it is no JSON: {error}"))?;
-            if depth(&json) > decode::MAX_VALUE_DEPTH {
-                return Err(format!("its values nest deeper than {}", decode::MAX_VALUE_DEPTH - 1));
-            }
+            let json = parse_json(message.payload)?;
             log_record(message, |body| put_json(body, &json))
         }
     }
@@ -106,6 +127,65 @@ pub(super) fn decode(message: Message<'_>, topic: &Topic, bounds: &MessageBounds
 fn otlp(payload: &[u8], time: i64, signal: Signal, bounds: &MessageBounds) -> Result<Rows, String> {
     let decoded = decode::decode(signal, time, payload, &bounds.decode).map_err(|error| error.to_string())?;
     Ok(Rows { batch: decoded.batch, rejected: decoded.rejected, message: decoded.message })
+}
+
+/// Turns a message into a request of OTLP's protobuf, which the log can hold.
+pub(super) fn to_otlp(message: Message<'_>, topic: &Topic, limit: usize) -> Result<Vec<u8>, String> {
+    let body = match topic.encoding {
+        Encoding::OtlpProto => return Ok(message.payload.to_vec()),
+        Encoding::OtlpJson => return from_json(topic.signal, message.payload, limit),
+        Encoding::Foreign(format) => {
+            let converted = foreign::to_otlp(format, message.payload, message.time, limit);
+            return converted.map_err(|error| error.to_string());
+        }
+        Encoding::Raw => json!({ "bytesValue": STANDARD.encode(message.payload) }),
+        Encoding::Text => json!({ "stringValue": text(message.payload)? }),
+        Encoding::Json => any_value(&parse_json(message.payload)?),
+    };
+    let service = json!([{ "key": "service.name", "value": { "stringValue": message.topic } }]);
+    let record = json!({ "timeUnixNano": message.time.to_string(), "body": body });
+    let request = json!({ "resourceLogs": [{
+        "resource": { "attributes": service },
+        "scopeLogs": [{ "logRecords": [record] }],
+    }] });
+    from_json(Signal::Logs, request.to_string().as_bytes(), limit)
+}
+
+fn from_json(signal: Signal, json: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+    json::to_protobuf(signal, json, limit).map(|transcoded| transcoded.protobuf).map_err(|error| error.to_string())
+}
+
+fn text(payload: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(payload).map_err(|error| format!("it is no UTF-8: {error}"))
+}
+
+/// JSON that nests no deeper than values may.
+fn parse_json(payload: &[u8]) -> Result<serde_json::Value, String> {
+    let json = serde_json::from_slice(payload).map_err(|error| format!("it is no JSON: {error}"))?;
+    if depth(&json) > decode::MAX_VALUE_DEPTH {
+        return Err(format!("its values nest deeper than {}", decode::MAX_VALUE_DEPTH - 1));
+    }
+    Ok(json)
+}
+
+/// JSON as OTLP/JSON writes it, with the types that `put_json` gives.
+fn any_value(value: &serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Null => json!({}),
+        serde_json::Value::Bool(value) => json!({ "boolValue": value }),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(integer) => json!({ "intValue": integer.to_string() }),
+            None => json!({ "doubleValue": number.as_f64() }),
+        },
+        serde_json::Value::String(text) => json!({ "stringValue": text }),
+        serde_json::Value::Array(items) => {
+            json!({ "arrayValue": { "values": items.iter().map(any_value).collect::<Vec<_>>() } })
+        }
+        serde_json::Value::Object(entries) => {
+            let entry = |(key, value)| json!({ "key": key, "value": any_value(value) });
+            json!({ "kvlistValue": { "values": entries.iter().map(entry).collect::<Vec<_>>() } })
+        }
+    }
 }
 
 /// A record of the service that has the topic's name: a plain message names none.
@@ -186,6 +266,29 @@ mod tests {
             let found =
                 if texts.is_null(0) { Value::parse(values.value(0)) } else { Some(Value::String(texts.value(0))) };
             assert_eq!(found, Some(body), "{encoding}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_comes_by_the_log_is_the_record_that_it_would_have_been() {
+        use arrow_array::cast::AsArray;
+        for (encoding, payload) in [
+            ("raw", &b"\xff\0"[..]),
+            ("text", "ü".as_bytes()),
+            ("json", br#"{"a":[1,null,-0.5,true,"b"],"c":{"d":[]}}"#),
+            ("json", b"18446744073709551615"),
+        ] {
+            let direct = rows(encoding, payload).unwrap().batch;
+            let encoding = Encoding::from_name(encoding, Signal::Logs).unwrap();
+            let topic = Topic { signal: Signal::Logs, encoding, tenant: TenantId::default() };
+            let request = to_otlp(Message { payload, topic: "lines", time: 7 }, &topic, 1 << 20).unwrap();
+            let replayed = decode::decode(Signal::Logs, 7, &request, &DecodeLimits::default()).unwrap().batch;
+            let values = |batch: &Batch| {
+                let columns = batch.columns();
+                let body = columns.column_by_name("body").unwrap().as_string::<i32>().clone();
+                (body, columns.column_by_name("body_value").unwrap().as_binary::<i32>().clone(), batch.time_range())
+            };
+            assert_eq!(values(&direct), values(&replayed), "{encoding:?}");
         }
     }
 

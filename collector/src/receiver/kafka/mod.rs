@@ -11,10 +11,12 @@ mod config;
 mod letter;
 mod message;
 mod reader;
+mod replay;
 mod report;
 mod topic_id;
 
 pub use config::{Begin, KafkaConfig, OnLoss, TopicConfig};
+pub use replay::ReplayedLetter;
 pub use report::{KafkaReport, PartitionReport};
 
 use crate::Collector;

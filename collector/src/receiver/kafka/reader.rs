@@ -344,7 +344,8 @@ impl Reader {
                 if rows.rejected > 0 {
                     let first = rows.message.unwrap_or_default();
                     let reason = format!("{} of its records were left out: {first}", rows.rejected);
-                    self.keep(read, (topic, &tenant, time), &reason, true, portion);
+                    let is_partial = rows.batch.num_rows() > 0;
+                    self.keep(read, (topic, &tenant, time), &reason, is_partial, portion);
                 }
                 if rows.batch.num_rows() > 0 {
                     portion.rows.push((tenant, rows.batch));

@@ -2,7 +2,8 @@
 //! tells.
 //!
 //! librdkafka knows the id, the crate that binds it does not pass it on: so this file calls C. Everything that C hands out is copied
-//! before it is given back, and given back once, by the guards below, also on errors.
+//! before it is given back, and given back once, by the guards below, also on errors. The binding's safe call, which knows names and no
+//! ids, is the twin that the tests compare with.
 #![expect(
     unsafe_code,
     reason = "the binding has no safe call for a topic's id (docs/adr/014-rows-of-kafka-skip-the-log.md)"
@@ -121,4 +122,64 @@ unsafe fn text(pointer: *const c_char) -> String {
     }
     // SAFETY: the caller vouches for it.
     unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::mocking::MockCluster;
+    use std::collections::BTreeSet;
+
+    const WAIT: Duration = Duration::from_secs(10);
+
+    /// The binding's safe call knows which topics there are, though not their ids.
+    fn safe_twin(consumer: &BaseConsumer) -> BTreeSet<String> {
+        let metadata = consumer.fetch_metadata(None, WAIT).unwrap();
+        metadata.topics().iter().map(|topic| topic.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn those_are_described_that_there_are_whatever_is_asked() {
+        let cluster = MockCluster::new(2).unwrap();
+        let there: Vec<String> = (0..40).map(|number| format!("topic.{number}")).collect();
+        there.iter().for_each(|name| cluster.create_topic(name, 1, 1).unwrap());
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("allow.auto.create.topics", "false")
+            .create()
+            .unwrap();
+        let known = safe_twin(&consumer);
+        assert_eq!(known, there.iter().cloned().collect());
+        let odd = ["", "a\0b", "none", "ü", "topic.1\0", &"x".repeat(10_000)].map(str::to_owned);
+        let mut answers = 0;
+        for count in 0..there.len() {
+            // Many and few, doubled, and among names that no topic has.
+            let mut names: Vec<String> = there.iter().take(count).cloned().collect();
+            match count % 4 {
+                1 => names.extend(there.first().cloned()),
+                3 => names.extend(odd.get(count / 4 % odd.len()).cloned()),
+                _ => {}
+            }
+            names.rotate_left(count / 2);
+            // A name that no topic can have, or that comes twice, may fail the whole question; it must not do worse.
+            let Ok(found) = of_topics(consumer.client(), &names, WAIT) else { continue };
+            answers += 1;
+            let asked: BTreeSet<String> = names.iter().filter(|name| known.contains(*name)).cloned().collect();
+            assert_eq!(found.keys().cloned().collect::<BTreeSet<_>>(), asked, "{names:?}");
+            assert!(found.values().all(|id| id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit())));
+        }
+        assert!(answers > there.len() / 3, "{answers}");
+        let plain = of_topics(consumer.client(), &there, WAIT).unwrap();
+        assert_eq!(plain.keys().cloned().collect::<BTreeSet<_>>(), known);
+        assert_eq!(plain, of_topics(consumer.client(), &there, WAIT).unwrap(), "ids stay");
+    }
+
+    #[test]
+    fn a_cluster_that_does_not_answer_is_an_error_in_time() {
+        let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", "127.0.0.1:1").create().unwrap();
+        let short = Duration::from_millis(200);
+        assert!(of_topics(consumer.client(), &["a".to_owned()], short).is_err());
+    }
 }

@@ -162,6 +162,13 @@ fn deletions() -> Vec<Named> {
     vec![
         ("DeleteResponse", object("What was deleted.", [Sometimes("deleted", reference("Deletion"))])),
         ("DeletionsResponse", object("Deletions, newest first.", [Always("deletions", list_of("Deletion"))])),
+        (
+            "ReplayResponse",
+            object(
+                "What became of a dead letter's records.",
+                [Always("accepted", count()), Always("rejected", count()), Sometimes("message", text())],
+            ),
+        ),
         ("Deletion", object("A deletion on record; `predicate` is absent for whole blocks.", deletion)),
     ]
 }

@@ -1,0 +1,81 @@
+//! How is a dead letter read again? By the doors' way: what it holds becomes a request, which the log makes durable, and then a
+//! record beside the letter says that this was done.
+//!
+//! Not here: which letters there are, and who sees to it that one is replayed once (the API).
+
+use super::config::Topic;
+use super::letter;
+use super::message::{Encoding, Message, to_otlp};
+use crate::collector::{self, Accepted, Collector};
+use serde_json::json;
+use storage::model::{Signal, TenantId};
+
+/// A dead letter, and how it is to be read.
+#[derive(Debug, Clone)]
+pub struct ReplayedLetter {
+    /// Its id.
+    pub id: String,
+    /// The topic that it came from.
+    pub topic: String,
+    /// `spans`, `logs` or `metrics`.
+    pub signal: String,
+    /// How it is written, by the name that settings give it.
+    pub encoding: String,
+    /// Whose its records are.
+    pub tenant: String,
+    /// When it was sent, in Unix nanoseconds.
+    pub time: i64,
+    /// The message.
+    pub payload: Vec<u8>,
+}
+
+impl Collector {
+    /// Stores the records of a dead letter, then the word of it. Where nothing can be stored of it, `message` says why. An `Err` says
+    /// why it cannot be now; only where it is said that the word is missing, the records are there.
+    pub async fn replay(&self, letter: ReplayedLetter) -> Result<Accepted, String> {
+        let unfit = |why: String| Ok(Accepted { message: Some(why), ..Accepted::default() });
+        let (tenant, signal, request) = match self.read(&letter) {
+            Ok(read) => read,
+            Err(why) => return unfit(why),
+        };
+        let accepted = match self.accept(&tenant, signal, collector::Encoding::Protobuf, request.into()).await {
+            Ok(accepted) if accepted.accepted > 0 => accepted,
+            Ok(none) => return unfit(none.message.unwrap_or_else(|| "it holds no records".into())),
+            Err(refusal) if refusal.retry_after().is_none() => return unfit(refusal.to_string()),
+            Err(refusal) => return Err(refusal.to_string()),
+        };
+        let word = word(&letter, &accepted).into();
+        let told = self.accept(&letter::tenant(), Signal::Logs, collector::Encoding::Json, word).await;
+        told.map_err(|refusal| format!("its records are stored, but not that they are: {refusal}"))?;
+        Ok(accepted)
+    }
+
+    /// The request that a letter is.
+    fn read(&self, letter: &ReplayedLetter) -> Result<(TenantId, Signal, Vec<u8>), String> {
+        let signal = Signal::from_name(&letter.signal)
+            .ok_or_else(|| format!("`{}` is none of spans, logs, metrics", letter.signal))?;
+        let encoding = Encoding::from_name(&letter.encoding, signal)?;
+        let tenant = TenantId::new(&letter.tenant).map_err(|error| format!("`{}`: {error}", letter.tenant))?;
+        let topic = Topic { signal, encoding, tenant: tenant.clone() };
+        let message = Message { payload: &letter.payload, topic: &letter.topic, time: letter.time };
+        Ok((tenant, signal, to_otlp(message, &topic, self.config().max_request_bytes)?))
+    }
+}
+
+/// The record that says so, at the letter's time, so that both go together.
+fn word(letter: &ReplayedLetter, accepted: &Accepted) -> Vec<u8> {
+    let text = |key: &str, text: &str| json!({ "key": key, "value": { "stringValue": text } });
+    let record = json!({
+        "timeUnixNano": letter.time.to_string(),
+        "severityNumber": 9,
+        "severityText": "INFO",
+        "eventName": letter::REPLAYED,
+        "body": { "stringValue": format!("replayed as {}: {} records", letter.encoding, accepted.accepted) },
+        "attributes": [text(letter::ID, &letter.id), text("spanlight.tenant", &letter.tenant)],
+    });
+    let request = json!({ "resourceLogs": [{
+        "resource": { "attributes": [text("service.name", "spanlight")] },
+        "scopeLogs": [{ "scope": { "name": "spanlight.kafka" }, "logRecords": [record] }],
+    }] });
+    request.to_string().into_bytes()
+}

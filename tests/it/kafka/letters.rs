@@ -1,0 +1,95 @@
+//! Can a dead letter be found, looked at, and stored after all, once?
+
+use super::{Cluster, metric, values};
+use crate::server::{Server, eventually, request};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const OWN: (&str, &str) = ("x-scope-orgid", "dead-letters");
+
+async fn ask(server: &Server, method: &str, path: &str) -> (u16, Vec<u8>) {
+    let (status, body) = request(&server.http, method, path, &[OWN], Default::default()).await;
+    (status, body.to_vec())
+}
+
+async fn json(server: &Server, method: &str, path: &str) -> (u16, Value) {
+    let (status, body) = ask(server, method, path).await;
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+/// The ids of the letters, by topic.
+async fn letters(server: &Server) -> BTreeMap<String, String> {
+    let (status, answer) = json(server, "GET", "/api/v1/logs?limit=100&contains=spanlight.dead_letter").await;
+    assert_eq!(status, 200, "{answer}");
+    let text = |record: &Value, key: &str| {
+        let attributes = record["attributes"].as_array().unwrap();
+        let found = attributes.iter().find(|attribute| attribute["key"] == key).unwrap();
+        found["value"]["stringValue"].as_str().unwrap().to_owned()
+    };
+    let records = answer["logs"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    let records = records.iter().filter(|record| record["event_name"] == "spanlight.dead_letter");
+    let id = |record| (text(record, "messaging.destination.name"), text(record, "spanlight.dead_letter.id"));
+    records.map(id).collect()
+}
+
+/// A span of Jaeger: two ids, a name, a time, a process.
+fn jaeger_span() -> Vec<u8> {
+    let start = [&[0x32, 0x06, 0x08][..], &[0x80, 0xe2, 0xcf, 0xaa, 0x06]].concat();
+    let ids = [&[0x0a, 16][..], &[1; 16], &[0x12, 8], &[2; 8]].concat();
+    [&ids[..], b"\x1a\x03get", &start, b"\x52\x06\x0a\x04shop"].concat()
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_downloaded_and_replayed_once() {
+    let cluster = Cluster::new(&[("otlp_spans", 1), ("lines", 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    let topics = r#"{ otlp_spans = { signal = "spans" }, lines = { signal = "logs", encoding = "text" } }"#;
+    let settings = [("SPANLIGHT_KAFKA_TOPICS", topics)];
+    let server = cluster.serve(dir.path(), &settings);
+    let span = jaeger_span();
+    cluster.send("otlp_spans", 0, &span, None);
+    cluster.send("lines", 0, b"\xff", None);
+    cluster.flush();
+    let found = eventually("the letters", || async {
+        let found = letters(&server).await;
+        (found.len() == 2).then_some(found)
+    })
+    .await;
+    assert_eq!(metric(&server, "spanlight_kafka_dead_letters_total").await, 2.0);
+    let path = |topic: &str| format!("/api/v1/dead-letters/{}", found[topic]);
+    let [spans, lines] = ["otlp_spans", "lines"].map(path);
+    assert_eq!(ask(&server, "GET", &spans).await, (200, span));
+    assert_eq!(ask(&server, "GET", &lines).await, (200, b"\xff".to_vec()));
+    // What is wrong is said, and nothing is stored.
+    for (path, status, what) in [
+        (format!("{spans}/replay"), 400, "malformed protobuf"),
+        (format!("{spans}/replay?encoding=text"), 400, "no encoding of spans"),
+        (format!("{spans}/replay?encoding=jaeger_proto&tenant=..%2Fetc"), 400, "../etc"),
+        (format!("{lines}/replay"), 400, "no UTF-8"),
+        ("/api/v1/dead-letters/1-0-0-none/replay".to_owned(), 404, "no such dead letter"),
+        ("/api/v1/dead-letters/none/replay".to_owned(), 400, "spanlight.dead_letter.id"),
+    ] {
+        let (found, answer) = json(&server, "POST", &path).await;
+        assert!(found == status && answer.to_string().contains(what), "{path}: {found} {answer}");
+    }
+    // Who asks for another tenant does not see them.
+    assert_eq!(server.get(&spans).await.0, 404);
+    // Of two at a time, one replays.
+    let replay = format!("{spans}/replay?encoding=jaeger_proto");
+    let both = tokio::join!(json(&server, "POST", &replay), json(&server, "POST", &replay));
+    let mut statuses = [both.0.0, both.1.0];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 400], "{both:?}");
+    let (status, answer) = json(&server, "POST", &format!("{lines}/replay?encoding=raw&tenant=plain")).await;
+    assert_eq!((status, answer["accepted"].as_u64()), (200, Some(1)), "{answer}");
+    // What was replayed is durable, and so is that it was.
+    server.kill();
+    let server = cluster.serve(dir.path(), &settings);
+    let (status, trace) = server.get(&format!("/api/v1/traces/{}", "01".repeat(16))).await;
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&trace));
+    assert_eq!(values(&server, "service.name", "", "plain").await, BTreeMap::from([("lines".to_owned(), 1)]));
+    // The letters themselves are read again, and are the same.
+    eventually("the letters", || async { (letters(&server).await == found).then_some(()) }).await;
+    let (status, answer) = json(&server, "POST", &format!("{lines}/replay?encoding=raw")).await;
+    assert!(status == 400 && answer.to_string().contains("replayed before"), "{answer}");
+}
