@@ -80,6 +80,8 @@ fn dist(repo: &Repo) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     /// All versions of `package` in a lock file.
     fn versions(lock: &str, package: &str) -> Vec<String> {
         let lock: toml::Table = lock.parse().unwrap();
@@ -90,7 +92,10 @@ mod tests {
 
     #[test]
     fn bindgen_of_the_bundle_is_the_one_that_the_ui_links() {
-        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock")).unwrap();
+        let lock = std::fs::read_to_string(
+            PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../Cargo.lock"),
+        )
+        .unwrap();
         let linked = versions(&lock, "wasm-bindgen");
         assert_eq!(linked.len(), 1, "one wasm-bindgen, not {linked:?}");
         assert_eq!(versions(&lock, "wasm-bindgen-cli-support"), linked);

@@ -193,14 +193,18 @@ impl CheckedFile {
         let step = (VERIFY_GRANULES * GRANULE) as u64;
         for start in (0..self.len).step_by(VERIFY_GRANULES * GRANULE) {
             let end = (start + step).min(self.len);
-            if matches!(self.read(start..end), Err(Error::Damaged { .. })) {
-                for from in (start..end).step_by(GRANULE) {
-                    let granule = from..(from + GRANULE as u64).min(end);
-                    match self.read(granule.clone()) {
-                        Ok(_) => {}
-                        Err(Error::Damaged { .. }) => damaged(granule),
-                        Err(error) => return Err(error),
-                    }
+            match self.read(start..end) {
+                Ok(_) => continue,
+                Err(Error::Damaged { .. }) => {}
+                // What cannot be read is not whole.
+                Err(error) => return Err(error),
+            }
+            for from in (start..end).step_by(GRANULE) {
+                let granule = from..(from + GRANULE as u64).min(end);
+                match self.read(granule.clone()) {
+                    Ok(_) => {}
+                    Err(Error::Damaged { .. }) => damaged(granule),
+                    Err(error) => return Err(error),
                 }
             }
         }

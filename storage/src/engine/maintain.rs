@@ -69,10 +69,19 @@ impl Store {
         let _one_at_a_time = lock(&self.merging);
         self.ask_bucket()?;
         let view = self.view();
-        let pick = || compaction::pick(&view.manifest, self.clock.now_unix_nano(), &self.config.compaction);
-        let Some(plan) = without_index(&view).or_else(pick) else { return Ok(false) };
+        // What cannot be written anew now does not hold up the others.
+        if let Some(plan) = without_index(&view)
+            && let done @ (Ok(true) | Err(Error::Closing)) = self.merge_counted(&view.manifest, &plan, pace)
+        {
+            return done;
+        }
+        let plan = compaction::pick(&view.manifest, self.clock.now_unix_nano(), &self.config.compaction);
+        plan.map_or(Ok(false), |plan| self.merge_counted(&view.manifest, &plan, pace))
+    }
+
+    fn merge_counted(&self, manifest: &Manifest, plan: &Plan, pace: Pace<'_>) -> Result<bool> {
         let started = self.clock.monotonic();
-        let result = self.merge_blocks(&view.manifest, &plan, pace);
+        let result = self.merge_blocks(manifest, plan, pace);
         EngineMetrics::add_time(&self.metrics.compaction_nanos, self.clock.monotonic().saturating_sub(started));
         match &result {
             Err(Error::Closing) | Ok(_) => {}

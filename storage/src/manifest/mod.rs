@@ -402,7 +402,7 @@ impl ManifestStore {
         for &(_, version) in files.iter().rev().filter(|(kind, _)| *kind == Kind::Snapshot) {
             match read_snapshot(self.fs.as_ref(), &self.dir, version) {
                 Ok(_) => whole.push(version),
-                Err(Error::Damaged { .. }) => {}
+                Err(Error::Damaged { .. } | Error::Version { .. }) => {}
                 Err(error) if is_removed(&error) && self.writers == Writers::Many => {}
                 Err(error) => return Err(error),
             }
@@ -512,7 +512,8 @@ fn newest_snapshot(fs: &dyn Filesystem, dir: &Path, files: &[(Kind, u64)]) -> Re
     for &(_, version) in files.iter().rev().filter(|(kind, _)| *kind == Kind::Snapshot) {
         match read_snapshot(fs, dir, version) {
             Ok(manifest) => return Ok((manifest, passed_over)),
-            Err(error @ Error::Damaged { .. }) => {
+            // A newer program's commits follow its snapshot, and are refused by their version.
+            Err(error @ (Error::Damaged { .. } | Error::Version { .. })) => {
                 tracing::error!(%error, "passing over a damaged manifest snapshot");
                 passed_over.get_or_insert(error);
             }

@@ -9,12 +9,15 @@ use crate::block::{BlockId, Fate, Shown};
 use crate::error::{Class, Error, Result};
 use crate::model::schema::column;
 use crate::model::{Batch, Signal, TraceId, schema};
-use crate::scan::Predicate;
+use crate::scan::{Predicate, ScanRequest};
 use arrow_array::BooleanArray;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use std::collections::{BTreeMap, HashSet};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+/// What is looked through: a block, as it was shown, and in it a trace or all.
+type Place = (BlockId, Option<*const Predicate>, Option<TraceId>);
 
 /// Rows of one batch that may be in a block, and what was found once they were looked up.
 #[derive(Debug, Default)]
@@ -96,28 +99,29 @@ impl Suspects {
         let identities = identity::of_spans(batch.columns())?;
         let (traces, _) = ids_and_starts(batch)?;
         let all: Vec<&'static str> = all_columns();
-        let mut stored: BTreeMap<(BlockId, Option<*const Predicate>, TraceId), HashSet<u128>> = BTreeMap::new();
+        let suspected: HashSet<u128> = self.rows.iter().filter_map(|(row, _)| identities.get(*row)).copied().collect();
+        let mut stored: BTreeMap<Place, HashSet<u128>> = BTreeMap::new();
         let mut repeated = Vec::new();
         for (row, block) in &self.rows {
             let (Some(trace), Some(identity)) = (traces.get(*row), identities.get(*row)) else { continue };
             // The same block may be shown twice, before and after a deletion.
-            let key = (block.id, block.hidden().map(std::ptr::from_ref), *trace);
+            let trace = block.block.lost_index().is_none().then_some(*trace);
+            let key = (block.id, block.hidden().map(std::ptr::from_ref), trace);
             let in_block = match stored.entry(key) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::btree_map::Entry::Vacant(entry) => {
-                    let mut found = HashSet::new();
-                    match block.trace(trace, &all) {
-                        Ok(batches) => {
-                            for spans in batches {
-                                found.extend(identity::of_spans(&spans)?);
-                            }
-                        }
+                    let found = match trace {
+                        Some(trace) => in_trace(block, &trace, &all),
+                        None => in_block(block, &suspected, &all),
+                    };
+                    let found = match found {
                         // Nobody sees the rows of a damaged block any more, so the ones that came again are the only ones.
                         Err(error) if error.class() == Class::Corrupt => {
                             tracing::warn!(%error, "cannot tell whether spans were sent twice");
+                            HashSet::new()
                         }
-                        Err(error) => return Err(error),
-                    }
+                        found => found?,
+                    };
                     entry.insert(found)
                 }
             };
@@ -127,6 +131,24 @@ impl Suspects {
         }
         Ok(repeated)
     }
+}
+
+/// The spans of a trace in a block.
+fn in_trace(block: &Shown, trace: &TraceId, columns: &[&'static str]) -> Result<HashSet<u128>> {
+    let mut found = HashSet::new();
+    for spans in block.trace(trace, columns)? {
+        found.extend(identity::of_spans(&spans)?);
+    }
+    Ok(found)
+}
+
+/// Which of some spans are in a block that has lost an index: it is read once, not once for each trace.
+fn in_block(block: &Shown, suspected: &HashSet<u128>, columns: &[&'static str]) -> Result<HashSet<u128>> {
+    let mut found = HashSet::new();
+    for spans in block.scan(&Arc::new(ScanRequest::all(columns.iter().copied())))? {
+        found.extend(identity::of_spans(&spans?)?.into_iter().filter(|identity| suspected.contains(identity)));
+    }
+    Ok(found)
 }
 
 /// Every column of the spans table, in the schema's order.

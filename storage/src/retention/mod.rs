@@ -46,12 +46,12 @@ pub fn expired(manifest: &Manifest, now: i64, missing_bytes: u64, config: &Reten
         of_table.or_insert(Expired { tenant, signal, cause, blocks: Vec::new() }).blocks.push(entry.id);
     };
     let mut oldest: Vec<&Arc<BlockEntry>> = manifest.blocks.values().collect();
-    oldest.sort_by_key(|entry| (last_row(entry), entry.id));
+    oldest.sort_by_key(|entry| (last_row(entry, now), entry.id));
 
     let mut bytes: BTreeMap<(&TenantId, Signal), u64> = BTreeMap::new();
     for entry in &oldest {
         let cutoff = now.saturating_sub(config.keep_nanos(&entry.tenant, entry.signal));
-        if last_row(entry) < cutoff {
+        if last_row(entry, now) < cutoff {
             gone.insert(entry.id);
             add(entry, Cause::Age);
         } else {
@@ -80,9 +80,10 @@ pub fn expired(manifest: &Manifest, now: i64, missing_bytes: u64, config: &Reten
 }
 
 /// The time by which a block is old.
-fn last_row(entry: &BlockEntry) -> i64 {
+fn last_row(entry: &BlockEntry, now: i64) -> i64 {
     let made = i64::try_from(entry.id.0 >> 64).unwrap_or(i64::MAX);
-    entry.max_time.min(made)
+    // A clock that was behind made blocks before their rows' time.
+    if entry.max_time > now { made } else { entry.max_time }
 }
 
 #[cfg(test)]

@@ -52,6 +52,13 @@ fn t1_a_block_goes_when_its_last_row_is_older_than_its_tenant_keeps_it() {
 }
 
 #[test]
+fn t1_rows_that_came_while_the_clock_was_behind_go_by_their_own_time() {
+    let early = |days| BlockEntry { id: BlockId::new(1_000, 1), ..entry(1, "a", Signal::Spans, days, 1) };
+    assert_eq!(gone(&manifest_of([early(1)]), 0, &RetentionConfig::default()), []);
+    assert_eq!(gone(&manifest_of([early(15)]), 0, &RetentionConfig::default()), [(Cause::Age, 1)]);
+}
+
+#[test]
 fn t1_rows_of_the_future_go_by_the_making_of_their_block() {
     let far = BlockEntry { id: BlockId::new(NOW - 20 * DAY, 1), ..entry(1, "a", Signal::Spans, -10_000, 1) };
     assert_eq!(gone(&manifest_of([far]), 0, &RetentionConfig::default()), [(Cause::Age, 1)]);

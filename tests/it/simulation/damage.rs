@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::engine::{DeleteRequest, Store};
-use storage::fs::{Filesystem, Loss, SimulatedClock, SimulatedDisk};
+use storage::fs::{Faults, Filesystem, Loss, SimulatedClock, SimulatedDisk};
 use storage::model::{Signal, TenantId};
 use storage::scan::{Predicate, Scalar, ScanRequest, TimeRange};
 
@@ -241,5 +241,41 @@ fn a_block_that_has_lost_an_index_is_written_anew_with_it() {
         assert!(store.compact(&mut |_| Ok(())).unwrap(), "{index}");
         assert!(!store.compact(&mut |_| Ok(())).unwrap(), "{index}");
         assert_eq!(numbers(&store, Signal::Spans).len(), 10, "{index}");
+    }
+}
+
+#[test]
+fn spans_that_come_again_while_their_block_has_lost_an_index_are_there_once() {
+    for flushed in [false, true] {
+        let (disk, clock) = (SimulatedDisk::new(1), SimulatedClock::at(BEGIN));
+        let store = open(&disk, &clock).unwrap();
+        put(&store, Signal::Spans, 0..300);
+        drop(store);
+        disk.flip(&file_of_block(&disk, "keys.idx"), 9, 1).unwrap();
+        let store = open(&disk, &clock).unwrap();
+        send_again(&store, 0..310);
+        if flushed {
+            store.seal().unwrap();
+            store.flush().unwrap();
+        }
+        assert_eq!(numbers(&store, Signal::Spans).len(), 310);
+    }
+}
+
+#[test]
+fn a_merge_whose_result_cannot_be_read_lets_go_of_nothing() {
+    let (disk, clock) = (SimulatedDisk::new(1), SimulatedClock::at(BEGIN));
+    let store = open(&disk, &clock).unwrap();
+    (0..4).for_each(|block| put(&store, Signal::Spans, block * 10..block * 10 + 10));
+    let before = files(&disk, Path::new("/data/blocks"));
+    for failing in [1.0, 0.3] {
+        let result = store.compact(&mut |_| {
+            disk.set_faults(Faults { read: failing, ..Faults::default() });
+            Ok(())
+        });
+        disk.set_faults(Faults::default());
+        assert!(result.is_err(), "{failing}");
+        assert_eq!(files(&disk, Path::new("/data/blocks")), before);
+        assert_eq!(numbers(&store, Signal::Spans).len(), 40);
     }
 }

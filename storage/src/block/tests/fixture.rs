@@ -8,10 +8,14 @@ use crate::fs::Disk;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-const VERSION: &str = "v1";
+/// The versions of the format; fixtures are written of the last.
+const VERSIONS: [&str; 2] = ["v1", "v2"];
 
-fn folder(signal: Signal) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(VERSION).join(format!("block-{signal}"))
+fn folder(version: &str, signal: Signal) -> PathBuf {
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
+        .join("tests/fixtures")
+        .join(version)
+        .join(format!("block-{signal}"))
 }
 
 /// The checksum of `meta`, then the rows, a line each: cells in hex, `-` for null.
@@ -32,7 +36,7 @@ fn told(crc: u32, rows: &[Row]) -> String {
 
 #[expect(clippy::disallowed_methods, reason = "fixtures are written by hand, not by the store")]
 fn write_fixture(signal: Signal) {
-    let folder = folder(signal);
+    let folder = folder(VERSIONS[1], signal);
     let block = folder.join("block");
     drop(std::fs::remove_dir_all(&folder));
     Disk.create_dir_all(&block).unwrap();
@@ -45,16 +49,16 @@ fn write_fixture(signal: Signal) {
 }
 
 #[test]
-fn blocks_of_the_first_version_are_read() {
-    for signal in Signal::ALL {
-        if std::env::var_os("SPANLIGHT_WRITE_FIXTURES").is_some() {
+fn blocks_of_all_versions_are_read() {
+    for (version, signal) in VERSIONS.iter().flat_map(|version| Signal::ALL.map(|signal| (version, signal))) {
+        if *version == VERSIONS[1] && std::env::var_os("SPANLIGHT_WRITE_FIXTURES").is_some() {
             write_fixture(signal);
         }
-        let expected = std::fs::read_to_string(folder(signal).join("rows.txt")).unwrap();
+        let expected = std::fs::read_to_string(folder(version, signal).join("rows.txt")).unwrap();
         let crc = u32::from_str_radix(expected.lines().next().unwrap(), 16).unwrap();
-        let block = Block::open(Arc::new(Disk), &folder(signal).join("block"), signal, crc).unwrap();
+        let block = Block::open(Arc::new(Disk), &folder(version, signal).join("block"), signal, crc).unwrap();
         block.verify().unwrap();
         let answer = scan_all(&block, ScanRequest::all(all_columns(signal)));
-        assert!(told(crc, &rows(&answer)) == expected, "the rows of the {signal} fixture differ");
+        assert!(told(crc, &rows(&answer)) == expected, "the rows of the {signal} fixture of {version} differ");
     }
 }

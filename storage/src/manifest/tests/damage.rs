@@ -96,6 +96,18 @@ fn a_damaged_snapshot_is_passed_over_while_the_files_before_it_are_there() {
 }
 
 #[test]
+fn a_flipped_bit_in_the_version_of_a_snapshot_is_passed_over_too() {
+    let (disk, _) = disk_with(2 * SNAPSHOT_EVERY + 3);
+    let sound = read(&disk).unwrap();
+    let newer = path(Kind::Snapshot, 2 * SNAPSHOT_EVERY);
+    for bit in 0..8 {
+        disk.flip(&newer, "spanlight-manifest ".len() as u64, bit).unwrap();
+        assert_eq!(read(&disk).unwrap(), sound, "bit {bit}");
+        disk.flip(&newer, "spanlight-manifest ".len() as u64, bit).unwrap();
+    }
+}
+
+#[test]
 fn a_damaged_snapshot_does_not_count_as_one_of_the_two_that_are_kept() {
     let count = 3 * SNAPSHOT_EVERY + 5;
     let (disk, _) = disk_with(count);
