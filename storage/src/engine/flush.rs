@@ -143,7 +143,7 @@ fn windows_of(head: &mut HeadReader, now: i64) -> Result<BTreeSet<Window>> {
     let mut windows = BTreeSet::new();
     if let Some((min, max)) = head.time_range() {
         let (first, last) = (Window::of(min, now), Window::of(max, now));
-        if first == last && first != Window::OTHER {
+        if first == last {
             return Ok(BTreeSet::from([first]));
         }
     }
@@ -159,7 +159,7 @@ fn by_window(batches: Vec<Batch>, now: i64) -> Result<BTreeMap<Window, Vec<Batch
     let mut windows: BTreeMap<Window, Vec<Batch>> = BTreeMap::new();
     for batch in batches {
         let Some((min, max)) = batch.time_range() else { continue };
-        if Window::of(min, now) == Window::of(max, now) && Window::of(min, now) != Window::OTHER {
+        if Window::of(min, now) == Window::of(max, now) {
             windows.entry(Window::of(min, now)).or_default().push(batch);
             continue;
         }
