@@ -145,6 +145,9 @@ fn look(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth, blocks_elsewher
         blocks_elsewhere,
         ..Inspection::default()
     };
+    if depth == Depth::Everything {
+        found.damage.extend(ManifestStore::verify(fs.as_ref(), &layout.manifest())?.iter().map(with_causes));
+    }
     let mut walked = walk::walk(fs.as_ref(), data_dir)?;
     let mut tables = BTreeMap::new();
     for entry in manifest.blocks.values() {
@@ -154,9 +157,7 @@ fn look(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth, blocks_elsewher
         match look_at(fs, &path, entry, depth) {
             Ok(_) if is_quarantined => walked.count(Place::Damaged, &files),
             Ok(block) => {
-                found
-                    .damage
-                    .extend(block.lost_index().map(|what| format!("an index, so that rows are scanned: {what}")));
+                found.damage.extend(block.lost_part().map(|what| format!("{what}; no row depends on it")));
                 let table = tables.entry((entry.tenant.clone(), entry.signal)).or_insert_with(|| empty(entry));
                 let unknown = add(table, &block, files);
                 walked.count(Place::Other, &unknown);
@@ -176,7 +177,7 @@ fn look(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth, blocks_elsewher
 fn look_at(fs: &Arc<dyn Filesystem>, path: &Path, entry: &BlockEntry, depth: Depth) -> Result<Arc<Block>> {
     let block = Block::open(Arc::clone(fs), path, entry.signal, entry.meta_crc)?;
     if depth == Depth::Everything {
-        block.verify()?;
+        block.examine()?;
     }
     Ok(block)
 }

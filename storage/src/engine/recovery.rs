@@ -298,11 +298,19 @@ pub(super) fn orphans(fs: &dyn Filesystem, layout: &Layout, manifest: &Manifest)
     let mut orphans = Vec::new();
     let known: BTreeSet<BlockId> = manifest.blocks.keys().copied().collect();
     let blocks = layout.blocks();
-    for tenant in folders(fs, &blocks)? {
-        for signal in folders(fs, &blocks.join(&tenant))? {
-            for window in folders(fs, &blocks.join(&tenant).join(&signal))? {
+    let folders = |dir: &Path| match folders(fs, dir) {
+        // Its blocks are told of one by one; what nobody needs of it stays.
+        Err(error @ Error::Damaged { .. }) => {
+            tracing::error!(error = %chain(&error), "a folder of blocks cannot be listed");
+            Ok(Vec::new())
+        }
+        listed => listed,
+    };
+    for tenant in folders(&blocks)? {
+        for signal in folders(&blocks.join(&tenant))? {
+            for window in folders(&blocks.join(&tenant).join(&signal))? {
                 let dir = blocks.join(&tenant).join(&signal).join(&window);
-                for name in folders(fs, &dir)? {
+                for name in folders(&dir)? {
                     if let Ok(id) = BlockId::from_str(&name)
                         && !known.contains(&id)
                     {
@@ -316,6 +324,6 @@ pub(super) fn orphans(fs: &dyn Filesystem, layout: &Layout, manifest: &Manifest)
 }
 
 fn folders(fs: &dyn Filesystem, dir: &Path) -> Result<Vec<String>> {
-    let entries = fs.list(dir).map_err(Error::io("list", dir))?;
+    let entries = fs.list(dir).map_err(Error::read("list", dir))?;
     Ok(entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect())
 }

@@ -105,7 +105,7 @@ impl Suspects {
         for (row, block) in &self.rows {
             let (Some(trace), Some(identity)) = (traces.get(*row), identities.get(*row)) else { continue };
             // The same block may be shown twice, before and after a deletion.
-            let trace = block.block.lost_index().is_none().then_some(*trace);
+            let trace = block.block.lost_part().is_none().then_some(*trace);
             let key = (block.id, block.hidden().map(std::ptr::from_ref), trace);
             let in_block = match stored.entry(key) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),

@@ -133,6 +133,123 @@ fn a_damaged_block_of(signal: Signal) {
     }
 }
 
+#[test]
+fn what_the_disk_does_not_give_any_more_costs_its_own_rows_and_is_told_of() {
+    Signal::ALL.into_iter().for_each(what_the_disk_does_not_give_of);
+}
+
+fn what_the_disk_does_not_give_of(signal: Signal) {
+    let clock = SimulatedClock::at(BEGIN);
+    let sound = SimulatedDisk::new(1);
+    let store = open(&sound, &clock).unwrap();
+    put(&store, signal, 0..10);
+    put(&store, signal, 10..20);
+    drop(store);
+    sound.crash(Loss::None);
+    let files_of_block = files(&sound, Path::new("/data/blocks")).len() / 2;
+    for (file, path) in files(&sound, Path::new("/data/blocks")).into_iter().enumerate() {
+        let (damaged, kept) = if file < files_of_block { (0..10, 10..20) } else { (10..20, 0..10) };
+        let len = sound.contents(&path).unwrap().len() as u64;
+        let parts = [0..1, len / 2..len / 2 + 1, len - 1..len, 0..len, 0..u64::MAX];
+        for (part, found_late) in parts.iter().flat_map(|part| [(part, false), (part, true)]) {
+            let what = format!("{} {part:?} {found_late}", path.display());
+            let disk = sound.fork();
+            let early = found_late.then(|| open(&disk, &clock).unwrap());
+            disk.spoil(&path, part.clone()).unwrap();
+            let store = early.unwrap_or_else(|| open(&disk, &clock).unwrap());
+            let snapshot = store.snapshot(&TenantId::default());
+            let scan = snapshot.scan(signal, ScanRequest::all(["attributes"])).unwrap();
+            assert!(scan.collect::<Result<Vec<_>, _>>().is_ok(), "{what}");
+            let seen = numbers(&store, signal);
+            assert!(kept.clone().all(|number| seen.contains(&number)), "{what}");
+            let missing = damaged.clone().any(|number| !seen.contains(&number));
+            assert_eq!(missing, !snapshot.missing().is_empty(), "{what}");
+            let index_only = ["keys.idx", "terms.idx", "stats.idx"].iter().any(|index| path.ends_with(index));
+            assert!(!index_only || !missing, "{what}");
+            // The disk loses 512 bytes at once.
+            let one_copy = path.ends_with("meta") && len > 1024 && (*part == (0..1) || *part == (len - 1..len));
+            assert!(!one_copy || !missing, "{what}");
+
+            // What comes again of what cannot be read is there, and nothing comes back by itself.
+            store.examine().unwrap();
+            put(&store, signal, 20..30);
+            store.compact(&mut |_| Ok(())).unwrap();
+            let seen = numbers(&store, signal);
+            assert!(kept.clone().chain(20..30).all(|number| seen.contains(&number)), "{what}");
+            drop((snapshot, store));
+            disk.crash(Loss::None);
+            let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+            storage::repair::repair(&fs, &clock, Path::new("/data")).unwrap();
+            let store = open(&disk, &clock).unwrap();
+            let after = numbers(&store, signal);
+            assert!(seen.iter().all(|number| after.contains(number)), "{what}");
+            assert_eq!(store.recovery().damaged, 0, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_block_that_the_disk_did_not_give_at_the_start_does_not_come_back_beside_what_came_again() {
+    let clock = SimulatedClock::at(BEGIN);
+    let disk = SimulatedDisk::new(1);
+    let store = open(&disk, &clock).unwrap();
+    put(&store, Signal::Spans, 0..10);
+    drop(store);
+    let spoiled = disk.fork();
+    spoiled.spoil(&file_of_block(&disk, "data.parquet"), 0..u64::MAX).unwrap();
+    let store = open(&spoiled, &clock).unwrap();
+    assert_eq!(store.recovery().damaged, 1);
+    put(&store, Signal::Spans, 0..5);
+    assert_eq!(numbers(&store, Signal::Spans), [0, 1, 2, 3, 4]);
+    drop(store);
+    spoiled.crash(Loss::None);
+    spoiled.recover();
+    let store = open(&spoiled, &clock).unwrap();
+    assert_eq!(numbers(&store, Signal::Spans), [0, 1, 2, 3, 4], "it is in quarantine until it is repaired");
+    drop(store);
+    spoiled.crash(Loss::None);
+    let fs: Arc<dyn Filesystem> = Arc::new(spoiled.clone());
+    storage::repair::repair(&fs, &clock, Path::new("/data")).unwrap();
+    let store = open(&spoiled, &clock).unwrap();
+    assert_eq!(numbers(&store, Signal::Spans), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_error_that_passes_is_no_damage_wherever_it_strikes() {
+    let clock = SimulatedClock::at(BEGIN);
+    let sound = SimulatedDisk::new(1);
+    let store = open(&sound, &clock).unwrap();
+    (0..3).for_each(|block| put(&store, Signal::Spans, block * 10..block * 10 + 10));
+    put(&store, Signal::Metrics, 0..10);
+    drop(store);
+    sound.crash(Loss::None);
+    let (mut refused, mut opened) = (0, 0);
+    for seed in 0..300 {
+        let disk = sound.fork_with(seed);
+        disk.set_faults(Faults { read: 0.03, ..Faults::default() });
+        let store = match open(&disk, &clock) {
+            Err(error) => {
+                assert_eq!(error.class(), storage::error::Class::Unavailable, "{error}: {error:?}");
+                refused += 1;
+                continue;
+            }
+            Ok(store) => store,
+        };
+        opened += 1;
+        assert_eq!(store.recovery().damaged, 0);
+        for signal in [Signal::Spans, Signal::Metrics] {
+            if let Err(error) = shown(&store, &TenantId::default(), signal) {
+                assert_eq!(error.class(), storage::error::Class::Unavailable, "{error}: {error:?}");
+            }
+        }
+        drop((store.examine(), store.compact(&mut |_| Ok(())), store.retain()));
+        disk.set_faults(Faults::default());
+        assert_eq!(numbers(&store, Signal::Spans).len(), 30);
+        assert_eq!(numbers(&store, Signal::Metrics).len(), 10);
+    }
+    assert!(refused > 20 && opened > 20, "{refused} {opened}");
+}
+
 /// The file of that name in the only block.
 fn file_of_block(disk: &SimulatedDisk, name: &str) -> PathBuf {
     files(disk, Path::new("/data/blocks")).into_iter().find(|path| path.ends_with(name)).unwrap()

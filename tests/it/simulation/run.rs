@@ -375,7 +375,7 @@ impl Run {
         }
         let often = self.rng.random_range(0.02..0.4);
         let mut rate = || if self.rng.random_bool(0.6) { often } else { 0.0 };
-        self.disk.set_faults(Faults { read: 0.0, write: rate(), sync: rate(), metadata: rate() });
+        self.disk.set_faults(Faults { read: rate() / 4.0, write: rate(), sync: rate(), metadata: rate() });
     }
 
     fn heal(&mut self) {
@@ -400,7 +400,17 @@ impl Run {
     fn restart(&mut self) {
         // What a start reads wrong ends it, and it is started again; that is no part of this play.
         self.disk.flip_reads(0);
-        let opened = open(&self.disk, &self.clock);
+        // What it fails to read does the same, and takes nothing with it.
+        let often = if self.rng.random_bool(0.3) { self.rng.random_range(0.0..0.2) } else { 0.0 };
+        let mut opened = None;
+        for _ in 0..2 {
+            if opened.is_none() {
+                self.disk.set_faults(Faults { read: often, ..Faults::default() });
+                opened = open(&self.disk, &self.clock).ok();
+            }
+        }
+        self.disk.set_faults(Faults::default());
+        let opened = opened.map_or_else(|| open(&self.disk, &self.clock), Ok);
         self.store = Some(opened.unwrap_or_else(|error| panic!("seed {}: {error}: {error:?}", self.seed)));
     }
 

@@ -193,3 +193,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_commit_with_one_damaged_copy_is_told_of_and_superfluous_after_the_next() {
+    let (disk, _) = disk_with(SNAPSHOT_EVERY + 3);
+    let damage = || ManifestStore::verify(&disk, Path::new(DIR)).unwrap();
+    assert!(damage().is_empty());
+    let worn = path(Kind::Commit, SNAPSHOT_EVERY + 2);
+    disk.flip(&worn, 3, 1).unwrap();
+    assert!(matches!(&damage()[..], [Error::Damaged { path, .. }] if *path == worn), "{:?}", damage());
+    let unneeded = path(Kind::Commit, SNAPSHOT_EVERY);
+    disk.flip(&unneeded, 3, 1).unwrap();
+    assert_eq!(damage().len(), 2, "also in a file that nothing needs");
+    let (mut store, _) = open(&disk).unwrap();
+    let next = store.commit(adding(1000)).unwrap();
+    assert!(disk.contents(&path(Kind::Snapshot, next.version)).is_ok());
+    let second_copy = disk.contents(&worn).unwrap().len() as u64 / 2;
+    disk.flip(&worn, second_copy + 3, 1).unwrap();
+    assert_eq!(read(&disk).unwrap(), next);
+}
