@@ -141,7 +141,7 @@ pub(crate) fn read_whole(file: &dyn ReadFile, which: Try) -> io::Result<Vec<u8>>
     match which.read(file, 0, &mut bytes) {
         Err(error) if is_unreadable(&error) => {
             let lost = read_pieces(file, 0, &mut bytes)?;
-            if lost == [0..file.len()] {
+            if matches!(&lost[..], [all] if *all == (0..file.len())) {
                 return Err(error);
             }
         }
