@@ -74,6 +74,7 @@ case $mode in
     run cargo test --package xtask --features web ${LOCKED[@]+"${LOCKED[@]}"}
     run bash scripts/conformance.sh otlp
     run bash scripts/conformance.sh traceql
+    run bash scripts/conformance.sh jaeger
     run bash scripts/conformance.sh promql
     ;;
   browser)

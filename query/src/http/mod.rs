@@ -1,5 +1,5 @@
-//! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`; Prometheus's (`prometheus`) and Tempo's
-//! under `/tempo` (`tempo`) beside it.
+//! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`; Prometheus's (`prometheus`), Tempo's
+//! under `/tempo` (`tempo`) and Jaeger's under `/jaeger` (`jaeger`) beside it.
 //!
 //! W1  `endpoint::ENDPOINTS` is the one list of what there is: the router, the check of parameters and the OpenAPI
 //!     document are made from it.
@@ -15,6 +15,7 @@ mod answer;
 mod ask;
 mod deletion;
 mod endpoint;
+mod jaeger;
 mod letter;
 mod openapi;
 mod parameter;
@@ -73,7 +74,9 @@ pub fn router(state: impl Into<Arc<QueryState>>) -> Router {
         .with_state(Arc::clone(&state));
     // What is nested does not see the prefix itself with a slash behind it.
     let own = Router::new().nest(PREFIX, api).route(&format!("{PREFIX}/"), any(unknown_path));
-    own.merge(prometheus::router(Arc::clone(&state))).merge(tempo::router(state))
+    own.merge(prometheus::router(Arc::clone(&state)))
+        .merge(jaeger::router(Arc::clone(&state)))
+        .merge(tempo::router(state))
 }
 
 async fn serve(

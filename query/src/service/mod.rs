@@ -5,11 +5,13 @@
 //!
 //! Not here: parameters and paths (`http`).
 
+mod calls;
 mod list;
 mod operation;
 
+pub(crate) use calls::{Call, calls};
 pub(crate) use list::services;
-pub(crate) use operation::operations;
+pub(crate) use operation::{operation_kinds, operations};
 
 use crate::quantile::Histogram;
 use query_api::service::Red;
