@@ -26,6 +26,7 @@ mod promql;
 mod quantile;
 mod series;
 mod service;
+pub mod span_metrics;
 mod time;
 mod trace;
 mod traceql;

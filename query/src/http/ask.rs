@@ -44,6 +44,7 @@ pub(super) enum DataAsk {
     TraceQl(Box<traceql::Search>, traceql::SearchQuery, u64),
     Services(TimeRange),
     Operations(String, TimeRange),
+    ServiceGraph(TimeRange),
     Logs(log::SearchQuery, u64),
     LogHistogram(log::Filter, u64),
     Volume(volume::VolumeQuery),
@@ -78,6 +79,7 @@ impl Ask {
                 let name = parameters.path("name")?.to_owned();
                 DataAsk::Operations(name, parameters.range(DefaultRange::LastHour)?)
             }
+            Call::ServiceGraph => DataAsk::ServiceGraph(parameters.range(DefaultRange::LastHour)?),
             Call::Logs => logs(parameters)?,
             Call::LogHistogram => {
                 let filter = log_filter(parameters)?;
@@ -136,6 +138,7 @@ impl DataAsk {
             DataAsk::Operations(name, range) => {
                 answer::large(control, &service::operations(control, &name, range)?, gzip)
             }
+            DataAsk::ServiceGraph(range) => answer::large(control, &service::graph(control, range)?, gzip),
             DataAsk::Logs(query, filter_hash) => {
                 let (logs, last) = log::search(control, &query)?;
                 let next_cursor = last.map(|place| {

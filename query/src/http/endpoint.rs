@@ -22,6 +22,7 @@ pub(super) enum Call {
     Traces,
     Services,
     Operations,
+    ServiceGraph,
     Logs,
     LogHistogram,
     LogVolume,
@@ -259,6 +260,14 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         summary: "Rate, errors and durations of a service's spans, by name and kind.",
         parameters: &[path("name", Kind::Text, "service.name."), START, END, TIMEOUT],
         answer: "OperationsResponse",
+    },
+    Endpoint {
+        call: Call::ServiceGraph,
+        method: Method::GET,
+        path: "/service-graph",
+        summary: "Who calls whom, how often and how well: services, databases, queues, and peers that send no spans.",
+        parameters: &[START, END, TIMEOUT],
+        answer: "ServiceGraphResponse",
     },
     Endpoint {
         call: Call::Logs,

@@ -146,7 +146,12 @@ impl QueryState {
         Arc::clone(&self.replaying)
     }
 
-    pub(super) fn now(&self) -> i64 {
+    /// Whose data there is.
+    pub(crate) fn tenants(&self) -> Vec<TenantId> {
+        self.engine.tenants()
+    }
+
+    pub(crate) fn now(&self) -> i64 {
         self.clock.now_unix_nano()
     }
 

@@ -5,16 +5,16 @@
 //!
 //! Not here: calls to what sends no spans.
 
+use super::names::Names;
+use super::passes::{passes, trace_number};
 use crate::column::{Columns, span_id, trace_id};
 use crate::error::Result;
 use crate::exec::Control;
 use std::collections::{BTreeMap, HashMap};
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
-use storage::scan::{Measure, Predicate, ScanRequest, TimeRange, VolumeRequest};
+use storage::scan::{ScanRequest, TimeRange};
 
-/// Spans of a pass, about.
-const SPANS_AT_ONCE: u64 = 1_000_000;
 const COLUMNS: [&str; 4] = [column::TRACE_ID, column::SPAN_ID, column::PARENT_SPAN_ID, column::SERVICE_NAME];
 
 /// How often a service called another one.
@@ -27,10 +27,8 @@ pub(crate) struct Call {
 
 /// The calls of the spans in a range, by who calls.
 pub(crate) fn calls(control: &Control, range: TimeRange) -> Result<Vec<Call>> {
-    let whole =
-        VolumeRequest { time: range, step: u64::MAX, by: None, predicate: Predicate::All, measure: Measure::Rows };
-    let spans: u64 = control.volume(Signal::Spans, whole)?.values().map(|count| count.rows).sum();
-    calls_in(control, range, spans.div_ceil(SPANS_AT_ONCE).max(1))
+    let passes = passes(control, range)?;
+    calls_in(control, range, passes)
 }
 
 fn calls_in(control: &Control, range: TimeRange, passes: u64) -> Result<Vec<Call>> {
@@ -53,38 +51,14 @@ fn calls_in(control: &Control, range: TimeRange, passes: u64) -> Result<Vec<Call
         }
         control.release(charged);
     }
-    let call = |((parent, child), count)| Call { parent: names.get(parent), child: names.get(child), count };
+    let call = |((parent, child), count)| Call {
+        parent: names.get(parent).to_owned(),
+        child: names.get(child).to_owned(),
+        count,
+    };
     let mut calls: Vec<Call> = counts.into_iter().map(call).collect();
     calls.sort_unstable_by(|a, b| (&a.parent, &a.child).cmp(&(&b.parent, &b.child)));
     Ok(calls)
-}
-
-/// Ids are random, or at least their ends differ.
-fn trace_number(trace: &TraceId) -> u64 {
-    trace.0.iter().rev().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-/// Services by number.
-#[derive(Debug, Default)]
-struct Names {
-    numbers: HashMap<String, u32>,
-    list: Vec<String>,
-}
-
-impl Names {
-    fn number(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
-        self.numbers.insert(name.to_owned(), number);
-        self.list.push(name.to_owned());
-        number
-    }
-
-    fn get(&self, number: u32) -> String {
-        self.list.get(number as usize).cloned().unwrap_or_default()
-    }
 }
 
 /// The spans of a pass.

@@ -238,6 +238,21 @@ fn services() -> Vec<Named> {
     ];
     let operations = [Always("operations", list_of("Operation")), Always("stats", reference("Stats"))];
     let operation = [Always("name", text()), Always("kind", integer()), Always("red", reference("Red"))];
+    let graph = [
+        Always("edges", list_of("GraphEdge")),
+        Always("start_unix_nano", wide()),
+        Always("end_unix_nano", wide()),
+        Always("stats", reference("Stats")),
+    ];
+    let edge = [
+        Always("client", text()),
+        Always("server", text()),
+        Always("connection", reference("Connection")),
+        Always("call_count", count()),
+        Always("failed_count", count()),
+        Sometimes("client_side", reference("Red")),
+        Sometimes("server_side", reference("Red")),
+    ];
     vec![
         ("ServicesResponse", object("Services by name.", answer)),
         ("Service", object("One service over the range.", service)),
@@ -245,6 +260,9 @@ fn services() -> Vec<Named> {
         ("Sparkline", object("Equal steps over the range.", sparkline)),
         ("OperationsResponse", object("Operations by name, then kind.", operations)),
         ("Operation", object("One span name and kind.", operation)),
+        ("ServiceGraphResponse", object("Calls by their ends.", graph)),
+        ("GraphEdge", object("The calls from one to another.", edge)),
+        ("Connection", choice(&["direct", "messaging_system", "database", "virtual_node"])),
     ]
 }
 
