@@ -9,12 +9,13 @@
 //!
 //! W1 and W2 are about our own API; `prometheus` keeps to other rules.
 //!
-//! Not here: what an answer consists of (`trace`, `service`, `log`, `metric`, `promql`), listening, the UI's files.
+//! Not here: what an answer consists of (`trace`, `service`, `log`, `metric`, `promql`), listening, which files the UI has.
 
 mod answer;
 mod ask;
 mod deletion;
 mod endpoint;
+mod file;
 mod jaeger;
 mod letter;
 mod openapi;
@@ -26,6 +27,7 @@ mod tempo;
 #[cfg(test)]
 mod tests;
 
+pub use file::{Files, serve_file};
 pub use state::{
     DemoAction, Host, QueryState, Replay, ReplayLetter, Replayed, SwitchDemo, TellKafka, TellLastReceived,
 };

@@ -73,10 +73,6 @@ async fn metrics_grow_with_the_spans_and_each_counts_once() {
     let sent = world.step().await;
     let calls = point(&sent[0], "traces_spanmetrics_calls_total", "GET /").unwrap();
     assert_eq!(calls["asInt"], "2");
-    assert!(
-        !sent[0].to_string().contains("\"asInt\":\"0\"")
-            || point(&sent[0], "traces_spanmetrics_calls_total", "charge").unwrap()["asInt"] == "1"
-    );
 }
 
 #[tokio::test]
