@@ -30,8 +30,9 @@ const SLACK: i64 = 30_000_000_000;
 /// Who calls what nobody of the trace called.
 const USER: &str = "user";
 
-/// What names a database, a queue, and any peer; the first that a span has counts.
-const DATABASES: [&str; 5] = ["db.namespace", "db.name", "db.system.name", "db.system", "db.type"];
+/// What names a kind of database, a database, a queue, and any peer; the first that a span has counts.
+const SYSTEMS: [&str; 3] = ["db.system.name", "db.system", "db.type"];
+const DATABASES: [&str; 2] = ["db.namespace", "db.name"];
 const QUEUES: [&str; 2] = ["messaging.destination.name", "messaging.system"];
 const PEERS: [&str; 4] = ["peer.service", "server.address", "net.peer.name", "rpc.service"];
 
@@ -189,14 +190,18 @@ fn peer(attributes: &Map<'_>, kind: i32, names: &mut Names) -> Option<Peer> {
             _ => None,
         })
     };
-    let (name, connection) = match (first(&DATABASES), first(&QUEUES)) {
-        // A service of that name is told by it rather than by what it is.
-        (Some(database), _) => (first(&["peer.service"]).unwrap_or(database), Connection::Database),
-        (None, Some(queue)) => (queue, Connection::MessagingSystem),
-        (None, None) if kind == PRODUCER => (first(&PEERS)?, Connection::MessagingSystem),
-        (None, None) => (first(&PEERS)?, Connection::VirtualNode),
+    // A database may be called as a service is, or by a mere number: its kind tells them apart.
+    let database = match (first(&SYSTEMS), first(&DATABASES)) {
+        (Some(system), Some(name)) => Some(format!("{system}/{name}")),
+        (system, name) => system.or(name).map(str::to_owned),
     };
-    Some((names.number(name), connection))
+    let (name, connection) = match (database, first(&QUEUES)) {
+        (Some(database), _) => (first(&["peer.service"]).map_or(database, str::to_owned), Connection::Database),
+        (None, Some(queue)) => (queue.to_owned(), Connection::MessagingSystem),
+        (None, None) if kind == PRODUCER => (first(&PEERS)?.to_owned(), Connection::MessagingSystem),
+        (None, None) => (first(&PEERS)?.to_owned(), Connection::VirtualNode),
+    };
+    Some((names.number(&name), connection))
 }
 
 /// Both ends' figures of the calls from one to another.

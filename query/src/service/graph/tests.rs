@@ -65,7 +65,7 @@ async fn what_sends_no_spans_is_known_by_its_name() {
         edge("shop", "api.example.com", Connection::VirtualNode, 1, 0),
         edge("shop", "cache", Connection::Database, 1, 0),
         edge("shop", "mails", Connection::MessagingSystem, 1, 0),
-        edge("shop", "orders", Connection::Database, 1, 0),
+        edge("shop", "postgresql/orders", Connection::Database, 1, 0),
     ];
     assert_eq!(told(&[&calls], 1).await, expected);
 }
