@@ -9,6 +9,7 @@
 //!
 //! Not here: what a search means (`traceql`), who calls whom (`service::calls`), Spanlight's own API (the module above).
 
+mod metrics;
 mod model;
 mod otlp;
 mod request;
@@ -27,6 +28,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
+use metrics::Measure;
 use model::{Envelope, Trace};
 use query_api::error::Class;
 use query_api::otlp::TracesData;
@@ -63,6 +65,19 @@ pub(super) fn router(state: Arc<QueryState>) -> Router {
         .route("/api/traces", get(search_v1))
         .route("/api/traces/{id}", get(trace_v1))
         .route("/api/dependencies", get(dependencies_v1))
+        .route(
+            "/api/metrics/latencies",
+            get(async |state, headers, query| measured((state, headers, query), Measure::Latencies).await),
+        )
+        .route(
+            "/api/metrics/calls",
+            get(async |state, headers, query| measured((state, headers, query), Measure::Calls).await),
+        )
+        .route(
+            "/api/metrics/errors",
+            get(async |state, headers, query| measured((state, headers, query), Measure::Errors).await),
+        )
+        .route("/api/metrics/minstep", get(min_step))
         .route("/api/transform", post(transform_v1).layer(DefaultBodyLimit::max(TRANSFORM_BYTES)))
         .route("/api/v3/services", get(services_v3))
         .route("/api/v3/operations", get(operations_v3))
@@ -255,10 +270,19 @@ fn by_id(control: &Control, id: &str) -> Result<TracesData> {
 
 async fn dependencies_v1(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQuery) -> Response {
     run(Version::First, (state, headers, query), |control, request| {
-        let calls = calls(control, request.lookback()?)?;
+        let calls = calls(control, request.lookback(request::DAY)?)?;
         Ok(Envelope::counted(calls.into_iter().map(model::Dependency::from).collect()))
     })
     .await
+}
+
+async fn measured(asked: Asked, measure: Measure) -> Response {
+    run(Version::First, asked, move |control, request| metrics::family(control, request, measure)).await
+}
+
+async fn min_step() -> Response {
+    let answer = json!({ "data": metrics::MIN_STEP, "total": 0, "limit": 0, "offset": 0, "errors": null });
+    answered(Version::First, small(&answer))
 }
 
 /// Shows a file of OTLP/JSON as if it were stored.

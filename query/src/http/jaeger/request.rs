@@ -17,7 +17,7 @@ const MICROS: i64 = 1_000;
 const MILLIS: i64 = 1_000_000;
 /// What is looked at where no range is given.
 const HOUR: i64 = 3_600_000_000_000;
-const DAY: i64 = 24 * HOUR;
+pub(super) const DAY: i64 = 24 * HOUR;
 /// Traces of an answer unless it is said.
 const USUAL_TRACES: usize = 100;
 /// Most traces of an answer.
@@ -48,7 +48,7 @@ impl Request {
         Ok(Request { pairs: decode(query)?, now })
     }
 
-    fn texts<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a str> {
+    pub(super) fn texts<'a>(&'a self, name: &'a str) -> impl DoubleEndedIterator<Item = &'a str> {
         self.pairs
             .iter()
             .filter(move |(known, value)| known == name && !value.is_empty())
@@ -70,7 +70,7 @@ impl Request {
     }
 
     /// A whole number of some unit, as nanoseconds.
-    fn number(&self, name: &str, unit: i64) -> Result<Option<i64>> {
+    pub(super) fn number(&self, name: &str, unit: i64) -> Result<Option<i64>> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let number: i64 =
             text.parse().map_err(|_| invalid(name, format!("expected a whole number, found `{text}`")))?;
@@ -147,10 +147,19 @@ impl Request {
         Ok(Search { text: conditions.query()?, range, limit: self.limit("query.searchDepth", limit)? })
     }
 
+    /// `quantile`, above 0 and at most 1, as it is written.
+    pub(super) fn quantile(&self) -> Result<String> {
+        let text = self.required("quantile")?;
+        match text.parse::<f64>() {
+            Ok(quantile) if quantile > 0.0 && quantile <= 1.0 => Ok(format!("{quantile}")),
+            _ => Err(invalid("quantile", "expected a number above 0 and at most 1")),
+        }
+    }
+
     /// The range that ends at `endTs` and is as long as `lookback`, both in milliseconds.
-    pub(super) fn lookback(&self) -> Result<TimeRange> {
+    pub(super) fn lookback(&self, usual: i64) -> Result<TimeRange> {
         let end = self.number("endTs", MILLIS)?.unwrap_or(self.now);
-        let length = self.number("lookback", MILLIS)?.unwrap_or(DAY);
+        let length = self.number("lookback", MILLIS)?.unwrap_or(usual);
         range(end.saturating_sub(length), end, "lookback")
     }
 }
@@ -267,7 +276,7 @@ fn name(text: &str) -> String {
 }
 
 /// A text as TraceQL quotes it.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for letter in text.chars() {

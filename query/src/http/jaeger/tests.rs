@@ -246,3 +246,41 @@ async fn a_file_is_shown_without_being_stored() {
     assert_eq!(status, StatusCode::BAD_REQUEST.as_u16());
     assert!(error["errors"][0]["msg"].as_str().unwrap().contains("line 1"), "{error}");
 }
+
+#[tokio::test]
+async fn services_are_measured_by_their_spans() {
+    let server = Server::new().await;
+    let end = NOW / 1_000_000;
+    let range = format!("endTs={end}&lookback=60000&step=60000");
+    let calls = server.get(&format!("/api/metrics/calls?service=gateway&service=cart&{range}")).await;
+    assert_eq!((&calls["name"], &calls["type"]), (&json!("service_call_rate"), &json!("GAUGE")));
+    assert_eq!(calls["metrics"].as_array().unwrap().len(), 1, "of the kind that is usual");
+    let metric = &calls["metrics"][0];
+    assert_eq!(metric["labels"], json!([{ "name": "service_name", "value": "gateway" }]));
+    let points = metric["metricPoints"].as_array().unwrap().iter();
+    let sum: f64 = points.filter_map(|point| point["gaugeValue"]["doubleValue"].as_f64()).sum();
+    assert!((sum - 1.0 / 60.0).abs() < 1e-9, "{calls}");
+    assert_eq!(metric["metricPoints"][0]["timestamp"].as_str().unwrap().len(), "2026-11-23T06:00:00Z".len());
+
+    let clients = "service=cart&spanKind=SPAN_KIND_CLIENT&groupByOperation=true";
+    let errors = server.get(&format!("/api/metrics/errors?{clients}&{range}")).await;
+    assert_eq!(errors["name"], "service_operation_error_rate");
+    let labels = &errors["metrics"][0]["labels"];
+    assert!(labels.as_array().unwrap().contains(&json!({ "name": "operation", "value": "add" })), "{errors}");
+    assert!(errors.to_string().contains("\"doubleValue\":1.0"), "{errors}");
+    let latencies = server.get(&format!("/api/metrics/latencies?{clients}&quantile=0.95&{range}")).await;
+    let points = latencies["metrics"][0]["metricPoints"].as_array().unwrap().iter();
+    let most = points.filter_map(|point| point["gaugeValue"]["doubleValue"].as_f64()).fold(0.0, f64::max);
+    assert!((1.0..=4.0).contains(&most), "about 2 ms: {latencies}");
+
+    assert_eq!(server.get("/api/metrics/minstep").await["data"], 1000);
+    for refused in [
+        "calls",
+        "latencies?service=a",
+        "latencies?service=a&quantile=2",
+        "calls?service=a&spanKind=x",
+        "calls?service=a&step=1",
+    ] {
+        assert_eq!(server.ask(&format!("/api/metrics/{refused}")).await.0, 400, "{refused}");
+    }
+}
