@@ -178,8 +178,8 @@ impl CheckedFile {
         Ok(bytes.into())
     }
 
-    /// Compares every checksum, and hands each damaged range to `damaged`.
-    pub(crate) fn verify(&self, mut damaged: impl FnMut(Range<u64>)) -> Result<()> {
+    /// Compares every checksum, and hands each damaged range to `damaged`, with what is wrong with it.
+    pub(crate) fn verify(&self, mut damaged: impl FnMut(Range<u64>, String)) -> Result<()> {
         let step = (VERIFY_GRANULES * GRANULE) as u64;
         for start in (0..self.len).step_by(VERIFY_GRANULES * GRANULE) {
             let end = (start + step).min(self.len);
@@ -193,7 +193,7 @@ impl CheckedFile {
                 let granule = from..(from + GRANULE as u64).min(end);
                 match self.read(granule.clone()) {
                     Ok(_) => {}
-                    Err(Error::Damaged { .. }) => damaged(granule),
+                    Err(Error::Damaged { what, .. }) => damaged(granule, what),
                     Err(error) => return Err(error),
                 }
             }

@@ -480,12 +480,11 @@ pub(super) fn verify_files(
 ) -> Result<()> {
     let mut told = Vec::new();
     for file in files {
-        file.verify(|range| told.push((file.path(), range)))?;
-        if let Some((path, _)) = told.first() {
-            let ranges = told.iter().take(MOST_TOLD).map(|(_, range)| {
-                let what = format!("bytes {}..{} do not match their checksum", range.start, range.end);
+        file.verify(|range, what| told.push((file.path(), range, what)))?;
+        if let Some((path, ..)) = told.first() {
+            let ranges = told.iter().take(MOST_TOLD).map(|(_, range, what)| {
                 let parts = parts(path, range);
-                if parts.is_empty() { what } else { format!("{what} ({})", parts.join(", ")) }
+                if parts.is_empty() { what.clone() } else { format!("{what} ({})", parts.join(", ")) }
             });
             let mut what = ranges.collect::<Vec<_>>().join("; ");
             if told.len() > MOST_TOLD {

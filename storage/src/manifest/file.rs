@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// First word of every manifest file.
 const MAGIC: &str = "spanlight-manifest";
 /// The format that this program writes, and the newest that it reads.
-pub(super) const FORMAT_VERSION: u32 = 2;
+pub(super) const FORMAT_VERSION: u32 = 3;
 /// The format in which a commit was there once.
 const SINGLE: u32 = 1;
 

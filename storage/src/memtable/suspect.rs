@@ -2,7 +2,11 @@
 //!
 //! A repeated span has the same start, so only blocks whose time range holds that start are asked, and of those first
 //! the trace filter in memory. What it admits is a suspect: looked up in the block the first time somebody reads it,
-//! never while a client waits for its acknowledgement. Once retention has taken that block, it is repeated no more.
+//! never while a client waits for its acknowledgement. Once retention has taken that block, or it is in quarantine, it is repeated
+//! no more.
+//!
+//! Where the block cannot be read, nobody knows: until that is decided (`Store::examine`) its suspects are in no answer, whoever
+//! asks is told of the block, and nothing is flushed.
 
 use super::identity;
 use crate::block::{BlockId, Fate, Shown};
@@ -26,6 +30,24 @@ pub(super) struct Suspects {
     rows: Vec<(usize, Shown)>,
     /// Rows that a block does hold, and what becomes of that block.
     repeated: OnceLock<Vec<(usize, Fate)>>,
+}
+
+/// Which rows of a batch count.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// Those that are in no block; `None` for all of them.
+    pub(super) rows: Option<BooleanArray>,
+    /// Blocks that could not be read, and why. Rows that they may hold are left out.
+    pub(crate) unread: Vec<(BlockId, Error)>,
+}
+
+/// What was found in blocks.
+#[derive(Debug, Default)]
+struct Found {
+    repeated: Vec<(usize, Fate)>,
+    /// Rows of which that is not known.
+    unknown: Vec<usize>,
+    unread: Vec<(BlockId, Error)>,
 }
 
 impl Suspects {
@@ -68,25 +90,21 @@ impl Suspects {
         Suspects { rows: own.chain(others).collect(), repeated: OnceLock::new() }
     }
 
-    /// Which rows of the batch are in no block, to who sees a version of the manifest; `None` for all of them. Looks the
-    /// suspects up once.
-    pub(super) fn keep(&self, batch: &Batch, seen: u64) -> Result<Option<BooleanArray>> {
+    /// Which rows of the batch are in no block, to who sees a version of the manifest. Looks the suspects up once, if all blocks
+    /// can be read.
+    pub(super) fn keep(&self, batch: &Batch, seen: u64) -> Result<Kept> {
         if self.rows.is_empty() {
-            return Ok(None);
+            return Ok(Kept::default());
         }
-        let repeated = match self.repeated.get() {
-            Some(repeated) => repeated,
-            None => {
-                let found = self.look_up(batch)?;
-                self.repeated.get_or_init(|| found)
-            }
-        };
-        let stored = repeated.iter().filter(|(_, fate)| !fate.is_expired(seen));
-        let repeated: HashSet<usize> = stored.map(|(row, _)| *row).collect();
-        if repeated.is_empty() {
-            return Ok(None);
+        if let Some(repeated) = self.repeated.get() {
+            return Ok(Kept { rows: without(batch, repeated, &[], seen), unread: Vec::new() });
         }
-        Ok(Some((0..batch.num_rows()).map(|row| Some(!repeated.contains(&row))).collect()))
+        let Found { repeated, unknown, unread } = self.look_up(batch, seen)?;
+        let rows = without(batch, &repeated, &unknown, seen);
+        if unread.is_empty() {
+            self.repeated.get_or_init(|| repeated);
+        }
+        Ok(Kept { rows, unread })
     }
 
     /// Whether retention has taken a block that holds one of the rows, between two versions of the manifest.
@@ -95,14 +113,16 @@ impl Suspects {
         repeated.iter().any(|(_, fate)| fate.is_expired(now) && !fate.is_expired(seen))
     }
 
-    fn look_up(&self, batch: &Batch) -> Result<Vec<(usize, Fate)>> {
+    fn look_up(&self, batch: &Batch, seen: u64) -> Result<Found> {
         let identities = identity::of_spans(batch.columns())?;
         let (traces, _) = ids_and_starts(batch)?;
         let all: Vec<&'static str> = all_columns();
         let suspected: HashSet<u128> = self.rows.iter().filter_map(|(row, _)| identities.get(*row)).copied().collect();
-        let mut stored: BTreeMap<Place, HashSet<u128>> = BTreeMap::new();
-        let mut repeated = Vec::new();
-        for (row, block) in &self.rows {
+        // Nothing of a block that cannot be read.
+        let mut stored: BTreeMap<Place, Option<HashSet<u128>>> = BTreeMap::new();
+        let mut answer = Found::default();
+        // Nobody sees the rows of a block that is gone, so the ones that came again are the only ones.
+        for (row, block) in self.rows.iter().filter(|(_, block)| !block.block.fate().is_expired(seen)) {
             let (Some(trace), Some(identity)) = (traces.get(*row), identities.get(*row)) else { continue };
             // The same block may be shown twice, before and after a deletion.
             let trace = block.block.lost_part().is_none().then_some(*trace);
@@ -115,22 +135,32 @@ impl Suspects {
                         None => in_block(block, &suspected, &all),
                     };
                     let found = match found {
-                        // Nobody sees the rows of a damaged block any more, so the ones that came again are the only ones.
                         Err(error) if error.class() == Class::Corrupt => {
-                            tracing::warn!(%error, "cannot tell whether spans were sent twice");
-                            HashSet::new()
+                            answer.unread.push((block.id, error));
+                            None
                         }
-                        found => found?,
+                        found => Some(found?),
                     };
                     entry.insert(found)
                 }
             };
-            if in_block.contains(identity) {
-                repeated.push((*row, block.block.fate().clone()));
+            match in_block {
+                None => answer.unknown.push(*row),
+                Some(in_block) if in_block.contains(identity) => {
+                    answer.repeated.push((*row, block.block.fate().clone()));
+                }
+                Some(_) => {}
             }
         }
-        Ok(repeated)
+        Ok(answer)
     }
+}
+
+/// The rows of a batch but those that are repeated to who sees a version of the manifest, and further ones.
+fn without(batch: &Batch, repeated: &[(usize, Fate)], further: &[usize], seen: u64) -> Option<BooleanArray> {
+    let stored = repeated.iter().filter(|(_, fate)| !fate.is_expired(seen)).map(|(row, _)| row);
+    let out: HashSet<usize> = stored.chain(further).copied().collect();
+    (!out.is_empty()).then(|| (0..batch.num_rows()).map(|row| Some(!out.contains(&row))).collect())
 }
 
 /// The spans of a trace in a block.

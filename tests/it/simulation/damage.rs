@@ -72,7 +72,7 @@ fn a_crash_at_any_operation_of(signal: Signal) {
         assert!(found == without || (!deleted && found == (0..30).collect::<Vec<_>>()), "{operation}: {found:?}");
         store.record().unwrap();
         let mut record = store.deletions(&TenantId::default()).unwrap();
-        while record.advance() {}
+        while record.advance().unwrap() {}
         assert_eq!(record.found().len(), usize::from(found == without), "{operation}");
         if ended {
             break;
@@ -212,6 +212,134 @@ fn a_block_that_the_disk_did_not_give_at_the_start_does_not_come_back_beside_wha
     storage::repair::repair(&fs, &clock, Path::new("/data")).unwrap();
     let store = open(&spoiled, &clock).unwrap();
     assert_eq!(numbers(&store, Signal::Spans), (0..10).collect::<Vec<_>>());
+}
+
+/// Repairs until nothing stops it.
+fn repair(disk: &SimulatedDisk, clock: &SimulatedClock) {
+    let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+    let done = (0..20).any(|_| storage::repair::repair(&fs, clock, Path::new("/data")).is_ok());
+    assert!(done);
+}
+
+#[test]
+fn a_span_that_came_again_is_there_once_whenever_its_block_cannot_be_read_for_a_while() {
+    for (reads, asks_first) in (1..9).flat_map(|reads| [(reads, false), (reads, true)]) {
+        let (disk, clock) = (SimulatedDisk::new(reads), SimulatedClock::at(BEGIN));
+        let store = open(&disk, &clock).unwrap();
+        put(&store, Signal::Spans, 0..10);
+        send_again(&store, 0..5);
+        store.seal().unwrap();
+        disk.spoil_for(&file_of_block(&disk, "data.parquet"), 0..u64::MAX - 1, reads).unwrap();
+        if asks_first {
+            let snapshot = store.snapshot(&TenantId::default());
+            let found = shown(&store, &TenantId::default(), Signal::Spans).unwrap();
+            assert!(found.values().all(|count| *count == 1), "{reads}: {found:?}");
+            drop(snapshot);
+        }
+        let flushed = (0..20).any(|_| store.flush().is_ok() && !store.flush_is_due());
+        assert!(flushed, "{reads}");
+        disk.recover();
+        let quarantined = store.status(&TenantId::default()).signals[0].quarantined_blocks;
+        let seen = numbers(&store, Signal::Spans);
+        let expected: Vec<u64> = if quarantined == 0 { (0..10).collect() } else { (0..5).collect() };
+        assert_eq!(seen, expected, "{reads} {asks_first}");
+        drop(store);
+        disk.crash(Loss::None);
+        repair(&disk, &clock);
+        assert_eq!(numbers(&open(&disk, &clock).unwrap(), Signal::Spans), (0..10).collect::<Vec<_>>(), "{reads}");
+    }
+}
+
+#[test]
+fn a_repair_saves_each_row_once_whatever_else_it_fails_to_read() {
+    for reads in 0..12 {
+        let (disk, clock) = (SimulatedDisk::new(reads), SimulatedClock::at(BEGIN));
+        let store = open(&disk, &clock).unwrap();
+        put(&store, Signal::Spans, 0..10);
+        let data = file_of_block(&disk, "data.parquet");
+        disk.spoil(&data, 0..u64::MAX - 1).unwrap();
+        assert!(shown(&store, &TenantId::default(), Signal::Spans).unwrap().is_empty());
+        store.examine().unwrap();
+        put(&store, Signal::Spans, 0..5);
+        disk.recover();
+        let mut others = files(&disk, Path::new("/data/blocks")).into_iter();
+        let other = others.find(|path| path.ends_with("data.parquet") && *path != data).unwrap();
+        drop(store);
+        disk.crash(Loss::None);
+        disk.spoil_for(&other, 0..u64::MAX - 1, reads).unwrap();
+        repair(&disk, &clock);
+        disk.recover();
+        let store = open(&disk, &clock).unwrap();
+        assert_eq!(numbers(&store, Signal::Spans), (0..10).collect::<Vec<_>>(), "{reads}");
+    }
+}
+
+#[test]
+fn a_folder_that_the_disk_does_not_list_stops_neither_the_start_nor_inspection_nor_repair() {
+    let clock = SimulatedClock::at(BEGIN);
+    let sound = SimulatedDisk::new(1);
+    let store = open(&sound, &clock).unwrap();
+    put(&store, Signal::Spans, 0..10);
+    put(&store, Signal::Logs, 0..10);
+    drop(store);
+    sound.crash(Loss::None);
+    let day = file_of_block(&sound, "data.parquet");
+    let day = day.parent().unwrap().parent().unwrap();
+    for folder in [Path::new("/data/tmp"), Path::new("/data/blocks"), Path::new("/data/blocks/default/spans"), day] {
+        let disk = sound.fork();
+        disk.spoil(folder, 0..u64::MAX).unwrap();
+        let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+        let found = storage::inspect::inspect(&fs, Path::new("/data"), storage::inspect::Depth::Everything).unwrap();
+        assert!(found.damage.iter().any(|what| what.contains(&*folder.to_string_lossy())), "{found:?}");
+        storage::repair::repair(&fs, &clock, Path::new("/data")).unwrap();
+        let store = open(&disk, &clock).unwrap();
+        assert_eq!(numbers(&store, Signal::Spans).len(), 10, "{}", folder.display());
+        assert_eq!(numbers(&store, Signal::Logs).len(), 10, "{}", folder.display());
+    }
+}
+
+#[test]
+fn a_damaged_record_of_a_deletion_is_told_and_an_error_that_passes_is_not_silence() {
+    let clock = SimulatedClock::at(BEGIN);
+    let sound = SimulatedDisk::new(1);
+    let store = open(&sound, &clock).unwrap();
+    put(&store, Signal::Spans, 0..10);
+    let time = TimeRange { start: BEGIN, end: BEGIN + 5 };
+    let request = DeleteRequest { tenant: TenantId::default(), signal: Signal::Spans, time, predicate: Predicate::All };
+    store.delete(&request).unwrap().unwrap();
+    store.record().unwrap();
+    drop(store);
+    sound.crash(Loss::None);
+    let file = files(&sound, Path::new("/data/deletions")).remove(0);
+    for offset in 0..sound.contents(&file).unwrap().len() as u64 {
+        let disk = sound.fork();
+        disk.flip(&file, offset, 2).unwrap();
+        let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+        let found = storage::inspect::inspect(&fs, Path::new("/data"), storage::inspect::Depth::Everything).unwrap();
+        assert_eq!(found.damage.len(), 1, "{offset}: {:?}", found.damage);
+        let store = open(&disk, &clock).unwrap();
+        let mut record = store.deletions(&TenantId::default()).unwrap();
+        while record.advance().unwrap() {}
+        assert_eq!((record.found().len(), record.damaged().len()), (0, 1), "{offset}");
+    }
+    let store = open(&sound, &clock).unwrap();
+    let mut record = store.deletions(&TenantId::default()).unwrap();
+    sound.set_faults(Faults { read: 1.0, ..Faults::default() });
+    assert!(record.advance().is_err());
+}
+
+#[test]
+fn a_block_in_quarantine_that_is_whole_is_told_of() {
+    let (disk, clock) = (SimulatedDisk::new(1), SimulatedClock::at(BEGIN));
+    let store = open(&disk, &clock).unwrap();
+    put(&store, Signal::Spans, 0..10);
+    disk.spoil(&file_of_block(&disk, "data.parquet"), 0..u64::MAX - 1).unwrap();
+    assert!(shown(&store, &TenantId::default(), Signal::Spans).unwrap().is_empty());
+    store.examine().unwrap();
+    disk.recover();
+    let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+    let found = storage::inspect::inspect(&fs, Path::new("/data"), storage::inspect::Depth::Metadata).unwrap();
+    assert!(found.damage[0].contains("is in quarantine") && found.damage[0].contains("--repair"), "{:?}", found.damage);
 }
 
 #[test]

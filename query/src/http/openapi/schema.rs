@@ -161,7 +161,13 @@ fn deletions() -> Vec<Named> {
     ];
     vec![
         ("DeleteResponse", object("What was deleted.", [Sometimes("deleted", reference("Deletion"))])),
-        ("DeletionsResponse", object("Deletions, newest first.", [Always("deletions", list_of("Deletion"))])),
+        (
+            "DeletionsResponse",
+            object(
+                "Deletions, newest first.",
+                [Always("deletions", list_of("Deletion")), Sometimes("damaged", list(count()))],
+            ),
+        ),
         (
             "ReplayResponse",
             object(

@@ -76,8 +76,8 @@ struct State {
     /// How many crashes there were: handles know theirs.
     crashes: u64,
     locks: BTreeSet<PathBuf>,
-    /// What the medium does not give any more of a file; all of a directory.
-    spoiled: BTreeMap<NodeId, Vec<Range<u64>>>,
+    /// What the medium does not give any more of a file, all of a directory; and for how many more reads, if it recovers.
+    spoiled: BTreeMap<NodeId, Vec<(Range<u64>, Option<u64>)>>,
 }
 
 /// How an operation goes.
@@ -230,7 +230,15 @@ impl SimulatedDisk {
     pub fn spoil(&self, path: &Path, bytes: Range<u64>) -> io::Result<()> {
         let mut state = self.lock_state();
         let node = state.tree.find(path)?;
-        state.spoiled.entry(node).or_default().push(bytes);
+        state.spoiled.entry(node).or_default().push((bytes, None));
+        Ok(())
+    }
+
+    /// As `spoil`, for so many reads.
+    pub fn spoil_for(&self, path: &Path, bytes: Range<u64>, reads: u64) -> io::Result<()> {
+        let mut state = self.lock_state();
+        let node = state.tree.find(path)?;
+        state.spoiled.entry(node).or_default().push((bytes, Some(reads)));
         Ok(())
     }
 
@@ -294,12 +302,17 @@ impl State {
         if self.rng.random_bool(self.faults.read) { Err(io_error()) } else { Ok(()) }
     }
 
-    fn check_medium(&self, node: NodeId, bytes: &Range<u64>) -> io::Result<()> {
-        let mut spoiled = self.spoiled.get(&node).into_iter().flatten();
-        match spoiled.any(|lost| lost.start < bytes.end && bytes.start < lost.end) {
-            true => Err(rustix::io::Errno::IO.into()),
-            false => Ok(()),
+    fn check_medium(&mut self, node: NodeId, bytes: &Range<u64>) -> io::Result<()> {
+        let spoiled = self.spoiled.get_mut(&node).into_iter().flatten();
+        for (_, reads) in spoiled.filter(|(lost, _)| lost.start < bytes.end && bytes.start < lost.end) {
+            match reads {
+                Some(0) => continue,
+                Some(reads) => *reads -= 1,
+                None => {}
+            }
+            return Err(rustix::io::Errno::IO.into());
         }
+        Ok(())
     }
 
     fn take_time(&mut self) {
@@ -365,9 +378,9 @@ impl Filesystem for SimulatedDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         let mut state = self.lock_state();
         state.check_read()?;
-        let tree = &state.tree;
-        let node = tree.find(dir)?;
+        let node = state.tree.find(dir)?;
         state.check_medium(node, &(0..u64::MAX))?;
+        let tree = &state.tree;
         let entries = tree.entries(node)?.iter();
         Ok(entries
             .map(|(name, &node)| {
