@@ -77,8 +77,11 @@ struct State {
     crashes: u64,
     locks: BTreeSet<PathBuf>,
     /// What the medium does not give any more of a file, all of a directory; and for how many more reads, if it recovers.
-    spoiled: BTreeMap<NodeId, Vec<(Range<u64>, Option<u64>)>>,
+    spoiled: BTreeMap<NodeId, Vec<Spoiled>>,
 }
+
+/// Bytes, and for how many more reads.
+type Spoiled = (Range<u64>, Option<u64>);
 
 /// How an operation goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
