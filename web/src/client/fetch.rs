@@ -2,6 +2,7 @@
 //!
 //! N1  Every failure has a class, a sentence and the path that was asked: nothing is swallowed.
 
+use crate::state::object;
 use leptos::web_sys::{self, AbortSignal, RequestInit, Response};
 use query_api::error::{Class, ErrorBody};
 use serde::de::DeserializeOwned;
@@ -57,7 +58,7 @@ pub(crate) async fn call(method: &str, path: &str, tenant: &str) -> Result<Strin
 
 /// Reads the JSON of an answer to `path`.
 pub(crate) fn read<T: DeserializeOwned>(body: &str, path: &str) -> Result<T, Failure> {
-    serde_json::from_str(body).map_err(|error| unreadable(&error, path))
+    object::read(body).map_err(|error| unreadable(&error, path))
 }
 
 fn unreadable(error: &serde_json::Error, path: &str) -> Failure {
@@ -96,7 +97,7 @@ async fn exchange(
 }
 
 fn refusal(status: u16, body: &str, path: &str) -> Failure {
-    match serde_json::from_str::<ErrorBody>(body) {
+    match object::read::<ErrorBody>(body) {
         Ok(ErrorBody { error }) => {
             let class = match error.class {
                 Class::Caller => "bad request",

@@ -96,10 +96,22 @@ pub(crate) fn load<T>(old: Old, path: impl Fn() -> Option<String> + 'static) -> 
 where
     T: DeserializeOwned + Send + Sync + 'static,
 {
+    load_with(old, path, fetch::read::<T>)
+}
+
+/// The same where an answer is no JSON, or is kept as it came: `read` gets its text and path.
+pub(crate) fn load_with<T>(
+    old: Old,
+    path: impl Fn() -> Option<String> + 'static,
+    read: fn(&str, &str) -> Result<T, Failure>,
+) -> Load<T>
+where
+    T: Send + Sync + 'static,
+{
     let failure = RwSignal::new(None);
     let load = Load { data: RwSignal::new(None), failure, running: Running::new(failure), again: RwSignal::new(0) };
     let keep = move |body: Option<(&str, &str)>| -> Result<(), Failure> {
-        let read = body.map(|(body, path)| fetch::read::<T>(body, path)).transpose()?;
+        let read = body.map(|(body, path)| read(body, path)).transpose()?;
         load.data.try_set(read.map(Arc::new));
         Ok(())
     };
