@@ -25,9 +25,7 @@ mod tempo;
 #[cfg(test)]
 mod tests;
 
-pub use state::{
-    DemoAction, Host, QueryState, Replay, ReplayLetter, Replayed, SwitchDemo, TellKafka, TellLastReceived,
-};
+pub use state::{DemoAction, Host, QueryState, Replay, ReplayLetter, SwitchDemo, TellKafka, TellLastReceived};
 
 use crate::error::{Error, Result};
 use crate::exec::QueryContext;

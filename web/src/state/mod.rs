@@ -12,6 +12,7 @@ pub mod filter;
 pub mod format;
 pub mod hue;
 pub mod json;
+pub mod kafka;
 pub mod log;
 pub mod lower;
 pub mod metric;
