@@ -12,6 +12,7 @@
 
 mod attribute;
 mod column;
+pub mod command;
 mod config;
 mod cursor;
 mod error;

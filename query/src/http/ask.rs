@@ -9,6 +9,7 @@ use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use crate::{log, metric, service, time, trace, traceql, volume};
+use query_api::letter::DeadLettersResponse;
 use query_api::log::LogsResponse;
 use query_api::trace::{Order, SearchResponse};
 use storage::model::schema::column;
@@ -46,6 +47,7 @@ pub(super) enum DataAsk {
     Operations(String, TimeRange),
     ServiceGraph(TimeRange),
     Logs(log::SearchQuery, u64),
+    DeadLetters(log::letter::LettersQuery),
     LogHistogram(log::Filter, u64),
     Volume(volume::VolumeQuery),
     Attributes(volume::AttributesQuery),
@@ -81,6 +83,11 @@ impl Ask {
             }
             Call::ServiceGraph => DataAsk::ServiceGraph(parameters.range(DefaultRange::LastHour)?),
             Call::Logs => logs(parameters)?,
+            Call::DeadLetters => DataAsk::DeadLetters(log::letter::LettersQuery {
+                range: parameters.range(DefaultRange::AllTime)?,
+                topic: parameters.text("topic"),
+                limit: parameters.limit()?,
+            }),
             Call::LogHistogram => {
                 let filter = log_filter(parameters)?;
                 DataAsk::LogHistogram(filter, parameters.count("buckets")?)
@@ -146,6 +153,10 @@ impl DataAsk {
                     Cursor { filter_hash, range: query.filter.range, key: place.time, tie }.encode()
                 });
                 answer::large(control, &LogsResponse { logs, next_cursor, stats: control.stats() }, gzip)
+            }
+            DataAsk::DeadLetters(query) => {
+                let (letters, truncated) = log::letter::letters(control, &query)?;
+                answer::large(control, &DeadLettersResponse { letters, truncated, stats: control.stats() }, gzip)
             }
             DataAsk::LogHistogram(filter, buckets) => {
                 answer::large(control, &log::histogram(control, &filter, buckets)?, gzip)

@@ -28,9 +28,7 @@ mod tempo;
 mod tests;
 
 pub use file::{Files, serve_file};
-pub use state::{
-    DemoAction, Host, QueryState, Replay, ReplayLetter, Replayed, SwitchDemo, TellKafka, TellLastReceived,
-};
+pub use state::{DemoAction, Host, QueryState, Replay, ReplayLetter, SwitchDemo, TellKafka, TellLastReceived};
 
 use crate::error::{Error, Result};
 use crate::exec::QueryContext;

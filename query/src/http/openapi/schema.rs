@@ -159,6 +159,20 @@ fn deletions() -> Vec<Named> {
         Always("blocks", count()),
         Always("rows", count()),
     ];
+    let letter = [
+        Always("id", text()),
+        Always("time_unix_nano", wide()),
+        Always("topic", text()),
+        Always("partition", count()),
+        Always("offset", count()),
+        Always("reason", text()),
+        Always("tenant", text()),
+        Sometimes("signal", choice(&["spans", "logs", "metrics"])),
+        Sometimes("encoding", text()),
+        Sometimes("size", count()),
+        Always("partial", flag()),
+        Always("replayed", flag()),
+    ];
     vec![
         ("DeleteResponse", object("What was deleted.", [Sometimes("deleted", reference("Deletion"))])),
         (
@@ -168,6 +182,18 @@ fn deletions() -> Vec<Named> {
                 [Always("deletions", list_of("Deletion")), Sometimes("damaged", list(count()))],
             ),
         ),
+        (
+            "DeadLettersResponse",
+            object(
+                "Messages that could not be read, newest first; `truncated` where the limit cut.",
+                [
+                    Always("letters", list_of("DeadLetter")),
+                    Always("truncated", flag()),
+                    Always("stats", reference("Stats")),
+                ],
+            ),
+        ),
+        ("DeadLetter", object("A message that could not be read.", letter)),
         (
             "ReplayResponse",
             object(
