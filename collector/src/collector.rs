@@ -303,6 +303,8 @@ impl Shared {
                 let mut reserve = |bytes| ticket.reserve(bytes);
                 let cut = cut::cut(signal, &payload, &decoded.left_out, mould, &mut reserve)?;
                 accepted.leave_out_large(&cut, mould);
+                ticket.release(2 * payload.len());
+                drop(payload);
                 if cut.messages.is_empty() { Handover::Nothing } else { Handover::Kafka(front, cut.messages) }
             }
         };

@@ -3,6 +3,9 @@
 //! A repeated span has the same start, so only blocks whose time range holds that start are asked, and of those first
 //! the trace filter in memory. What it admits is a suspect: looked up in the block the first time somebody reads it,
 //! never while a client waits for its acknowledgement. Once retention has taken that block, it is repeated no more.
+//!
+//! Where the spans of traces come far apart, as those of a backlog that lies in many partitions, nearly all are suspects, and nearly none is
+//! repeated. So a block at which many point is first read once for the ids of its spans, and looked up for those alone that it has.
 
 use super::identity;
 use crate::block::{BlockId, Fate, Shown};
@@ -10,11 +13,14 @@ use crate::error::{Class, Error, Result};
 use crate::model::schema::column;
 use crate::model::{Batch, Signal, TraceId, schema};
 use crate::scan::{Predicate, ScanRequest};
-use arrow_array::BooleanArray;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
+use arrow_array::{BooleanArray, RecordBatch};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, OnceLock};
+
+/// From so many suspects on the ids of a block's spans are read: about what reading one column costs in look-ups.
+const MANY: usize = 256;
 
 /// What is looked through: a block, as it was shown, and in it a trace or all.
 type Place = (BlockId, Option<*const Predicate>, Option<TraceId>);
@@ -74,13 +80,8 @@ impl Suspects {
         if self.rows.is_empty() {
             return Ok(None);
         }
-        let repeated = match self.repeated.get() {
-            Some(repeated) => repeated,
-            None => {
-                let found = self.look_up(batch)?;
-                self.repeated.get_or_init(|| found)
-            }
-        };
+        Suspects::look_up_all(&[(batch, self)])?;
+        let repeated = self.repeated.get().map(Vec::as_slice).unwrap_or_default();
         let stored = repeated.iter().filter(|(_, fate)| !fate.is_expired(seen));
         let repeated: HashSet<usize> = stored.map(|(row, _)| *row).collect();
         if repeated.is_empty() {
@@ -95,14 +96,31 @@ impl Suspects {
         repeated.iter().any(|(_, fate)| fate.is_expired(now) && !fate.is_expired(seen))
     }
 
-    fn look_up(&self, batch: &Batch) -> Result<Vec<(usize, Fate)>> {
+    /// Looks up the suspects of some batches, each batch once.
+    pub(super) fn look_up_all(all: &[(&Batch, &Suspects)]) -> Result<()> {
+        let new = |(_, suspects): &&(&Batch, &Suspects)| !suspects.rows.is_empty() && suspects.repeated.get().is_none();
+        let all: Vec<(&Batch, &Suspects)> = all.iter().filter(new).copied().collect();
+        for ((batch, suspects), left) in all.iter().zip(sift(&all)?) {
+            let found = suspects.look_up(batch, &left)?;
+            suspects.repeated.get_or_init(|| found);
+        }
+        Ok(())
+    }
+
+    /// Looks up those that are left.
+    fn look_up(&self, batch: &Batch, left: &[bool]) -> Result<Vec<(usize, Fate)>> {
+        let rows: Vec<&(usize, Shown)> =
+            self.rows.iter().zip(left).filter(|(_, left)| **left).map(|(row, _)| row).collect();
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
         let identities = identity::of_spans(batch.columns())?;
         let (traces, _) = ids_and_starts(batch)?;
         let all: Vec<&'static str> = all_columns();
-        let suspected: HashSet<u128> = self.rows.iter().filter_map(|(row, _)| identities.get(*row)).copied().collect();
+        let suspected: HashSet<u128> = rows.iter().filter_map(|(row, _)| identities.get(*row)).copied().collect();
         let mut stored: BTreeMap<Place, HashSet<u128>> = BTreeMap::new();
         let mut repeated = Vec::new();
-        for (row, block) in &self.rows {
+        for (row, block) in rows {
             let (Some(trace), Some(identity)) = (traces.get(*row), identities.get(*row)) else { continue };
             // The same block may be shown twice, before and after a deletion.
             let trace = block.block.lost_index().is_none().then_some(*trace);
@@ -131,6 +149,63 @@ impl Suspects {
         }
         Ok(repeated)
     }
+}
+
+/// Which suspects of each batch are left, once those were let go of whose ids are not in the block that they point at. Holds the ids of
+/// one block at a time.
+fn sift(all: &[(&Batch, &Suspects)]) -> Result<Vec<Vec<bool>>> {
+    let mut by_block: BTreeMap<Place, Vec<(u32, u32)>> = BTreeMap::new();
+    for (number, (_, suspects)) in (0..).zip(all) {
+        for (entry, (_, block)) in (0..).zip(&suspects.rows) {
+            let place = (block.id, block.hidden().map(std::ptr::from_ref), None);
+            by_block.entry(place).or_default().push((number, entry));
+        }
+    }
+    by_block.retain(|_, entries| entries.len() >= MANY);
+    let mut left: Vec<Vec<bool>> = all.iter().map(|(_, suspects)| vec![true; suspects.rows.len()]).collect();
+    let ids: Vec<Vec<u64>> = match by_block.is_empty() {
+        true => Vec::new(),
+        false => all.iter().map(|(batch, _)| span_ids(batch.columns())).collect::<Result<_>>()?,
+    };
+    for entries in by_block.into_values() {
+        let suspect = |(number, entry): (u32, u32)| {
+            let (row, block) = all.get(number as usize)?.1.rows.get(entry as usize)?;
+            Some((block, *ids.get(number as usize)?.get(*row)?))
+        };
+        let Some((block, _)) = entries.first().and_then(|first| suspect(*first)) else { continue };
+        let Some(stored) = stored_ids(block)? else { continue };
+        for place in entries {
+            let is_stored = suspect(place).is_some_and(|(_, id)| stored.binary_search(&id).is_ok());
+            if let Some(left) = left.get_mut(place.0 as usize).and_then(|left| left.get_mut(place.1 as usize)) {
+                *left = is_stored;
+            }
+        }
+    }
+    Ok(left)
+}
+
+/// The ids of a block's spans, sorted; `None` where the block is damaged.
+fn stored_ids(block: &Shown) -> Result<Option<Vec<u64>>> {
+    let mut ids = Vec::new();
+    let mut read = || -> Result<()> {
+        for spans in block.scan(&Arc::new(ScanRequest::all([column::SPAN_ID])))? {
+            ids.extend(span_ids(&spans?)?);
+        }
+        Ok(())
+    };
+    match read() {
+        Err(error) if error.class() == Class::Corrupt => return Ok(None),
+        read => read?,
+    }
+    ids.sort_unstable();
+    Ok(Some(ids))
+}
+
+fn span_ids(spans: &RecordBatch) -> Result<Vec<u64>> {
+    let wrong = || Error::Request { what: "a batch of spans without ids".into() };
+    let ids = spans.column_by_name(column::SPAN_ID).and_then(|ids| ids.as_fixed_size_binary_opt()).ok_or_else(wrong)?;
+    let number = |id: Option<&[u8]>| id.and_then(|id| id.try_into().ok()).map(u64::from_ne_bytes).ok_or_else(wrong);
+    ids.iter().map(number).collect()
 }
 
 /// The spans of a trace in a block.

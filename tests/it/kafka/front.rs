@@ -75,38 +75,78 @@ fn spans(service: &str, spans: Vec<Span>) -> Vec<u8> {
     ExportTraceServiceRequest { resource_spans }.encode_to_vec()
 }
 
+/// Clients that send log records, each with a number of its own and once, to a door that comes and goes.
+pub(super) struct Senders {
+    address: Arc<Mutex<String>>,
+    end: Arc<AtomicBool>,
+    next: Arc<AtomicUsize>,
+    tasks: Vec<tokio::task::JoinHandle<Vec<usize>>>,
+}
+
+impl Senders {
+    pub(super) fn start(door: &Server) -> Senders {
+        let address = Arc::new(Mutex::new(door.otlp_http.clone()));
+        let (end, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let tasks = (0..4).map(|_| {
+            let (address, next, end) = (Arc::clone(&address), Arc::clone(&next), Arc::clone(&end));
+            tokio::spawn(async move {
+                let mut acknowledged = Vec::new();
+                while !end.load(Ordering::Relaxed) {
+                    let numbers = next.fetch_add(2, Ordering::Relaxed);
+                    let address = address.lock().unwrap().clone();
+                    let answer = send(&address, "/v1/logs", &[], request(numbers..numbers + 2)).await;
+                    if answer.is_some_and(|(status, _)| status == 200) {
+                        acknowledged.extend([numbers, numbers + 1]);
+                    } else {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                }
+                acknowledged
+            })
+        });
+        let tasks = tasks.collect();
+        Senders { address, end, next, tasks }
+    }
+
+    /// Sends to another door from now on.
+    pub(super) fn turn_to(&self, door: &Server) {
+        *self.address.lock().unwrap() = door.otlp_http.clone();
+    }
+
+    /// Ends, and waits until what was acknowledged is stored. Nothing may be stored twice.
+    pub(super) async fn all_are_stored(self, door: Server, store: &Server) {
+        self.end.store(true, Ordering::Relaxed);
+        let mut acknowledged = BTreeSet::new();
+        for task in self.tasks {
+            acknowledged.extend(task.await.unwrap().into_iter().map(|number| format!("{number:07}")));
+        }
+        let sent = self.next.load(Ordering::Relaxed);
+        eprintln!("{} records of {sent} were acknowledged", acknowledged.len());
+        assert!(acknowledged.len() > 100, "{} acknowledged", acknowledged.len());
+        // The end of the door is the end of what it may still bring.
+        assert_eq!(door.terminate().0, Some(0));
+        let found = eventually("what was acknowledged", || async {
+            let mut found = BTreeMap::new();
+            for thousands in 0..=sent / 1_000 {
+                found.extend(values(store, "number", &format!("{thousands:04}"), "default").await);
+            }
+            acknowledged.iter().all(|number| found.contains_key(number)).then_some(found)
+        })
+        .await;
+        let doubled: Vec<_> = found.iter().filter(|(_, rows)| **rows != 1).collect();
+        assert!(doubled.is_empty(), "{doubled:?}");
+        assert_eq!(metric(store, "spanlight_kafka_dead_letters_total").await, 0.0);
+    }
+}
+
 #[tokio::test]
 async fn what_a_front_acknowledges_is_stored_once_through_kills_of_both() {
     let cluster = Cluster::new(&TOPICS);
     let (front_dir, store_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let small = [("SPANLIGHT_STORAGE_FLUSH_BYTES", "100000"), ("SPANLIGHT_STORAGE_FLUSH_AGE_SECONDS", "1")];
-    let (address, end) = (Arc::new(Mutex::new(String::new())), Arc::new(AtomicBool::new(false)));
-    let next = Arc::new(AtomicUsize::new(0));
-    let serve_front = || {
-        let server = front(&cluster, front_dir.path(), "{}", &[]);
-        *address.lock().unwrap() = server.otlp_http.clone();
-        server
-    };
-    let mut door = serve_front();
+    let mut door = front(&cluster, front_dir.path(), "{}", &[]);
     let mut store = cluster.serve(store_dir.path(), &small);
-    let clients = (0..4).map(|_| {
-        let (address, next, end) = (Arc::clone(&address), Arc::clone(&next), Arc::clone(&end));
-        tokio::spawn(async move {
-            let mut acknowledged = Vec::new();
-            while !end.load(Ordering::Relaxed) {
-                let numbers = next.fetch_add(2, Ordering::Relaxed);
-                let address = address.lock().unwrap().clone();
-                let answer = send(&address, "/v1/logs", &[], request(numbers..numbers + 2)).await;
-                if answer.is_some_and(|(status, _)| status == 200) {
-                    acknowledged.extend([numbers, numbers + 1]);
-                } else {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-            acknowledged
-        })
-    });
-    let clients: Vec<_> = clients.collect();
+    let senders = Senders::start(&door);
     for life in 0..4 {
         tokio::time::sleep(Duration::from_millis([1_200, 400, 2_500, 900][life])).await;
         door.kill();
@@ -114,28 +154,11 @@ async fn what_a_front_acknowledges_is_stored_once_through_kills_of_both() {
             store.kill();
             store = cluster.serve(store_dir.path(), &small);
         }
-        door = serve_front();
+        door = front(&cluster, front_dir.path(), "{}", &[]);
+        senders.turn_to(&door);
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
-    end.store(true, Ordering::Relaxed);
-    let mut acknowledged = BTreeSet::new();
-    for client in clients {
-        acknowledged.extend(client.await.unwrap().into_iter().map(|number| format!("{number:07}")));
-    }
-    assert!(acknowledged.len() > 100, "{} acknowledged", acknowledged.len());
-    // The end of the door is the end of what it may still bring.
-    assert_eq!(door.terminate().0, Some(0));
-    let found = eventually("what was acknowledged", || async {
-        let mut found = BTreeMap::new();
-        for thousands in 0..=next.load(Ordering::Relaxed) / 1_000 {
-            found.extend(values(&store, "number", &format!("{thousands:04}"), "default").await);
-        }
-        acknowledged.iter().all(|number| found.contains_key(number)).then_some(found)
-    })
-    .await;
-    let doubled: Vec<_> = found.iter().filter(|(_, rows)| **rows != 1).collect();
-    assert!(doubled.is_empty(), "{doubled:?}");
-    assert_eq!(metric(&store, "spanlight_kafka_dead_letters_total").await, 0.0);
+    senders.all_are_stored(door, &store).await;
 }
 
 #[tokio::test]

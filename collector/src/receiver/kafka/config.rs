@@ -145,6 +145,9 @@ impl KafkaConfig {
             return Err("`kafka.group` or `kafka.topics` is empty, and `kafka.brokers` is not".into());
         }
         Topics::new(self)?;
+        if self.tenant_header.contains(char::is_control) {
+            return Err("`kafka.tenant_header` has a control character".into());
+        }
         if !self.is_front() {
             return Ok(());
         }
@@ -260,6 +263,8 @@ mod tests {
         let librdkafka = BTreeMap::from([("group.id".to_owned(), "x".to_owned())]);
         assert!(error(KafkaConfig { librdkafka, ..KafkaConfig::default() }).contains("group.id"));
         assert!(error(KafkaConfig { role: Role::Front, ..KafkaConfig::default() }).contains("`kafka.brokers`"));
+        let tenant_header = "a\0b".to_owned();
+        assert!(error(KafkaConfig { tenant_header, ..KafkaConfig::default() }).contains("`kafka.tenant_header`"));
     }
 
     #[test]

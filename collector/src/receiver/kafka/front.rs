@@ -118,6 +118,10 @@ impl KafkaFront {
             Some(text) => text.parse().map_err(|_| format!("`message.max.bytes` = `{text}` is no number"))?,
             None => MAX_MESSAGE_BYTES,
         };
+        let least = 4 * (AROUND_BYTES + config.tenant_header.len());
+        if message_bytes < least {
+            return Err(format!("`message.max.bytes` = {message_bytes} of `kafka.librdkafka` is less than {least}"));
+        }
         let producer = producer(&client).map_err(|error| format!("`kafka.librdkafka`: {error}"))?;
         let (give, take) = std::sync::mpsc::channel();
         let counting = std::thread::Builder::new().name("kafka-front".into());
