@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::get;
 use collector::kafka::{PartitionReport, ReplayedLetter};
-use collector::{Accepted, Collector, Encoding, KafkaReceiver};
+use collector::{Accepted, Collector, Encoding, KafkaFront, KafkaReceiver};
 use query::http::{Host, QueryState, Replay};
 use query::span_metrics::{SendMetrics, SpanMetrics};
 use query_api::letter::Replayed;
@@ -55,7 +55,9 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let engine = open_engine(&config, Arc::clone(&clock)).await?;
     let sink = collector::engine_sink(Arc::clone(&engine));
-    let collector = Collector::new(config.collector(), sink, Arc::clone(&clock));
+    let front = KafkaFront::start(&config.kafka, config.otlp.max_bytes_in_flight, Arc::clone(&clock));
+    let front = front.map_err(anyhow::Error::msg)?;
+    let collector = Collector::new(config.collector(), sink, Arc::clone(&clock)).in_front(front.clone());
     let doors = Doors {
         http: bind("http.addr", config.http.addr).await?,
         otlp_grpc: bind("otlp.grpc_addr", config.otlp.grpc_addr).await?,
@@ -105,6 +107,9 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
         tracing::warn!(grace = ?GRACE, "some requests did not finish in time and were ended");
     }
     left.await?;
+    if let Some(front) = front {
+        tokio::task::spawn_blocking(move || front.close(Duration::from_secs(1))).await?;
+    }
     tokio::task::spawn_blocking(move || engine.close()).await?.context("failed to close the store")?;
     tokio::task::spawn_blocking(move || telemetry.shut_down()).await?;
     ended

@@ -3,9 +3,11 @@
 
 use crate::admission::{Admission, Ticket};
 use crate::config::CollectorConfig;
+use crate::decode::cut::{self, Mould};
 use crate::decode::{self, json};
 use crate::error::Refusal;
 use crate::receiver::compression::{self, Compression};
+use crate::receiver::kafka::KafkaFront;
 use crate::telemetry::{CollectorMetrics, LastReceived, Tally};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -59,6 +61,8 @@ pub struct Accepted {
 #[derive(Clone)]
 pub struct Collector {
     shared: Arc<Shared>,
+    /// Takes what comes instead of the sink, if set.
+    front: Option<KafkaFront>,
 }
 
 pub(crate) struct Shared {
@@ -87,18 +91,50 @@ pub(crate) struct Incoming {
 
 /// A decoded request.
 struct Prepared {
-    write: Write,
+    handover: Handover,
+    received_at: i64,
     ticket: Ticket,
     accepted: Accepted,
     service: Option<String>,
     tally: Tally,
 }
 
+/// How a request goes on.
+enum Handover {
+    Store(Write),
+    /// Partitions and messages.
+    Kafka(KafkaFront, Vec<(u32, Vec<u8>)>),
+    /// There is nothing to keep.
+    Nothing,
+}
+
+impl Handover {
+    /// Resolves when the request is durable.
+    async fn keep(self, tenant: &TenantId, signal: Signal, received_at: i64, sink: &Sink) -> Result<(), Refusal> {
+        match self {
+            Handover::Nothing => Ok(()),
+            Handover::Kafka(front, messages) => front.send(tenant, signal, received_at, messages).await,
+            Handover::Store(write) => {
+                let stored = sink(write).await;
+                stored.inspect_err(|error| tracing::warn!(%tenant, %signal, %error, "the store refused a write"))?;
+                Ok(())
+            }
+        }
+    }
+}
+
 impl Collector {
     /// Makes a collector; it listens nowhere yet.
     pub fn new(config: CollectorConfig, sink: Sink, clock: Arc<dyn Clock>) -> Self {
         let admission = Admission::new(&config);
-        Collector { shared: Arc::new(Shared { config, admission, metrics: CollectorMetrics::default(), sink, clock }) }
+        let shared = Shared { config, admission, metrics: CollectorMetrics::default(), sink, clock };
+        Collector { shared: Arc::new(shared), front: None }
+    }
+
+    /// The same collector, with what it takes going to Kafka instead of the store, if there is a front.
+    #[must_use]
+    pub fn in_front(self, front: Option<KafkaFront>) -> Self {
+        Collector { front, ..self }
     }
 
     /// Takes a request from within the process: the same way as from a door, without compression.
@@ -147,6 +183,9 @@ impl Collector {
             let name = format!("spanlight_collector_{name}");
             out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
         }
+        if let Some(front) = &self.front {
+            front.render_metrics(out);
+        }
     }
 
     /// Bytes of memory reserved for requests now, and the most that ever were.
@@ -184,30 +223,32 @@ impl Collector {
 
     async fn decode_and_store(&self, incoming: Incoming) -> Result<Accepted, Refusal> {
         let (tenant, signal) = (incoming.tenant.clone(), incoming.signal);
+        let front = match &self.front {
+            Some(front) => Some((front.clone(), front.mould(signal).await?)),
+            None => None,
+        };
         let inline = if incoming.compression == Compression::None { INLINE_BYTES } else { INLINE_COMPRESSED_BYTES };
         let prepared = if incoming.body.len() <= inline {
-            self.shared.prepare(incoming)?
+            self.shared.prepare(incoming, front)?
         } else {
             let shared = self.shared.clone();
-            let decoding = tokio::task::spawn_blocking(move || shared.prepare(incoming));
+            let decoding = tokio::task::spawn_blocking(move || shared.prepare(incoming, front));
             decoding.await.map_err(|_| Refusal::Internal { what: "decoding ended early" })??
         };
-        let Prepared { write, ticket, accepted, service, tally } = prepared;
-        let received_at = write.received_at;
-        if write.batch.num_rows() > 0 {
-            let append = (self.shared.sink)(write);
+        let Prepared { handover, received_at, ticket, accepted, service, tally } = prepared;
+        if !matches!(handover, Handover::Nothing) {
+            let sink = Arc::clone(&self.shared.sink);
             // A task of its own goes on when the client leaves, and so does the reservation.
-            let stored = tokio::spawn(async move {
-                let stored = append.await;
+            let kept = tokio::spawn(async move {
+                let kept = handover.keep(&tenant, signal, received_at, &sink).await;
                 ticket.account().set_last(LastReceived {
                     at: received_at,
                     signal,
                     service: service.unwrap_or_default(),
                 });
-                stored
+                kept
             });
-            let stored = stored.await.map_err(|_| Refusal::Internal { what: "writing ended early" })?;
-            stored.inspect_err(|error| tracing::warn!(%tenant, %signal, %error, "the store refused a write"))?;
+            kept.await.map_err(|_| Refusal::Internal { what: "writing ended early" })??;
         }
         self.shared.metrics.add(signal, tally);
         Ok(accepted)
@@ -216,7 +257,7 @@ impl Collector {
 
 impl Shared {
     /// Decompresses and decodes, within the limits. May take long.
-    fn prepare(&self, incoming: Incoming) -> Result<Prepared, Refusal> {
+    fn prepare(&self, incoming: Incoming, front: Option<(KafkaFront, Mould)>) -> Result<Prepared, Refusal> {
         let Incoming { tenant, signal, encoding, compression, body, mut ticket } = incoming;
         let limit = self.config.max_request_bytes;
         let (started, wire_bytes) = (self.clock.monotonic(), body.len());
@@ -243,24 +284,55 @@ impl Shared {
         };
         // Columns hold what the message holds, and a fixed part for each row.
         let rows = decode::count_records(signal, &payload).min(self.config.decode.records);
-        ticket.reserve(payload.len().saturating_add(rows.saturating_mul(ROW_BYTES)))?;
+        let row_bytes = rows.saturating_mul(ROW_BYTES);
+        ticket.reserve(payload.len().saturating_add(row_bytes))?;
         let received_at = self.clock.now_unix_nano();
-        let decoded = decode::decode(signal, received_at, &payload, &self.config.decode)?;
-        let accepted = Accepted {
+        let mut decoded = decode::decode(signal, received_at, &payload, &self.config.decode)?;
+        let mut accepted = Accepted {
             accepted: decoded.batch.num_rows() as u64,
             rejected: decoded.rejected,
-            message: decoded.message.map(shorten),
+            message: decoded.message.take().map(shorten),
+        };
+        let (service, warnings) = (decoded.service.take(), decoded.warnings + json_warnings);
+        let handover = match front {
+            _ if decoded.batch.num_rows() == 0 => Handover::Nothing,
+            None => Handover::Store(Write { tenant, signal, received_at, payload, batch: decoded.batch }),
+            Some((front, mould)) => {
+                drop(decoded.batch);
+                ticket.release(row_bytes);
+                let mut reserve = |bytes| ticket.reserve(bytes);
+                let cut = cut::cut(signal, &payload, &decoded.left_out, mould, &mut reserve)?;
+                accepted.leave_out_large(&cut, mould);
+                ticket.release(2 * payload.len());
+                drop(payload);
+                if cut.messages.is_empty() { Handover::Nothing } else { Handover::Kafka(front, cut.messages) }
+            }
         };
         let tally = Tally {
             accepted: accepted.accepted,
             rejected: accepted.rejected,
-            warnings: decoded.warnings + json_warnings,
+            warnings,
             bytes,
             wire_bytes,
             decode: self.clock.monotonic().saturating_sub(started),
         };
-        let write = Write { tenant, signal, received_at, payload, batch: decoded.batch };
-        Ok(Prepared { write, ticket, accepted, service: decoded.service, tally })
+        Ok(Prepared { handover, received_at, ticket, accepted, service, tally })
+    }
+}
+
+impl Accepted {
+    /// Counts records that fit into no message of Kafka as rejected.
+    fn leave_out_large(&mut self, cut: &cut::Cut, mould: Mould) {
+        let Some(bytes) = cut.first_too_large else { return };
+        self.accepted = self.accepted.saturating_sub(cut.too_large);
+        self.rejected += cut.too_large;
+        let limit = mould.bytes;
+        self.message.get_or_insert_with(|| {
+            format!(
+                "a record takes {bytes} bytes with its resource, and a message of Kafka has at most {limit}; send it \
+                 smaller, or raise `message.max.bytes` of `kafka.librdkafka`"
+            )
+        });
     }
 }
 

@@ -99,6 +99,9 @@ pub enum Refusal {
     /// The store shows what others write.
     #[error("{}", storage::error::Error::ReadOnly)]
     ReadOnly,
+    /// Kafka, which stands before the store, has not confirmed all of the request.
+    #[error("kafka has not confirmed that it keeps the request")]
+    Unconfirmed,
     /// A defect of Spanlight.
     #[error("internal error: {what}")]
     Internal {
@@ -122,6 +125,7 @@ impl Refusal {
             Refusal::Memory => "memory",
             Refusal::Store { .. } => "store",
             Refusal::ReadOnly => "read_only",
+            Refusal::Unconfirmed => "kafka",
             Refusal::Internal { .. } => "internal",
         }
     }
@@ -138,7 +142,7 @@ impl Refusal {
             | Refusal::Method { .. }
             | Refusal::ReadOnly => Class::Caller,
             Refusal::TooLarge { .. } | Refusal::TooHeavy { .. } => Class::Limit,
-            Refusal::Rate { .. } | Refusal::Memory => Class::Unavailable,
+            Refusal::Rate { .. } | Refusal::Memory | Refusal::Unconfirmed => Class::Unavailable,
             Refusal::Store { class } => *class,
             Refusal::Internal { .. } => Class::Bug,
         }
@@ -150,6 +154,7 @@ impl Refusal {
             Refusal::Rate { retry_after, .. } => Some(*retry_after),
             Refusal::Memory => Some(MEMORY_RETRY),
             Refusal::Store { class } if *class != Class::Bug => Some(STORE_RETRY),
+            Refusal::Unconfirmed => Some(STORE_RETRY),
             _ => None,
         }
     }
@@ -163,7 +168,7 @@ impl Refusal {
             Refusal::NotFound { .. } => StatusCode::NOT_FOUND,
             Refusal::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::Memory => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Memory | Refusal::Unconfirmed => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::ReadOnly => StatusCode::FORBIDDEN,
             // Even a damaged store is a reason to send the same data again later, when somebody has mended it.
             Refusal::Store { class } if *class != Class::Bug => StatusCode::SERVICE_UNAVAILABLE,
@@ -177,7 +182,7 @@ impl Refusal {
             Refusal::TooLarge { .. } | Refusal::TooHeavy { .. } | Refusal::Rate { .. } => Code::ResourceExhausted,
             Refusal::Slow { .. } => Code::DeadlineExceeded,
             Refusal::ContentEncoding { .. } | Refusal::NotFound { .. } | Refusal::Method { .. } => Code::Unimplemented,
-            Refusal::Memory => Code::Unavailable,
+            Refusal::Memory | Refusal::Unconfirmed => Code::Unavailable,
             Refusal::ReadOnly => Code::PermissionDenied,
             Refusal::Store { class } if *class != Class::Bug => Code::Unavailable,
             Refusal::Store { .. } | Refusal::Internal { .. } => Code::Internal,
@@ -227,6 +232,7 @@ mod tests {
             Refusal::Method { method: String::new() },
             Refusal::Rate { tenant: String::new(), limit: 1, retry_after: Duration::from_secs(2) },
             Refusal::Memory,
+            Refusal::Unconfirmed,
             Refusal::Store { class: Class::Unavailable },
             Refusal::Store { class: Class::Corrupt },
             Refusal::Store { class: Class::Bug },

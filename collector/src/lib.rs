@@ -1,7 +1,8 @@
 //! How do bytes from outside become acknowledged batches?
 //!
 //! A request passes, in this order: admission by size, rate and memory; decompression within the same
-//! limits; decoding ([`decode`]); the store. It is answered when the store has synced it, never earlier.
+//! limits; decoding ([`decode`]); the store, or Kafka before it. It is answered when the store has synced it, or the cluster
+//! has it, never earlier.
 //!
 //! C1  No input makes the collector panic, recurse without bound, or hold more memory than it was granted.
 //! C2  An answer is retryable exactly when retrying helps: 429 and 503, UNAVAILABLE and RESOURCE_EXHAUSTED with
@@ -21,5 +22,5 @@ mod telemetry;
 pub use collector::{Accepted, Collector, Encoding, Sink, engine_sink};
 pub use config::{CollectorConfig, CorsOrigins};
 pub use error::Refusal;
-pub use receiver::kafka::{self, KafkaConfig, KafkaReceiver, KafkaReport};
+pub use receiver::kafka::{self, KafkaConfig, KafkaFront, KafkaReceiver, KafkaReport};
 pub use telemetry::{CollectorMetrics, LastReceived};

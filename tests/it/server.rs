@@ -123,14 +123,25 @@ pub(crate) async fn request(
     headers: &[(&str, &str)],
     body: Bytes,
 ) -> (u16, Bytes) {
+    try_request(address, method, path, headers, body).await.expect("the server answers, and whole")
+}
+
+/// The same, where the server may be gone.
+pub(crate) async fn try_request(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Option<(u16, Bytes)> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let mut request = hyper::Request::builder().method(method).uri(format!("http://{address}{path}"));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = client.request(request.body(Full::new(body)).unwrap()).await.expect("the server answers");
+    let response = client.request(request.body(Full::new(body)).unwrap()).await.ok()?;
     let status = response.status().as_u16();
-    (status, response.into_body().collect().await.expect("the answer is whole").to_bytes())
+    Some((status, response.into_body().collect().await.ok()?.to_bytes()))
 }
 
 /// Asks again until the answer is there.

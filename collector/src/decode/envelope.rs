@@ -13,6 +13,7 @@ use super::origin::{self, OriginBuffers};
 use super::value::Scratch;
 use super::wire::{self, Reader, Result, Within};
 use super::{DecodeLimits, Rejection};
+use std::ops::Range;
 use storage::model::Signal;
 use storage::model::origin::{Resource, Scope};
 
@@ -59,6 +60,8 @@ pub(super) struct Frame {
     pub(super) scratch: Scratch,
     pub(super) received_at: i64,
     pub(super) rejected: u64,
+    /// The rows that were rejected; neighbours are one range.
+    pub(super) left_out: Vec<Range<usize>>,
     pub(super) message: Option<String>,
     pub(super) service: Option<String>,
     buffers: OriginBuffers,
@@ -76,6 +79,7 @@ impl Frame {
             scratch: Scratch::new(limits),
             received_at,
             rejected: 0,
+            left_out: Vec::new(),
             message: None,
             service: None,
             buffers: OriginBuffers::default(),
@@ -113,6 +117,10 @@ impl Frame {
         let rejection = self.scratch.rejection.take().or_else(|| head.rejection.clone());
         let rejection = rejection.unwrap_or(Rejection::TooManyRecords { limit: self.scratch.limits.records });
         self.rejected += 1;
+        match self.left_out.last_mut() {
+            Some(last) if last.end + 1 == self.rows => last.end = self.rows,
+            _ => self.left_out.push(self.rows - 1..self.rows),
+        }
         let Frame { resource, scope, record, .. } = self;
         self.message.get_or_insert_with(|| {
             let Names { resources, scopes, records, row } = names;

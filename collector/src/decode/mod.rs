@@ -12,6 +12,7 @@
 //!
 //! Not here: compression, limits on bytes, tenants (`admission`, `receiver`).
 
+pub(crate) mod cut;
 mod envelope;
 pub mod foreign;
 pub mod json;
@@ -30,6 +31,7 @@ pub use value::MAX_VALUE_DEPTH;
 use arrow_array::RecordBatch;
 use envelope::Frame;
 use std::fmt;
+use std::ops::Range;
 use storage::model::{Batch, Signal};
 
 /// Attributes of one record, or entries of one map. Ten thousand are odd, not an attack.
@@ -72,6 +74,8 @@ pub struct Decoded {
     pub batch: Batch,
     /// How many spans, log records or data points were left out.
     pub rejected: u64,
+    /// Which ones, rising, where records that are metrics count with each point of theirs.
+    pub left_out: Vec<Range<usize>>,
     /// Why and where the first of them was; English, for the sender.
     pub message: Option<String>,
     /// Oddities that were tolerated, such as a log record's trace id of a wrong length.
@@ -160,6 +164,7 @@ pub fn decode(signal: Signal, received_at: i64, payload: &[u8], limits: &DecodeL
         Ok(batch) => Ok(Decoded {
             batch,
             rejected: frame.rejected,
+            left_out: frame.left_out,
             message: frame.message,
             warnings: frame.scratch.warnings,
             service: frame.service,

@@ -121,6 +121,12 @@ impl<'a> Reader<'a> {
         Reader { input, key: 0 }
     }
 
+    /// What is not read yet.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.input
+    }
+
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.input.is_empty()

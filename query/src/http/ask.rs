@@ -76,12 +76,7 @@ impl Ask {
             }
             Call::Trace => DataAsk::Trace(trace_id(parameters)?),
             Call::Traces => traces(parameters)?,
-            Call::Services => DataAsk::Services(parameters.range(DefaultRange::LastHour)?),
-            Call::Operations => {
-                let name = parameters.path("name")?.to_owned();
-                DataAsk::Operations(name, parameters.range(DefaultRange::LastHour)?)
-            }
-            Call::ServiceGraph => DataAsk::ServiceGraph(parameters.range(DefaultRange::LastHour)?),
+            Call::Services | Call::Operations | Call::ServiceGraph => of_services(call, parameters)?,
             Call::Logs => logs(parameters)?,
             Call::DeadLetters => DataAsk::DeadLetters(log::letter::LettersQuery {
                 range: parameters.range(DefaultRange::AllTime)?,
@@ -117,6 +112,15 @@ impl Ask {
             Call::Series => series(parameters)?,
         }))
     }
+}
+
+fn of_services(call: Call, parameters: &mut Parameters) -> Result<DataAsk> {
+    let range = parameters.range(DefaultRange::LastHour)?;
+    Ok(match call {
+        Call::Operations => DataAsk::Operations(parameters.path("name")?.to_owned(), range),
+        Call::ServiceGraph => DataAsk::ServiceGraph(range),
+        _ => DataAsk::Services(range),
+    })
 }
 
 impl DataAsk {

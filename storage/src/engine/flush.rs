@@ -23,7 +23,7 @@ use super::view::joined;
 use crate::block::{self, BlockId, Window};
 use crate::error::{Error, Result};
 use crate::manifest::Commit;
-use crate::memtable::Generation;
+use crate::memtable::{self, Generation};
 use crate::metric::HeadReader;
 use crate::model::schema::time_column;
 use crate::model::{Batch, Signal, TenantId};
@@ -100,8 +100,9 @@ impl Store {
         if signal == Signal::Metrics {
             return self.write_series(generation, tenant, placed);
         }
-        let mut batches = Vec::new();
-        for batch in generation.batches(tenant, signal) {
+        let (in_memory, mut batches) = (generation.batches(tenant, signal), Vec::new());
+        memtable::look_up(&in_memory, seen)?;
+        for batch in in_memory {
             let resolved = batch.resolved(seen)?.or_else(|unread| self.report(unread))?;
             if resolved.num_rows() > 0 {
                 batches.push(resolved);

@@ -374,6 +374,12 @@ impl MemBatch {
     }
 }
 
+/// Looks up together which rows of some batches are in blocks, so that a block at which many point is read once.
+pub(crate) fn look_up(batches: &[Arc<MemBatch>], seen: u64) -> Result<()> {
+    let all: Vec<_> = batches.iter().map(|batch| (&batch.batch, &batch.suspects)).collect();
+    Suspects::look_up_all(&all, seen)
+}
+
 /// The rows of a batch that none of some blocks holds already, and how many one does. Fails where one of them cannot be read.
 pub(crate) fn new_to(batch: Batch, blocks: &[Shown], seen: u64) -> Result<(Batch, u64)> {
     if batch.signal() != Signal::Spans {

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 mod foreign;
+mod front;
 mod letters;
 mod real;
 

@@ -4,6 +4,7 @@
 //! Runs where `SPANLIGHT_KAFKA_LIB` names a folder with Kafka's jars (`make test-full` sees to it: `scripts/kafka.sh`); elsewhere it
 //! says so and passes.
 
+use super::front::Senders;
 use super::{LOGS, metric, request, values};
 use crate::server::{Server, eventually};
 use rand::{RngExt, SeedableRng};
@@ -292,6 +293,38 @@ async fn with_three_brokers_messages_are_stored_once_while_all_is_killed() {
     let Some(lib) = lib() else { return };
     let mut brokers = Brokers::start(lib, 3).await;
     kill(&mut brokers, (5_000, 5, 2)).await;
+}
+
+#[tokio::test]
+async fn what_a_front_acknowledges_is_stored_once_while_all_is_killed() {
+    let Some(lib) = lib() else { return };
+    let mut brokers = Brokers::start(lib, 3).await;
+    for topic in [LOGS, "otlp_spans", "otlp_metrics"] {
+        brokers.make_topic(topic, PARTITIONS, &[("min.insync.replicas", "2")]).await;
+    }
+    let (front_dir, store_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let small = [("SPANLIGHT_STORAGE_FLUSH_BYTES", "1000000"), ("SPANLIGHT_STORAGE_FLUSH_AGE_SECONDS", "1")];
+    let front = |brokers: &Brokers| brokers.serve(front_dir.path(), &[("SPANLIGHT_KAFKA_ROLE", "front")]);
+    let mut door = front(&brokers);
+    let mut store = brokers.serve(store_dir.path(), &small);
+    let senders = Senders::start(&door);
+    for life in 0..6 {
+        tokio::time::sleep(Duration::from_millis([2_000, 3_000, 700, 4_000, 1_500, 3_000][life])).await;
+        match life % 3 {
+            0 => {
+                door.kill();
+                door = front(&brokers);
+                senders.turn_to(&door);
+            }
+            1 => brokers.restart(life % 2).await,
+            _ => {
+                store.kill();
+                store = brokers.serve(store_dir.path(), &small);
+            }
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    senders.all_are_stored(door, &store).await;
 }
 
 #[tokio::test]

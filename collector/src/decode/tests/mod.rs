@@ -1,6 +1,7 @@
 //! What holds for decoding as a whole: the rules by record, and hostile messages. Equality with prost: `differential`.
 
 mod arbitrary;
+mod cut;
 mod differential;
 
 use super::*;

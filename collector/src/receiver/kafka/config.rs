@@ -12,6 +12,8 @@ use storage::model::{Signal, TenantId};
 pub struct KafkaConfig {
     /// Some of the cluster's brokers, `host:port`, separated by commas. Empty: Kafka is not read.
     pub brokers: String,
+    /// What this process does with it.
+    pub role: Role,
     /// The consumer group. Its members share one store: a group belongs to a data directory or to a bucket.
     pub group: String,
     /// The header of a message that names its tenant; without it a message is its topic's.
@@ -24,6 +26,18 @@ pub struct KafkaConfig {
     pub librdkafka: BTreeMap<String, String>,
     /// The topics, by name or, where that begins with `^`, by regular expression.
     pub topics: BTreeMap<String, TopicConfig>,
+}
+
+/// What a process does with Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Its store takes what is in the topics; what its own doors receive goes to its own log.
+    Storage,
+    /// What its doors receive goes to the topics, and is acknowledged when the cluster has it. Nothing is read.
+    Front,
+    /// Both: all that is stored has been in Kafka.
+    Both,
 }
 
 /// What a topic's messages are.
@@ -77,6 +91,7 @@ impl Default for KafkaConfig {
         };
         KafkaConfig {
             brokers: String::new(),
+            role: Role::Storage,
             group: "spanlight".into(),
             tenant_header: "X-Scope-OrgID".into(),
             begin: Begin::Earliest,
@@ -88,34 +103,78 @@ impl Default for KafkaConfig {
     }
 }
 
-/// What exactly-once rests on is not for others to set.
-const OURS: [&str; 9] = [
+/// What exactly-once and acknowledging rest on is not for others to set.
+const OURS: [&str; 16] = [
+    "acks",
     "auto.offset.reset",
     "bootstrap.servers",
     "enable.auto.commit",
     "enable.auto.offset.store",
+    "enable.idempotence",
     "enable.partition.eof",
     "group.id",
     "isolation.level",
+    "metadata.broker.list",
     "partition.assignment.strategy",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.messages",
+    "request.required.acks",
     "statistics.interval.ms",
+    "transactional.id",
 ];
 
 impl KafkaConfig {
     /// Whether Kafka is read.
-    pub fn is_set(&self) -> bool {
-        !self.brokers.is_empty()
+    pub fn is_read(&self) -> bool {
+        !self.brokers.is_empty() && self.role != Role::Front
+    }
+
+    /// Whether what the doors receive goes to Kafka.
+    pub fn is_front(&self) -> bool {
+        self.role != Role::Storage
     }
 
     /// Whether it can be used; the error names the setting.
     pub fn check(&self) -> Result<(), String> {
         if let Some(name) = self.librdkafka.keys().find(|name| OURS.contains(&name.as_str())) {
-            return Err(format!("`kafka.librdkafka` must not set `{name}`: what is read exactly once rests on it"));
+            return Err(format!(
+                "`kafka.librdkafka` must not set `{name}`: what is read exactly once or acknowledged rests on it"
+            ));
         }
-        if self.is_set() && (self.group.is_empty() || self.topics.is_empty()) {
+        if self.is_read() && (self.group.is_empty() || self.topics.is_empty()) {
             return Err("`kafka.group` or `kafka.topics` is empty, and `kafka.brokers` is not".into());
         }
-        Topics::new(self).map(drop)
+        Topics::new(self)?;
+        if self.tenant_header.contains(char::is_control) {
+            return Err("`kafka.tenant_header` has a control character".into());
+        }
+        if !self.is_front() {
+            return Ok(());
+        }
+        if self.brokers.is_empty() || self.tenant_header.is_empty() {
+            return Err("`kafka.brokers` or `kafka.tenant_header` is empty, and `kafka.role` is not `storage`".into());
+        }
+        self.front_topics().map(drop)
+    }
+
+    /// Where what the doors receive goes, in the order of [`Signal::ALL`]: of each signal the one topic in OTLP's protobuf that has a
+    /// name; of several, the one that OpenTelemetry's collector would choose.
+    pub(super) fn front_topics(&self) -> Result<[String; 3], String> {
+        let find = |signal: Signal| {
+            let fits = |(name, topic): &(&String, &TopicConfig)| {
+                !name.starts_with('^') && topic.signal == signal.as_str() && topic.encoding == otlp_proto()
+            };
+            let mut fitting = self.topics.iter().filter(fits).map(|(name, _)| name.clone());
+            let usual = format!("otlp_{signal}");
+            match (fitting.next(), fitting.next()) {
+                (Some(only), None) => Ok(only),
+                (None, _) => Err(format!("`kafka.topics` names none of {signal} in `otlp_proto`, for `kafka.role`")),
+                _ if self.topics.get_key_value(&usual).as_ref().is_some_and(fits) => Ok(usual),
+                _ => Err(format!("`kafka.topics` names several of {signal} in `otlp_proto`, and none is `{usual}`")),
+            }
+        };
+        let [spans, logs, metrics] = Signal::ALL.map(find);
+        Ok([spans?, logs?, metrics?])
     }
 }
 
@@ -203,5 +262,24 @@ mod tests {
         assert!(error(config("a", "spans", "raw")).contains("raw"));
         let librdkafka = BTreeMap::from([("group.id".to_owned(), "x".to_owned())]);
         assert!(error(KafkaConfig { librdkafka, ..KafkaConfig::default() }).contains("group.id"));
+        assert!(error(KafkaConfig { role: Role::Front, ..KafkaConfig::default() }).contains("`kafka.brokers`"));
+        let tenant_header = "a\0b".to_owned();
+        assert!(error(KafkaConfig { tenant_header, ..KafkaConfig::default() }).contains("`kafka.tenant_header`"));
+    }
+
+    #[test]
+    fn a_front_writes_to_one_topic_of_each_signal() {
+        let mut config = KafkaConfig { brokers: "a:1".into(), role: Role::Front, ..KafkaConfig::default() };
+        assert_eq!(config.front_topics().unwrap(), ["otlp_spans", "otlp_logs", "otlp_metrics"]);
+        let spans = config.topics["otlp_spans"].clone();
+        config.topics.insert("a".into(), spans.clone());
+        config.topics.insert("^b".into(), spans.clone());
+        assert_eq!(config.front_topics().unwrap()[0], "otlp_spans");
+        config.topics.remove("otlp_spans");
+        assert_eq!(config.front_topics().unwrap()[0], "a");
+        config.topics.insert("b".into(), spans);
+        assert!(config.check().unwrap_err().contains("several of spans"));
+        config.topics.retain(|name, _| name.starts_with(['o', '^']));
+        assert!(config.check().unwrap_err().contains("none of spans"));
     }
 }

@@ -4,10 +4,13 @@
 //! blocks says how far each partition is read (`storage::engine`, K1 to K3). Whoever reads a partition begins where the store says,
 //! after a crash as after a change of the group. A group and a store belong together.
 //!
+//! Kafka may stand before the store, too: what the doors receive goes there (`front`).
+//!
 //! One thread reads, decodes and hands over; librdkafka fetches and decompresses in threads of its own.
 
 mod assignment;
 mod config;
+mod front;
 mod letter;
 mod message;
 mod reader;
@@ -15,7 +18,8 @@ mod replay;
 mod report;
 mod topic_id;
 
-pub use config::{Begin, KafkaConfig, OnLoss, TopicConfig};
+pub use config::{Begin, KafkaConfig, OnLoss, Role, TopicConfig};
+pub use front::KafkaFront;
 pub use replay::ReplayedLetter;
 pub use report::{KafkaReport, PartitionReport};
 
@@ -53,13 +57,13 @@ impl KafkaReceiver {
     /// an error is one of the settings.
     pub fn start(config: &KafkaConfig, collector: &Collector, engine: &Arc<Engine>) -> Result<KafkaReceiver, String> {
         config.check()?;
-        if !config.is_set() {
+        if !config.is_read() {
             return Ok(KafkaReceiver(None));
         }
         let topics = Topics::new(config)?;
         let metrics = Arc::new(KafkaMetrics::default());
         let context = Context::new(Arc::clone(engine), Arc::clone(&metrics));
-        let consumer = BaseConsumer::from_config_and_context(&client_config(config), context);
+        let consumer = BaseConsumer::from_config_and_context(&consumer_config(config), context);
         let consumer = consumer.map_err(|error| format!("`kafka.librdkafka`: {error}{}", lack(config)))?;
         consumer.subscribe(&topics.subscription()).map_err(|error| format!("`kafka.topics`: {error}"))?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -124,18 +128,28 @@ fn lack(config: &KafkaConfig) -> &'static str {
     "; this binary was built without TLS and SASL/SCRAM: build it with `--features kafka-tls`"
 }
 
-fn client_config(config: &KafkaConfig) -> ClientConfig {
+/// What is usual here, by each of its names, unless the settings say something else.
+type Usual<'a> = (&'a [&'a str], &'a str);
+
+fn client_config(config: &KafkaConfig, usual: &[Usual<'_>]) -> ClientConfig {
     let mut client = ClientConfig::new();
-    client
-        .set("client.id", "spanlight")
-        .set("queued.max.messages.kbytes", QUEUED_KILOBYTES)
-        .set("topic.metadata.refresh.interval.ms", "30000")
-        .set("allow.auto.create.topics", "false");
+    client.set("client.id", "spanlight").set("topic.metadata.refresh.interval.ms", "30000");
+    let is_said = |names: &[&str]| names.iter().any(|name| config.librdkafka.contains_key(*name));
+    for (names, value) in usual.iter().filter(|(names, _)| !is_said(names)) {
+        names.first().map(|name| client.set(*name, *value));
+    }
     for (name, value) in &config.librdkafka {
         client.set(name, value);
     }
+    client.set("bootstrap.servers", &config.brokers);
     client
-        .set("bootstrap.servers", &config.brokers)
+}
+
+fn consumer_config(config: &KafkaConfig) -> ClientConfig {
+    let usual: [Usual<'_>; 2] =
+        [(&["queued.max.messages.kbytes"], QUEUED_KILOBYTES), (&["allow.auto.create.topics"], "false")];
+    let mut client = client_config(config, &usual);
+    client
         .set("group.id", &config.group)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
@@ -161,7 +175,7 @@ mod tests {
         ];
         let librdkafka = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let config = KafkaConfig { brokers: "127.0.0.1:9".into(), librdkafka, ..KafkaConfig::default() };
-        let client: Result<BaseConsumer, _> = client_config(&config).create();
+        let client: Result<BaseConsumer, _> = consumer_config(&config).create();
         assert_eq!(client.is_ok(), cfg!(feature = "kafka-tls"));
         assert_eq!(lack(&config).is_empty(), cfg!(feature = "kafka-tls"));
         assert_eq!(lack(&KafkaConfig::default()), "");

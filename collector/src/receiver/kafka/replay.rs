@@ -33,19 +33,22 @@ impl Collector {
     /// Stores the records of a dead letter, then the word of it. Where nothing can be stored of it, `message` says why. An `Err` says
     /// why it cannot be now; only where it is said that the word is missing, the records are there.
     pub async fn replay(&self, letter: ReplayedLetter) -> Result<Accepted, String> {
+        // A letter lies in the store, and what comes of it goes there, also where Kafka stands before it: who replays may look at once
+        // whether it was.
+        let store = self.clone().in_front(None);
         let unfit = |why: String| Ok(Accepted { message: Some(why), ..Accepted::default() });
         let (tenant, signal, request) = match self.read(&letter) {
             Ok(read) => read,
             Err(why) => return unfit(why),
         };
-        let accepted = match self.accept(&tenant, signal, collector::Encoding::Protobuf, request.into()).await {
+        let accepted = match store.accept(&tenant, signal, collector::Encoding::Protobuf, request.into()).await {
             Ok(accepted) if accepted.accepted > 0 => accepted,
             Ok(none) => return unfit(none.message.unwrap_or_else(|| "it holds no records".into())),
             Err(refusal) if refusal.retry_after().is_none() => return unfit(refusal.to_string()),
             Err(refusal) => return Err(refusal.to_string()),
         };
         let word = word(&letter, &accepted).into();
-        let told = self.accept(&letter::tenant(), Signal::Logs, collector::Encoding::Json, word).await;
+        let told = store.accept(&letter::tenant(), Signal::Logs, collector::Encoding::Json, word).await;
         told.map_err(|refusal| format!("its records are stored, but not that they are: {refusal}"))?;
         Ok(accepted)
     }

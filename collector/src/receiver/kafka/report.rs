@@ -64,8 +64,7 @@ pub struct KafkaReport {
 #[derive(Debug, Default)]
 pub(super) struct KafkaMetrics {
     report: Mutex<KafkaReport>,
-    /// When what was logged last, and how often it was not since.
-    logged: Mutex<BTreeMap<String, (Duration, u64)>>,
+    hush: Hush,
 }
 
 impl KafkaMetrics {
@@ -120,7 +119,18 @@ impl KafkaMetrics {
 
     /// Whether something may be logged now; how often the same was not.
     pub(super) fn may_log(&self, what: &str, now: Duration) -> Option<u64> {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        self.hush.may_log(what, now)
+    }
+}
+
+/// Keeps what repeats itself out of the log: when what was logged last, and how often it was not since.
+#[derive(Debug, Default)]
+pub(super) struct Hush(Mutex<BTreeMap<String, (Duration, u64)>>);
+
+impl Hush {
+    /// Whether something may be logged now; how often the same was not.
+    pub(super) fn may_log(&self, what: &str, now: Duration) -> Option<u64> {
+        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match logged.get_mut(what) {
             Some((last, kept_back)) if now.saturating_sub(*last) < LOG_EVERY => {
                 *kept_back += 1;
@@ -184,13 +194,13 @@ mod tests {
 
     #[test]
     fn the_same_is_logged_once_in_ten_seconds_and_says_how_often_it_was_not() {
-        let metrics = KafkaMetrics::default();
+        let hush = Hush::default();
         let at = Duration::from_secs;
-        assert_eq!(metrics.may_log("a", at(0)), Some(0));
-        assert_eq!(metrics.may_log("a", at(1)), None);
-        assert_eq!(metrics.may_log("b", at(1)), Some(0));
-        assert_eq!(metrics.may_log("a", at(2)), None);
-        assert_eq!(metrics.may_log("a", at(10)), Some(2));
+        assert_eq!(hush.may_log("a", at(0)), Some(0));
+        assert_eq!(hush.may_log("a", at(1)), None);
+        assert_eq!(hush.may_log("b", at(1)), Some(0));
+        assert_eq!(hush.may_log("a", at(2)), None);
+        assert_eq!(hush.may_log("a", at(10)), Some(2));
     }
 
     #[test]

@@ -102,3 +102,40 @@ fn a_block_with_hidden_rows_does_not_tell_the_numbers_of_what_is_shown() {
     assert!(!snapshot(&store).holds_trace_whole(&TRACE).unwrap());
     assert_eq!(parents(&read(&store, &NUMBERED)), [Some(-1), Some(2)], "as if all rows were shown");
 }
+
+#[test]
+fn many_late_spans_of_traces_in_blocks_stay_and_those_that_came_again_go() {
+    let send = |store: &Store, traces: std::ops::Range<u16>, span: u8| {
+        let mut builder = SpanBatchBuilder::default();
+        for trace in traces {
+            let mut id = [7; 16];
+            id[..2].copy_from_slice(&trace.to_be_bytes());
+            let start = NOW + i64::from(trace) * 1_000 + i64::from(span);
+            let own = SpanId([&[span; 6][..], &trace.to_be_bytes()].concat().try_into().unwrap());
+            builder.append(&plain(TraceId(id), own, None, start, 1)).unwrap();
+        }
+        let batch = builder.finish().unwrap();
+        let (tenant, payload) = (TenantId::default(), Bytes::from_static(b"x"));
+        store.commit(&[Write { tenant, signal: Signal::Spans, received_at: NOW, payload, batch }]).unwrap();
+    };
+    let count = |store: &Store| {
+        let request = ScanRequest::all([name::SPAN_ID]);
+        let batches = snapshot(store).scan(Signal::Spans, request).unwrap();
+        batches.map(|batch| batch.unwrap().num_rows()).sum::<usize>()
+    };
+    for read_before in [false, true] {
+        let store = store();
+        send(&store, 0..1_500, 1);
+        flush(&store);
+        // Late ones of all traces, and some that came before, in batches that stay apart and in one that is too small to be sifted.
+        send(&store, 0..1_500, 2);
+        send(&store, 100..1_400, 1);
+        send(&store, 0..100, 1);
+        send(&store, 0..100, 3);
+        if read_before {
+            assert_eq!(count(&store), 3_100);
+        }
+        flush(&store);
+        assert_eq!(count(&store), 3_100, "read before: {read_before}");
+    }
+}
