@@ -78,11 +78,7 @@ impl Ask {
             Call::Traces => traces(parameters)?,
             Call::Services | Call::Operations | Call::ServiceGraph => of_services(call, parameters)?,
             Call::Logs => logs(parameters)?,
-            Call::DeadLetters => DataAsk::DeadLetters(log::letter::LettersQuery {
-                range: parameters.range(DefaultRange::AllTime)?,
-                topic: parameters.text("topic"),
-                limit: parameters.limit()?,
-            }),
+            Call::DeadLetters => letters(parameters)?,
             Call::LogHistogram => {
                 let filter = log_filter(parameters)?;
                 DataAsk::LogHistogram(filter, parameters.count("buckets")?)
@@ -244,6 +240,12 @@ fn traces(parameters: &mut Parameters) -> Result<DataAsk> {
     }
     let filter = trace::Filter { range, predicate };
     Ok(DataAsk::Traces(trace::SearchQuery { filter, order, limit, after }, parameters.filter_hash()))
+}
+
+fn letters(parameters: &mut Parameters) -> Result<DataAsk> {
+    let range = parameters.range(DefaultRange::AllTime)?;
+    let (topic, limit) = (parameters.text("topic"), parameters.limit()?);
+    Ok(DataAsk::DeadLetters(log::letter::LettersQuery { range, topic, limit }))
 }
 
 fn logs(parameters: &mut Parameters) -> Result<DataAsk> {

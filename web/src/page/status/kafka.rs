@@ -38,7 +38,7 @@ pub(super) fn section(status: Load<StatusResponse>) -> AnyView {
         }
         .into_any())
     };
-    view! { <section data-testid="kafka" class="stack">{body}</section> }.into_any()
+    view! { <section data-testid="kafka" class="part">{body}</section> }.into_any()
 }
 
 /// Kafka is not read: how it would be.
@@ -106,6 +106,7 @@ fn row(one: &KafkaPartition, paused: bool, looks: StoredValue<Looks>) -> AnyView
         Course::Standing => view! { <span class="change worse">"▲ nothing moves"</span> }.into_any(),
         Course::Unknown => view! { <span class="quiet">"–"</span> }.into_any(),
     };
+    let idle = rate.is_none_or(|rate| rate == 0.0);
     // Who reads it now knows the rest.
     let (lag, caught_up, rate) = if one.ours {
         (format::count(one.lag), caught_up, rate.map_or_else(|| "–".to_owned(), format::rate))
@@ -120,7 +121,7 @@ fn row(one: &KafkaPartition, paused: bool, looks: StoredValue<Looks>) -> AnyView
             <td data-testid="partition-state">{state}</td>
             <td class="num" data-testid="lag">{lag}</td>
             <td>{caught_up}</td>
-            <td class="num">{rate}</td>
+            <td class="num" class:quiet=idle>{rate}</td>
             <td class="num">{format::count(one.rows)}</td>
             <td class="num">{format::count(one.position)}</td>
             <td class="num">{loss(one.position.saturating_sub(one.committed))}</td>

@@ -58,7 +58,7 @@ pub(super) fn section(status: Load<StatusResponse>) -> AnyView {
         }
         message::loaded(list, 3, move |answer| shown(&answer, letters))
     };
-    view! { <section data-testid="dead-letters" class="stack">{body}</section> }.into_any()
+    view! { <section data-testid="dead-letters" class="part">{body}</section> }.into_any()
 }
 
 fn shown(answer: &DeadLettersResponse, letters: Letters) -> AnyView {
@@ -109,7 +109,7 @@ fn row(index: usize, letter: &DeadLetter, letters: Letters) -> AnyView {
     let size = letter.size.map_or_else(|| "–".to_owned(), |size| format::bytes(size as f64));
     view! {
         <tr class:selected=move || selected.get() == Some(index) data-testid="letter-row" data-letter=of_row>
-            <td class="num quiet" title=calendar::rfc3339(letter.time_unix_nano)>{calendar::date_time(letter.time_unix_nano, app.offset())}</td>
+            <td class="sent quiet" title=calendar::rfc3339(letter.time_unix_nano)>{calendar::date_time(letter.time_unix_nano, app.offset())}</td>
             <td class="name mono">{letter.topic.clone()}</td>
             <td class="num">{letter.partition}</td>
             <td class="num">{format::count(letter.offset)}</td>

@@ -25,7 +25,7 @@ pub(super) fn page() -> impl IntoView {
         status.data.with(|s| {
             s.as_ref().map_or_else(String::new, |s| {
                 let up = i64::try_from(s.uptime_seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
-                format!("Spanlight {}, up {}", s.version, format::duration(up))
+                format!("Spanlight {}, up {}", s.version, format::ago(up).trim_end_matches(" ago"))
             })
         })
     };
