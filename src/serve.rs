@@ -148,7 +148,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
             let Replay { id, topic, signal, encoding, tenant, time, payload } = letter;
             let letter = ReplayedLetter { id, topic, signal, encoding, tenant, time, payload };
             Box::pin(async move {
-                let Accepted { accepted, rejected, message } = door.replay(letter).await?;
+                let Accepted { accepted, rejected, message, .. } = door.replay(letter).await?;
                 Ok(Replayed { accepted, rejected, message })
             })
         }),
@@ -175,7 +175,8 @@ fn kafka_status(report: collector::KafkaReport) -> KafkaStatus {
 fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector, kafka: KafkaReceiver) -> Router {
     let state = Arc::new(state);
     let (readied, asked) = (Arc::clone(engine), Arc::clone(&state));
-    let (engine, collector) = (Arc::clone(engine), collector.clone());
+    let (engine, doors) = (Arc::clone(engine), collector.prometheus_router());
+    let collector = collector.clone();
     // Doors open only after the store was opened and replayed, so who is reached is ready. A store that refuses writes stays so:
     // its answers are whole, its doors tell senders to come back, and unready would take both away.
     let ready = move || std::future::ready(readied.readiness());
@@ -188,6 +189,7 @@ fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector, kafka:
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
     };
     query::http::router(state)
+        .merge(doors)
         .route("/healthz", get(async || "ok\n"))
         .route("/ready", get(ready))
         .route("/metrics", get(scraped))

@@ -3,7 +3,8 @@
 
 use crate::admission::{Admission, Ticket};
 use crate::config::CollectorConfig;
-use crate::decode::{self, json};
+use crate::decode::remote::{self, Written};
+use crate::decode::{self, Decoded, json};
 use crate::error::Refusal;
 use crate::receiver::compression::{self, Compression};
 use crate::telemetry::{CollectorMetrics, LastReceived, Tally};
@@ -42,6 +43,8 @@ pub enum Encoding {
     Protobuf,
     /// OTLP/JSON.
     Json,
+    /// Prometheus's remote write: metrics only.
+    RemoteWrite(remote::Version),
 }
 
 /// What became of a request that was accepted, at least in parts.
@@ -53,6 +56,8 @@ pub struct Accepted {
     pub rejected: u64,
     /// Why the first of them was, in English.
     pub message: Option<String>,
+    /// What of a remote write is stored now.
+    pub written: Written,
 }
 
 /// The collector. Cheap to clone.
@@ -218,49 +223,85 @@ impl Shared {
     /// Decompresses and decodes, within the limits. May take long.
     fn prepare(&self, incoming: Incoming) -> Result<Prepared, Refusal> {
         let Incoming { tenant, signal, encoding, compression, body, mut ticket } = incoming;
-        let limit = self.config.max_request_bytes;
         let (started, wire_bytes) = (self.clock.monotonic(), body.len());
-        let body = match compression {
-            Compression::None => body,
-            _ => {
-                let unpacked = compression::decompress(compression, &body, limit, &mut ticket)?;
-                drop(body);
-                ticket.release(wire_bytes);
-                unpacked.into()
-            }
+        let message = match compression {
+            Compression::None => body.clone(),
+            _ => compression::decompress(compression, &body, self.config.max_request_bytes, &mut ticket)?.into(),
         };
-        self.admission.charge(&ticket, &tenant, body.len(), self.clock.monotonic())?;
-        let bytes = body.len();
-        let (payload, json_warnings) = match encoding {
-            Encoding::Protobuf => (body, 0),
-            Encoding::Json => {
-                ticket.reserve(bytes)?;
-                let json::Transcoded { protobuf, warnings } = json::to_protobuf(signal, &body, limit)?;
-                drop(body);
-                ticket.release((2 * bytes).saturating_sub(protobuf.capacity()));
-                (protobuf.into(), warnings)
-            }
-        };
-        // Columns hold what the message holds, and a fixed part for each row.
-        let rows = decode::count_records(signal, &payload).min(self.config.decode.records);
-        ticket.reserve(payload.len().saturating_add(rows.saturating_mul(ROW_BYTES)))?;
+        let bytes = message.len();
+        self.admission.charge(&ticket, &tenant, bytes, self.clock.monotonic())?;
         let received_at = self.clock.now_unix_nano();
-        let decoded = decode::decode(signal, received_at, &payload, &self.config.decode)?;
+        let (decoded, payload) = if let Encoding::RemoteWrite(version) = encoding {
+            ticket.reserve(wire_bytes)?;
+            let decoded = self.remote_write(version, received_at, &message, &mut ticket)?;
+            // The log keeps the smaller form where replay can unpack it.
+            let (is_snappy, kept) = if compression == Compression::Snappy { (true, &body) } else { (false, &message) };
+            (decoded, remote::record(version, is_snappy, kept).into())
+        } else {
+            drop(body);
+            if compression != Compression::None {
+                ticket.release(wire_bytes);
+            }
+            self.otlp(signal, encoding, received_at, message, &mut ticket)?
+        };
         let accepted = Accepted {
             accepted: decoded.batch.num_rows() as u64,
             rejected: decoded.rejected,
             message: decoded.message.map(shorten),
+            written: decoded.written,
         };
         let tally = Tally {
             accepted: accepted.accepted,
             rejected: accepted.rejected,
-            warnings: decoded.warnings + json_warnings,
+            warnings: decoded.warnings,
             bytes,
             wire_bytes,
             decode: self.clock.monotonic().saturating_sub(started),
         };
         let write = Write { tenant, signal, received_at, payload, batch: decoded.batch };
         Ok(Prepared { write, ticket, accepted, service: decoded.service, tally })
+    }
+
+    /// Decodes a message of OTLP, and gives its protobuf form, which the log keeps.
+    fn otlp(
+        &self,
+        signal: Signal,
+        encoding: Encoding,
+        received_at: i64,
+        message: Bytes,
+        ticket: &mut Ticket,
+    ) -> Result<(Decoded, Bytes), Refusal> {
+        let bytes = message.len();
+        let (payload, json_warnings) = if encoding == Encoding::Json {
+            ticket.reserve(bytes)?;
+            let json::Transcoded { protobuf, warnings } =
+                json::to_protobuf(signal, &message, self.config.max_request_bytes)?;
+            drop(message);
+            ticket.release((2 * bytes).saturating_sub(protobuf.capacity()));
+            (protobuf.into(), warnings)
+        } else {
+            (message, 0)
+        };
+        // Columns hold what the message holds, and a fixed part for each row.
+        let rows = decode::count_records(signal, &payload).min(self.config.decode.records);
+        ticket.reserve(payload.len().saturating_add(rows.saturating_mul(ROW_BYTES)))?;
+        let mut decoded = decode::decode(signal, received_at, &payload, &self.config.decode)?;
+        decoded.warnings += json_warnings;
+        Ok((decoded, payload))
+    }
+
+    /// Decodes a message of remote write.
+    fn remote_write(
+        &self,
+        version: remote::Version,
+        received_at: i64,
+        message: &[u8],
+        ticket: &mut Ticket,
+    ) -> Result<Decoded, Refusal> {
+        let measured = remote::measure(version, message);
+        let rows = measured.rows.min(self.config.decode.records);
+        ticket.reserve(measured.bytes.saturating_add(rows.saturating_mul(ROW_BYTES)))?;
+        Ok(remote::decode(version, received_at, message, &self.config.decode)?)
     }
 }
 

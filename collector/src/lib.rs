@@ -20,6 +20,7 @@ mod telemetry;
 
 pub use collector::{Accepted, Collector, Encoding, Sink, engine_sink};
 pub use config::{CollectorConfig, CorsOrigins};
+pub use decode::remote;
 pub use error::Refusal;
 pub use receiver::kafka::{self, KafkaConfig, KafkaReceiver, KafkaReport};
 pub use telemetry::{CollectorMetrics, LastReceived};

@@ -123,14 +123,26 @@ pub(crate) async fn request(
     headers: &[(&str, &str)],
     body: Bytes,
 ) -> (u16, Bytes) {
+    let (head, body) = exchange(address, method, path, headers, body).await;
+    (head.status.as_u16(), body)
+}
+
+/// The same with the answer's headers.
+pub(crate) async fn exchange(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> (hyper::http::response::Parts, Bytes) {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let mut request = hyper::Request::builder().method(method).uri(format!("http://{address}{path}"));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let response = client.request(request.body(Full::new(body)).unwrap()).await.expect("the server answers");
-    let status = response.status().as_u16();
-    (status, response.into_body().collect().await.expect("the answer is whole").to_bytes())
+    let (head, body) = response.into_parts();
+    (head, body.collect().await.expect("the answer is whole").to_bytes())
 }
 
 /// Asks again until the answer is there.
