@@ -4,6 +4,7 @@
 use crate::admission::{Admission, Ticket};
 use crate::config::CollectorConfig;
 use crate::decode::remote::{self, Written};
+use crate::decode::text::{self, TextFormat};
 use crate::decode::{self, Decoded, json};
 use crate::error::Refusal;
 use crate::receiver::compression::{self, Compression};
@@ -45,6 +46,8 @@ pub enum Encoding {
     Json,
     /// Prometheus's remote write: metrics only.
     RemoteWrite(remote::Version),
+    /// A text of metrics; without a format it is OpenMetrics where it ends so.
+    Text(Option<TextFormat>),
 }
 
 /// What became of a request that was accepted, at least in parts.
@@ -231,7 +234,9 @@ impl Shared {
         let bytes = message.len();
         self.admission.charge(&ticket, &tenant, bytes, self.clock.monotonic())?;
         let received_at = self.clock.now_unix_nano();
-        let (decoded, payload) = if let Encoding::RemoteWrite(version) = encoding {
+        let (decoded, payload) = if let Encoding::Text(format) = encoding {
+            self.text(format, received_at, &message, &mut ticket)?
+        } else if let Encoding::RemoteWrite(version) = encoding {
             ticket.reserve(wire_bytes)?;
             let decoded = self.remote_write(version, received_at, &message, &mut ticket)?;
             // The log keeps the smaller form where replay can unpack it.
@@ -288,6 +293,23 @@ impl Shared {
         let mut decoded = decode::decode(signal, received_at, &payload, &self.config.decode)?;
         decoded.warnings += json_warnings;
         Ok((decoded, payload))
+    }
+
+    /// Decodes a text of metrics, and gives the message of remote write that says the same, for the log.
+    fn text(
+        &self,
+        format: Option<TextFormat>,
+        received_at: i64,
+        text: &[u8],
+        ticket: &mut Ticket,
+    ) -> Result<(Decoded, Bytes), Refusal> {
+        ticket.reserve(text::weight(text))?;
+        let format = format.unwrap_or_else(|| TextFormat::detect(text));
+        let message = text::to_remote_write(format, text, received_at.div_euclid(1_000_000))?;
+        let decoded = self.remote_write(remote::Version::Two, received_at, &message, ticket)?;
+        let packed = remote::snappy::pack(&message);
+        let record = remote::record(remote::Version::Two, packed.is_some(), packed.as_deref().unwrap_or(&message));
+        Ok((decoded, record.into()))
     }
 
     /// Decodes a message of remote write.

@@ -3,6 +3,7 @@
 
 use crate::decode::Malformed;
 use crate::decode::json::JsonError;
+use crate::decode::text::TextError;
 use http::StatusCode;
 use std::time::Duration;
 use storage::error::Class;
@@ -191,6 +192,12 @@ impl Refusal {
 
 impl From<Malformed> for Refusal {
     fn from(error: Malformed) -> Self {
+        Refusal::Malformed { what: error.to_string() }
+    }
+}
+
+impl From<TextError> for Refusal {
+    fn from(error: TextError) -> Self {
         Refusal::Malformed { what: error.to_string() }
     }
 }

@@ -24,6 +24,7 @@ pub mod remote;
 mod spans;
 #[cfg(test)]
 mod tests;
+pub mod text;
 mod value;
 mod wire;
 

@@ -1,14 +1,17 @@
-//! How do Prometheus's senders come in? Remote write 1 and 2, at the paths that Prometheus, VictoriaMetrics and Mimir have for it.
+//! How do Prometheus's senders come in? Remote write 1 and 2, at the paths that Prometheus, VictoriaMetrics and Mimir have for it,
+//! and texts of metrics by `import`.
 //!
 //! Q1  What is stored is stored whole and told in the three `-Written` headers; where something was left out, the status is 400
 //!     and the text says what, so that no sender takes it for stored, and none sends it again.
 //! Q2  A request is refused as OTLP's are: 429 and 503 where sending it again helps, with Retry-After.
-//! Q3  The Content-Type tells the message; where it does not, it is that of version 1, as for Prometheus.
+//! Q3  The Content-Type tells the message; where it does not, it is that of version 1, as for Prometheus. A text that calls itself
+//!     nothing else is OpenMetrics where it ends so, and Prometheus's where not.
 
 use super::compression::Compression;
 use super::{body, status, tenant, text};
 use crate::collector::{Accepted, Collector, Encoding, Incoming};
 use crate::decode::remote::{Version, Written};
+use crate::decode::text::TextFormat;
 use crate::error::Refusal;
 use axum::body::Body;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -22,19 +25,26 @@ const EXEMPLARS: HeaderName = HeaderName::from_static("x-prometheus-remote-write
 const MEDIA_TYPES: &str =
     "application/x-protobuf, with proto=prometheus.WriteRequest or proto=io.prometheus.write.v2.Request";
 
+const TEXT_TYPES: &str = "text/plain or application/openmetrics-text";
+
 /// One of these doors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Door {
     RemoteWrite,
+    Import,
 }
 
 impl Door {
-    /// Prometheus's own path, with and without the prefix that its HTTP API has here, and Mimir's.
-    pub(super) const PATHS: [(&'static str, Door); 4] = [
+    /// Prometheus's own path, with and without the prefix that its HTTP API has here, Mimir's, and VictoriaMetrics's for texts.
+    pub(super) const PATHS: [(&'static str, Door); 8] = [
         ("/prometheus/api/v1/write", Door::RemoteWrite),
         ("/prometheus/api/v1/push", Door::RemoteWrite),
         ("/api/v1/write", Door::RemoteWrite),
         ("/api/v1/push", Door::RemoteWrite),
+        ("/api/v1/import", Door::Import),
+        ("/api/v1/import/prometheus", Door::Import),
+        ("/prometheus/api/v1/import", Door::Import),
+        ("/prometheus/api/v1/import/prometheus", Door::Import),
     ];
 
     pub(super) fn at(path: &str) -> Option<Door> {
@@ -53,26 +63,30 @@ impl Door {
             Err(Refusal::Method { method: head.method.to_string() })
         };
         match outcome {
+            Ok(accepted) if self == Door::Import && accepted.rejected == 0 => imported(accepted.written),
             Ok(accepted) => answer(&accepted),
             Err(refusal) => {
                 // On HTTP/1 the rest of the body stands between us and the client's ear.
                 if head.version < http::Version::HTTP_2 && !matches!(refusal, Refusal::Slow { .. }) {
                     body::drain(&mut body, collector.config().body_timeout).await;
                 }
-                failure(&refusal)
+                failure(self, &refusal)
             }
         }
     }
 
     async fn read(self, collector: &Collector, headers: &HeaderMap, body: &mut Body) -> Result<Incoming, Refusal> {
-        let Door::RemoteWrite = self;
-        let version = version(text(headers, &header::CONTENT_TYPE))?;
-        let compression = compression(text(headers, &header::CONTENT_ENCODING))?;
+        let content_type = text(headers, &header::CONTENT_TYPE);
+        let content_encoding = text(headers, &header::CONTENT_ENCODING);
+        let (encoding, compression) = match self {
+            Door::RemoteWrite => (Encoding::RemoteWrite(version(content_type)?), compression(content_encoding)?),
+            Door::Import => (Encoding::Text(text_format(content_type)?), Compression::from_header(content_encoding)?),
+        };
         let tenant = tenant(headers)?;
         let mut ticket = collector.enter(&tenant)?;
         let config = collector.config();
         let body = body::read(body, config.max_request_bytes, config.body_timeout, &mut ticket).await?;
-        let (signal, encoding) = (Signal::Metrics, Encoding::RemoteWrite(version));
+        let signal = Signal::Metrics;
         Ok(Incoming { tenant, signal, encoding, compression, body, ticket })
     }
 }
@@ -97,6 +111,16 @@ fn version(content_type: &str) -> Result<Version, Refusal> {
         };
     }
     Ok(version)
+}
+
+/// Which text a Content-Type announces; `None` where it announces none in particular, as `curl --data-binary` does.
+fn text_format(content_type: &str) -> Result<Option<TextFormat>, Refusal> {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/openmetrics-text" => Ok(Some(TextFormat::OpenMetrics)),
+        "" | "text/plain" | "application/x-www-form-urlencoded" | "application/octet-stream" => Ok(None),
+        _ => Err(Refusal::MediaType { found: content_type.to_owned(), supported: TEXT_TYPES }),
+    }
 }
 
 /// Snappy, also where nothing is said, as for Prometheus; zstd, as VictoriaMetrics's agent has it.
@@ -126,8 +150,17 @@ fn answer(accepted: &Accepted) -> Response<Body> {
     response
 }
 
-fn failure(refusal: &Refusal) -> Response<Body> {
+/// What is said of a text that was stored whole.
+fn imported(written: Written) -> Response<Body> {
+    let Written { samples, exemplars, .. } = written;
+    let mut response = Response::new(Body::from(format!("{{\"samples\":{samples},\"exemplars\":{exemplars}}}\n")));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn failure(door: Door, refusal: &Refusal) -> Response<Body> {
     let mut response = plain(refusal.http_status(), format!("{refusal}\n"));
+    let accepted_encodings = if door == Door::Import { "gzip, zstd, deflate, identity" } else { "snappy, zstd" };
     tell_written(&mut response, Written::default());
     let headers = response.headers_mut();
     if let Some(delay) = refusal.retry_after() {
@@ -136,7 +169,7 @@ fn failure(refusal: &Refusal) -> Response<Body> {
     match refusal {
         Refusal::Method { .. } => drop(headers.insert(header::ALLOW, HeaderValue::from_static("POST"))),
         Refusal::ContentEncoding { .. } => {
-            drop(headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("snappy, zstd")));
+            drop(headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(accepted_encodings)));
         }
         _ => {}
     }

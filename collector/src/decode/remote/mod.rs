@@ -14,6 +14,7 @@
 //! - `rows`: the batch in the making.
 //! - `measure`: how much memory it will take.
 //! - `snappy`: the compression that senders use.
+//! - `writer`: messages of version 2 of what came by other doors.
 //!
 //! Not here: HTTP (`receiver`).
 
@@ -24,6 +25,7 @@ mod series;
 pub(crate) mod snappy;
 #[cfg(test)]
 mod tests;
+pub(crate) mod writer;
 
 pub(crate) use measure::measure;
 
