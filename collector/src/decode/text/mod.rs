@@ -15,7 +15,7 @@ mod line;
 mod tests;
 
 use super::remote::writer::{Series, Writer};
-use line::{Cursor, Wrong};
+use line::Wrong;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
