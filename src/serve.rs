@@ -70,6 +70,8 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     let shutdown = CancellationToken::new();
     let mut roles = JoinSet::new();
     let router = router(state, &engine, &collector, kafka.clone());
+    let (jobs, door, closing) = (config.scrape.clone(), collector.clone(), shutdown.clone());
+    roles.spawn(async move { jobs.run(door, closing.cancelled_owned()).await.context("scraping") });
     let closing = shutdown.clone();
     roles.spawn(async move {
         axum::serve(doors.http, router).with_graceful_shutdown(closing.cancelled_owned()).await.context("HTTP API")

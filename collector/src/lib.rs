@@ -16,6 +16,7 @@ pub mod config;
 pub mod decode;
 mod error;
 mod receiver;
+pub mod scrape;
 mod telemetry;
 
 pub use collector::{Accepted, Collector, Encoding, Sink, engine_sink};
@@ -23,4 +24,5 @@ pub use config::{CollectorConfig, CorsOrigins};
 pub use decode::remote;
 pub use error::Refusal;
 pub use receiver::kafka::{self, KafkaConfig, KafkaReceiver, KafkaReport};
+pub use scrape::ScrapeConfig;
 pub use telemetry::{CollectorMetrics, LastReceived};

@@ -3,6 +3,7 @@
 mod import;
 mod message;
 mod remote_write;
+mod scrape;
 
 use crate::server::{Server, exchange, request};
 use hyper::body::Bytes;
