@@ -5,7 +5,7 @@
 
 use crate::command::ServeArguments;
 use anyhow::{Context, Result, bail, ensure};
-use collector::{CollectorConfig, CorsOrigins, KafkaConfig};
+use collector::{CollectorConfig, CorsOrigins, KafkaConfig, ScrapeConfig};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) otlp: Otlp,
     pub(crate) kafka: KafkaConfig,
+    pub(crate) scrape: ScrapeConfig,
     pub(crate) storage: Storage,
     pub(crate) object_store: ObjectStoreConfig,
     pub(crate) retention: RetentionConfig,
@@ -118,6 +119,7 @@ impl Default for Config {
             http: Http::default(),
             otlp: Otlp::default(),
             kafka: KafkaConfig::default(),
+            scrape: ScrapeConfig::default(),
             storage: Storage::default(),
             object_store: ObjectStoreConfig::default(),
             retention: RetentionConfig::default(),
@@ -235,8 +237,9 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        let checked = [self.collector().check(), self.engine().check(), self.query().check(), self.kafka.check()];
-        checked.into_iter().collect::<Result<(), String>>().map_err(anyhow::Error::msg)?;
+        let rooms = [self.collector().check(), self.engine().check(), self.query().check()];
+        let checked = rooms.into_iter().chain([self.kafka.check(), self.scrape.check()]);
+        checked.collect::<Result<(), String>>().map_err(anyhow::Error::msg)?;
         ensure!(!self.data_dir.as_os_str().is_empty(), "`data_dir` is empty");
         let (http, otlp) = (self.http.addr, &self.otlp);
         for (one, other) in [(http, otlp.grpc_addr), (http, otlp.http_addr), (otlp.grpc_addr, otlp.http_addr)] {

@@ -76,6 +76,8 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     let mut roles = JoinSet::new();
     let state = Arc::new(state);
     let router = router(Arc::clone(&state), &engine, &collector, kafka.clone());
+    let (jobs, door, closing) = (config.scrape.clone(), collector.clone(), shutdown.clone());
+    roles.spawn(async move { jobs.run(door, closing.cancelled_owned()).await.context("scraping") });
     let closing = shutdown.clone();
     if config.query.span_metrics {
         let (metrics, closing) = (span_metrics(state, &collector), shutdown.clone());
@@ -164,7 +166,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
             let Replay { id, topic, signal, encoding, tenant, time, payload } = letter;
             let letter = ReplayedLetter { id, topic, signal, encoding, tenant, time, payload };
             Box::pin(async move {
-                let Accepted { accepted, rejected, message } = door.replay(letter).await?;
+                let Accepted { accepted, rejected, message, .. } = door.replay(letter).await?;
                 Ok(Replayed { accepted, rejected, message })
             })
         }),
@@ -203,7 +205,8 @@ fn span_metrics(state: Arc<QueryState>, collector: &Collector) -> SpanMetrics {
 
 fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, kafka: KafkaReceiver) -> Router {
     let (readied, asked) = (Arc::clone(engine), Arc::clone(&state));
-    let (engine, collector) = (Arc::clone(engine), collector.clone());
+    let (engine, doors) = (Arc::clone(engine), collector.prometheus_router());
+    let collector = collector.clone();
     // Doors open only after the store was opened and replayed, so who is reached is ready. A store that refuses writes stays so:
     // its answers are whole, its doors tell senders to come back, and unready would take both away.
     let ready = move || std::future::ready(readied.readiness());
@@ -216,6 +219,7 @@ fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, k
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
     };
     query::http::router(state)
+        .merge(doors)
         .route("/healthz", get(async || "ok\n"))
         .route("/ready", get(ready))
         .route("/metrics", get(scraped))

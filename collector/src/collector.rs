@@ -4,7 +4,9 @@
 use crate::admission::{Admission, Ticket};
 use crate::config::CollectorConfig;
 use crate::decode::cut::{self, Mould};
-use crate::decode::{self, json};
+use crate::decode::remote::{self, Written};
+use crate::decode::text::{self, TextFormat};
+use crate::decode::{self, Decoded, json};
 use crate::error::Refusal;
 use crate::receiver::compression::{self, Compression};
 use crate::receiver::kafka::KafkaFront;
@@ -44,6 +46,10 @@ pub enum Encoding {
     Protobuf,
     /// OTLP/JSON.
     Json,
+    /// Prometheus's remote write: metrics only.
+    RemoteWrite(remote::Version),
+    /// A text of metrics; without a format it is OpenMetrics where it ends so.
+    Text(Option<TextFormat>),
 }
 
 /// What became of a request that was accepted, at least in parts.
@@ -55,6 +61,8 @@ pub struct Accepted {
     pub rejected: u64,
     /// Why the first of them was, in English.
     pub message: Option<String>,
+    /// What of a remote write is stored now.
+    pub written: Written,
 }
 
 /// The collector. Cheap to clone.
@@ -223,9 +231,12 @@ impl Collector {
 
     async fn decode_and_store(&self, incoming: Incoming) -> Result<Accepted, Refusal> {
         let (tenant, signal) = (incoming.tenant.clone(), incoming.signal);
+        // Kafka takes OTLP; what comes otherwise goes to the store of this process.
         let front = match &self.front {
-            Some(front) => Some((front.clone(), front.mould(signal).await?)),
-            None => None,
+            Some(front) if matches!(incoming.encoding, Encoding::Protobuf | Encoding::Json) => {
+                Some((front.clone(), front.mould(signal).await?))
+            }
+            _ => None,
         };
         let inline = if incoming.compression == Compression::None { INLINE_BYTES } else { INLINE_COMPRESSED_BYTES };
         let prepared = if incoming.body.len() <= inline {
@@ -259,47 +270,42 @@ impl Shared {
     /// Decompresses and decodes, within the limits. May take long.
     fn prepare(&self, incoming: Incoming, front: Option<(KafkaFront, Mould)>) -> Result<Prepared, Refusal> {
         let Incoming { tenant, signal, encoding, compression, body, mut ticket } = incoming;
-        let limit = self.config.max_request_bytes;
         let (started, wire_bytes) = (self.clock.monotonic(), body.len());
-        let body = match compression {
-            Compression::None => body,
-            _ => {
-                let unpacked = compression::decompress(compression, &body, limit, &mut ticket)?;
-                drop(body);
-                ticket.release(wire_bytes);
-                unpacked.into()
-            }
+        let message = match compression {
+            Compression::None => body.clone(),
+            _ => compression::decompress(compression, &body, self.config.max_request_bytes, &mut ticket)?.into(),
         };
-        self.admission.charge(&ticket, &tenant, body.len(), self.clock.monotonic())?;
-        let bytes = body.len();
-        let (payload, json_warnings) = match encoding {
-            Encoding::Protobuf => (body, 0),
-            Encoding::Json => {
-                ticket.reserve(bytes)?;
-                let json::Transcoded { protobuf, warnings } = json::to_protobuf(signal, &body, limit)?;
-                drop(body);
-                ticket.release((2 * bytes).saturating_sub(protobuf.capacity()));
-                (protobuf.into(), warnings)
-            }
-        };
-        // Columns hold what the message holds, and a fixed part for each row.
-        let rows = decode::count_records(signal, &payload).min(self.config.decode.records);
-        let row_bytes = rows.saturating_mul(ROW_BYTES);
-        ticket.reserve(payload.len().saturating_add(row_bytes))?;
+        let bytes = message.len();
+        self.admission.charge(&ticket, &tenant, bytes, self.clock.monotonic())?;
         let received_at = self.clock.now_unix_nano();
-        let mut decoded = decode::decode(signal, received_at, &payload, &self.config.decode)?;
+        let (mut decoded, payload) = if let Encoding::Text(format) = encoding {
+            self.text(format, received_at, &message, &mut ticket)?
+        } else if let Encoding::RemoteWrite(version) = encoding {
+            ticket.reserve(wire_bytes)?;
+            let decoded = self.remote_write(version, received_at, &message, &mut ticket)?;
+            // The log keeps the smaller form where replay can unpack it.
+            let (is_snappy, kept) = if compression == Compression::Snappy { (true, &body) } else { (false, &message) };
+            (decoded, remote::record(version, is_snappy, kept).into())
+        } else {
+            drop(body);
+            if compression != Compression::None {
+                ticket.release(wire_bytes);
+            }
+            self.otlp(signal, encoding, received_at, message, &mut ticket)?
+        };
         let mut accepted = Accepted {
             accepted: decoded.batch.num_rows() as u64,
             rejected: decoded.rejected,
             message: decoded.message.take().map(shorten),
+            written: std::mem::take(&mut decoded.written),
         };
-        let (service, warnings) = (decoded.service.take(), decoded.warnings + json_warnings);
+        let (service, warnings) = (decoded.service.take(), decoded.warnings);
         let handover = match front {
             _ if decoded.batch.num_rows() == 0 => Handover::Nothing,
             None => Handover::Store(Write { tenant, signal, received_at, payload, batch: decoded.batch }),
             Some((front, mould)) => {
                 drop(decoded.batch);
-                ticket.release(row_bytes);
+                ticket.release(self.row_bytes(signal, &payload));
                 let mut reserve = |bytes| ticket.reserve(bytes);
                 let cut = cut::cut(signal, &payload, &decoded.left_out, mould, &mut reserve)?;
                 accepted.leave_out_large(&cut, mould);
@@ -317,6 +323,68 @@ impl Shared {
             decode: self.clock.monotonic().saturating_sub(started),
         };
         Ok(Prepared { handover, received_at, ticket, accepted, service, tally })
+    }
+
+    /// Decodes a message of OTLP, and gives its protobuf form, which the log keeps.
+    fn otlp(
+        &self,
+        signal: Signal,
+        encoding: Encoding,
+        received_at: i64,
+        message: Bytes,
+        ticket: &mut Ticket,
+    ) -> Result<(Decoded, Bytes), Refusal> {
+        let bytes = message.len();
+        let (payload, json_warnings) = if encoding == Encoding::Json {
+            ticket.reserve(bytes)?;
+            let json::Transcoded { protobuf, warnings } =
+                json::to_protobuf(signal, &message, self.config.max_request_bytes)?;
+            drop(message);
+            ticket.release((2 * bytes).saturating_sub(protobuf.capacity()));
+            (protobuf.into(), warnings)
+        } else {
+            (message, 0)
+        };
+        // Columns hold what the message holds, and a fixed part for each row.
+        ticket.reserve(payload.len().saturating_add(self.row_bytes(signal, &payload)))?;
+        let mut decoded = decode::decode(signal, received_at, &payload, &self.config.decode)?;
+        decoded.warnings += json_warnings;
+        Ok((decoded, payload))
+    }
+
+    fn row_bytes(&self, signal: Signal, payload: &[u8]) -> usize {
+        decode::count_records(signal, payload).min(self.config.decode.records).saturating_mul(ROW_BYTES)
+    }
+
+    /// Decodes a text of metrics, and gives the message of remote write that says the same, for the log.
+    fn text(
+        &self,
+        format: Option<TextFormat>,
+        received_at: i64,
+        text: &[u8],
+        ticket: &mut Ticket,
+    ) -> Result<(Decoded, Bytes), Refusal> {
+        ticket.reserve(text::weight(text))?;
+        let format = format.unwrap_or_else(|| TextFormat::detect(text));
+        let message = text::to_remote_write(format, text, received_at.div_euclid(1_000_000))?;
+        let decoded = self.remote_write(remote::Version::Two, received_at, &message, ticket)?;
+        let packed = remote::snappy::pack(&message);
+        let record = remote::record(remote::Version::Two, packed.is_some(), packed.as_deref().unwrap_or(&message));
+        Ok((decoded, record.into()))
+    }
+
+    /// Decodes a message of remote write.
+    fn remote_write(
+        &self,
+        version: remote::Version,
+        received_at: i64,
+        message: &[u8],
+        ticket: &mut Ticket,
+    ) -> Result<Decoded, Refusal> {
+        let measured = remote::measure(version, message);
+        let rows = measured.rows.min(self.config.decode.records);
+        ticket.reserve(measured.bytes.saturating_add(rows.saturating_mul(ROW_BYTES)))?;
+        Ok(remote::decode(version, received_at, message, &self.config.decode)?)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::decode::Malformed;
 use crate::decode::json::JsonError;
+use crate::decode::text::TextError;
 use http::StatusCode;
 use std::time::Duration;
 use storage::error::Class;
@@ -54,16 +55,20 @@ pub enum Refusal {
     #[error("X-Scope-OrgID: {0}")]
     Tenant(#[from] storage::model::InvalidTenant),
     /// The Content-Type is not one of OTLP's.
-    #[error("Content-Type {found:?} is not supported; use application/x-protobuf or application/json")]
+    #[error("Content-Type {found:?} is not supported; use {supported}")]
     MediaType {
         /// What was sent.
         found: String,
+        /// What the door understands.
+        supported: &'static str,
     },
     /// The body is compressed in a way that is not supported.
-    #[error("encoding {found:?} is not supported; use gzip, zstd or none")]
+    #[error("encoding {found:?} is not supported; use {supported}")]
     ContentEncoding {
         /// What was sent.
         found: String,
+        /// What the door understands.
+        supported: &'static str,
     },
     /// There is nothing at that path.
     #[error("unknown path {path:?}; OTLP/HTTP is at /v1/traces, /v1/logs and /v1/metrics")]
@@ -196,6 +201,12 @@ impl From<Malformed> for Refusal {
     }
 }
 
+impl From<TextError> for Refusal {
+    fn from(error: TextError) -> Self {
+        Refusal::Malformed { what: error.to_string() }
+    }
+}
+
 impl From<JsonError> for Refusal {
     fn from(error: JsonError) -> Self {
         match error {
@@ -226,8 +237,8 @@ mod tests {
             Refusal::TooLarge { limit: 1 },
             Refusal::TooHeavy { needed: 2, limit: 1, setting: "" },
             Refusal::Tenant(storage::model::InvalidTenant),
-            Refusal::MediaType { found: String::new() },
-            Refusal::ContentEncoding { found: String::new() },
+            Refusal::MediaType { found: String::new(), supported: "" },
+            Refusal::ContentEncoding { found: String::new(), supported: "" },
             Refusal::NotFound { path: String::new() },
             Refusal::Method { method: String::new() },
             Refusal::Rate { tenant: String::new(), limit: 1, retry_after: Duration::from_secs(2) },

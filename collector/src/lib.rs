@@ -17,10 +17,13 @@ pub mod config;
 pub mod decode;
 mod error;
 mod receiver;
+pub mod scrape;
 mod telemetry;
 
 pub use collector::{Accepted, Collector, Encoding, Sink, engine_sink};
 pub use config::{CollectorConfig, CorsOrigins};
+pub use decode::remote;
 pub use error::Refusal;
 pub use receiver::kafka::{self, KafkaConfig, KafkaFront, KafkaReceiver, KafkaReport};
+pub use scrape::ScrapeConfig;
 pub use telemetry::{CollectorMetrics, LastReceived};

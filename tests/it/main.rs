@@ -11,6 +11,7 @@ mod command_line;
 mod crash;
 mod kafka;
 mod object_store;
+mod prometheus;
 mod sdk;
 mod self_telemetry;
 mod server;

@@ -134,14 +134,36 @@ pub(crate) async fn try_request(
     headers: &[(&str, &str)],
     body: Bytes,
 ) -> Option<(u16, Bytes)> {
+    let (head, body) = try_exchange(address, method, path, headers, body).await?;
+    Some((head.status.as_u16(), body))
+}
+
+/// The same with the answer's headers.
+pub(crate) async fn exchange(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> (hyper::http::response::Parts, Bytes) {
+    try_exchange(address, method, path, headers, body).await.expect("the server answers, and whole")
+}
+
+async fn try_exchange(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Option<(hyper::http::response::Parts, Bytes)> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let mut request = hyper::Request::builder().method(method).uri(format!("http://{address}{path}"));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let response = client.request(request.body(Full::new(body)).unwrap()).await.ok()?;
-    let status = response.status().as_u16();
-    Some((status, response.into_body().collect().await.ok()?.to_bytes()))
+    let (head, body) = response.into_parts();
+    Some((head, body.collect().await.ok()?.to_bytes()))
 }
 
 /// Asks again until the answer is there.

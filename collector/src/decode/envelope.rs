@@ -246,7 +246,7 @@ pub(super) fn count(signal: Signal, payload: &[u8]) -> usize {
 }
 
 /// Calls back for each length-delimited field of the keys, up to the first malformed byte.
-fn each(message: &[u8], keys: &[u32], found: &mut dyn FnMut(&[u8])) {
+pub(super) fn each(message: &[u8], keys: &[u32], found: &mut dyn FnMut(&[u8])) {
     let mut reader = Reader::new(message);
     while let Ok(Some(key)) = reader.key() {
         let went_on = if keys.contains(&key) { reader.bytes().map(&mut *found) } else { reader.other(key, 0) };

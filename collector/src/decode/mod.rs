@@ -1,4 +1,5 @@
-//! What telemetry do these bytes hold? OTLP 1.11 protobuf becomes columns, without an intermediate form.
+//! What telemetry do these bytes hold? OTLP 1.11 protobuf becomes columns, without an intermediate form; so does Prometheus's
+//! remote write (`remote`).
 //!
 //! D1  A request is malformed exactly when proto3 says so (`wire`); then nothing of it is accepted. Two documented
 //!     exceptions: values nested deeper than [`MAX_VALUE_DEPTH`] are not looked at, and no more than 1 MiB of values
@@ -20,9 +21,11 @@ mod logs;
 mod metrics;
 mod origin;
 mod points;
+pub mod remote;
 mod spans;
 #[cfg(test)]
 mod tests;
+pub mod text;
 mod value;
 mod wire;
 
@@ -30,6 +33,7 @@ pub use value::MAX_VALUE_DEPTH;
 
 use arrow_array::RecordBatch;
 use envelope::Frame;
+use remote::Written;
 use std::fmt;
 use std::ops::Range;
 use storage::model::{Batch, Signal};
@@ -82,6 +86,8 @@ pub struct Decoded {
     pub warnings: u64,
     /// service.name of the first accepted record.
     pub service: Option<String>,
+    /// What of a remote write is in the batch; nothing of OTLP is counted here.
+    pub written: Written,
 }
 
 /// The bytes are not the protobuf message that they should be.
@@ -168,6 +174,7 @@ pub fn decode(signal: Signal, received_at: i64, payload: &[u8], limits: &DecodeL
             message: frame.message,
             warnings: frame.scratch.warnings,
             service: frame.service,
+            written: Written::default(),
         }),
         Err(fault) => Err(malformed(*fault, payload)),
     }
@@ -207,6 +214,8 @@ pub fn wal_decoder(
     limits: DecodeLimits,
 ) -> impl Fn(Signal, i64, &[u8]) -> Result<Batch, String> + Send + Sync + 'static {
     move |signal, received_at, payload| {
-        decode(signal, received_at, payload, &limits).map(|decoded| decoded.batch).map_err(|error| error.to_string())
+        let decoded = remote::recorded(signal, received_at, payload, &limits)
+            .unwrap_or_else(|| decode(signal, received_at, payload, &limits).map_err(|error| error.to_string()));
+        decoded.map(|decoded| decoded.batch)
     }
 }

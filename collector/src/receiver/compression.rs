@@ -4,6 +4,7 @@
 //! Z2  A body that ends early, or goes on after its end, is malformed.
 
 use crate::admission::Ticket;
+use crate::decode::remote::snappy::{self, SnappyError};
 use crate::error::Refusal;
 use std::io::Read;
 
@@ -20,6 +21,8 @@ pub(crate) enum Compression {
     Gzip,
     Zstd,
     Deflate,
+    /// A block without frame, as remote write has it; OTLP has none.
+    Snappy,
 }
 
 impl Compression {
@@ -27,7 +30,7 @@ impl Compression {
     pub(super) fn from_header(value: &str) -> Result<Self, Refusal> {
         let value = &value.to_ascii_lowercase();
         let mut names = value.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "identity");
-        let unsupported = || Refusal::ContentEncoding { found: value.to_owned() };
+        let unsupported = || Refusal::ContentEncoding { found: value.to_owned(), supported: "gzip, zstd or none" };
         let compression = match names.next() {
             None => Compression::None,
             Some("gzip" | "x-gzip") => Compression::Gzip,
@@ -44,6 +47,7 @@ impl Compression {
             Compression::Gzip => "gzip",
             Compression::Zstd => "zstd",
             Compression::Deflate => "deflate",
+            Compression::Snappy => "snappy",
         }
     }
 }
@@ -66,10 +70,23 @@ pub(crate) fn decompress(
         Compression::None => Ok(input.to_vec()),
         Compression::Gzip => unpack(flate2::bufread::MultiGzDecoder::new(input), limit, ticket, malformed),
         Compression::Deflate => unpack(flate2::bufread::ZlibDecoder::new(input), limit, ticket, malformed),
+        Compression::Snappy => {
+            ticket.reserve(snappy::length(input, limit)?)?;
+            Ok(snappy::unpack(input, limit)?)
+        }
         Compression::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(malformed)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(malformed)?;
             unpack(decoder, limit, ticket, malformed)
+        }
+    }
+}
+
+impl From<SnappyError> for Refusal {
+    fn from(error: SnappyError) -> Self {
+        match error {
+            SnappyError::TooLarge { limit, .. } => Refusal::TooLarge { limit },
+            other => Refusal::Malformed { what: other.to_string() },
         }
     }
 }

@@ -1,7 +1,8 @@
 //! How do requests come in from the network, and messages from Kafka (`kafka`)?
 //!
 //! Both doors, 4317 and 4318 by convention, understand OTLP/gRPC and OTLP/HTTP alike: who mixes up the ports is
-//! served all the same. The Content-Type tells the protocols apart.
+//! served all the same. The Content-Type tells the protocols apart. Prometheus's doors (`prometheus`) are paths of their own, here
+//! and in the server of the HTTP API.
 
 mod body;
 pub(crate) mod compression;
@@ -9,6 +10,7 @@ pub mod kafka;
 mod otlp_grpc;
 mod otlp_http;
 mod patience;
+mod prometheus;
 mod server;
 mod status;
 
@@ -16,21 +18,32 @@ use crate::Collector;
 use crate::error::Refusal;
 use axum::body::Body;
 use axum::extract::State;
+use axum::routing::any;
 use http::{HeaderMap, Request, Response, header};
 use storage::model::TenantId;
 
 /// The header that names the tenant; the one that Grafana's stores use.
 const TENANT_HEADER: &str = "x-scope-orgid";
+/// The media types of OTLP, for messages.
+const OTLP_TYPES: &str = "application/x-protobuf or application/json";
 
 impl Collector {
     /// The routes of both protocols, for servers of other making. [`Collector::serve`] is the usual way.
     pub fn router(&self) -> axum::Router {
         axum::Router::new().fallback(dispatch).with_state(self.clone())
     }
+
+    /// The routes of Prometheus's senders alone, for the server of the HTTP API.
+    pub fn prometheus_router(&self) -> axum::Router {
+        let routes = prometheus::Door::PATHS.iter();
+        routes.fold(axum::Router::new(), |router, (path, _)| router.route(path, any(dispatch))).with_state(self.clone())
+    }
 }
 
 async fn dispatch(State(collector): State<Collector>, request: Request<Body>) -> Response<Body> {
-    if otlp_grpc::is_grpc(request.headers()) {
+    if let Some(door) = prometheus::Door::at(request.uri().path()) {
+        door.call(&collector, request).await
+    } else if otlp_grpc::is_grpc(request.headers()) {
         otlp_grpc::call(&collector, request).await
     } else {
         otlp_http::call(&collector, request).await

@@ -69,7 +69,7 @@ async fn read(
 ) -> Result<Incoming, Refusal> {
     let content_type = text(headers, &header::CONTENT_TYPE);
     if content_type.strip_prefix("application/grpc+").is_some_and(|rest| rest.split(';').next() != Some("proto")) {
-        return Err(Refusal::MediaType { found: content_type.to_owned() });
+        return Err(Refusal::MediaType { found: content_type.to_owned(), supported: super::OTLP_TYPES });
     }
     let tenant = tenant(headers)?;
     let compression = Compression::from_header(text(headers, &GRPC_ENCODING))?;

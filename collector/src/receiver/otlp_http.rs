@@ -97,7 +97,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     } else if essence.eq_ignore_ascii_case("application/json") {
         Ok(Encoding::Json)
     } else {
-        Err(Refusal::MediaType { found: found.to_owned() })
+        Err(Refusal::MediaType { found: found.to_owned(), supported: super::OTLP_TYPES })
     }
 }
 

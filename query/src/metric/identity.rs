@@ -6,6 +6,7 @@ use crate::error::Result;
 use arrow_array::{BinaryArray, BooleanArray, Int32Array, RecordBatch, StringArray};
 use query_api::metric::{MetricType, Temporality};
 use storage::model::schema::column;
+use storage::model::verbatim::Role;
 
 /// The columns that tell series apart.
 pub(super) const COLUMNS: [&str; 9] = [
@@ -60,6 +61,11 @@ impl<'a> Identities<'a> {
             scope: columns.repeated_cells(column::SCOPE)?,
             attributes: columns.cells(column::ATTRIBUTES)?,
         })
+    }
+
+    /// Whether a row's point was measured: what else Prometheus's senders tell is kept beside it.
+    pub(super) fn is_sample(&self, row: usize) -> bool {
+        Role::of(self.scope.get(row)).is_none_or(|role| role == Role::Samples)
     }
 
     pub(super) fn head(&self, row: usize) -> Head<'a> {

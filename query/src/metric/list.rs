@@ -90,7 +90,7 @@ impl Metrics {
         let mut current: Option<(Head<'_>, usize)> = None;
         for row in 0..rows.rows {
             let head = rows.head(row);
-            if !head.name.starts_with(prefix) {
+            if !head.name.starts_with(prefix) || !rows.is_sample(row) {
                 continue;
             }
             let at = match &current {

@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch, UInt32
 use query_api::metric::{Exemplar, ExponentialHistogram, Histogram, MetricType, Point, PointValue, Quantile, Summary};
 use storage::model::record::{self, Number};
 use storage::model::schema::column;
+use storage::model::verbatim::FLOAT_COUNTS;
 
 /// The columns of a point's value.
 pub(super) const COLUMNS: [&str; 18] = [
@@ -111,12 +112,12 @@ impl<'a> Points<'a> {
                 (None, None) => PointValue::None,
             },
             MetricType::Histogram => PointValue::Histogram(Histogram {
-                count: opt(self.count, row).unwrap_or_default(),
+                count: self.whole(row, opt(self.count, row).unwrap_or_default()),
                 sum: opt(self.sum, row),
                 min: opt(self.min, row),
                 max: opt(self.max, row),
                 bounds: record::doubles(self.bounds.get(row)).collect(),
-                bucket_counts: record::counts(self.bucket_counts.get(row)).collect(),
+                bucket_counts: self.counts(row, record::counts(self.bucket_counts.get(row))),
             }),
             MetricType::ExponentialHistogram => PointValue::ExponentialHistogram(self.exponential(row)),
             MetricType::Summary => PointValue::Summary(Summary {
@@ -129,21 +130,31 @@ impl<'a> Points<'a> {
         }
     }
 
+    fn counts(&self, row: usize, counts: impl Iterator<Item = u64>) -> Vec<u64> {
+        counts.map(|count| self.whole(row, count)).collect()
+    }
+
+    /// A count; one that is a float is rounded, for OTLP has none.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is out of range becomes its end")]
+    fn whole(&self, row: usize, count: u64) -> u64 {
+        if self.flags.value(row) & FLOAT_COUNTS == 0 { count } else { f64::from_bits(count).round() as u64 }
+    }
+
     fn exponential(&self, row: usize) -> ExponentialHistogram {
         let (positive_offset, positive) = record::buckets(self.positive.get(row));
         let (negative_offset, negative) = record::buckets(self.negative.get(row));
         ExponentialHistogram {
-            count: opt(self.count, row).unwrap_or_default(),
+            count: self.whole(row, opt(self.count, row).unwrap_or_default()),
             sum: opt(self.sum, row),
             min: opt(self.min, row),
             max: opt(self.max, row),
             scale: opt(self.scale, row).unwrap_or_default(),
-            zero_count: opt(self.zero_count, row).unwrap_or_default(),
+            zero_count: self.whole(row, opt(self.zero_count, row).unwrap_or_default()),
             zero_threshold: opt(self.zero_threshold, row).unwrap_or_default(),
             positive_offset,
-            positive_counts: positive.collect(),
+            positive_counts: self.counts(row, positive),
             negative_offset,
-            negative_counts: negative.collect(),
+            negative_counts: self.counts(row, negative),
         }
     }
 }

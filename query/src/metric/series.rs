@@ -100,7 +100,7 @@ impl Table {
     fn add(&mut self, control: &Control, batch: &RecordBatch) -> Result<()> {
         let rows = Identities::new(batch)?;
         let points = Points::new(batch)?;
-        for row in 0..rows.rows {
+        for row in (0..rows.rows).filter(|row| rows.is_sample(*row)) {
             let place = (Identity::of(&rows, row), points.time.value(row));
             if self.bound.as_ref().is_some_and(|bound| place >= *bound) {
                 continue;

@@ -3,15 +3,18 @@
 use super::Store;
 use super::store::{accepts_targets, fits};
 use super::translate::{
-    EXPONENTIAL, GAUGE, Gathered, HISTOGRAM, SUM, SUMMARY, Translation, base_name, names, own_labels, target_labels,
+    EXPONENTIAL, GAUGE, Gathered, HISTOGRAM, SUM, SUMMARY, Translation, base_name, has_samples, names, own_labels,
+    role, target_labels, told_type,
 };
 use crate::exec::Control;
 use crate::promql::{Matcher, Result};
 use crate::series::{Labels, NAME};
 use std::collections::{BTreeMap, BTreeSet};
 use storage::metric::Series;
+use storage::model::attribute::Value as AttributeValue;
 use storage::model::record::{Exemplar, Number};
 use storage::model::schema::column;
+use storage::model::verbatim::Role;
 
 /// What is known about a metric.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +70,7 @@ impl<'c> Catalogue<'c> {
     fn add_series(&self, matchers: &[Matcher], found: &mut BTreeSet<Labels>) -> Result<()> {
         let after = self.start.saturating_sub(1);
         if accepts_targets(matchers) {
-            let mut scan = self.store.scan(&[], after, self.end, &[])?;
+            let mut scan = self.store.scan_samples(&[], after, self.end, &[])?;
             for series in scan.leave_out(|_| true) {
                 if let Some(labels) = target_labels(&series) {
                     self.add(labels, matchers, found)?;
@@ -75,8 +78,9 @@ impl<'c> Catalogue<'c> {
             }
         }
         let columns = [column::EXPLICIT_BOUNDS, column::QUANTILES, column::SUM, column::COUNT];
-        let mut scan = self.store.scan(matchers, after, self.end, &columns)?;
-        for series in scan.leave_out(|series| !matches!(series.r#type, HISTOGRAM | SUMMARY)) {
+        let mut scan = self.store.scan_samples(matchers, after, self.end, &columns)?;
+        let is_known = |series: &Series| role(series).is_some() || !matches!(series.r#type, HISTOGRAM | SUMMARY);
+        for series in scan.leave_out(is_known) {
             self.control().check()?;
             let own = own_labels(&series);
             for name in names(&series) {
@@ -108,7 +112,15 @@ impl<'c> Catalogue<'c> {
             self.control().check()?;
             has_targets |= target_labels(&series).is_some();
             let Some(name) = base_name(&series) else { continue };
+            let (name, r#type) = match role(&series) {
+                None => (name, ""),
+                Some(_) => match told(&series) {
+                    Some(told) => told,
+                    None => continue,
+                },
+            };
             let r#type = match series.r#type {
+                _ if !r#type.is_empty() => r#type,
                 GAUGE => "gauge",
                 SUM if series.is_monotonic => "counter",
                 SUM => "gauge",
@@ -138,12 +150,13 @@ impl<'c> Catalogue<'c> {
                 self.control().check()?;
                 let (series, samples) = read.map_err(crate::error::Error::from)?;
                 let own = own_labels(&series);
-                let suffix = if series.r#type == HISTOGRAM { "_bucket" } else { "" };
+                let is_verbatim = role(&series).is_some();
+                let suffix = if series.r#type == HISTOGRAM && !is_verbatim { "_bucket" } else { "" };
                 let Some(name) = base_name(&series) else { continue };
                 let labels = own.with(NAME, &format!("{name}{suffix}"));
                 for row in 0..samples.len() {
                     for exemplar in Exemplar::list(samples.exemplars(row)) {
-                        let Some(one) = self.exemplar(&exemplar) else { continue };
+                        let Some(one) = self.exemplar(&exemplar, is_verbatim) else { continue };
                         let own = found.entry(labels.clone()).or_default();
                         if !own.contains(&one) {
                             self.control().collect(1)?;
@@ -159,7 +172,7 @@ impl<'c> Catalogue<'c> {
         Ok(found.into_iter().collect())
     }
 
-    fn exemplar(&self, exemplar: &Exemplar<'_>) -> Option<(Labels, i64, f64)> {
+    fn exemplar(&self, exemplar: &Exemplar<'_>, is_verbatim: bool) -> Option<(Labels, i64, f64)> {
         let time = i64::try_from(exemplar.time_unix_nano / 1_000_000).ok()?;
         if time < self.start || time > self.end {
             return None;
@@ -170,7 +183,13 @@ impl<'c> Catalogue<'c> {
         };
         let ids = [("trace_id", exemplar.trace_id), ("span_id", exemplar.span_id)];
         let ids = ids.into_iter().filter(|(_, id)| !id.is_empty()).map(|(name, id)| (name.to_owned(), hex(id)));
-        Some((Labels::new(ids), time, value))
+        let others = exemplar.filtered_attributes.iter().filter_map(|(key, value)| match value {
+            AttributeValue::String(text) if !text.is_empty() => Some((self::name(key, is_verbatim)?, text.to_owned())),
+            _ => None,
+        });
+        // An id of the exemplar's own comes last, and counts.
+        let labels: BTreeMap<String, String> = others.chain(ids).collect();
+        Some((Labels::new(labels), time, value))
     }
 
     /// The values of a label of the series that fit.
@@ -178,7 +197,9 @@ impl<'c> Catalogue<'c> {
         if label == NAME && selectors.is_empty() {
             let mut found = BTreeSet::new();
             for series in self.stored()? {
-                found.extend(names(&series));
+                if has_samples(&series) {
+                    found.extend(names(&series));
+                }
                 if target_labels(&series).is_some() {
                     found.insert("target_info".to_owned());
                 }
@@ -189,6 +210,33 @@ impl<'c> Catalogue<'c> {
         let values = series.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty());
         Ok(values.map(str::to_owned).collect())
     }
+}
+
+/// What an attribute of an exemplar is called.
+fn name(key: &str, is_verbatim: bool) -> Option<String> {
+    if is_verbatim { Some(key.to_owned()) } else { super::naming::label(key) }
+}
+
+/// Family and type of a series that bears Prometheus's names, as its sender told them; `None` where it told nothing. The parts of
+/// a histogram or summary belong to one family.
+fn told(series: &Series) -> Option<(String, &'static str)> {
+    const TYPES: [&str; 8] =
+        ["counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset", "unknown"];
+    let told = told_type(series);
+    let r#type = TYPES.into_iter().find(|known| *known == told);
+    if r#type.is_none() && series.description.is_empty() && series.unit.is_empty() {
+        return None;
+    }
+    let r#type = r#type.unwrap_or("unknown");
+    let suffixes: &[&str] = match r#type {
+        _ if role(series) == Some(Role::Metadata) => &[],
+        "histogram" => &["_bucket", "_sum", "_count"],
+        "gaugehistogram" => &["_bucket", "_gsum", "_gcount"],
+        "summary" => &["_sum", "_count"],
+        _ => &[],
+    };
+    let family = suffixes.iter().find_map(|suffix| series.name.strip_suffix(suffix)).unwrap_or(&series.name);
+    Some((family.to_owned(), r#type))
 }
 
 fn hex(bytes: &[u8]) -> String {

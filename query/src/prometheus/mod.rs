@@ -9,6 +9,8 @@
 //! - `store`: the store as a source for PromQL.
 //! - `catalogue`: which series, labels and metrics there are; exemplars.
 //!
+//! Metrics that came by Prometheus's own doors have its names already, and keep them (`storage::model::verbatim`).
+//!
 //! Not here: PromQL (`promql`), HTTP (`http::prometheus`).
 
 mod catalogue;

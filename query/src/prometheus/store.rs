@@ -3,7 +3,7 @@
 //! Metrics are found by name: of all stored names only those are looked at that could become the wanted one.
 
 use super::naming::certain_start;
-use super::translate::{Gathered, Translation, names, own_labels, target_labels};
+use super::translate::{Gathered, Translation, has_samples, names, own_labels, target_labels};
 use crate::error::Result as ServerResult;
 use crate::exec::Control;
 use crate::promql::{Matcher, Result, Source};
@@ -71,12 +71,25 @@ impl<'c> Store<'c> {
         Ok(scan)
     }
 
+    /// The same without those whose points are no samples.
+    pub(super) fn scan_samples(
+        &self,
+        matchers: &[Matcher],
+        after: i64,
+        until: i64,
+        columns: &[&'static str],
+    ) -> ServerResult<SeriesScan> {
+        let mut scan = self.scan(matchers, after, until, columns)?;
+        scan.leave_out(|series| !has_samples(series));
+        Ok(scan)
+    }
+
     /// Names of stored metrics that could be the wanted one; `None` where more than one name is wanted.
     fn candidates(&self, matchers: &[Matcher], time: TimeRange) -> ServerResult<Option<Vec<String>>> {
         let wanted = matchers.iter().find(|matcher| matcher.label == NAME && matcher.relation == Relation::Equal);
         let Some(wanted) = wanted.filter(|wanted| !wanted.value.is_empty()) else { return Ok(None) };
         let mut candidates = self.control.label_values(&Label::Name, time)?;
-        candidates.retain(|name| wanted.value.starts_with(&certain_start(name)));
+        candidates.retain(|name| *name == wanted.value || wanted.value.starts_with(&certain_start(name)));
         // So many names in one pattern would cost more than they save.
         Ok(Some(candidates).filter(|candidates| candidates.len() <= 1000))
     }
@@ -87,7 +100,7 @@ impl<'c> Store<'c> {
         if !accepts_targets(matchers) {
             return Ok(Gathered::new());
         }
-        let mut scan = self.scan(&[], after, until, &[])?;
+        let mut scan = self.scan_samples(&[], after, until, &[])?;
         scan.leave_out(|series| !target_labels(series).is_some_and(|labels| fits(&labels, matchers)));
         for found in scan {
             self.control.check()?;
@@ -151,7 +164,7 @@ impl Source for Store<'_> {
     ) -> Result<()> {
         let mut gathered = self.targets(matchers, after, until)?;
         let mut charged = 0;
-        for found in self.scan(matchers, after, until, &COLUMNS)? {
+        for found in self.scan_samples(matchers, after, until, &COLUMNS)? {
             self.control.check()?;
             let (series, samples) = found.map_err(crate::error::Error::from)?;
             let mut own = Gathered::new();

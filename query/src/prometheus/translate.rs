@@ -1,12 +1,15 @@
 //! Which series of Prometheus does a stored series become?
+//!
+//! What bears Prometheus's names already (`storage::model::verbatim`) becomes itself: name, labels and numbers stay.
 
 use super::naming::{self, Named};
 use crate::series::number::plain;
-use crate::series::{Bucket, Hint, Histogram, Labels, NAME, Sample, Value, stale};
+use crate::series::{Bucket, CUSTOM_SCHEMA, Hint, Histogram, Labels, NAME, Sample, Value, stale};
 use std::collections::{BTreeMap, BTreeSet};
 use storage::metric::{Label, Samples, Series};
 use storage::model::attribute::Map;
 use storage::model::record::{self, Number};
+use storage::model::verbatim::{FLOAT_COUNTS, ResetHint, Role, TYPE_KEY};
 
 /// OTLP's numbers of what a metric is.
 pub(super) const GAUGE: i32 = 1;
@@ -30,8 +33,29 @@ const IDENTIFYING: [&str; 3] = ["service.namespace", "service.name", "service.in
 /// Series by their labels.
 pub(super) type Gathered = BTreeMap<Labels, Vec<Sample>>;
 
+/// What a series that bears Prometheus's names is for; `None` where it does not.
+pub(super) fn role(series: &Series) -> Option<Role> {
+    Role::of(&series.scope)
+}
+
+/// Whether the points of a series are samples.
+pub(super) fn has_samples(series: &Series) -> bool {
+    role(series).is_none_or(|role| role == Role::Samples)
+}
+
+/// What the sender called the type of a series that bears Prometheus's names; empty where it told none.
+pub(super) fn told_type(series: &Series) -> String {
+    Map::new(&series.metadata).get(TYPE_KEY).map_or_else(String::new, |value| match value {
+        storage::model::attribute::Value::String(text) => text.to_owned(),
+        _ => String::new(),
+    })
+}
+
 /// A metric's name in Prometheus, without the suffixes of its parts.
 pub(super) fn base_name(series: &Series) -> Option<String> {
+    if role(series).is_some() {
+        return Some(series.name.to_string());
+    }
     let is_counter = series.r#type == SUM && series.is_monotonic;
     let is_gauge = series.r#type == GAUGE || (series.r#type == SUM && !series.is_monotonic);
     Named { name: &series.name, unit: &series.unit, is_counter, is_gauge }.metric()
@@ -40,6 +64,9 @@ pub(super) fn base_name(series: &Series) -> Option<String> {
 /// Names of the series that a metric of this kind becomes.
 pub(super) fn names(series: &Series) -> Vec<String> {
     let Some(base) = base_name(series) else { return Vec::new() };
+    if role(series).is_some() {
+        return vec![base];
+    }
     let suffixes: &[&str] = match series.r#type {
         HISTOGRAM => &["_bucket", "_sum", "_count"],
         SUMMARY => &["", "_sum", "_count"],
@@ -78,6 +105,10 @@ fn identity(series: &Series) -> Vec<(String, String)> {
 
 /// The labels that all series of a stored one have, the name left out.
 pub(super) fn own_labels(series: &Series) -> Labels {
+    if role(series).is_some() {
+        let text = |key: &str| Label::Point(key.to_owned()).value(series).into_owned();
+        return Labels::new(series.attributes().iter().map(|(key, _)| (key.to_owned(), text(key))));
+    }
     let attributes =
         attribute_labels(series.attributes(), |key| Label::Point(key.to_owned()).value(series).into_owned());
     Labels::new(attributes.into_iter().chain(identity(series)))
@@ -85,6 +116,9 @@ pub(super) fn own_labels(series: &Series) -> Labels {
 
 /// The labels of the resource's `target_info`; `None` where it would tell nothing.
 pub(super) fn target_labels(series: &Series) -> Option<Labels> {
+    if role(series).is_some() {
+        return None;
+    }
     let identity = identity(series);
     let mut labels = attribute_labels(series.resource().attributes, |key| {
         let is_identity = IDENTIFYING.contains(&key);
@@ -108,6 +142,7 @@ pub(super) struct Translation<'a> {
     base: String,
     labels: Labels,
     is_delta: bool,
+    is_verbatim: bool,
     into: &'a mut Gathered,
 }
 
@@ -116,11 +151,14 @@ impl<'a> Translation<'a> {
     pub(super) fn run(series: &Series, samples: &'a Samples, into: &'a mut Gathered) {
         let Some(base) = base_name(series) else { return };
         let is_delta = series.temporality == DELTA;
-        let mut translation = Translation { samples, base, labels: own_labels(series), is_delta, into };
+        let (labels, is_verbatim) = (own_labels(series), role(series).is_some());
+        let mut translation = Translation { samples, base, labels, is_delta, is_verbatim, into };
         match series.r#type {
+            _ if !has_samples(series) => {}
             GAUGE | SUM => translation.numbers(),
+            HISTOGRAM if is_verbatim => translation.native(Translation::custom),
             HISTOGRAM => translation.classic(),
-            EXPONENTIAL => translation.native(),
+            EXPONENTIAL => translation.native(Translation::histogram),
             SUMMARY => translation.summary(),
             _ => {}
         }
@@ -128,7 +166,7 @@ impl<'a> Translation<'a> {
 
     fn sample(&self, row: usize, value: Value) -> Option<Sample> {
         let time = milliseconds(*self.samples.times().get(row)?);
-        let start = self.samples.start_time(row).filter(|start| *start > 0).map_or(0, milliseconds);
+        let start = self.samples.start_time(row).filter(|start| self.is_verbatim || *start > 0).map_or(0, milliseconds);
         Some(Sample { time, start, value })
     }
 
@@ -227,11 +265,49 @@ impl<'a> Translation<'a> {
         }
     }
 
-    fn native(&mut self) {
+    fn native(&mut self, histogram: fn(&Self, usize) -> Option<Histogram>) {
         let labels = self.named("");
         let rows = 0..self.samples.len();
-        let translated: Vec<Sample> = rows.filter_map(|row| self.sample(row, self.histogram(row)?.into())).collect();
+        let translated: Vec<Sample> = rows.filter_map(|row| self.sample(row, histogram(self, row)?.into())).collect();
         self.into.entry(labels).or_default().extend(translated);
+    }
+
+    /// How a row's counts are read.
+    fn counting(&self, row: usize) -> fn(u64) -> f64 {
+        let is_float = self.is_verbatim && self.samples.flags(row) & FLOAT_COUNTS != 0;
+        if is_float { f64::from_bits } else { |count| count as f64 }
+    }
+
+    fn hint(&self, row: usize) -> Hint {
+        if !self.is_verbatim {
+            return if self.is_delta { Hint::Gauge } else { Hint::Unknown };
+        }
+        match ResetHint::of(self.samples.flags(row)) {
+            ResetHint::Unknown => Hint::Unknown,
+            ResetHint::Reset => Hint::Reset,
+            ResetHint::NotReset => Hint::NotReset,
+            ResetHint::Gauge => Hint::Gauge,
+        }
+    }
+
+    /// A histogram with bounds of its own.
+    fn custom(&self, row: usize) -> Option<Histogram> {
+        if self.is_gone(row) {
+            return Some(Histogram { sum: stale(), ..Histogram::default() });
+        }
+        let number = self.counting(row);
+        let counts = record::counts(self.samples.bucket_counts(row));
+        let mut histogram = Histogram {
+            hint: self.hint(row),
+            schema: CUSTOM_SCHEMA,
+            count: number(self.samples.count(row).unwrap_or_default()),
+            sum: self.samples.sum(row).unwrap_or_default(),
+            positive: (0i32..).zip(counts).map(|(index, count)| Bucket { index, count: number(count) }).collect(),
+            bounds: record::doubles(self.samples.explicit_bounds(row)).collect(),
+            ..Histogram::default()
+        };
+        histogram.compact();
+        Some(histogram)
     }
 
     /// `None` for a scale coarser than Prometheus knows.
@@ -243,16 +319,17 @@ impl<'a> Translation<'a> {
         if scale < *SCHEMAS.start() {
             return None;
         }
-        let width = self.samples.zero_threshold(row).filter(|width| *width > 0.0);
+        let width = self.samples.zero_threshold(row).filter(|width| self.is_verbatim || *width > 0.0);
+        let count = self.counting(row);
         let mut histogram = Histogram {
-            hint: if self.is_delta { Hint::Gauge } else { Hint::Unknown },
+            hint: self.hint(row),
             schema: scale,
             zero_threshold: width.unwrap_or(ZERO_THRESHOLD),
-            zero_count: self.samples.zero_count(row).unwrap_or_default() as f64,
-            count: self.samples.count(row).unwrap_or_default() as f64,
+            zero_count: count(self.samples.zero_count(row).unwrap_or_default()),
+            count: count(self.samples.count(row).unwrap_or_default()),
             sum: self.samples.sum(row).unwrap_or_default(),
-            positive: buckets(self.samples.positive(row)),
-            negative: buckets(self.samples.negative(row)),
+            positive: buckets(self.samples.positive(row), count),
+            negative: buckets(self.samples.negative(row), count),
             ..Histogram::default()
         };
         histogram.compact();
@@ -262,8 +339,8 @@ impl<'a> Translation<'a> {
 }
 
 /// OTLP counts up to a bucket's end without it, Prometheus with it; so the numbers differ by one.
-fn buckets(cell: &[u8]) -> Vec<Bucket> {
+fn buckets(cell: &[u8], number: fn(u64) -> f64) -> Vec<Bucket> {
     let (offset, counts) = record::buckets(cell);
     let indexes = (0i32..).map(|place| offset.saturating_add(place).saturating_add(1));
-    indexes.zip(counts).map(|(index, count)| Bucket { index, count: count as f64 }).collect()
+    indexes.zip(counts).map(|(index, count)| Bucket { index, count: number(count) }).collect()
 }

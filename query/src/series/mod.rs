@@ -13,9 +13,7 @@ pub(crate) mod number;
 mod row;
 mod sample;
 
-#[cfg(test)]
-pub(crate) use histogram::CUSTOM_SCHEMA;
-pub(crate) use histogram::{Added, Bucket, Hint, Histogram, Interval, Side};
+pub(crate) use histogram::{Added, Bucket, CUSTOM_SCHEMA, Hint, Histogram, Interval, Side};
 pub(crate) use kahan::{Amount, Kahan, Mean};
 pub(crate) use labels::{Labels, NAME, is_plain_name, quoted};
 pub(crate) use row::{Grid, Row};

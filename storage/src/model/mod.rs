@@ -19,6 +19,7 @@ pub mod record;
 pub mod schema;
 mod signal;
 mod span;
+pub mod verbatim;
 
 pub use batch::Batch;
 pub use id::{InvalidTenant, SpanId, TenantId, TraceId};

@@ -1,0 +1,86 @@
+//! How much memory will the batch of a request take? Looked at before it is decoded, for labels are repeated in every row, and in
+//! version 2 a byte stands for a text of any length.
+
+use super::super::envelope::each;
+use super::super::wire::Reader;
+use super::series::{key_1, key_2};
+use super::{Version, histogram};
+
+/// What there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Measured {
+    /// Rows at most.
+    pub(crate) rows: usize,
+    /// Bytes of labels, buckets and tables beside the rows' own.
+    pub(crate) bytes: usize,
+}
+
+/// A text's place in the table of symbols.
+const SYMBOL_BYTES: usize = size_of::<&str>();
+
+/// Measures a request; where it is malformed, what is before.
+pub(crate) fn measure(version: Version, message: &[u8]) -> Measured {
+    let mut all = Measured::default();
+    match version {
+        Version::One => {
+            each(message, &[key_1::SERIES], &mut |series| {
+                let mut labels = 0usize;
+                each(series, &[key_1::LABELS], &mut |label| labels += label.len());
+                add(series, labels, [key_1::SAMPLES, key_1::HISTOGRAMS, key_1::EXEMPLARS], &mut all);
+            });
+            each(message, &[key_1::METADATA], &mut |_| all.rows += 1);
+        }
+        Version::Two => {
+            let mut symbols = Vec::new();
+            each(message, &[key_2::SYMBOLS], &mut |symbol| symbols.push(symbol.len()));
+            all.bytes = symbols.len().saturating_mul(SYMBOL_BYTES);
+            each(message, &[key_2::SERIES], &mut |series| {
+                let labels = referred(series, &symbols);
+                add(series, labels, [key_2::SAMPLES, key_2::HISTOGRAMS, key_2::EXEMPLARS], &mut all);
+                each(series, &[key_2::EXEMPLARS], &mut |exemplar| {
+                    all.bytes = all.bytes.saturating_add(referred(exemplar, &symbols));
+                });
+                each(series, &[key_2::META], &mut |_| all.rows += 1);
+            });
+        }
+    }
+    all
+}
+
+/// Adds a series with so many bytes of labels.
+fn add(series: &[u8], labels: usize, [samples, histograms, exemplars]: [u32; 3], all: &mut Measured) {
+    let mut rows = 0usize;
+    each(series, &[samples, exemplars], &mut |_| rows += 1);
+    each(series, &[histograms], &mut |message| {
+        rows += 1;
+        all.bytes = all.bytes.saturating_add(histogram::measure(message));
+    });
+    all.rows = all.rows.saturating_add(rows);
+    all.bytes = all.bytes.saturating_add(rows.saturating_mul(labels));
+}
+
+/// Bytes of the texts that a message refers to.
+fn referred(message: &[u8], symbols: &[usize]) -> usize {
+    let mut sum = 0usize;
+    let mut add = |reference: u64| {
+        let length = usize::try_from(reference).ok().and_then(|at| symbols.get(at)).copied().unwrap_or_default();
+        sum = sum.saturating_add(length);
+    };
+    let mut reader = Reader::new(message);
+    while let Ok(Some(key)) = reader.key() {
+        let went_on = match key {
+            key_2::REFERENCE => reader.varint().map(&mut add),
+            key_2::REFERENCES => reader.bytes().map(|packed| {
+                let mut packed = Reader::new(packed);
+                while let (false, Ok(reference)) = (packed.is_empty(), packed.varint()) {
+                    add(reference);
+                }
+            }),
+            _ => reader.other(key, 0),
+        };
+        if went_on.is_err() {
+            break;
+        }
+    }
+    sum
+}

@@ -1,0 +1,139 @@
+//! What do relabelling rules make of labels? Prometheus's eleven actions.
+
+use md5::{Digest as _, Md5};
+use regex::Regex;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Labels by name; one with an empty value is not there.
+pub(super) type Labels = BTreeMap<String, String>;
+
+/// A rule, by Prometheus's names.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Rule {
+    source_labels: Vec<String>,
+    separator: String,
+    target_label: String,
+    regex: String,
+    modulus: u64,
+    replacement: String,
+    action: Action,
+    #[serde(skip)]
+    compiled: Option<Regex>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    Replace,
+    Keep,
+    Drop,
+    KeepEqual,
+    DropEqual,
+    HashMod,
+    LabelMap,
+    LabelDrop,
+    LabelKeep,
+    Lowercase,
+    Uppercase,
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Rule {
+            source_labels: Vec::new(),
+            separator: ";".to_owned(),
+            target_label: String::new(),
+            regex: "(.*)".to_owned(),
+            modulus: 0,
+            replacement: "$1".to_owned(),
+            action: Action::Replace,
+            compiled: None,
+        }
+    }
+}
+
+impl Rule {
+    /// Makes the rule ready, or says why it is none.
+    pub(super) fn check(&mut self) -> Result<(), String> {
+        // Anchored at both ends, and a dot is any character.
+        let compiled = Regex::new(&format!("^(?s:{})$", self.regex));
+        self.compiled = Some(compiled.map_err(|error| format!("regex {:?} cannot be used: {error}", self.regex))?);
+        let needs_target = matches!(
+            self.action,
+            Action::Replace
+                | Action::HashMod
+                | Action::Lowercase
+                | Action::Uppercase
+                | Action::KeepEqual
+                | Action::DropEqual
+        );
+        if needs_target && self.target_label.is_empty() {
+            return Err(format!("a rule of action {:?} needs target_label", self.action));
+        }
+        if self.action == Action::HashMod && self.modulus == 0 {
+            return Err("a rule of action HashMod needs modulus above 0".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Rewrites labels; says whether they stay.
+    fn apply(&self, labels: &mut Labels) -> bool {
+        let Some(regex) = &self.compiled else { return true };
+        let values: Vec<&str> = self.source_labels.iter().map(|name| get(labels, name)).collect();
+        let value = values.join(&self.separator);
+        match self.action {
+            Action::Keep => return regex.is_match(&value),
+            Action::Drop => return !regex.is_match(&value),
+            Action::KeepEqual => return get(labels, &self.target_label) == value,
+            Action::DropEqual => return get(labels, &self.target_label) != value,
+            Action::Replace => {
+                if let Some(captures) = regex.captures(&value) {
+                    let (mut target, mut text) = (String::new(), String::new());
+                    captures.expand(&self.target_label, &mut target);
+                    captures.expand(&self.replacement, &mut text);
+                    set(labels, &target, text);
+                }
+            }
+            Action::HashMod => set(labels, &self.target_label, (hash(&value) % self.modulus).to_string()),
+            Action::Lowercase => set(labels, &self.target_label, value.to_lowercase()),
+            Action::Uppercase => set(labels, &self.target_label, value.to_uppercase()),
+            Action::LabelMap => {
+                for (name, value) in labels.clone() {
+                    if let Some(captures) = regex.captures(&name) {
+                        let mut target = String::new();
+                        captures.expand(&self.replacement, &mut target);
+                        set(labels, &target, value);
+                    }
+                }
+            }
+            Action::LabelDrop => labels.retain(|name, _| !regex.is_match(name)),
+            Action::LabelKeep => labels.retain(|name, _| regex.is_match(name)),
+        }
+        true
+    }
+}
+
+/// Applies rules in their order; says whether the labels stay.
+pub(super) fn apply(rules: &[Rule], labels: &mut Labels) -> bool {
+    rules.iter().all(|rule| rule.apply(labels))
+}
+
+fn get<'a>(labels: &'a Labels, name: &str) -> &'a str {
+    labels.get(name).map_or("", String::as_str)
+}
+
+fn set(labels: &mut Labels, name: &str, value: String) {
+    if value.is_empty() {
+        labels.remove(name);
+    } else if !name.is_empty() {
+        labels.insert(name.to_owned(), value);
+    }
+}
+
+/// The last eight bytes of the value's MD5, as Prometheus takes them.
+fn hash(value: &str) -> u64 {
+    let digest: [u8; 16] = Md5::digest(value.as_bytes()).into();
+    digest.last_chunk::<8>().map_or(0, |last| u64::from_be_bytes(*last))
+}

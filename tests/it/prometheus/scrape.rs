@@ -1,0 +1,80 @@
+//! Does a server with a file of jobs fetch what its targets tell, and say when they are gone?
+
+use crate::server::{Server, eventually};
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::routing::get;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+
+/// A target that tells a text, one that sends elsewhere, and one that is no text.
+async fn target(text: Arc<Mutex<String>>) -> String {
+    let told = move || {
+        let text = text.lock().unwrap().clone();
+        async move { text }
+    };
+    let elsewhere = async || (StatusCode::FOUND, [(header::LOCATION, "http://169.254.169.254/latest/meta-data/")]);
+    let never = async || std::future::pending::<&'static str>().await;
+    let router = Router::new()
+        .route("/metrics", get(told))
+        .route("/elsewhere", get(elsewhere))
+        .route("/never", get(never))
+        .route("/page", get(async || axum::response::Html("<p>up 1</p>")));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+async fn wait(server: &Server, query: &str, expected: &str) {
+    eventually(query, || async {
+        let path = format!("/prometheus/api/v1/query?query={}", super::encoded(query));
+        let answer = server.json(&path).await;
+        let found = answer["data"]["result"][0]["value"][1].as_str().unwrap_or_default().to_owned();
+        (found == expected).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_are_scraped_and_their_end_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = Arc::new(Mutex::new("# TYPE a counter\na_total{job=\"own\"} 3\nb 1\n".to_owned()));
+    let address = target(Arc::clone(&text)).await;
+    let list = dir.path().join("list.json");
+    std::fs::write(&list, format!("[{{\"targets\": [\"{address}\"], \"labels\": {{\"zone\": \"z\"}}}}]")).unwrap();
+    let bad: String = ["elsewhere", "never", "page"]
+        .map(|path| {
+            format!("- {{job_name: {path}, metrics_path: /{path}, static_configs: [{{targets: ['{address}']}}]}}\n")
+        })
+        .concat();
+    let file = format!(
+        "global: {{scrape_interval: 200ms}}\nscrape_configs:\n- job_name: listed\n  file_sd_configs: [{{files: ['{}/li*.json']}}]\n{bad}",
+        dir.path().display()
+    );
+    let jobs = dir.path().join("jobs.yml");
+    std::fs::write(&jobs, file).unwrap();
+    let data = dir.path().join("data");
+    let server = Server::start_with(&data, &[], &[("SPANLIGHT_SCRAPE_CONFIG_FILE", jobs.to_str().unwrap())]);
+
+    wait(&server, "up{job=\"listed\"}", "1").await;
+    wait(&server, "a_total{job=\"listed\",zone=\"z\",exported_job=\"own\"}", "3").await;
+    wait(&server, "scrape_samples_scraped{job=\"listed\"}", "2").await;
+    for job in ["elsewhere", "never", "page"] {
+        wait(&server, &format!("up{{job=\"{job}\"}}"), "0").await;
+    }
+    *text.lock().unwrap() = "a_total{job=\"own\"} 4\n".to_owned();
+    wait(&server, "absent(b)", "1").await;
+    wait(&server, "a_total", "4").await;
+    *text.lock().unwrap() = "a_total{".to_owned();
+    wait(&server, "up{job=\"listed\"}", "0").await;
+    wait(&server, "absent(a_total)", "1").await;
+    *text.lock().unwrap() = "a_total 5\n".to_owned();
+    wait(&server, "a_total", "5").await;
+    // A target that is listed no more is gone, with what it told.
+    std::fs::write(&list, "[]").unwrap();
+    wait(&server, "absent(up{job=\"listed\"})", "1").await;
+    wait(&server, "absent(a_total)", "1").await;
+    let (code, _) = server.terminate();
+    assert_eq!(code, Some(0));
+}
