@@ -24,4 +24,8 @@ export PATH CARGO_TARGET_DIR
 LOCKED=()
 if [ "${CI:-}" = true ]; then LOCKED=(--locked); fi
 
+# TLS towards Kafka is linted, and in full runs tested, where OpenSSL's headers are.
+TLS=()
+if pkg-config --exists openssl 2>/dev/null; then TLS=(--features kafka-tls); fi
+
 say() { printf '\n== %s\n' "$*"; }

@@ -4,12 +4,14 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
 bash scripts/setup.sh lint
+# Again: OpenSSL's headers may have come.
+. scripts/env.sh
 
 say "rustfmt"
 cargo fmt --all --check
 
 say "clippy, the whole workspace"
-cargo clippy --workspace --all-targets ${LOCKED[@]+"${LOCKED[@]}"} -- -D warnings
+cargo clippy --workspace --all-targets ${TLS[@]+"${TLS[@]}"} ${LOCKED[@]+"${LOCKED[@]}"} -- -D warnings
 
 say "clippy, the task that bundles the web UI"
 cargo clippy --package xtask --features web --all-targets ${LOCKED[@]+"${LOCKED[@]}"} -- -D warnings

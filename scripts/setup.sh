@@ -116,6 +116,20 @@ need_java() {
     fail "the tests with Apache Kafka need Java 17 and Maven. As root: apt-get install default-jre-headless maven"
 }
 
+# What the tests with Apache Kafka send with, besides our own client.
+need_python() {
+  if python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then return; fi
+  apt_install python3 python3-venv && python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ||
+    fail "the tests with Apache Kafka need Python 3 with venv. As root: apt-get install python3 python3-venv"
+}
+
+# OpenSSL's headers, for TLS towards Kafka. Without them that feature is neither linted nor tested.
+wish_openssl() {
+  if pkg-config --exists openssl 2>/dev/null; then return; fi
+  apt_install libssl-dev pkg-config && pkg-config --exists openssl 2>/dev/null ||
+    echo "setup: going on without OpenSSL's headers (libssl-dev, pkg-config): the feature kafka-tls is not looked at" >&2
+}
+
 need_lints() {
   if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then return; fi
   if command -v rustup >/dev/null 2>&1; then
@@ -144,7 +158,10 @@ case $what in
   test-full | browser | bench)
     wish_wasm || fail "what looks at the web UI needs it to be built"
     need_browser
-    if [ "$what" = test-full ]; then need_go; need_java; fi
+    if [ "$what" = test-full ]; then need_go; need_java; need_python; wish_openssl; fi
     ;;
-  lint) need_lints ;;
+  lint)
+    need_lints
+    wish_openssl
+    ;;
 esac

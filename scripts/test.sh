@@ -10,7 +10,11 @@ set -euo pipefail
 mode=${1:-plain}
 case $mode in
   plain) bash scripts/setup.sh test ;;
-  full) bash scripts/setup.sh test-full ;;
+  full)
+    bash scripts/setup.sh test-full
+    # Again: OpenSSL's headers may have come.
+    . scripts/env.sh
+    ;;
   browser) bash scripts/setup.sh browser ;;
   *) echo "test.sh: say nothing, full or browser, not $mode" >&2; exit 2 ;;
 esac
@@ -68,12 +72,14 @@ case $mode in
     export SPANLIGHT_SIM_SEEDS="${SPANLIGHT_SIM_SEEDS:-5000}" SPANLIGHT_KILLS="${SPANLIGHT_KILLS:-50}"
     SPANLIGHT_S3_SERVER=$(bash scripts/s3.sh)
     SPANLIGHT_KAFKA_LIB=$(bash scripts/kafka.sh)
-    export SPANLIGHT_KAFKA_LIB SPANLIGHT_KAFKA_MESSAGES="${SPANLIGHT_KAFKA_MESSAGES:-200000}"
+    SPANLIGHT_KAFKA_PYTHON=$(bash scripts/kafka_python.sh)
+    export SPANLIGHT_KAFKA_PYTHON SPANLIGHT_KAFKA_LIB SPANLIGHT_KAFKA_MESSAGES="${SPANLIGHT_KAFKA_MESSAGES:-200000}"
     export SPANLIGHT_S3_SERVER AWS_ACCESS_KEY_ID=test-access AWS_SECRET_ACCESS_KEY=test-secret
-    SPANLIGHT_BROWSER=1 run cargo test --workspace ${LOCKED[@]+"${LOCKED[@]}"}
+    SPANLIGHT_BROWSER=1 run cargo test --workspace ${TLS[@]+"${TLS[@]}"} ${LOCKED[@]+"${LOCKED[@]}"}
     run cargo test --package xtask --features web ${LOCKED[@]+"${LOCKED[@]}"}
     run bash scripts/conformance.sh otlp
     run bash scripts/conformance.sh traceql
+    run bash scripts/conformance.sh jaeger
     run bash scripts/conformance.sh promql
     ;;
   browser)

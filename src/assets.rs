@@ -1,88 +1,14 @@
-//! How does the UI reach the browser? From the binary, compressed at build time.
-//!
-//! A path that names no file is the UI's own route and gets `index.html`. Without a bundle there is a page that says
-//! how to build one.
+//! Which files has the UI? Those of the bundle that was there at build time; `query` serves them.
 
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Response, Uri};
+use query::http::serve_file;
 
 mod bundle {
     include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 }
 
-const INDEX: &str = "index.html";
-
-/// The page of a binary that was built without the web bundle.
-const NO_BUNDLE: &str = "<!doctype html><meta charset=utf-8><title>Spanlight</title>\
-<p>This binary was built without the web UI; its APIs work. Build the UI with <code>cargo xtask web</code>, then build \
-again.</p>";
-
-/// Scripts and styles come from here only; wasm must be allowed to compile.
-const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
-                      img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-
 /// Answers a path of the UI.
 pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response<Body> {
-    if method != Method::GET && method != Method::HEAD {
-        return answer(StatusCode::METHOD_NOT_ALLOWED, "text/plain", Bytes::from_static(b"only GET and HEAD\n"));
-    }
-    let path = uri.path().trim_start_matches('/');
-    let name = if find(path).is_some() { path } else { INDEX };
-    if name == INDEX && path.rsplit('/').next().is_some_and(|last| last.contains('.')) && !path.is_empty() {
-        return answer(StatusCode::NOT_FOUND, "text/plain", Bytes::from_static(b"no such file\n"));
-    }
-    let Some(plain) = find(name) else {
-        return answer(StatusCode::OK, "text/html; charset=utf-8", Bytes::from_static(NO_BUNDLE.as_bytes()));
-    };
-    let (content, encoding) = compressed(name, &headers).unwrap_or((plain, None));
-    let mut response = answer(StatusCode::OK, content_type(name), Bytes::from_static(content));
-    let headers = response.headers_mut();
-    if let Some(encoding) = encoding {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
-    }
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    response
-}
-
-fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    // A new binary must be seen at once; the bundle is small and local.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
-}
-
-/// The best compressed neighbour that the browser accepts.
-fn compressed(name: &str, headers: &HeaderMap) -> Option<(&'static [u8], Option<&'static str>)> {
-    let accepted = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
-    let accepts = |encoding: &str| {
-        accepted.split(',').any(|item| item.split(';').next().is_some_and(|item| item.trim() == encoding))
-    };
-    let candidates = [("br", "br"), ("gzip", "gz")];
-    candidates.into_iter().filter(|(encoding, _)| accepts(encoding)).find_map(|(encoding, suffix)| {
-        let content = find(&format!("{name}.{suffix}"))?;
-        Some((content, Some(encoding)))
-    })
-}
-
-fn find(name: &str) -> Option<&'static [u8]> {
-    let index = bundle::FILES.binary_search_by(|(path, _)| (*path).cmp(name)).ok()?;
-    bundle::FILES.get(index).map(|(_, content)| *content)
-}
-
-fn content_type(name: &str) -> &'static str {
-    match name.rsplit('.').next() {
-        Some("html") => "text/html; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("wasm") => "application/wasm",
-        Some("svg") => "image/svg+xml",
-        Some("png") => "image/png",
-        _ => "application/octet-stream",
-    }
+    serve_file(bundle::FILES, &method, &uri, &headers)
 }

@@ -83,6 +83,7 @@ pub(crate) struct Query {
     pub(crate) max_timeout_seconds: u64,
     pub(crate) memory_bytes: u64,
     pub(crate) max_rows: u64,
+    pub(crate) span_metrics: bool,
     pub(crate) concurrency: usize,
     pub(crate) max_waiting: usize,
 }
@@ -159,6 +160,7 @@ impl Default for Query {
             max_timeout_seconds: query.max_timeout.as_secs(),
             memory_bytes: query.memory_per_query,
             max_rows: query.max_rows,
+            span_metrics: query.span_metrics,
             concurrency: 4,
             max_waiting: query.queue,
         }
@@ -228,6 +230,7 @@ impl Config {
             max_timeout: Duration::from_secs(self.query.max_timeout_seconds),
             memory_per_query: self.query.memory_bytes,
             max_rows: self.query.max_rows,
+            span_metrics: self.query.span_metrics,
         }
     }
 
@@ -242,6 +245,8 @@ impl Config {
                 "two of `http.addr`, `otlp.grpc_addr`, `otlp.http_addr` are {one}"
             );
         }
+        let alone = !self.query.span_metrics || !self.object_store.is_set();
+        ensure!(alone, "`query.span_metrics` is for one server, and `object_store.bucket` is for several");
         crate::telemetry::check(&self.self_telemetry)?;
         crate::telemetry::filter(&self.log).map(drop)
     }

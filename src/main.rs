@@ -36,6 +36,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => serve::run(config::load(&arguments.serve)?, Some(arguments.demo())),
         Command::Load(arguments) => workload::command::run(&arguments).map_err(anyhow::Error::from_boxed),
         Command::Inspect(arguments) => command::inspect::run(&arguments),
+        Command::DeadLetters(arguments) => {
+            query::command::dead_letters::run(&arguments).map_err(anyhow::Error::from_boxed)
+        }
         Command::CheckConfig(arguments) => {
             config::load(&arguments)?;
             eprintln!("the settings are valid");

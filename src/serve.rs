@@ -10,8 +10,10 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::get;
 use collector::kafka::{PartitionReport, ReplayedLetter};
-use collector::{Accepted, Collector, KafkaFront, KafkaReceiver};
-use query::http::{Host, QueryState, Replay, Replayed};
+use collector::{Accepted, Collector, Encoding, KafkaFront, KafkaReceiver};
+use query::http::{Host, QueryState, Replay};
+use query::span_metrics::{SendMetrics, SpanMetrics};
+use query_api::letter::Replayed;
 use query_api::status::{KafkaPartition, KafkaStatus};
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::engine::Engine;
 use storage::fs::{Clock, Disk, SystemClock};
+use storage::model::Signal as Table;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -71,8 +74,16 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
 
     let shutdown = CancellationToken::new();
     let mut roles = JoinSet::new();
-    let router = router(state, &engine, &collector, kafka.clone());
+    let state = Arc::new(state);
+    let router = router(Arc::clone(&state), &engine, &collector, kafka.clone());
     let closing = shutdown.clone();
+    if config.query.span_metrics {
+        let (metrics, closing) = (span_metrics(state, &collector), shutdown.clone());
+        roles.spawn(async move {
+            closing.run_until_cancelled_owned(metrics.run()).await;
+            Ok(())
+        });
+    }
     roles.spawn(async move {
         axum::serve(doors.http, router).with_graceful_shutdown(closing.cancelled_owned()).await.context("HTTP API")
     });
@@ -177,8 +188,20 @@ fn kafka_status(report: collector::KafkaReport) -> KafkaStatus {
     KafkaStatus { paused: report.paused, trouble: report.trouble, rebalances: report.rebalances, partitions }
 }
 
-fn router(state: QueryState, engine: &Arc<Engine>, collector: &Collector, kafka: KafkaReceiver) -> Router {
-    let state = Arc::new(state);
+/// Makes metrics of spans, which come in by the collector like any others.
+fn span_metrics(state: Arc<QueryState>, collector: &Collector) -> SpanMetrics {
+    let door = collector.clone();
+    let send: SendMetrics = Box::new(move |tenant, body| {
+        let door = door.clone();
+        Box::pin(async move {
+            let stored = door.accept(&tenant, Table::Metrics, Encoding::Json, body).await;
+            stored.map(drop).map_err(|refusal| refusal.to_string())
+        })
+    });
+    SpanMetrics::new(state, send)
+}
+
+fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, kafka: KafkaReceiver) -> Router {
     let (readied, asked) = (Arc::clone(engine), Arc::clone(&state));
     let (engine, collector) = (Arc::clone(engine), collector.clone());
     // Doors open only after the store was opened and replayed, so who is reached is ready. A store that refuses writes stays so:

@@ -20,6 +20,8 @@ pub struct Config {
     pub memory_per_query: u64,
     /// Rows that one query may collect for its answer. Default 1,000,000.
     pub max_rows: u64,
+    /// Whether metrics are made of spans (`span_metrics`). Default: no; they are series that somebody must want.
+    pub span_metrics: bool,
 }
 
 impl Default for Config {
@@ -32,6 +34,7 @@ impl Default for Config {
             max_timeout: Duration::from_secs(300),
             memory_per_query: 256 * MIB,
             max_rows: 1_000_000,
+            span_metrics: false,
         }
     }
 }

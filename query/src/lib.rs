@@ -12,6 +12,7 @@
 
 mod attribute;
 mod column;
+pub mod command;
 mod config;
 mod cursor;
 mod error;
@@ -26,6 +27,7 @@ mod promql;
 mod quantile;
 mod series;
 mod service;
+pub mod span_metrics;
 mod time;
 mod trace;
 mod traceql;

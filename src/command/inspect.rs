@@ -45,6 +45,6 @@ pub(crate) fn run(arguments: &InspectArguments) -> Result<ExitCode> {
     let found = inspect_with(&fs, clock, &arguments.data_dir, &settings.object_store, depth)?;
     let text = if arguments.json { format!("{}\n", found.to_json(depth)) } else { found.to_text(depth) };
     std::io::stdout().lock().write_all(text.as_bytes())?;
-    let is_sound = found.damage.is_empty() && !(arguments.verify && found.blocks_elsewhere);
+    let is_sound = found.damage.is_empty() && found.unread.is_empty() && !(arguments.verify && found.blocks_elsewhere);
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Load(workload::command::LoadArguments),
     /// Say what a data directory holds, and check its checksums.
     Inspect(inspect::InspectArguments),
+    /// List, download and replay messages of Kafka that could not be read, by the API of a running server.
+    DeadLetters(query::command::dead_letters::DeadLettersArguments),
     /// Read the settings as `serve` would, and say what is wrong with them.
     CheckConfig(ServeArguments),
 }

@@ -1,5 +1,6 @@
 //! What can go wrong in the store, and whose fault is it?
 
+use crate::fs::is_unreadable;
 use crate::model::Signal;
 use std::path::PathBuf;
 
@@ -144,6 +145,15 @@ impl Error {
                 Class::Corrupt
             }
             Error::Columns { .. } => Class::Bug,
+        }
+    }
+
+    /// As `io`, of something that is read: where the medium does not give it any more, that is damage.
+    pub(crate) fn read(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.into();
+        move |source| match is_unreadable(&source) {
+            true => Error::Damaged { path, what: format!("the disk failed to {action} it: {source}") },
+            false => Error::Io { action, path, source },
         }
     }
 

@@ -12,7 +12,7 @@ mod walk;
 pub use walk::Place;
 
 use crate::block::{Block, ColumnBytes, META, file_of_column};
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::fs::{Clock, Filesystem};
 use crate::manifest::{BlockEntry, Manifest, ManifestStore};
 use crate::model::{Signal, TenantId};
@@ -52,6 +52,8 @@ pub struct Inspection {
     pub blocks_elsewhere: bool,
     /// What is damaged or missing, a sentence each.
     pub damage: Vec<String>,
+    /// What could not be read for a reason that may pass.
+    pub unread: Vec<String>,
 }
 
 /// One tenant's rows of one signal, in blocks.
@@ -81,6 +83,11 @@ impl Inspection {
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.places.values().sum()
+    }
+
+    fn note(&mut self, error: &Error) {
+        let list = if error.class() == Class::Corrupt { &mut self.damage } else { &mut self.unread };
+        list.push(with_causes(error));
     }
 }
 
@@ -145,25 +152,39 @@ fn look(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth, blocks_elsewher
         blocks_elsewhere,
         ..Inspection::default()
     };
+    if depth == Depth::Everything {
+        found.damage.extend(ManifestStore::verify(fs.as_ref(), &layout.manifest())?.iter().map(with_causes));
+        match crate::retention::verify_record(fs.as_ref(), &layout.deletions()) {
+            // Said of the folder by `walk`.
+            Err(Error::Damaged { .. }) => {}
+            record => found.damage.extend(record?.iter().map(with_causes)),
+        }
+    }
     let mut walked = walk::walk(fs.as_ref(), data_dir)?;
+    found.damage.extend(walked.unlisted.iter().map(with_causes));
     let mut tables = BTreeMap::new();
     for entry in manifest.blocks.values() {
         let path = layout.blocks().join(entry.path());
         let files = walked.blocks.remove(&(entry.id, path.clone())).unwrap_or_default();
         let is_quarantined = manifest.quarantined.contains_key(&entry.id);
         match look_at(fs, &path, entry, depth) {
-            Ok(_) if is_quarantined => walked.count(Place::Damaged, &files),
+            Ok(_) if is_quarantined => {
+                walked.count(Place::Damaged, &files);
+                found.damage.push(format!(
+                    "block {} is in quarantine, and its {} rows are in no answer, though nothing is wrong with it now; \
+                     `--repair` brings them back",
+                    entry.id, entry.rows
+                ));
+            }
             Ok(block) => {
-                found
-                    .damage
-                    .extend(block.lost_index().map(|what| format!("an index, so that rows are scanned: {what}")));
+                found.damage.extend(block.lost_part().map(|what| format!("{what}; no row depends on it")));
                 let table = tables.entry((entry.tenant.clone(), entry.signal)).or_insert_with(|| empty(entry));
                 let unknown = add(table, &block, files);
                 walked.count(Place::Other, &unknown);
             }
             Err(error) => {
                 walked.count(Place::Damaged, &files);
-                found.damage.push(with_causes(&error));
+                found.note(&error);
             }
         }
     }
@@ -176,7 +197,7 @@ fn look(fs: &Arc<dyn Filesystem>, data_dir: &Path, depth: Depth, blocks_elsewher
 fn look_at(fs: &Arc<dyn Filesystem>, path: &Path, entry: &BlockEntry, depth: Depth) -> Result<Arc<Block>> {
     let block = Block::open(Arc::clone(fs), path, entry.signal, entry.meta_crc)?;
     if depth == Depth::Everything {
-        block.verify()?;
+        block.examine()?;
     }
     Ok(block)
 }
@@ -190,7 +211,7 @@ fn inspect_wal(fs: &dyn Filesystem, dir: &Path, manifest: &Manifest, found: &mut
     let from = crate::engine::wal_checkpoint(manifest, dir)?;
     match wal::replay(fs, dir, from, &mut |_| Ok(())) {
         Ok(report) => found.wal = report,
-        Err(error) => found.damage.push(with_causes(&error)),
+        Err(error) => found.note(&error),
     }
     Ok(())
 }

@@ -13,13 +13,14 @@ use crate::fs::{Clock, Filesystem};
 use crate::manifest::{BlockEntry, Cause, Commit, Deletion, Manifest, ManifestStore, Writers};
 use crate::memtable;
 use crate::metric::{Fields, Hidden, Samples, SeriesSource, Stored};
-use crate::model::Batch;
 use crate::model::schema::column;
+use crate::model::{Batch, Signal};
 use crate::scan::{Predicate, TimeRange, evaluate, required};
 use crate::wal::{self, RepairedSegment};
 use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -88,7 +89,20 @@ pub fn repair(fs: &Arc<dyn Filesystem>, clock: &dyn Clock, data_dir: &Path) -> R
     }
     let (mut store, manifest) = ManifestStore::open(Arc::clone(fs), &layout.manifest(), Writers::One)?;
     let segments = repair_log(Some(wal_checkpoint(&manifest, &layout.manifest())?))?;
+    let mut waiting = damaged(fs, &layout, &manifest)?;
     let mut blocks = Vec::new();
+    while let Some((id, damage)) = waiting.pop_first() {
+        let Some(entry) = manifest.blocks.get(&id) else { continue };
+        // Those that wait are no help: what they share with this one is left out of them.
+        let others = others(fs, &layout, store.current(), (entry, &waiting))?;
+        blocks.push(replace(fs, clock, &layout, &mut store, (entry, damage, &others))?);
+    }
+    Ok(Repairs { segments, blocks })
+}
+
+/// The blocks that are to be replaced, and why: decided for all of them before one is.
+fn damaged(fs: &Arc<dyn Filesystem>, layout: &Layout, manifest: &Manifest) -> Result<BTreeMap<BlockId, String>> {
+    let mut damaged = BTreeMap::new();
     for entry in manifest.blocks.values() {
         let path = layout.blocks().join(entry.path());
         let checked = Block::open(Arc::clone(fs), &path, entry.signal, entry.meta_crc).and_then(|block| block.verify());
@@ -98,9 +112,9 @@ pub fn repair(fs: &Arc<dyn Filesystem>, clock: &dyn Clock, data_dir: &Path) -> R
             (Err(error), _) if error.class() == Class::Corrupt => error.to_string(),
             (Err(error), _) => return Err(error),
         };
-        blocks.push(replace(fs, clock, &layout, &mut store, (entry, damage))?);
+        damaged.insert(entry.id, damage);
     }
-    Ok(Repairs { segments, blocks })
+    Ok(damaged)
 }
 
 fn replace(
@@ -108,11 +122,11 @@ fn replace(
     clock: &dyn Clock,
     layout: &Layout,
     store: &mut ManifestStore,
-    (entry, damage): (&BlockEntry, String),
+    (entry, damage, others): (&BlockEntry, String, &[Shown]),
 ) -> Result<Repaired> {
     let now = clock.now_unix_nano();
     let id = BlockId::new(now, (store.current().version + 1) << BLOCKS_PER_VERSION_BITS);
-    let (saved, repeated_rows) = save(fs, layout, store.current(), entry, id)?;
+    let (saved, repeated_rows) = save(fs, layout, store.current(), (entry, others), id)?;
     let saved_rows = saved.as_ref().map_or(0, |saved| saved.rows);
     let lost_rows = entry.rows.saturating_sub(saved_rows + repeated_rows);
     let deleted = Deletion {
@@ -145,7 +159,7 @@ fn save(
     fs: &Arc<dyn Filesystem>,
     layout: &Layout,
     manifest: &Manifest,
-    entry: &BlockEntry,
+    (entry, others): (&BlockEntry, &[Shown]),
     id: BlockId,
 ) -> Result<(Option<BlockEntry>, u64)> {
     let path = layout.blocks().join(entry.path());
@@ -157,10 +171,7 @@ fn save(
     fs.create_dir_all(&temp).map_err(Error::io("create", &temp))?;
     let hidden = Predicate::Or(manifest.hidden_in(&entry.id));
     let (meta, repeated) = match block.series() {
-        None => {
-            let others = others(fs, layout, manifest, entry)?;
-            save_rows(fs.as_ref(), &temp, &block, &hidden, (&others, manifest.version))?
-        }
+        None => save_rows(fs.as_ref(), &temp, &block, &hidden, (others, manifest.version))?,
         Some(reader) => (save_series(fs.as_ref(), &temp, reader, &hidden)?, 0),
     };
     let Some(meta) = meta else {
@@ -177,19 +188,25 @@ fn save(
     Ok((Some(saved), repeated))
 }
 
-/// The other blocks of the table that can be opened, as readers see them.
-fn others(fs: &Arc<dyn Filesystem>, layout: &Layout, manifest: &Manifest, entry: &BlockEntry) -> Result<Vec<Shown>> {
+/// The other blocks of the table, as readers see them, but those that wait for their repair. All were found whole: one that cannot
+/// be read now ends the repair, which may be begun again.
+fn others(
+    fs: &Arc<dyn Filesystem>,
+    layout: &Layout,
+    manifest: &Manifest,
+    (entry, waiting): (&BlockEntry, &BTreeMap<BlockId, String>),
+) -> Result<Vec<Shown>> {
     let same_table = |other: &&Arc<BlockEntry>| {
         (&other.tenant, other.signal) == (&entry.tenant, entry.signal)
+            && other.signal != Signal::Metrics
             && other.id != entry.id
-            && !manifest.quarantined.contains_key(&other.id)
+            && !waiting.contains_key(&other.id)
     };
     let mut others = Vec::new();
     for other in manifest.blocks.values().filter(same_table) {
-        let opened = Block::open(Arc::clone(fs), &layout.blocks().join(other.path()), other.signal, other.meta_crc);
-        if let Some(block) = readable(opened)? {
-            others.push(Shown::new(other.id, block, manifest.hidden_in(&other.id)));
-        }
+        let path = layout.blocks().join(other.path());
+        let block = Block::open(Arc::clone(fs), &path, other.signal, other.meta_crc)?;
+        others.push(Shown::new(other.id, block, manifest.hidden_in(&other.id)));
     }
     Ok(others)
 }

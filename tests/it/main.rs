@@ -15,3 +15,4 @@ mod sdk;
 mod self_telemetry;
 mod server;
 mod simulation;
+mod span_metrics;

@@ -12,6 +12,7 @@
 mod body;
 mod case;
 mod http;
+mod jaeger;
 mod otlp;
 mod promql;
 mod server;
@@ -44,7 +45,8 @@ struct Suite {
     run: fn(&Context) -> Result<Tally>,
 }
 
-const SUITES: [Suite; 3] = [
+const SUITES: [Suite; 4] = [
+    Suite { name: "jaeger", about: "Jaeger's HTTP APIs: its searches over its traces, by both", run: jaeger::run },
     Suite { name: "otlp", about: "OTLP 1.11 over HTTP: statuses, partial success, limits, bad input", run: otlp::run },
     Suite { name: "promql", about: "PromQL: the test scripts of Prometheus 3.14", run: promql::run },
     Suite {

@@ -1,8 +1,8 @@
 //! How does the UI become `web/dist`, the bundle that the binary embeds?
 //!
-//! `web/` is compiled for wasm32 (two routes: `route`), wasm-bindgen writes the JavaScript around it, wasm-opt shrinks it
-//! where a sound one is installed, `index.html`, `style/` and `vendor/` are copied beside it, and every file gets a gzip and a
-//! brotli neighbour (`bundle`).
+//! `web/` is compiled for wasm32 (two routes: `route`), wasm-bindgen writes the JavaScript around it, `index.html`, `style/` and
+//! `vendor/` are copied beside it, and every file gets a gzip and a brotli neighbour (`bundle`). No wasm-opt: it makes the program
+//! smaller on the disk and no smaller on the wire (`web/DESIGN.md`), and without it every machine makes the same bundle.
 //!
 //! B1  `web/dist` is replaced only by a complete bundle; its stamp is written last.
 //! B2  A bundle whose stamp equals the hash of its inputs is left alone (`stamp`).
@@ -16,8 +16,6 @@ mod stamp;
 
 #[cfg(feature = "web")]
 mod bundle;
-#[cfg(feature = "web")]
-mod module;
 
 use crate::Outcome;
 use crate::repo::Repo;

@@ -17,6 +17,9 @@ pub struct DeleteResponse {
 pub struct DeletionsResponse {
     /// The newest first.
     pub deletions: Vec<Deletion>,
+    /// Numbers of deletions, of whomever, whose record is damaged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<u64>,
 }
 
 /// A deletion on record.

@@ -12,6 +12,7 @@
 
 pub mod deletion;
 pub mod error;
+pub mod letter;
 pub mod log;
 pub mod metric;
 pub mod nanos;

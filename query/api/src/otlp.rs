@@ -4,7 +4,8 @@
 //! server writes. Unknown fields are ignored, absent fields are their defaults.
 
 use crate::nanos;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use std::fmt;
 
 /// `TracesData`: a trace, or many.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -215,7 +216,10 @@ pub struct KeyValue {
 }
 
 /// A value of any type; with all fields absent, the empty value. At most one field is set.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// Its reading is written by hand: what serde derives for a variant without a name keeps a copy of everything that it reads, and
+/// reads it all twice, which the UI pays for in size.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AnyValue {
     /// Text.
@@ -240,6 +244,61 @@ pub enum AnyValue {
 impl Default for AnyValue {
     fn default() -> Self {
         AnyValue::Empty(EmptyValue {})
+    }
+}
+
+impl<'de> Deserialize<'de> for AnyValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(AnyValueVisitor)
+    }
+}
+
+/// The fields of a value of any type.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum AnyField {
+    StringValue,
+    BoolValue,
+    IntValue,
+    DoubleValue,
+    ArrayValue,
+    KvlistValue,
+    BytesValue,
+    #[serde(other)]
+    Unknown,
+}
+
+/// An integer as `nanos` reads it, and a double as `double` does.
+#[derive(Deserialize)]
+struct Integer(#[serde(with = "nanos")] i64);
+
+struct AnyValueVisitor;
+
+impl<'de> de::Visitor<'de> for AnyValueVisitor {
+    type Value = AnyValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value: an object with one of the fields stringValue, intValue and so on")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<AnyValue, A::Error> {
+        let mut value = AnyValue::default();
+        while let Some(field) = map.next_key()? {
+            value = match field {
+                AnyField::StringValue => AnyValue::StringValue(map.next_value()?),
+                AnyField::BoolValue => AnyValue::BoolValue(map.next_value()?),
+                AnyField::IntValue => AnyValue::IntValue(map.next_value::<Integer>()?.0),
+                AnyField::DoubleValue => AnyValue::DoubleValue(map.next_value::<double::Item>()?.0),
+                AnyField::ArrayValue => AnyValue::ArrayValue(map.next_value()?),
+                AnyField::KvlistValue => AnyValue::KvlistValue(map.next_value()?),
+                AnyField::BytesValue => AnyValue::BytesValue(map.next_value()?),
+                AnyField::Unknown => {
+                    map.next_value::<de::IgnoredAny>()?;
+                    continue;
+                }
+            };
+        }
+        Ok(value)
     }
 }
 
@@ -274,6 +333,7 @@ fn is_zero_i32(value: &i32) -> bool {
 /// A double in JSON: a number, or one of the strings `NaN`, `Infinity`, `-Infinity`.
 pub mod double {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+    use std::fmt;
 
     /// Writes a number, or its name when JSON has none for it.
     pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
@@ -288,22 +348,46 @@ pub mod double {
         }
     }
 
-    /// Reads a number, or a string that holds one.
+    /// Reads a number, or the name of one that JSON has no number for.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            Number(f64),
-            Text(String),
+        deserializer.deserialize_any(DoubleVisitor)
+    }
+
+    struct DoubleVisitor;
+
+    impl de::Visitor<'_> for DoubleVisitor {
+        type Value = f64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number, or one of the strings `NaN`, `Infinity`, `-Infinity`")
         }
-        match Either::deserialize(deserializer)? {
-            Either::Number(value) => Ok(value),
-            Either::Text(text) => text.parse().map_err(|_| de::Error::custom(format!("not a number: `{text}`"))),
+
+        fn visit_f64<E>(self, value: f64) -> Result<f64, E> {
+            Ok(value)
+        }
+
+        #[expect(clippy::cast_precision_loss, reason = "a double is asked for, and this is the nearest one")]
+        fn visit_i64<E>(self, value: i64) -> Result<f64, E> {
+            Ok(value as f64)
+        }
+
+        #[expect(clippy::cast_precision_loss, reason = "a double is asked for, and this is the nearest one")]
+        fn visit_u64<E>(self, value: u64) -> Result<f64, E> {
+            Ok(value as f64)
+        }
+
+        fn visit_str<E: de::Error>(self, name: &str) -> Result<f64, E> {
+            match name {
+                "NaN" => Ok(f64::NAN),
+                "Infinity" => Ok(f64::INFINITY),
+                "-Infinity" => Ok(f64::NEG_INFINITY),
+                _ => Err(E::invalid_value(de::Unexpected::Str(name), &self)),
+            }
         }
     }
 
     #[derive(Serialize, Deserialize)]
-    struct Item(#[serde(with = "super::double")] f64);
+    pub(super) struct Item(#[serde(with = "super::double")] pub(super) f64);
 
     /// The same for an optional double.
     pub mod option {
@@ -361,6 +445,22 @@ mod tests {
     #[test]
     fn integers_are_read_from_numbers_too() {
         assert_eq!(serde_json::from_str::<AnyValue>(r#"{"intValue":7}"#).unwrap(), AnyValue::IntValue(7));
+    }
+
+    #[test]
+    fn a_double_is_a_number_or_a_name() {
+        let read = |json: &str| serde_json::from_str::<AnyValue>(&format!(r#"{{"doubleValue":{json}}}"#)).ok();
+        assert_eq!(read("7"), Some(AnyValue::DoubleValue(7.0)));
+        assert_eq!(read("-7"), Some(AnyValue::DoubleValue(-7.0)));
+        assert_eq!(read(r#""Infinity""#), Some(AnyValue::DoubleValue(f64::INFINITY)));
+        assert_eq!((read(r#""seven""#), read("true"), read("null")), (None, None, None));
+    }
+
+    #[test]
+    fn a_value_of_a_kind_that_is_not_known_yet_is_empty() {
+        let read = |json: &str| serde_json::from_str::<AnyValue>(json).ok();
+        assert_eq!(read(r#"{"dateValue":{"year":[2026]}}"#), Some(AnyValue::default()));
+        assert_eq!((read("[]"), read("7"), read(r#"{"intValue":"x"}"#)), (None, None, None));
     }
 
     #[test]

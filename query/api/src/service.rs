@@ -1,4 +1,4 @@
-//! What is asked and answered about services? `GET /api/v1/services` and `/services/{name}/operations`.
+//! What is asked and answered about services? `GET /api/v1/services`, `/services/{name}/operations` and `/service-graph`.
 //!
 //! Rates, errors and durations count *request spans*: spans of kind SERVER or CONSUMER, and root spans of any kind.
 
@@ -99,4 +99,54 @@ pub struct Operation {
     pub kind: i32,
     /// Rate, errors and durations over all its spans.
     pub red: Red,
+}
+
+/// The answer of `GET /api/v1/service-graph`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServiceGraphResponse {
+    /// Calls by their ends.
+    pub edges: Vec<GraphEdge>,
+    /// Range that was looked at.
+    #[serde(with = "nanos")]
+    pub start_unix_nano: i64,
+    /// End of that range, exclusive.
+    #[serde(with = "nanos")]
+    pub end_unix_nano: i64,
+    /// What the answer cost.
+    pub stats: Stats,
+}
+
+/// The calls from one to another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GraphEdge {
+    /// Who calls: a service, or `user`, who sends no spans.
+    pub client: String,
+    /// Who is called: a service, or what the caller's attributes name.
+    pub server: String,
+    /// How they are connected.
+    pub connection: Connection,
+    /// Calls.
+    pub call_count: u64,
+    /// Of those, with status error at either end.
+    pub failed_count: u64,
+    /// What the callers' spans tell; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_side: Option<Red>,
+    /// What the spans of the called tell; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_side: Option<Red>,
+}
+
+/// How two ends of a call are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connection {
+    /// One service calls another.
+    Direct,
+    /// By a queue, or to one.
+    MessagingSystem,
+    /// To a database.
+    Database,
+    /// One end sends no spans.
+    VirtualNode,
 }

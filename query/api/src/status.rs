@@ -27,8 +27,7 @@ pub struct StatusResponse {
     /// That the object store does not answer, and for how long; what is acknowledged meanwhile is in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_store: Option<String>,
-    /// How the reading of Kafka goes, where it is read. The UI, whose bundle has a wall, does not show it yet.
-    #[cfg(not(target_family = "wasm"))]
+    /// How the reading of Kafka goes, where it is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka: Option<KafkaStatus>,
     /// The demo workload.

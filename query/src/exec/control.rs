@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use storage::engine::{FacetScan, SeriesRequest, SeriesScan, Snapshot};
+use storage::engine::{FacetScan, ScanProgress, SeriesRequest, SeriesScan, Snapshot};
 use storage::metric::Label;
 use storage::model::{Signal, TraceId, schema};
 use storage::scan::{
@@ -110,9 +110,22 @@ impl Control {
     pub fn scan(
         &self,
         signal: Signal,
+        request: ScanRequest,
+        each: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let progress = self.scan_counting_rows(signal, request, each)?;
+        let mut stats = self.stats.borrow_mut();
+        stats.blocks_read += progress.blocks_read;
+        stats.blocks_pruned += progress.blocks_pruned;
+        Ok(())
+    }
+
+    fn scan_counting_rows(
+        &self,
+        signal: Signal,
         mut request: ScanRequest,
         mut each: impl FnMut(&RecordBatch) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<ScanProgress> {
         let unbounded = || Threshold::at_least(schema::time_column(signal));
         self.cancel.watch(request.threshold.get_or_insert_with(unbounded).clone());
         self.check()?;
@@ -126,11 +139,9 @@ impl Control {
             self.check()?;
         }
         let progress = scan.progress();
-        let mut stats = self.stats.borrow_mut();
-        stats.rows_scanned += progress.rows_scanned;
-        stats.blocks_read += progress.blocks_read;
-        stats.blocks_pruned += progress.blocks_pruned;
-        self.check()
+        self.stats.borrow_mut().rows_scanned += progress.rows_scanned;
+        self.check()?;
+        Ok(progress)
     }
 
     /// Counts rows per step of time and group.
@@ -207,7 +218,13 @@ impl Control {
     ) -> Result<()> {
         let mut request = ScanRequest::all(columns);
         request.predicate = Predicate::Trace(trace);
-        self.scan(Signal::Spans, request, each)
+        let progress = self.scan_counting_rows(Signal::Spans, request, each)?;
+        let mut stats = self.stats.borrow_mut();
+        // A search that reads its traces one by one has counted their blocks before.
+        if stats.blocks_read + stats.blocks_pruned == 0 {
+            (stats.blocks_read, stats.blocks_pruned) = (progress.blocks_read, progress.blocks_pruned);
+        }
+        Ok(())
     }
 
     /// What the query has cost so far.

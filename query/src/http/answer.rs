@@ -34,6 +34,11 @@ impl Body {
         Body { bytes: bytes.into(), is_gzip: false, media: JSON }
     }
 
+    /// The bytes of a small answer.
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
     /// What somebody sent, as it came.
     pub(super) fn raw(bytes: Vec<u8>) -> Self {
         Body { bytes: bytes.into(), is_gzip: false, media: "application/octet-stream" }

@@ -9,6 +9,7 @@ use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use crate::{log, metric, service, time, trace, traceql, volume};
+use query_api::letter::DeadLettersResponse;
 use query_api::log::LogsResponse;
 use query_api::trace::{Order, SearchResponse};
 use storage::model::schema::column;
@@ -44,7 +45,9 @@ pub(super) enum DataAsk {
     TraceQl(Box<traceql::Search>, traceql::SearchQuery, u64),
     Services(TimeRange),
     Operations(String, TimeRange),
+    ServiceGraph(TimeRange),
     Logs(log::SearchQuery, u64),
+    DeadLetters(log::letter::LettersQuery),
     LogHistogram(log::Filter, u64),
     Volume(volume::VolumeQuery),
     Attributes(volume::AttributesQuery),
@@ -73,12 +76,9 @@ impl Ask {
             }
             Call::Trace => DataAsk::Trace(trace_id(parameters)?),
             Call::Traces => traces(parameters)?,
-            Call::Services => DataAsk::Services(parameters.range(DefaultRange::LastHour)?),
-            Call::Operations => {
-                let name = parameters.path("name")?.to_owned();
-                DataAsk::Operations(name, parameters.range(DefaultRange::LastHour)?)
-            }
+            Call::Services | Call::Operations | Call::ServiceGraph => of_services(call, parameters)?,
             Call::Logs => logs(parameters)?,
+            Call::DeadLetters => letters(parameters)?,
             Call::LogHistogram => {
                 let filter = log_filter(parameters)?;
                 DataAsk::LogHistogram(filter, parameters.count("buckets")?)
@@ -110,6 +110,15 @@ impl Ask {
     }
 }
 
+fn of_services(call: Call, parameters: &mut Parameters) -> Result<DataAsk> {
+    let range = parameters.range(DefaultRange::LastHour)?;
+    Ok(match call {
+        Call::Operations => DataAsk::Operations(parameters.path("name")?.to_owned(), range),
+        Call::ServiceGraph => DataAsk::ServiceGraph(range),
+        _ => DataAsk::Services(range),
+    })
+}
+
 impl DataAsk {
     /// Computes and writes the answer, on the executor's threads.
     pub(super) fn answer(self, control: &Control, gzip: bool) -> Result<Body> {
@@ -136,6 +145,7 @@ impl DataAsk {
             DataAsk::Operations(name, range) => {
                 answer::large(control, &service::operations(control, &name, range)?, gzip)
             }
+            DataAsk::ServiceGraph(range) => answer::large(control, &service::graph(control, range)?, gzip),
             DataAsk::Logs(query, filter_hash) => {
                 let (logs, last) = log::search(control, &query)?;
                 let next_cursor = last.map(|place| {
@@ -143,6 +153,10 @@ impl DataAsk {
                     Cursor { filter_hash, range: query.filter.range, key: place.time, tie }.encode()
                 });
                 answer::large(control, &LogsResponse { logs, next_cursor, stats: control.stats() }, gzip)
+            }
+            DataAsk::DeadLetters(query) => {
+                let (letters, truncated) = log::letter::letters(control, &query)?;
+                answer::large(control, &DeadLettersResponse { letters, truncated, stats: control.stats() }, gzip)
             }
             DataAsk::LogHistogram(filter, buckets) => {
                 answer::large(control, &log::histogram(control, &filter, buckets)?, gzip)
@@ -226,6 +240,12 @@ fn traces(parameters: &mut Parameters) -> Result<DataAsk> {
     }
     let filter = trace::Filter { range, predicate };
     Ok(DataAsk::Traces(trace::SearchQuery { filter, order, limit, after }, parameters.filter_hash()))
+}
+
+fn letters(parameters: &mut Parameters) -> Result<DataAsk> {
+    let range = parameters.range(DefaultRange::AllTime)?;
+    let (topic, limit) = (parameters.text("topic"), parameters.limit()?);
+    Ok(DataAsk::DeadLetters(log::letter::LettersQuery { range, topic, limit }))
 }
 
 fn logs(parameters: &mut Parameters) -> Result<DataAsk> {

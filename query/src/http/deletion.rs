@@ -35,10 +35,11 @@ pub(super) async fn list(state: &Arc<QueryState>, context: QueryContext, most: u
     let tenant = context.tenant.clone();
     let job = move |control: &crate::exec::Control| {
         let mut record = in_job.engine().deletions(&tenant)?;
-        while record.found().len() < most && record.advance() {
+        while record.found().len() < most && record.advance()? {
             control.check()?;
         }
-        answer::large(control, &DeletionsResponse { deletions: record.found().iter().map(deletion).collect() }, gzip)
+        let deletions = record.found().iter().map(deletion).collect();
+        answer::large(control, &DeletionsResponse { deletions, damaged: record.damaged().to_vec() }, gzip)
     };
     state.executor().run(context, job).await
 }

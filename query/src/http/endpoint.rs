@@ -22,6 +22,7 @@ pub(super) enum Call {
     Traces,
     Services,
     Operations,
+    ServiceGraph,
     Logs,
     LogHistogram,
     LogVolume,
@@ -40,6 +41,7 @@ pub(super) enum Call {
     DeleteLogs,
     DeleteMetrics,
     Deletions,
+    DeadLetters,
     DeadLetter,
     Replay,
 }
@@ -261,6 +263,14 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         answer: "OperationsResponse",
     },
     Endpoint {
+        call: Call::ServiceGraph,
+        method: Method::GET,
+        path: "/service-graph",
+        summary: "Who calls whom, how often and how well: services, databases, queues, and peers that send no spans.",
+        parameters: &[START, END, TIMEOUT],
+        answer: "ServiceGraphResponse",
+    },
+    Endpoint {
         call: Call::Logs,
         method: Method::GET,
         path: "/logs",
@@ -401,11 +411,26 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         answer: "DeletionsResponse",
     },
     Endpoint {
+        call: Call::DeadLetters,
+        method: Method::GET,
+        path: "/dead-letters",
+        summary: "Messages that could not be read, newest first, without their bytes. Those of Kafka belong to the tenant \
+                  `dead-letters`.",
+        parameters: &[
+            query("topic", Kind::Text, "The topic, exactly."),
+            query("start", Kind::Time, "First moment at which they were sent; all of time unless given."),
+            END,
+            query("limit", Kind::Count { default: 100, max: 1000 }, "Letters at most."),
+            TIMEOUT,
+        ],
+        answer: "DeadLettersResponse",
+    },
+    Endpoint {
         call: Call::DeadLetter,
         method: Method::GET,
         path: "/dead-letters/{id}",
-        summary: "The bytes of a message that could not be read. Its id is an attribute of its log record, \
-                  `spanlight.dead_letter.id`.",
+        summary: "The bytes of a message that could not be read. Its id is in their list, and an attribute of its log \
+                  record, `spanlight.dead_letter.id`.",
         parameters: &[LETTER, TIMEOUT],
         answer: BYTES,
     },

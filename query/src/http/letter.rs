@@ -1,7 +1,6 @@
 //! How is a message that could not be read looked at, and read again?
 //!
-//! A dead letter is a log record with its bytes as the body; it is listed and searched as those are. It belongs to the tenant that
-//! has it, and whoever asks for it names that tenant.
+//! A dead letter is a log record with its bytes as the body; it is searched as those are. It belongs to the tenant that has it, and whoever asks for it names that tenant.
 //!
 //! Z1  A letter that was replayed has a record beside it that says so, and is not replayed again. Replays follow each other, and go
 //!     on when their caller leaves. Records come before the word of them: who dies between has them, and may replay the letter
@@ -15,6 +14,7 @@ use super::state::{QueryState, Replay};
 use crate::error::{Error, Result};
 use crate::exec::QueryContext;
 use crate::log;
+use crate::log::letter::{ID, LETTER, REPLAYED};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use query_api::log::LogRecord;
@@ -22,10 +22,6 @@ use query_api::otlp::AnyValue;
 use std::sync::Arc;
 use storage::scan::{AttributeScope, Compare, Field, Predicate, Scalar, TimeRange};
 
-/// The attribute that holds a letter's id, on the letter and on the word of its replay.
-const ID: &str = "spanlight.dead_letter.id";
-const LETTER: &str = "spanlight.dead_letter";
-const REPLAYED: &str = "spanlight.dead_letter.replayed";
 /// A letter and the word of its replay; more only where processes replayed it at the same time.
 const RECORDS: usize = 16;
 

@@ -1,5 +1,5 @@
-//! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`; Prometheus's (`prometheus`) and Tempo's
-//! under `/tempo` (`tempo`) beside it.
+//! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`; Prometheus's (`prometheus`), Tempo's
+//! under `/tempo` (`tempo`) and Jaeger's under `/jaeger` (`jaeger`) beside it.
 //!
 //! W1  `endpoint::ENDPOINTS` is the one list of what there is: the router, the check of parameters and the OpenAPI
 //!     document are made from it.
@@ -9,12 +9,14 @@
 //!
 //! W1 and W2 are about our own API; `prometheus` keeps to other rules.
 //!
-//! Not here: what an answer consists of (`trace`, `service`, `log`, `metric`, `promql`), listening, the UI's files.
+//! Not here: what an answer consists of (`trace`, `service`, `log`, `metric`, `promql`), listening, which files the UI has.
 
 mod answer;
 mod ask;
 mod deletion;
 mod endpoint;
+mod file;
+mod jaeger;
 mod letter;
 mod openapi;
 mod parameter;
@@ -25,9 +27,8 @@ mod tempo;
 #[cfg(test)]
 mod tests;
 
-pub use state::{
-    DemoAction, Host, QueryState, Replay, ReplayLetter, Replayed, SwitchDemo, TellKafka, TellLastReceived,
-};
+pub use file::{Files, serve_file};
+pub use state::{DemoAction, Host, QueryState, Replay, ReplayLetter, SwitchDemo, TellKafka, TellLastReceived};
 
 use crate::error::{Error, Result};
 use crate::exec::QueryContext;
@@ -73,7 +74,9 @@ pub fn router(state: impl Into<Arc<QueryState>>) -> Router {
         .with_state(Arc::clone(&state));
     // What is nested does not see the prefix itself with a slash behind it.
     let own = Router::new().nest(PREFIX, api).route(&format!("{PREFIX}/"), any(unknown_path));
-    own.merge(prometheus::router(Arc::clone(&state))).merge(tempo::router(state))
+    own.merge(prometheus::router(Arc::clone(&state)))
+        .merge(jaeger::router(Arc::clone(&state)))
+        .merge(tempo::router(state))
 }
 
 async fn serve(

@@ -3,8 +3,8 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
+use query_api::letter::Replayed;
 use query_api::status::{DemoStatus, KafkaStatus, LastReceived};
-use serde::Serialize;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -49,18 +49,6 @@ pub struct Replay {
     pub time: i64,
     /// The message.
     pub payload: Vec<u8>,
-}
-
-/// What became of its records.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Replayed {
-    /// Stored.
-    pub accepted: u64,
-    /// Left out.
-    pub rejected: u64,
-    /// Why the first of them was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
 }
 
 /// Stores the records of a dead letter, and then a record that says so. Where nothing of it can be stored, the message says why;
@@ -146,7 +134,12 @@ impl QueryState {
         Arc::clone(&self.replaying)
     }
 
-    pub(super) fn now(&self) -> i64 {
+    /// Whose data there is.
+    pub(crate) fn tenants(&self) -> Vec<TenantId> {
+        self.engine.tenants()
+    }
+
+    pub(crate) fn now(&self) -> i64 {
         self.clock.now_unix_nano()
     }
 

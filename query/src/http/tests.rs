@@ -7,6 +7,7 @@ use axum::body::Body as HttpBody;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use query_api::error::{Class, ErrorBody};
+use query_api::letter::Replayed;
 use query_api::log::LogsResponse;
 use query_api::otlp::TracesData;
 use query_api::status::{DemoStatus, LastReceived};

@@ -3,6 +3,7 @@
 //! Not here: parameters and paths (`http`).
 
 mod histogram;
+pub(crate) mod letter;
 mod record;
 mod search;
 mod severity;

@@ -5,11 +5,18 @@
 //!
 //! Not here: parameters and paths (`http`).
 
+mod calls;
+mod graph;
 mod list;
+mod names;
 mod operation;
+mod passes;
 
+pub(crate) use calls::{Call, calls};
+pub(crate) use graph::{Edge, Figures, edges, graph};
 pub(crate) use list::services;
-pub(crate) use operation::operations;
+pub(crate) use names::Names;
+pub(crate) use operation::{operation_kinds, operations};
 
 use crate::quantile::Histogram;
 use query_api::service::Red;

@@ -32,7 +32,7 @@ mod value;
 
 pub(crate) use ast::Query;
 pub(crate) use list::{Distinct, Listed, distinct, intrinsic_names, keys_of_events_and_links, understood};
-pub(crate) use metric::{Answer, Axis, MOST_SERIES, MetricsQuery};
+pub(crate) use metric::{Answer, Axis, MOST_SERIES, MetricsQuery, Series};
 pub(crate) use problem::Problem;
 pub(crate) use search::{Found, FoundSet, FoundSpan, Search, SearchQuery};
 pub(crate) use value::Value;

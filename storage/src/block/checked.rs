@@ -3,13 +3,15 @@
 //! K1  A file is a row of granules of [`GRANULE`] bytes, the last one shorter. The CRC-32C of each, and of the whole,
 //!     is in the block's `meta`.
 //! K2  No byte is handed out before its granule's checksum was compared. What reads a file, the Parquet reader too, thus
-//!     never sees damaged bytes. Bytes that do not match are read a second time: the way from the disk errs too.
+//!     never sees damaged bytes. Bytes that do not match, or that the disk does not give, are read a second time: the way from
+//!     the disk errs too.
+//! K3  An error that may pass is never taken for damage, whatever it went through.
 //!
 //! Not here: where the checksums are kept (`meta`).
 
 use super::meta::FileMeta;
 use crate::error::{Error, Result};
-use crate::fs::{Filesystem, ReadFile, WriteFile};
+use crate::fs::{Filesystem, ReadFile, Try, WriteFile, is_unreadable};
 use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
@@ -88,22 +90,6 @@ impl Write for CheckedWriter {
     }
 }
 
-/// Whether bytes are read for the first time, or because they were wrong.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Try {
-    First,
-    Again,
-}
-
-impl Try {
-    pub(crate) fn read(self, file: &dyn ReadFile, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        match self {
-            Try::First => file.read_at(offset, buf),
-            Try::Again => file.read_again_at(offset, buf),
-        }
-    }
-}
-
 /// A file whose every read is compared with its checksums.
 #[derive(Debug)]
 pub(crate) struct CheckedFile {
@@ -120,7 +106,7 @@ impl CheckedFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::Damaged { path, what: "it is missing".into() });
             }
-            opened => opened.map_err(Error::io("open", &path))?,
+            opened => opened.map_err(Error::read("open", &path))?,
         };
         let whole_granules = meta.len.div_ceil(GRANULE as u64);
         if file.len() != meta.len || meta.granules.len() as u64 != whole_granules {
@@ -175,6 +161,10 @@ impl CheckedFile {
             io::ErrorKind::UnexpectedEof => {
                 Error::Damaged { path: self.path.clone(), what: format!("it ends before byte {}", range.end) }
             }
+            _ if is_unreadable(&error) => {
+                let what = format!("the disk does not give bytes {}..{}: {error}", range.start, range.end);
+                Error::Damaged { path: self.path.clone(), what }
+            }
             _ => Error::io("read", &self.path)(error),
         })?;
         let first = usize::try_from(first).unwrap_or(usize::MAX);
@@ -188,8 +178,8 @@ impl CheckedFile {
         Ok(bytes.into())
     }
 
-    /// Compares every checksum, and hands each damaged range to `damaged`.
-    pub(crate) fn verify(&self, mut damaged: impl FnMut(Range<u64>)) -> Result<()> {
+    /// Compares every checksum, and hands each damaged range to `damaged`, with what is wrong with it.
+    pub(crate) fn verify(&self, mut damaged: impl FnMut(Range<u64>, String)) -> Result<()> {
         let step = (VERIFY_GRANULES * GRANULE) as u64;
         for start in (0..self.len).step_by(VERIFY_GRANULES * GRANULE) {
             let end = (start + step).min(self.len);
@@ -203,7 +193,7 @@ impl CheckedFile {
                 let granule = from..(from + GRANULE as u64).min(end);
                 match self.read(granule.clone()) {
                     Ok(_) => {}
-                    Err(Error::Damaged { .. }) => damaged(granule),
+                    Err(Error::Damaged { what, .. }) => damaged(granule, what),
                     Err(error) => return Err(error),
                 }
             }
@@ -266,11 +256,21 @@ fn unwrapped(source: ParquetError, action: &'static str, path: PathBuf) -> Error
             // The reader may have wrapped it twice.
             Err(inner) => match inner.downcast::<ParquetError>() {
                 Ok(error) => unwrapped(*error, action, path),
-                Err(inner) => Error::Parquet { action, path, source: ParquetError::External(inner) },
+                Err(inner) => unwrapped_io(inner, action, path),
             },
         },
         source => Error::Parquet { action, path, source },
     }
+}
+
+/// An error of ours that was an `io::Error` on its way (`SourceRead`).
+fn unwrapped_io(inner: Box<dyn std::error::Error + Send + Sync>, action: &'static str, path: PathBuf) -> Error {
+    let inner = match inner.downcast::<io::Error>().map(|error| error.downcast::<Error>()) {
+        Ok(Ok(error)) => return error,
+        Ok(Err(error)) => Box::new(error),
+        Err(inner) => inner,
+    };
+    Error::Parquet { action, path, source: ParquetError::External(inner) }
 }
 
 /// Bytes as a checked file, for tests of what reads one.

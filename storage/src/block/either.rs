@@ -168,12 +168,12 @@ impl Block {
         }
     }
 
-    /// What is wrong with an index, if a reader found something: answers are whole without it, and the block wants to be written
-    /// anew.
-    pub(crate) fn lost_index(&self) -> Option<&str> {
+    /// What is wrong with an index or a copy in `meta`, if a reader found something: answers are whole without it, and the block
+    /// wants to be written anew.
+    pub(crate) fn lost_part(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Rows(block) => block.lost_index(),
-            Kind::Series(_) => None,
+            Kind::Rows(block) => block.lost_part(),
+            Kind::Series(block) => block.lost_part(),
         }
     }
 

@@ -19,7 +19,7 @@ use std::path::Path;
 /// Name of the file.
 pub(crate) const META: &str = "meta";
 const MAGIC: &str = "spanlight-block";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The version that holds its content once.
 const SINGLE: u32 = 1;
 /// The header line is shorter than this.

@@ -5,12 +5,13 @@
 //!     `stats.idx` the granules are kept then.
 //! R2  A read decodes only the pages that hold wanted rows, of the wanted columns.
 //! R3  A damaged index costs time and no row: what it would say is found by a scan, and the block says that it wants to be
-//!     written anew. Only the places of spans in traces that lie apart need `keys.idx`.
+//!     written anew; so it does where one of the two copies in `meta` is damaged. Only the places of spans in traces that lie
+//!     apart need `keys.idx`.
 //!
 //! Not here: which rows are wanted (`scan`), what stored columns mean (`restore`).
 
 use super::body::{self, Bodies, Template};
-use super::checked::{CheckedFile, Source, Try, from_parquet};
+use super::checked::{CheckedFile, Source, from_parquet};
 use super::layout::{parse_attribute, stored_type};
 use super::meta::{BlockMeta, META};
 use super::pages::{self, Pages};
@@ -19,7 +20,7 @@ use super::shred::Kind;
 use super::stats::Stats;
 use super::{DATA, KEYS, STATS, TERMS};
 use crate::error::{Class, Error, Result};
-use crate::fs::Filesystem;
+use crate::fs::{Filesystem, Try, read_whole};
 use crate::index::TraceIndex;
 use crate::index::terms::TermIndex;
 use crate::model::schema::{self, column as name};
@@ -65,7 +66,7 @@ pub(super) struct Block {
     joined: Vec<JoinedLeaf>,
     attributes: Vec<AttributeLeaf>,
     groups: Vec<Range<usize>>,
-    /// What is wrong with an index, once that is known (R3).
+    /// What is wrong with a part that answers can do without, once that is known (R3).
     lost: OnceLock<String>,
 }
 
@@ -104,8 +105,8 @@ pub(super) struct AttributeLeaf {
 impl Block {
     /// Opens the block in a directory. `meta_crc` is what the manifest knows of it: [`BlockMeta::crc`].
     pub(super) fn open(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
-        let meta = read_meta(&*fs, dir, signal, meta_crc)?;
         let lost = OnceLock::new();
+        let meta = read_meta(&*fs, dir, signal, (meta_crc, &lost))?;
         let index = |name| unless_damaged(open_file(&*fs, dir, &meta, name), &lost).map(Option::flatten);
         let [keys_file, terms_file, stats_file] = [index(KEYS)?, index(TERMS)?, index(STATS)?];
         let keys = match keys_file.clone().map(|file| unless_damaged(TraceIndex::open(file), &lost)).transpose()? {
@@ -118,8 +119,9 @@ impl Block {
 
     /// Opens a block whose indexes may be damaged, to read what is left of its rows. It finds no trace.
     pub(super) fn open_rows(fs: Arc<dyn Filesystem>, dir: &Path, signal: Signal, meta_crc: u32) -> Result<Arc<Block>> {
-        let meta = read_meta(&*fs, dir, signal, meta_crc)?;
-        Self::assemble(fs, dir, signal, meta, (None, Keys::None), [None, None], OnceLock::new())
+        let lost = OnceLock::new();
+        let meta = read_meta(&*fs, dir, signal, (meta_crc, &lost))?;
+        Self::assemble(fs, dir, signal, meta, (None, Keys::None), [None, None], lost)
     }
 
     fn assemble(
@@ -263,8 +265,8 @@ impl Block {
         self.groups.len()
     }
 
-    /// What is wrong with an index, if a reader found something (R3).
-    pub(super) fn lost_index(&self) -> Option<&str> {
+    /// What is wrong with an index, or a copy in `meta`, if a reader found something (R3).
+    pub(super) fn lost_part(&self) -> Option<&str> {
         self.lost.get().map(String::as_str)
     }
 
@@ -275,20 +277,21 @@ impl Block {
 
     /// Compares every checksum of every file. The error names what is damaged: file, bytes, columns.
     pub(super) fn verify(&self) -> Result<()> {
-        verify_meta(&*self.fs, &self.dir, self.signal, self.meta.crc())?;
-        self.verify_indexes()?;
+        self.verify_parts()?;
         self.verify_rows()
     }
 
-    /// As `verify`, of what answers cannot do without. What is found of the indexes is noted.
+    /// As `verify`, of what answers cannot do without. What is found of the rest is noted.
     pub(super) fn examine(&self) -> Result<()> {
-        read_meta(&*self.fs, &self.dir, self.signal, self.meta.crc())?;
-        self.unless_lost(self.verify_indexes())?;
+        read_meta(&*self.fs, &self.dir, self.signal, (self.meta.crc(), &self.lost))?;
+        self.unless_lost(self.verify_parts())?;
         self.verify_rows()
     }
 
-    fn verify_indexes(&self) -> Result<()> {
-        if let Some(what) = self.lost_index() {
+    /// Of the parts that answers can do without.
+    fn verify_parts(&self) -> Result<()> {
+        read_meta(&*self.fs, &self.dir, self.signal, (self.meta.crc(), &self.lost))?;
+        if let Some(what) = self.lost_part() {
             return Err(Error::Damaged { path: self.dir.clone(), what: what.to_owned() });
         }
         let files = self.keys_file.iter().chain(&self.terms_file).chain(&self.stats_file);
@@ -377,7 +380,7 @@ impl Block {
             Keys::None => Ok(Vec::new()),
             Keys::Index(keys) => keys.apart(&self.groups),
             Keys::Lost => {
-                let what = self.lost_index().unwrap_or("it is damaged").to_owned();
+                let what = self.lost_part().unwrap_or("it is damaged").to_owned();
                 Err(Error::Damaged { path: self.dir.join(KEYS), what })
             }
         }
@@ -477,12 +480,11 @@ pub(super) fn verify_files(
 ) -> Result<()> {
     let mut told = Vec::new();
     for file in files {
-        file.verify(|range| told.push((file.path(), range)))?;
-        if let Some((path, _)) = told.first() {
-            let ranges = told.iter().take(MOST_TOLD).map(|(_, range)| {
-                let what = format!("bytes {}..{} do not match their checksum", range.start, range.end);
+        file.verify(|range, what| told.push((file.path(), range, what)))?;
+        if let Some((path, ..)) = told.first() {
+            let ranges = told.iter().take(MOST_TOLD).map(|(_, range, what)| {
                 let parts = parts(path, range);
-                if parts.is_empty() { what } else { format!("{what} ({})", parts.join(", ")) }
+                if parts.is_empty() { what.clone() } else { format!("{what} ({})", parts.join(", ")) }
             });
             let mut what = ranges.collect::<Vec<_>>().join("; ");
             if told.len() > MOST_TOLD {
@@ -494,12 +496,12 @@ pub(super) fn verify_files(
     Ok(())
 }
 
-/// What was read of an index; `None` where that is damaged, and what is wrong is noted.
+/// What was read of a part that answers can do without; `None` where that is damaged, and what is wrong is noted.
 fn unless_damaged<T>(read: Result<T>, lost: &OnceLock<String>) -> Result<Option<T>> {
     match read {
         Err(error) if error.class() == Class::Corrupt => {
             if lost.set(error.to_string()).is_ok() {
-                tracing::warn!(%error, "an index is damaged; rows are scanned instead until their block is written anew");
+                tracing::warn!(%error, "an index or a copy of `meta` is damaged; answers do without until the block is written anew");
             }
             Ok(None)
         }
@@ -534,37 +536,32 @@ fn unwrap_arrow(error: arrow_schema::ArrowError) -> parquet::errors::ParquetErro
     }
 }
 
-pub(super) fn read_meta(fs: &dyn Filesystem, dir: &Path, signal: Signal, crc: u32) -> Result<BlockMeta> {
-    let path = dir.join(META);
-    with_meta(fs, &path, |bytes| BlockMeta::decode(bytes, crc, signal, &path))
-}
-
-/// Whether `meta` is whole, with all that is in it twice.
-pub(super) fn verify_meta(fs: &dyn Filesystem, dir: &Path, signal: Signal, crc: u32) -> Result<()> {
-    let path = dir.join(META);
-    with_meta(fs, &path, |bytes| {
-        BlockMeta::decode(bytes, crc, signal, &path)?;
-        BlockMeta::check_whole(bytes, &path)
-    })
-}
-
-fn with_meta<T>(fs: &dyn Filesystem, path: &Path, decode: impl Fn(&[u8]) -> Result<T>) -> Result<T> {
+/// What `meta` says, from whichever copy is whole. Damage to the other is noted.
+pub(super) fn read_meta(
+    fs: &dyn Filesystem,
+    dir: &Path,
+    signal: Signal,
+    (crc, lost): (u32, &OnceLock<String>),
+) -> Result<BlockMeta> {
+    let path = &dir.join(META);
     let file = match fs.open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::Damaged { path: path.to_owned(), what: "it is missing".into() });
         }
-        opened => opened.map_err(Error::io("open", path))?,
+        opened => opened.map_err(Error::read("open", path))?,
     };
     let read = |which: Try| {
-        let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or(usize::MAX)];
-        which.read(file.as_ref(), 0, &mut bytes).map_err(Error::io("read", path))?;
-        decode(&bytes)
+        let bytes = read_whole(file.as_ref(), which).map_err(Error::read("read", path))?;
+        let meta = BlockMeta::decode(&bytes, crc, signal, path)?;
+        Ok((meta, BlockMeta::check_whole(&bytes, path)))
     };
-    match read(Try::First) {
+    let (meta, whole) = match read(Try::First) {
         // As with the other files: the way from the disk errs too.
-        Err(Error::Damaged { .. }) => read(Try::Again),
-        meta => meta,
-    }
+        Ok((_, Err(Error::Damaged { .. }))) | Err(Error::Damaged { .. }) => read(Try::Again)?,
+        meta => meta?,
+    };
+    unless_damaged(whole, lost)?;
+    Ok(meta)
 }
 
 /// Footer, page indexes, and the Arrow types to read as: where every row group has a dictionary, so has the array.

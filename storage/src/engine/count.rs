@@ -106,7 +106,8 @@ impl VolumeScan {
             return Ok(true);
         }
         let Some(batch) = self.sources.batches.pop_front() else { return Ok(false) };
-        let (looked_at, rows) = batch.scan(&self.rows, self.sources.seen)?;
+        let unread = |id, error| self.sources.missing.note(id, error);
+        let (looked_at, rows) = batch.scan(&self.rows, self.sources.seen, unread)?;
         self.tally.cost.rows_read += looked_at as u64;
         rows.map_or(Ok(()), |rows| self.tally.add_rows(&rows)).map(|()| true)
     }
@@ -153,7 +154,8 @@ impl FacetScan {
             return Ok(true);
         }
         let Some(batch) = self.sources.batches.pop_front() else { return Ok(false) };
-        let (looked_at, rows) = batch.scan(&self.rows, self.sources.seen)?;
+        let unread = |id, error| self.sources.missing.note(id, error);
+        let (looked_at, rows) = batch.scan(&self.rows, self.sources.seen, unread)?;
         self.cost.rows_read += looked_at as u64;
         rows.map_or(Ok(()), |rows| self.facets.add_batch(&rows)).map(|()| true)
     }

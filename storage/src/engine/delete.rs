@@ -15,7 +15,7 @@ use super::metrics::EngineMetrics;
 use super::recovery::Layout;
 use super::store::{Store, lock};
 use crate::block::BlockId;
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::fs::Filesystem;
 use crate::manifest::{Cause, Commit, Deletion, Tombstone};
 use crate::model::schema::time_column;
@@ -187,7 +187,8 @@ impl Store {
         let mut versions = retention::recorded_versions(self.fs.as_ref(), &dir)?;
         versions.extend(waiting.keys());
         let tenant = tenant.clone();
-        Ok(RecordScan { fs: Arc::clone(&self.fs), dir, tenant, waiting, versions, found: Vec::new() })
+        let fs = Arc::clone(&self.fs);
+        Ok(RecordScan { fs, dir, tenant, waiting, versions, found: Vec::new(), damaged: Vec::new() })
     }
 
     fn deletions_dir(&self) -> PathBuf {
@@ -206,20 +207,34 @@ pub struct RecordScan {
     /// Those that were not looked at.
     versions: BTreeSet<u64>,
     found: Vec<Recorded>,
+    /// Those whose file is damaged, of whomever they are.
+    damaged: Vec<u64>,
 }
 
 impl RecordScan {
-    /// Looks at the next older deletion, of whomever it is; `false` when none is left. Reads a file at most; one that cannot be
-    /// read is passed over.
-    pub fn advance(&mut self) -> bool {
-        let Some(version) = self.versions.pop_last() else { return false };
+    /// Looks at the next older deletion, of whomever it is; `false` when none is left. Reads a file at most; one that is damaged
+    /// is passed over, and told.
+    pub fn advance(&mut self) -> Result<bool> {
+        let Some(version) = self.versions.pop_last() else { return Ok(false) };
         let deletion = match self.waiting.get(&version) {
-            Some(waiting) => Some(Deletion::clone(waiting)),
+            Some(waiting) => Ok(Deletion::clone(waiting)),
             None => retention::read_deletion(self.fs.as_ref(), &self.dir, version),
         };
-        let ours = deletion.filter(|deletion| deletion.tenant == self.tenant);
-        self.found.extend(ours.map(|deletion| Recorded { version, deletion }));
-        true
+        match deletion {
+            Ok(deletion) if deletion.tenant == self.tenant => self.found.push(Recorded { version, deletion }),
+            Ok(_) => {}
+            Err(error) if error.class() == Class::Corrupt => {
+                tracing::error!(%error, "the record of a deletion is damaged");
+                self.damaged.push(version);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// The numbers of deletions whose record is damaged, among those that were looked at.
+    pub fn damaged(&self) -> &[u64] {
+        &self.damaged
     }
 
     /// What was found so far, newest first.

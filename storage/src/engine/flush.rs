@@ -7,7 +7,8 @@
 //!     commit happened, the blocks are kept until it does, and nothing else is flushed.
 //!
 //! F4  A row is left out as repeated only if its block is there, and not in quarantine, when the generation's blocks are committed.
-//!     Where that changed meanwhile, the generation is flushed anew. Blocks that readers found damaged are looked at before.
+//!     Where that changed meanwhile, the generation is flushed anew. Blocks that readers found damaged are looked at before; a block
+//!     that cannot be read while rows are compared with it ends the flush, and the next one begins with it.
 //!
 //! F5  Of a generation that was read from sources, the commit that adds its blocks says which offsets, in place of a place in the
 //!     log; where that does not join what others committed, nothing is committed (N13 of `manifest`).
@@ -17,8 +18,9 @@
 use super::metrics::EngineMetrics;
 use super::publish::Placed;
 use super::store::{Store, lock};
+use super::threads::chain;
 use super::view::joined;
-use crate::block::{self, Window};
+use crate::block::{self, BlockId, Window};
 use crate::error::{Error, Result};
 use crate::manifest::Commit;
 use crate::memtable::{self, Generation};
@@ -99,9 +101,9 @@ impl Store {
             return self.write_series(generation, tenant, placed);
         }
         let (in_memory, mut batches) = (generation.batches(tenant, signal), Vec::new());
-        memtable::look_up(&in_memory)?;
+        memtable::look_up(&in_memory, seen)?;
         for batch in in_memory {
-            let resolved = batch.resolved(seen)?;
+            let resolved = batch.resolved(seen)?.or_else(|unread| self.report(unread))?;
             if resolved.num_rows() > 0 {
                 batches.push(resolved);
             }
@@ -114,6 +116,16 @@ impl Store {
             placed.extend(made);
         }
         Ok(())
+    }
+
+    /// Reports blocks that could not be read; the next flush looks at them first (F4).
+    fn report<T>(&self, unread: Vec<(BlockId, Error)>) -> Result<T> {
+        let mut failed = None;
+        for (id, error) in unread {
+            lock(&self.view().reports).insert(id, chain(&error));
+            failed.get_or_insert(error);
+        }
+        Err(failed.unwrap_or(Error::Closing))
     }
 
     /// Writes one block per window that a tenant's series have samples in.

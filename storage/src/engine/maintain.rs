@@ -22,6 +22,7 @@ use crate::error::{Class, Error, Result};
 use crate::fs::Clock;
 use crate::manifest::{BlockEntry, Commit, Manifest, Tombstone};
 use crate::retention::SteadyClock;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +71,7 @@ impl Store {
         self.ask_bucket()?;
         let view = self.view();
         // What cannot be written anew now does not hold up the others.
-        if let Some(plan) = without_index(&view)
+        if let Some(plan) = worn(&view)
             && let done @ (Ok(true) | Err(Error::Closing)) = self.merge_counted(&view.manifest, &plan, pace)
         {
             return done;
@@ -182,10 +183,16 @@ impl Store {
         }
     }
 
-    /// Looks at the blocks that readers found damaged, and puts those that are into quarantine.
+    /// Looks at the blocks that readers found damaged, and puts those that are into quarantine, with those that could not be
+    /// opened: what comes again of their rows is shown, so they must not come back by themselves.
     pub fn examine(&self) -> Result<()> {
-        let reported: Vec<BlockId> = std::mem::take(&mut *lock(&self.view().reports)).into_keys().collect();
-        self.examine_ids(&reported)
+        let view = self.view();
+        let mut ids: BTreeSet<BlockId> = lock(&view.reports).keys().copied().collect();
+        ids.extend(view.unread.keys());
+        self.examine_ids(&ids.iter().copied().collect::<Vec<_>>())?;
+        // Until then, whoever else examines looks at them too.
+        lock(&view.reports).retain(|id, _| !ids.contains(id));
+        Ok(())
     }
 
     fn examine_ids(&self, ids: &[BlockId]) -> Result<()> {
@@ -221,11 +228,11 @@ impl Store {
     }
 }
 
-/// A block that has lost an index, to be written anew with it.
-fn without_index(view: &View) -> Option<Plan> {
+/// A block that has lost a part that answers can do without, to be written anew with it.
+fn worn(view: &View) -> Option<Plan> {
     let mut shown = view.blocks.values().flat_map(|blocks| blocks.iter());
-    let lost = shown.find(|shown| shown.block.lost_index().is_some())?;
-    Some(Plan { inputs: vec![lost.id] })
+    let worn = shown.find(|shown| shown.block.lost_part().is_some())?;
+    Some(Plan { inputs: vec![worn.id] })
 }
 
 /// Whether all of some blocks are there, and none is in quarantine: what came again since would be there twice.

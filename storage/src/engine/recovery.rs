@@ -286,7 +286,7 @@ fn replay(
 /// Empties the folder of blocks in the making. The lock says that nobody else writes here.
 fn empty_temp(fs: &dyn Filesystem, layout: &Layout) -> Result<()> {
     let temp = layout.temp();
-    for name in folders(fs, &temp)? {
+    for name in folders_if_listed(fs, &temp)? {
         let dir = temp.join(&name);
         fs.remove_dir_all(&dir).map_err(Error::io("remove", &dir))?;
     }
@@ -298,11 +298,11 @@ pub(super) fn orphans(fs: &dyn Filesystem, layout: &Layout, manifest: &Manifest)
     let mut orphans = Vec::new();
     let known: BTreeSet<BlockId> = manifest.blocks.keys().copied().collect();
     let blocks = layout.blocks();
-    for tenant in folders(fs, &blocks)? {
-        for signal in folders(fs, &blocks.join(&tenant))? {
-            for window in folders(fs, &blocks.join(&tenant).join(&signal))? {
+    for tenant in folders_if_listed(fs, &blocks)? {
+        for signal in folders_if_listed(fs, &blocks.join(&tenant))? {
+            for window in folders_if_listed(fs, &blocks.join(&tenant).join(&signal))? {
                 let dir = blocks.join(&tenant).join(&signal).join(&window);
-                for name in folders(fs, &dir)? {
+                for name in folders_if_listed(fs, &dir)? {
                     if let Ok(id) = BlockId::from_str(&name)
                         && !known.contains(&id)
                     {
@@ -315,7 +315,18 @@ pub(super) fn orphans(fs: &dyn Filesystem, layout: &Layout, manifest: &Manifest)
     Ok(orphans)
 }
 
+/// Folders in one; none where the disk does not list it: what nobody needs of it stays, and blocks are told of one by one.
+fn folders_if_listed(fs: &dyn Filesystem, dir: &Path) -> Result<Vec<String>> {
+    match folders(fs, dir) {
+        Err(error @ Error::Damaged { .. }) => {
+            tracing::error!(error = %chain(&error), "a folder cannot be listed");
+            Ok(Vec::new())
+        }
+        listed => listed,
+    }
+}
+
 fn folders(fs: &dyn Filesystem, dir: &Path) -> Result<Vec<String>> {
-    let entries = fs.list(dir).map_err(Error::io("list", dir))?;
+    let entries = fs.list(dir).map_err(Error::read("list", dir))?;
     Ok(entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect())
 }

@@ -118,6 +118,11 @@ fn stored(text: &mut Text<'_>, engine: &Engine) {
     text.gauge("spanlight_blocks", "Blocks: a look-up that no index cuts short reads so many.", &blocks);
     text.gauge("spanlight_blocks_by_level", "Blocks by how often they were merged, as their size tells.", &levels);
     text.gauge("spanlight_quarantined_blocks", "Blocks that are damaged and not read.", &quarantined);
+    let view = engine.store().view();
+    let worn = view.blocks.values().flat_map(|blocks| blocks.iter()).filter(|shown| shown.block.lost_part().is_some());
+    let help =
+        "Blocks that lost an index or a copy of their metadata: answers are whole, and a merge writes them anew.";
+    text.gauge("spanlight_worn_blocks", help, &[("", worn.count() as f64)]);
     text.gauge("spanlight_memtable_bytes", "Bytes of memtables.", &memory);
     let shortage = engine.shortage();
     let refused: Vec<(String, f64)> = Shortage::REASONS

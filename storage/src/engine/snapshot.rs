@@ -291,7 +291,7 @@ impl Scan {
     }
 
     fn read_memory(&mut self, batch: &MemBatch) -> Result<Option<RecordBatch>> {
-        let (looked_at, rows) = batch.scan(&self.request, self.seen)?;
+        let (looked_at, rows) = batch.scan(&self.request, self.seen, |id, error| self.missing.note(id, error))?;
         self.progress.rows_scanned += looked_at as u64;
         Ok(rows)
     }

@@ -9,6 +9,8 @@
 //! F3  After a failed write or sync nothing is known of the bytes since the last good sync: a second sync that succeeds
 //!     proves nothing. Leave that file.
 //! F4  A directory holds names only once its own name is durable (`create_dir_all` sees to it).
+//! F8  A read fails because the medium does not give these bytes any more (`is_unreadable`), or for a reason that may pass. The
+//!     first is damage like a flipped bit, and reading on elsewhere makes sense.
 //!
 //! Not here: file formats (`wal`, `block`, `manifest`).
 
@@ -18,12 +20,16 @@ mod simulated;
 pub use disk::{Disk, SystemClock};
 pub use simulated::{Faults, Loss, SimulatedClock, SimulatedDisk};
 
+use rustix::io::Errno;
 use std::fmt::Debug;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Disks lose no less than this at once.
+const PIECE: usize = 512;
 
 /// One name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,6 +109,64 @@ pub trait ReadFile: Send + Sync + Debug {
     fn read_again_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.read_at(offset, buf)
     }
+}
+
+/// Whether bytes are read for the first time, or because they were wrong.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Try {
+    First,
+    Again,
+}
+
+impl Try {
+    pub(crate) fn read(self, file: &dyn ReadFile, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        match self {
+            Try::First => file.read_at(offset, buf),
+            Try::Again => file.read_again_at(offset, buf),
+        }
+    }
+}
+
+/// Whether an error says that the medium does not give what it held (F8).
+pub(crate) fn is_unreadable(error: &io::Error) -> bool {
+    // The last three are what file systems answer that keep checksums, and disks of remappable sectors.
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| [Errno::IO, Errno::UCLEAN, Errno::BADMSG, Errno::NODATA].contains(&errno))
+}
+
+/// All bytes of a file whose reader compares checksums. Where the medium does not give a piece, it is zeros; where it gives
+/// nothing at all, the error says so.
+pub(crate) fn read_whole(file: &dyn ReadFile, which: Try) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(file.len()).map_err(io::Error::other)?];
+    match which.read(file, 0, &mut bytes) {
+        Err(error) if is_unreadable(&error) => {
+            let lost = read_pieces(file, 0, &mut bytes)?;
+            if matches!(&lost[..], [all] if *all == (0..file.len())) {
+                return Err(error);
+            }
+        }
+        read => read?,
+    }
+    Ok(bytes)
+}
+
+/// As `read_at`, with zeros where the medium does not give a piece: which bytes of the file these are.
+pub(crate) fn read_pieces(file: &dyn ReadFile, offset: u64, buf: &mut [u8]) -> io::Result<Vec<Range<u64>>> {
+    let mut lost: Vec<Range<u64>> = Vec::new();
+    for (piece, at) in buf.chunks_mut(PIECE).zip((offset..).step_by(PIECE)) {
+        match file.read_at(at, piece) {
+            Err(error) if is_unreadable(&error) => {
+                piece.fill(0);
+                let end = at + piece.len() as u64;
+                match lost.last_mut() {
+                    Some(last) if last.end == at => last.end = end,
+                    _ => lost.push(at..end),
+                }
+            }
+            read => read?,
+        }
+    }
+    Ok(lost)
 }
 
 /// What time is it?

@@ -45,6 +45,7 @@ fn to_json(found: &Inspection, depth: Depth) -> Value {
         "verified": depth == Depth::Everything,
         "blocks_elsewhere": found.blocks_elsewhere,
         "damage": found.damage,
+        "unread": found.unread,
     })
 }
 
@@ -90,10 +91,13 @@ fn write_text(out: &mut String, found: &Inspection, depth: Depth) -> std::fmt::R
     for damage in &found.damage {
         writeln!(out, "\ndamaged: {damage}")?;
     }
+    for unread in &found.unread {
+        writeln!(out, "\nnot read: {unread}")?;
+    }
     if found.blocks_elsewhere {
         writeln!(out, "\nthe blocks are in an object store and were not looked at")?;
     }
-    if depth == Depth::Everything && found.damage.is_empty() {
+    if depth == Depth::Everything && found.damage.is_empty() && found.unread.is_empty() {
         let of_what = if found.blocks_elsewhere { " of the log" } else { "" };
         writeln!(out, "\nevery checksum{of_what} holds")?;
     }

@@ -3,9 +3,12 @@
 use super::*;
 use crate::block::tests::random::Random;
 use crate::block::tests::small;
+use crate::doubled::second_at;
 use crate::engine::{EngineConfig, Store, Write};
 use crate::fs::{SimulatedClock, SimulatedDisk};
+use crate::manifest::{Cause, Deletion};
 use crate::object::{Bucket, Role, SimulatedBucket, Span};
+use crate::retention::record_deletion;
 use bytes::Bytes;
 
 const NOW: i64 = 1_795_435_200_000_000_000;
@@ -92,7 +95,9 @@ fn i1_every_byte_of_a_data_directory_is_in_one_place() {
     let metas = store.snapshot(&TenantId::default());
     drop(metas);
     put(&disk, &format!("{ORPHAN}/data.parquet"), 1_000);
-    put(&disk, "/data/deletions/00000000000000000001.json", 30);
+    let (tenant, cause) = (TenantId::default(), Cause::Age);
+    let deletion = Deletion { time: 1, tenant, signal: Signal::Logs, cause, predicate: None, blocks: 1, rows: 1 };
+    record_deletion(&disk, Path::new("/data/deletions"), 1, &deletion).unwrap();
     put(&disk, "/data/damaged/00000000000000000001.wal", 200);
     put(&disk, "/data/tmp/0000000000000000000000000000000a/data.parquet", 300);
     put(&disk, "/data/notes.txt", 11);
@@ -108,7 +113,7 @@ fn i1_every_byte_of_a_data_directory_is_in_one_place() {
     let manifest = ManifestStore::read(&disk, Path::new("/data/manifest")).unwrap();
     let mut entries = manifest.blocks.values().map(|entry| Path::new("/data/blocks").join(entry.path()));
     let meta = entries.next().unwrap().join("meta");
-    let copy = disk.contents(&meta).unwrap().len() as u64 / 2;
+    let copy = second_at(&disk.contents(&meta).unwrap()) as u64;
     disk.flip(&meta, 90, 1).unwrap();
     let copied = inspect(&fs, Path::new(DIR), Depth::Everything).unwrap();
     assert!(copied.damage.len() == 1 && copied.damage[0].contains("two copies"), "{:?}", copied.damage);

@@ -113,6 +113,8 @@ pub(super) struct Walked {
     /// The files of each folder that is named as a block, and where it is.
     pub(super) blocks: BTreeMap<(BlockId, PathBuf), Files>,
     places: BTreeMap<Place, u64>,
+    /// Folders that the disk does not list; what is in them counts nowhere.
+    pub(super) unlisted: Vec<Error>,
 }
 
 impl Walked {
@@ -134,7 +136,7 @@ impl Walked {
 /// Lists everything. What vanishes meanwhile is not there.
 pub(super) fn walk(fs: &dyn Filesystem, root: &Path) -> Result<Walked> {
     let mut walked = Walked::default();
-    let mut top = list(fs, root)?;
+    let mut top = list(fs, root, &mut walked.unlisted)?;
     // Of a bucket, the data directory need not have the folders.
     let shared = SHARED.iter().filter(|name| top.iter().all(|entry| entry.name != **name));
     let shared: Vec<Entry> = shared.map(|name| Entry { name: (*name).to_owned(), is_dir: true, len: 0 }).collect();
@@ -153,7 +155,7 @@ pub(super) fn walk(fs: &dyn Filesystem, root: &Path) -> Result<Walked> {
             let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let block = BlockId::from_str(name).ok().filter(|_| is_blocks && depth == 5);
             let mut files = Files::new();
-            for below in list(fs, &folder)? {
+            for below in list(fs, &folder, &mut walked.unlisted)? {
                 if below.is_dir {
                     folders.push(folder.join(below.name));
                 } else {
@@ -169,9 +171,13 @@ pub(super) fn walk(fs: &dyn Filesystem, root: &Path) -> Result<Walked> {
     Ok(walked)
 }
 
-fn list(fs: &dyn Filesystem, dir: &Path) -> Result<Vec<Entry>> {
-    match fs.list(dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        entries => entries.map_err(Error::io("list", dir)),
+fn list(fs: &dyn Filesystem, dir: &Path, unlisted: &mut Vec<Error>) -> Result<Vec<Entry>> {
+    match fs.list(dir).map_err(Error::read("list", dir)) {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error @ Error::Damaged { .. }) => {
+            unlisted.push(error);
+            Ok(Vec::new())
+        }
+        listed => listed,
     }
 }

@@ -9,9 +9,9 @@
 
 use super::deletion::{StoredDeletion, StoredTombstone};
 use super::{BlockEntry, Commit, Manifest, SourceRanges};
-use crate::doubled::{doubled, frames};
+use crate::doubled::{doubled, frames, is_doubled};
 use crate::error::{Error, Result};
-use crate::fs::Filesystem;
+use crate::fs::{Filesystem, Try, read_whole};
 use crate::model::{Signal, TenantId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,7 +22,9 @@ use std::sync::Arc;
 /// First word of every manifest file.
 const MAGIC: &str = "spanlight-manifest";
 /// The format that this program writes, and the newest that it reads.
-pub(super) const FORMAT_VERSION: u32 = 2;
+pub(super) const FORMAT_VERSION: u32 = 3;
+/// The format in which a commit was there once.
+const SINGLE: u32 = 1;
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -193,6 +195,15 @@ fn first_line(version: u32, body: &[u8]) -> String {
     format!("{MAGIC} {version} {:08x} {}\n", crc32c::crc32c(body), body.len())
 }
 
+/// Whether nothing of a file that can be read is damaged.
+pub(super) fn check_whole(path: &Path, kind: Kind, bytes: &[u8]) -> Result<()> {
+    let single = format!("{MAGIC} {SINGLE} ");
+    if kind == Kind::Snapshot || bytes.starts_with(single.as_bytes()) || is_doubled(bytes) {
+        return Ok(());
+    }
+    Err(damaged(path, "one of the two copies of its content differs".to_owned()))
+}
+
 /// Reads a commit; an `Err` of `decode_*` is an `Error::Version` or `Error::Damaged` that names `path`.
 pub(super) fn decode_commit(path: &Path, version: u64, bytes: &[u8]) -> Result<Commit> {
     let stored: StoredCommit = unframe(path, bytes)?;
@@ -281,9 +292,6 @@ pub(super) fn damaged(path: &Path, what: String) -> Error {
 
 /// Reads a whole file.
 pub(super) fn read_file(fs: &dyn Filesystem, path: &Path) -> Result<Vec<u8>> {
-    let file = fs.open(path).map_err(Error::io("open", path))?;
-    let len = usize::try_from(file.len()).map_err(|_| damaged(path, "it is larger than memory".to_owned()))?;
-    let mut bytes = vec![0; len];
-    file.read_at(0, &mut bytes).map_err(Error::io("read", path))?;
-    Ok(bytes)
+    let file = fs.open(path).map_err(Error::read("open", path))?;
+    read_whole(file.as_ref(), Try::First).map_err(Error::read("read", path))
 }

@@ -32,7 +32,7 @@ pub use deletion::{Cause, Deletion, Tombstone};
 pub use source::{SourceRange, SourceRanges};
 
 use crate::block::{BlockId, Window};
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::fs::Filesystem;
 use crate::model::{Signal, TenantId};
 use crate::scan::Predicate;
@@ -218,6 +218,16 @@ pub struct ManifestStore {
     snapshot: u64,
     /// After how many commits the next one follows.
     snapshot_every: u64,
+    /// Whether one of the two copies of a commit that still counts is damaged: the next commit is followed by a snapshot.
+    worn: bool,
+}
+
+/// What the files say.
+struct Loaded {
+    manifest: Manifest,
+    /// Version of the newest snapshot.
+    snapshot: u64,
+    worn: bool,
 }
 
 impl ManifestStore {
@@ -227,8 +237,8 @@ impl ManifestStore {
     /// error that names the file.
     pub fn open(fs: Arc<dyn Filesystem>, dir: &Path, writers: Writers) -> Result<(ManifestStore, Arc<Manifest>)> {
         fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
-        let (current, snapshot) = load(fs.as_ref(), dir)?;
-        let current = Arc::new(current);
+        let Loaded { manifest, snapshot, worn } = load(fs.as_ref(), dir)?;
+        let current = Arc::new(manifest);
         let store = ManifestStore {
             fs,
             dir: dir.to_owned(),
@@ -236,13 +246,26 @@ impl ManifestStore {
             current: current.clone(),
             snapshot,
             snapshot_every: SNAPSHOT_EVERY,
+            worn,
         };
         Ok((store, current))
     }
 
     /// Reads the newest version without opening the manifest: nothing is changed, and what is read may not be durable yet.
     pub fn read(fs: &dyn Filesystem, dir: &Path) -> Result<Manifest> {
-        newest(fs, dir).map(|(manifest, _)| manifest)
+        newest(fs, dir).map(|loaded| loaded.manifest)
+    }
+
+    /// Reads every file, also those that nothing needs: what is damaged.
+    pub fn verify(fs: &dyn Filesystem, dir: &Path) -> Result<Vec<Error>> {
+        let files = list(fs, dir)?;
+        let damage = files.into_iter().map(|(kind, version)| match verify_file(fs, dir, kind, version) {
+            Err(error) if error.class() == Class::Corrupt => Ok(Some(error)),
+            // Removed meanwhile.
+            Err(error) if is_removed(&error) => Ok(None),
+            read => read.map(|()| None),
+        });
+        damage.filter_map(Result::transpose).collect()
     }
 
     /// The newest version that is known.
@@ -253,9 +276,9 @@ impl ManifestStore {
     /// Reads the newest version from disk, as `open` does. After an error of `commit` it tells whether the commit
     /// happened: the version has grown, or has not.
     pub fn reload(&mut self) -> Result<Arc<Manifest>> {
-        let (current, snapshot) = load(self.fs.as_ref(), &self.dir)?;
-        self.current = Arc::new(current);
-        self.snapshot = snapshot;
+        let Loaded { manifest, snapshot, worn } = load(self.fs.as_ref(), &self.dir)?;
+        self.current = Arc::new(manifest);
+        (self.snapshot, self.worn) = (snapshot, worn);
         Ok(self.current.clone())
     }
 
@@ -276,15 +299,16 @@ impl ManifestStore {
         let snapshot = snapshots.max().unwrap_or(0);
         if snapshot > self.current.version {
             // What leads from here to there may be removed already, and its numbers be taken by who does not know yet (N11).
-            return newest(self.fs.as_ref(), &self.dir).map(|(manifest, snapshot)| (Arc::new(manifest), snapshot));
+            return newest(self.fs.as_ref(), &self.dir).map(|loaded| (Arc::new(loaded.manifest), loaded.snapshot));
         }
         if files.iter().all(|(_, version)| *version <= self.current.version) {
             return Ok((self.current.clone(), snapshot));
         }
         let mut manifest = Manifest::clone(&self.current);
+        // A bucket does not wear out a copy.
         match apply_commits(self.fs.as_ref(), &self.dir, &files, &mut manifest)? {
-            None => Ok((Arc::new(manifest), snapshot)),
-            Some(missing) => Err(missing),
+            Applied { missing: Some(missing), .. } => Err(missing),
+            Applied { missing: None, .. } => Ok((Arc::new(manifest), snapshot)),
         }
     }
 
@@ -309,9 +333,8 @@ impl ManifestStore {
             }
         }
         self.current = Arc::new(next);
-        if self.current.version.saturating_sub(self.snapshot) >= self.snapshot_every
-            && let Err(error) = self.write_snapshot()
-        {
+        let due = self.worn || self.current.version.saturating_sub(self.snapshot) >= self.snapshot_every;
+        if due && let Err(error) = self.write_snapshot() {
             tracing::warn!(%error, "failed to write a manifest snapshot; the next commit tries again");
         }
         Ok(self.current.clone())
@@ -320,7 +343,7 @@ impl ManifestStore {
     /// After a failed commit: did it happen all the same?
     fn happened(&self, wanted: &Manifest) -> bool {
         match load(self.fs.as_ref(), &self.dir) {
-            Ok((found, _)) => found == *wanted,
+            Ok(found) => found.manifest == *wanted,
             Err(error) => {
                 tracing::warn!(%error, "failed to find out whether a manifest commit happened");
                 false
@@ -354,7 +377,7 @@ impl ManifestStore {
             Err(Error::Conflict { .. }) if self.writers == Writers::Many => {}
             published => published?,
         }
-        self.snapshot = version;
+        (self.snapshot, self.worn) = (version, false);
         self.collect()
     }
 
@@ -438,8 +461,8 @@ fn list(fs: &dyn Filesystem, dir: &Path) -> Result<Vec<(Kind, u64)>> {
     Ok(files)
 }
 
-/// The newest version, and the version of its snapshot.
-fn load(fs: &dyn Filesystem, dir: &Path) -> Result<(Manifest, u64)> {
+/// The newest version.
+fn load(fs: &dyn Filesystem, dir: &Path) -> Result<Loaded> {
     for entry in fs.list(dir).map_err(Error::io("list", dir))? {
         let path = dir.join(&entry.name);
         if entry.name.ends_with(".tmp")
@@ -468,12 +491,13 @@ fn is_removed(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
-/// The newest version that can be seen, and the version of its snapshot. Changes nothing.
-fn newest(fs: &dyn Filesystem, dir: &Path) -> Result<(Manifest, u64)> {
+/// The newest version that can be seen. Changes nothing.
+fn newest(fs: &dyn Filesystem, dir: &Path) -> Result<Loaded> {
     let files = list(fs, dir)?;
     let (mut manifest, passed_over) = newest_snapshot(fs, dir, &files)?;
     let snapshot = manifest.version;
-    if let Some(missing) = apply_commits(fs, dir, &files, &mut manifest)? {
+    let Applied { missing, worn } = apply_commits(fs, dir, &files, &mut manifest)?;
+    if let Some(missing) = missing {
         return Err(passed_over.unwrap_or(missing));
     }
     let newest = files.iter().map(|&(_, version)| version).max().unwrap_or(0);
@@ -482,28 +506,49 @@ fn newest(fs: &dyn Filesystem, dir: &Path) -> Result<(Manifest, u64)> {
         let path = dir.join(file::name(Kind::Snapshot, newest));
         return Err(passed_over.unwrap_or_else(|| file::damaged(&path, "no commits lead to it".to_owned())));
     }
-    Ok((manifest, snapshot))
+    Ok(Loaded { manifest, snapshot, worn })
 }
 
-/// Applies the commits that follow a version; the answer is an error if one of them is missing.
-fn apply_commits(
-    fs: &dyn Filesystem,
-    dir: &Path,
-    files: &[(Kind, u64)],
-    manifest: &mut Manifest,
-) -> Result<Option<Error>> {
+/// What became of some commits.
+#[derive(Default)]
+struct Applied {
+    /// An error that says which is missing, if one is.
+    missing: Option<Error>,
+    /// Whether a copy of one is damaged.
+    worn: bool,
+}
+
+/// Applies the commits that follow a version.
+fn apply_commits(fs: &dyn Filesystem, dir: &Path, files: &[(Kind, u64)], manifest: &mut Manifest) -> Result<Applied> {
     let known = manifest.version;
+    let mut applied = Applied::default();
     for &(_, version) in files.iter().filter(|&&(kind, version)| kind == Kind::Commit && version > known) {
         let expected = manifest.version.saturating_add(1);
         if version != expected {
             let path = dir.join(file::name(Kind::Commit, expected));
-            return Ok(Some(file::damaged(&path, format!("it is missing, though version {version} is there"))));
+            applied.missing = Some(file::damaged(&path, format!("it is missing, though version {version} is there")));
+            return Ok(applied);
         }
         let path = dir.join(file::name(Kind::Commit, version));
-        let commit = file::decode_commit(&path, version, &file::read_file(fs, &path)?)?;
+        let bytes = file::read_file(fs, &path)?;
+        let commit = file::decode_commit(&path, version, &bytes)?;
+        if let Err(error) = file::check_whole(&path, Kind::Commit, &bytes) {
+            tracing::warn!(%error, "a copy of a commit is damaged; a snapshot after the next one makes it superfluous");
+            applied.worn = true;
+        }
         *manifest = manifest.with(&commit).map_err(|what| file::damaged(&path, what))?;
     }
-    Ok(None)
+    Ok(applied)
+}
+
+fn verify_file(fs: &dyn Filesystem, dir: &Path, kind: Kind, version: u64) -> Result<()> {
+    let path = dir.join(file::name(kind, version));
+    let bytes = file::read_file(fs, &path)?;
+    match kind {
+        Kind::Commit => drop(file::decode_commit(&path, version, &bytes)?),
+        Kind::Snapshot => drop(file::decode_snapshot(&path, version, &bytes)?),
+    }
+    file::check_whole(&path, kind, &bytes)
 }
 
 /// The newest snapshot that can be read, version 0 without one; and the error of the newest if that was damaged.

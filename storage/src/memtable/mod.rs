@@ -15,7 +15,7 @@
 pub(crate) mod identity;
 mod suspect;
 
-use crate::block::Shown;
+use crate::block::{BlockId, Shown};
 use crate::error::{Error, Result};
 use crate::manifest::{SourceRange, SourceRanges};
 use crate::metric::{self, Head, HeadReader};
@@ -290,15 +290,25 @@ impl Table {
 }
 
 impl MemBatch {
-    /// How many rows were looked at, and those that match, in the columns asked for.
-    pub(crate) fn scan(&self, request: &ScanRequest, seen: u64) -> Result<(usize, Option<RecordBatch>)> {
+    /// How many rows were looked at, and those that match, in the columns asked for. Hands a block to `unread` that could not be
+    /// read, and may hold some of the rows: these are left out.
+    pub(crate) fn scan(
+        &self,
+        request: &ScanRequest,
+        seen: u64,
+        mut unread: impl FnMut(BlockId, Error) -> Result<()>,
+    ) -> Result<(usize, Option<RecordBatch>)> {
         let overlaps = self.batch.time_range().is_some_and(|(min, max)| request.time.overlaps(min, max));
         if !overlaps {
             return Ok((0, None));
         }
         let rows = match request.predicate.trace() {
             Some(trace) if self.suspects.is_empty() => self.of_trace(trace)?,
-            _ => self.resolved(seen)?.columns().clone(),
+            _ => {
+                let kept = self.suspects.keep(&self.batch, seen)?;
+                kept.unread.into_iter().try_for_each(|(id, error)| unread(id, error))?;
+                self.choose(kept.rows)?.columns().clone()
+            }
         };
         Ok((rows.num_rows(), filter(self.batch.signal(), &rows, request)?))
     }
@@ -328,12 +338,15 @@ impl MemBatch {
         Ok(of_trace.copied().collect())
     }
 
-    /// The rows that are in no block, to who sees a version of the manifest.
-    pub(crate) fn resolved(&self, seen: u64) -> Result<Batch> {
-        match self.suspects.keep(&self.batch, seen)? {
-            None => Ok(self.batch.clone()),
-            Some(keep) => select(&self.batch, &keep),
-        }
+    /// The rows that are in no block, to who sees a version of the manifest; or the blocks that could not be read, so that nobody
+    /// knows, and why.
+    pub(crate) fn resolved(&self, seen: u64) -> Result<Result<Batch, Vec<(BlockId, Error)>>> {
+        let kept = self.suspects.keep(&self.batch, seen)?;
+        if kept.unread.is_empty() { self.choose(kept.rows).map(Ok) } else { Ok(Err(kept.unread)) }
+    }
+
+    fn choose(&self, rows: Option<BooleanArray>) -> Result<Batch> {
+        rows.map_or_else(|| Ok(self.batch.clone()), |rows| select(&self.batch, &rows))
     }
 
     /// How many rows, suspects included.
@@ -362,17 +375,21 @@ impl MemBatch {
 }
 
 /// Looks up together which rows of some batches are in blocks, so that a block at which many point is read once.
-pub(crate) fn look_up(batches: &[Arc<MemBatch>]) -> Result<()> {
+pub(crate) fn look_up(batches: &[Arc<MemBatch>], seen: u64) -> Result<()> {
     let all: Vec<_> = batches.iter().map(|batch| (&batch.batch, &batch.suspects)).collect();
-    Suspects::look_up_all(&all)
+    Suspects::look_up_all(&all, seen)
 }
 
-/// The rows of a batch that none of some blocks holds already, and how many one does.
+/// The rows of a batch that none of some blocks holds already, and how many one does. Fails where one of them cannot be read.
 pub(crate) fn new_to(batch: Batch, blocks: &[Shown], seen: u64) -> Result<(Batch, u64)> {
     if batch.signal() != Signal::Spans {
         return Ok((batch, 0));
     }
-    let Some(keep) = Suspects::find(&batch, blocks)?.keep(&batch, seen)? else { return Ok((batch, 0)) };
+    let kept = Suspects::find(&batch, blocks)?.keep(&batch, seen)?;
+    if let Some((_, error)) = kept.unread.into_iter().next() {
+        return Err(error);
+    }
+    let Some(keep) = kept.rows else { return Ok((batch, 0)) };
     let new = select(&batch, &keep)?;
     let repeated = (batch.num_rows() - new.num_rows()) as u64;
     Ok((new, repeated))

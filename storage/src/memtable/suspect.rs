@@ -2,7 +2,11 @@
 //!
 //! A repeated span has the same start, so only blocks whose time range holds that start are asked, and of those first
 //! the trace filter in memory. What it admits is a suspect: looked up in the block the first time somebody reads it,
-//! never while a client waits for its acknowledgement. Once retention has taken that block, it is repeated no more.
+//! never while a client waits for its acknowledgement. Once retention has taken that block, or it is in quarantine, it is repeated
+//! no more.
+//!
+//! Where the block cannot be read, nobody knows: until that is decided (`Store::examine`) its suspects are in no answer, whoever
+//! asks is told of the block, and nothing is flushed.
 //!
 //! Where the spans of traces come far apart, as those of a backlog that lies in many partitions, nearly all are suspects, and nearly none is
 //! repeated. So a block at which many point is first read once for the ids of its spans, and looked up for those alone that it has.
@@ -32,6 +36,24 @@ pub(super) struct Suspects {
     rows: Vec<(usize, Shown)>,
     /// Rows that a block does hold, and what becomes of that block.
     repeated: OnceLock<Vec<(usize, Fate)>>,
+}
+
+/// Which rows of a batch count.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// Those that are in no block; `None` for all of them.
+    pub(super) rows: Option<BooleanArray>,
+    /// Blocks that could not be read, and why. Rows that they may hold are left out.
+    pub(crate) unread: Vec<(BlockId, Error)>,
+}
+
+/// What was found in blocks.
+#[derive(Debug, Default)]
+struct Found {
+    repeated: Vec<(usize, Fate)>,
+    /// Rows of which that is not known.
+    unknown: Vec<usize>,
+    unread: Vec<(BlockId, Error)>,
 }
 
 impl Suspects {
@@ -74,20 +96,22 @@ impl Suspects {
         Suspects { rows: own.chain(others).collect(), repeated: OnceLock::new() }
     }
 
-    /// Which rows of the batch are in no block, to who sees a version of the manifest; `None` for all of them. Looks the
-    /// suspects up once.
-    pub(super) fn keep(&self, batch: &Batch, seen: u64) -> Result<Option<BooleanArray>> {
+    /// Which rows of the batch are in no block, to who sees a version of the manifest. Looks the suspects up once, if all blocks
+    /// can be read.
+    pub(super) fn keep(&self, batch: &Batch, seen: u64) -> Result<Kept> {
         if self.rows.is_empty() {
-            return Ok(None);
+            return Ok(Kept::default());
         }
-        Suspects::look_up_all(&[(batch, self)])?;
-        let repeated = self.repeated.get().map(Vec::as_slice).unwrap_or_default();
-        let stored = repeated.iter().filter(|(_, fate)| !fate.is_expired(seen));
-        let repeated: HashSet<usize> = stored.map(|(row, _)| *row).collect();
-        if repeated.is_empty() {
-            return Ok(None);
+        if let Some(repeated) = self.repeated.get() {
+            return Ok(Kept { rows: without(batch, repeated, &[], seen), unread: Vec::new() });
         }
-        Ok(Some((0..batch.num_rows()).map(|row| Some(!repeated.contains(&row))).collect()))
+        let left = sift(&[(batch, self)], seen)?.pop().unwrap_or_default();
+        let Found { repeated, unknown, unread } = self.look_up(batch, &left, seen)?;
+        let rows = without(batch, &repeated, &unknown, seen);
+        if unread.is_empty() {
+            self.repeated.get_or_init(|| repeated);
+        }
+        Ok(Kept { rows, unread })
     }
 
     /// Whether retention has taken a block that holds one of the rows, between two versions of the manifest.
@@ -96,34 +120,39 @@ impl Suspects {
         repeated.iter().any(|(_, fate)| fate.is_expired(now) && !fate.is_expired(seen))
     }
 
-    /// Looks up the suspects of some batches, each batch once.
-    pub(super) fn look_up_all(all: &[(&Batch, &Suspects)]) -> Result<()> {
+    /// Looks up the suspects of some batches together, so that `keep` knows them. Not of those where a block cannot be read.
+    pub(super) fn look_up_all(all: &[(&Batch, &Suspects)], seen: u64) -> Result<()> {
         let new = |(_, suspects): &&(&Batch, &Suspects)| !suspects.rows.is_empty() && suspects.repeated.get().is_none();
         let all: Vec<(&Batch, &Suspects)> = all.iter().filter(new).copied().collect();
-        for ((batch, suspects), left) in all.iter().zip(sift(&all)?) {
-            let found = suspects.look_up(batch, &left)?;
-            suspects.repeated.get_or_init(|| found);
+        for ((batch, suspects), left) in all.iter().zip(sift(&all, seen)?) {
+            let found = suspects.look_up(batch, &left, seen)?;
+            if found.unread.is_empty() {
+                suspects.repeated.get_or_init(|| found.repeated);
+            }
         }
         Ok(())
     }
 
     /// Looks up those that are left.
-    fn look_up(&self, batch: &Batch, left: &[bool]) -> Result<Vec<(usize, Fate)>> {
-        let rows: Vec<&(usize, Shown)> =
-            self.rows.iter().zip(left).filter(|(_, left)| **left).map(|(row, _)| row).collect();
+    fn look_up(&self, batch: &Batch, left: &[bool], seen: u64) -> Result<Found> {
+        // Nobody sees the rows of a block that is gone, so the ones that came again are the only ones.
+        let rows =
+            self.rows.iter().zip(left).filter(|((_, block), left)| **left && !block.block.fate().is_expired(seen));
+        let rows: Vec<&(usize, Shown)> = rows.map(|(row, _)| row).collect();
         if rows.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Found::default());
         }
         let identities = identity::of_spans(batch.columns())?;
         let (traces, _) = ids_and_starts(batch)?;
         let all: Vec<&'static str> = all_columns();
         let suspected: HashSet<u128> = rows.iter().filter_map(|(row, _)| identities.get(*row)).copied().collect();
-        let mut stored: BTreeMap<Place, HashSet<u128>> = BTreeMap::new();
-        let mut repeated = Vec::new();
+        // Nothing of a block that cannot be read.
+        let mut stored: BTreeMap<Place, Option<HashSet<u128>>> = BTreeMap::new();
+        let mut answer = Found::default();
         for (row, block) in rows {
             let (Some(trace), Some(identity)) = (traces.get(*row), identities.get(*row)) else { continue };
             // The same block may be shown twice, before and after a deletion.
-            let trace = block.block.lost_index().is_none().then_some(*trace);
+            let trace = block.block.lost_part().is_none().then_some(*trace);
             let key = (block.id, block.hidden().map(std::ptr::from_ref), trace);
             let in_block = match stored.entry(key) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
@@ -133,30 +162,41 @@ impl Suspects {
                         None => in_block(block, &suspected, &all),
                     };
                     let found = match found {
-                        // Nobody sees the rows of a damaged block any more, so the ones that came again are the only ones.
                         Err(error) if error.class() == Class::Corrupt => {
-                            tracing::warn!(%error, "cannot tell whether spans were sent twice");
-                            HashSet::new()
+                            answer.unread.push((block.id, error));
+                            None
                         }
-                        found => found?,
+                        found => Some(found?),
                     };
                     entry.insert(found)
                 }
             };
-            if in_block.contains(identity) {
-                repeated.push((*row, block.block.fate().clone()));
+            match in_block {
+                None => answer.unknown.push(*row),
+                Some(in_block) if in_block.contains(identity) => {
+                    answer.repeated.push((*row, block.block.fate().clone()));
+                }
+                Some(_) => {}
             }
         }
-        Ok(repeated)
+        Ok(answer)
     }
+}
+
+/// The rows of a batch but those that are repeated to who sees a version of the manifest, and further ones.
+fn without(batch: &Batch, repeated: &[(usize, Fate)], further: &[usize], seen: u64) -> Option<BooleanArray> {
+    let stored = repeated.iter().filter(|(_, fate)| !fate.is_expired(seen)).map(|(row, _)| row);
+    let out: HashSet<usize> = stored.chain(further).copied().collect();
+    (!out.is_empty()).then(|| (0..batch.num_rows()).map(|row| Some(!out.contains(&row))).collect())
 }
 
 /// Which suspects of each batch are left, once those were let go of whose ids are not in the block that they point at. Holds the ids of
 /// one block at a time.
-fn sift(all: &[(&Batch, &Suspects)]) -> Result<Vec<Vec<bool>>> {
+fn sift(all: &[(&Batch, &Suspects)], seen: u64) -> Result<Vec<Vec<bool>>> {
     let mut by_block: BTreeMap<Place, Vec<(u32, u32)>> = BTreeMap::new();
     for (number, (_, suspects)) in (0..).zip(all) {
-        for (entry, (_, block)) in (0..).zip(&suspects.rows) {
+        let entries = (0..).zip(&suspects.rows).filter(|(_, (_, block))| !block.block.fate().is_expired(seen));
+        for (entry, (_, block)) in entries {
             let place = (block.id, block.hidden().map(std::ptr::from_ref), None);
             by_block.entry(place).or_default().push((number, entry));
         }
@@ -184,7 +224,7 @@ fn sift(all: &[(&Batch, &Suspects)]) -> Result<Vec<Vec<bool>>> {
     Ok(left)
 }
 
-/// The ids of a block's spans, sorted; `None` where the block is damaged.
+/// The ids of a block's spans, sorted; `None` where the block cannot be read.
 fn stored_ids(block: &Shown) -> Result<Option<Vec<u64>>> {
     let mut ids = Vec::new();
     let mut read = || -> Result<()> {

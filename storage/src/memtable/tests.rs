@@ -32,7 +32,11 @@ fn spans(numbers: &[u64], keys: &[&str]) -> Batch {
 fn rows(generation: &Generation) -> usize {
     let batches = generation.batches(&TenantId::default(), Signal::Spans);
     let request = ScanRequest::all([column::START]);
-    batches.iter().filter_map(|batch| batch.scan(&request, 0).unwrap().1).map(|batch| batch.num_rows()).sum()
+    batches
+        .iter()
+        .filter_map(|batch| batch.scan(&request, 0, |_, error| Err(error)).unwrap().1)
+        .map(|batch| batch.num_rows())
+        .sum()
 }
 
 fn insert(generation: &Generation, batch: Batch, sealed: &[Arc<Generation>]) -> usize {

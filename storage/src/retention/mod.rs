@@ -15,7 +15,7 @@ mod record;
 
 pub(crate) use clock::SteadyClock;
 pub use config::{RetentionConfig, TenantRetention};
-pub(crate) use record::{read_deletion, record_deletion, recorded_versions};
+pub(crate) use record::{read_deletion, record_deletion, recorded_versions, verify_record};
 
 use crate::block::BlockId;
 use crate::manifest::{BlockEntry, Cause, Manifest};

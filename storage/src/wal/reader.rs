@@ -9,7 +9,7 @@ use super::segment::{
     self, HEADER_BYTES, HEADER_LEN, Header, Place, Previous, RECORD_HEADER_BYTES, RECORD_HEADER_LEN, RecordHeader,
 };
 use crate::error::{Error, Result};
-use crate::fs::{Filesystem, ReadFile};
+use crate::fs::{Filesystem, ReadFile, is_unreadable, read_pieces};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,17 +36,29 @@ pub(super) struct SegmentReader {
     file: Arc<dyn ReadFile>,
     window: Vec<u8>,
     window_start: u64,
+    /// Where what the disk does not give is read as zeros: how far that was so.
+    unreadable_to: Option<u64>,
 }
 
 impl SegmentReader {
     pub(super) fn open(fs: &dyn Filesystem, dir: &Path, number: u64) -> Result<Self> {
         let path = dir.join(segment::file_name(number));
-        let file = fs.open(&path).map_err(Error::io("open", &path))?;
-        Ok(SegmentReader { number, path, file, window: Vec::new(), window_start: 0 })
+        let file = fs.open(&path).map_err(Error::read("open", &path))?;
+        Ok(SegmentReader { number, path, file, window: Vec::new(), window_start: 0, unreadable_to: None })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// From now on, what the disk does not give is read as zeros, which are no record.
+    pub(super) fn salvage(&mut self) {
+        self.unreadable_to.get_or_insert(0);
+    }
+
+    /// Before which byte everything lies that the disk did not give; 0 where it gave everything.
+    pub(super) fn unreadable_to(&self) -> u64 {
+        self.unreadable_to.unwrap_or(0)
     }
 
     /// Length of the file.
@@ -64,7 +76,7 @@ impl SegmentReader {
             return Ok(Head::Unfinished);
         }
         let mut header = [0; HEADER_LEN];
-        self.file.read_at(0, &mut header).map_err(Error::io("read", &self.path))?;
+        self.file.read_at(0, &mut header).map_err(Error::read("read", &self.path))?;
         match segment::decode_header(self.number, &header) {
             Header::Valid { previous } => Ok(Head::Valid(previous)),
             Header::Version(found) => {
@@ -157,9 +169,16 @@ impl SegmentReader {
             self.window.clear();
             self.window.resize(wanted, 0);
             self.window_start = offset;
-            if let Err(source) = self.file.read_at(offset, &mut self.window) {
+            let read = match (self.file.read_at(offset, &mut self.window), &mut self.unreadable_to) {
+                (Err(error), Some(unreadable_to)) if is_unreadable(&error) => {
+                    let lost = read_pieces(self.file.as_ref(), offset, &mut self.window);
+                    lost.map(|lost| *unreadable_to = lost.last().map_or(0, |last| last.end).max(*unreadable_to))
+                }
+                (read, _) => read,
+            };
+            if let Err(error) = read {
                 self.window.clear();
-                return Err(Error::Io { action: "read", path: self.path.clone(), source });
+                return Err(Error::read("read", &self.path)(error));
             }
         }
         let start = usize::try_from(offset - self.window_start).unwrap_or(usize::MAX);

@@ -2,6 +2,7 @@
 //!
 //! W12  Every whole record of the segments that count is kept, at its place. Fillers, which are records of nothing, take the
 //!      place of the bytes between, so that neither these records nor the neighbouring segments change.
+//!      What the disk does not give is no record.
 //! W13  No byte is destroyed: a file that is replaced goes aside as it was. A repair that was cut short is finished by the
 //!      next one, and until then the log is not read (`list`).
 //!
@@ -92,6 +93,8 @@ enum Found {
     /// Not more than a header, and no valid one.
     Unfinished,
     Missing,
+    /// The disk does not open it.
+    Shut,
 }
 
 /// A segment that counts, as far as can be told.
@@ -121,7 +124,9 @@ fn suspects(fs: &dyn Filesystem, dir: &Path, files: &[(u64, u64)], from: u64) ->
         suspects.push(Suspect { number, told, is_last: suspects.is_empty(), found });
         next = match found {
             Found::Header(previous) => previous.map(|previous| (previous.number, Some(previous.len))),
-            Found::Broken | Found::Unfinished | Found::Missing => below(Some(number))?.map(|number| (number, None)),
+            Found::Broken | Found::Unfinished | Found::Missing | Found::Shut => {
+                below(Some(number))?.map(|number| (number, None))
+            }
         };
         next = next.filter(|(number, _)| *number >= from);
     }
@@ -131,6 +136,7 @@ fn suspects(fs: &dyn Filesystem, dir: &Path, files: &[(u64, u64)], from: u64) ->
 fn look(fs: &dyn Filesystem, dir: &Path, number: u64) -> Result<Found> {
     let mut reader = match SegmentReader::open(fs, dir, number) {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(Found::Missing),
+        Err(Error::Damaged { .. }) => return Ok(Found::Shut),
         opened => opened?,
     };
     match reader.head() {
@@ -153,6 +159,7 @@ fn mend(
     let path = dir.join(segment::file_name(number));
     let (mut reader, previous, damage) = match found {
         Found::Missing => (None, before, "it is missing".to_owned()),
+        Found::Shut => (None, before, "the disk does not open it".to_owned()),
         Found::Broken | Found::Unfinished => {
             let what = "the segment's header does not match its checksum";
             (Some(SegmentReader::open(fs, dir, number)?), before, what.to_owned())
@@ -224,7 +231,9 @@ impl Salvage {
     fn of(reader: Option<&mut SegmentReader>, told: Option<u64>) -> Result<Self> {
         let mut found = Salvage { end: HEADER_BYTES, ..Salvage::default() };
         let mut group = 0;
+        let mut end = told;
         if let Some(reader) = reader {
+            reader.salvage();
             let limit = told.map_or(reader.len(), |told| told.min(reader.len()));
             let path = reader.path().to_owned();
             loop {
@@ -244,10 +253,14 @@ impl Salvage {
                 found.end = offset + RECORD_HEADER_BYTES + header.body_len();
                 group = header.group.number.saturating_add(u32::from(header.group.last));
             }
+            // Behind the last record of the last segment is its torn end; what the disk does not give there was more than that.
+            if told.is_none() && reader.unreadable_to() > found.end {
+                end = Some(reader.unreadable_to().max(found.end + fillers_len(1)));
+            }
         }
-        if let Some(told) = told.filter(|told| *told > found.end) {
-            found.gaps.push(Gap { bytes: found.end..told, groups: group..group.saturating_add(1) });
-            found.end = told;
+        if let Some(end) = end.filter(|end| *end > found.end) {
+            found.gaps.push(Gap { bytes: found.end..end, groups: group..group.saturating_add(1) });
+            found.end = end;
         }
         Ok(found)
     }

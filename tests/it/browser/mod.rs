@@ -5,6 +5,7 @@
 
 mod driver;
 mod large;
+mod status;
 
 use crate::server::{Server, eventually, request};
 use driver::Browser;

@@ -1,7 +1,7 @@
 //! Can a dead letter be found, looked at, and stored after all, once?
 
 use super::{Cluster, metric, values};
-use crate::server::{Server, eventually, request};
+use crate::server::{Server, eventually, request, spanlight};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -92,4 +92,59 @@ async fn a_dead_letter_is_downloaded_and_replayed_once() {
     eventually("the letters", || async { (letters(&server).await == found).then_some(()) }).await;
     let (status, answer) = json(&server, "POST", &format!("{lines}/replay?encoding=raw")).await;
     assert!(status == 400 && answer.to_string().contains("replayed before"), "{answer}");
+}
+
+/// What `spanlight dead-letters` prints, what it complains of, and whether it succeeded.
+fn terminal(server: &Server, arguments: &[&str]) -> (String, String, bool) {
+    let server = format!("http://{}", server.http);
+    let output = spanlight().args(["dead-letters", "--server", &server]).args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr), output.status.success())
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_downloaded_and_replayed_at_the_terminal() {
+    let cluster = Cluster::new(&[("otlp_spans", 1), ("lines", 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    let topics = r#"{ otlp_spans = { signal = "spans" }, lines = { signal = "logs", encoding = "text" } }"#;
+    let server = cluster.serve(dir.path(), &[("SPANLIGHT_KAFKA_TOPICS", topics)]);
+    cluster.send("otlp_spans", 0, &jaeger_span(), None);
+    cluster.send("lines", 0, b"\xff\x1b[2J", None);
+    cluster.flush();
+    let found = eventually("the letters", || async {
+        let found = letters(&server).await;
+        (found.len() == 2).then_some(found)
+    })
+    .await;
+    let (table, _, listed) = terminal(&server, &["list"]);
+    assert!(listed && table.lines().count() == 3 && !table.contains('\x1b'), "{table}");
+    let line = table.lines().find(|line| line.contains(&found["lines"])).unwrap();
+    assert!(line.contains("not stored") && line.contains(" 5 ") && line.contains("no UTF-8"), "{line}");
+    let (json, _, _) = terminal(&server, &["list", "--topic", "lines", "--json"]);
+    let answer: Value = serde_json::from_str(&json).unwrap();
+    let letter = &answer["letters"][0];
+    assert_eq!((answer["letters"].as_array().unwrap().len(), &letter["id"]), (1, &found["lines"].as_str().into()));
+    assert_eq!((&letter["topic"], &letter["partition"], &letter["offset"]), (&"lines".into(), &0.into(), &0.into()));
+
+    let file = dir.path().join("message");
+    let into = ["download", &found["otlp_spans"], "--output", file.to_str().unwrap()];
+    assert!(terminal(&server, &into).2);
+    assert_eq!(std::fs::read(&file).unwrap(), jaeger_span());
+    let (_, complaint, done) = terminal(&server, &into);
+    assert!(!done && complaint.contains("exists"), "{complaint}");
+
+    // One that cannot be read stops no other, and is told.
+    let replay = ["replay", &found["lines"], &found["otlp_spans"], "--encoding", "jaeger_proto"];
+    let (stored, complaint, done) = terminal(&server, &replay);
+    assert!(!done && complaint.contains("no encoding of logs"), "{complaint}");
+    assert_eq!(stored, format!("{}: 1 records stored\n", found["otlp_spans"]));
+    let (ids, _, _) = terminal(&server, &["list", "--ids"]);
+    assert_eq!(ids, format!("{}\n", found["lines"]));
+    let (table, _, _) = terminal(&server, &["list", "--topic", "otlp_spans"]);
+    assert!(table.lines().count() == 2 && table.contains("replayed"), "{table}");
+
+    let (_, complaint, done) = terminal(&server, &["list", "--limit", "0"]);
+    assert!(!done && complaint.contains("limit"), "{complaint}");
+    let nobody = spanlight().args(["dead-letters", "--server", "http://127.0.0.1:9", "list"]).output().unwrap();
+    assert!(!nobody.status.success() && String::from_utf8_lossy(&nobody.stderr).contains("no server answers"));
 }

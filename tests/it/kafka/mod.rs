@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+mod foreign;
 mod front;
 mod letters;
 mod real;
@@ -23,13 +24,13 @@ mod real;
 const LOGS: &str = "otlp_logs";
 
 /// A cluster with one broker.
-struct Cluster {
+pub(crate) struct Cluster {
     mock: MockCluster<'static, DefaultProducerContext>,
     producer: BaseProducer,
 }
 
 impl Cluster {
-    fn new(topics: &[(&str, i32)]) -> Cluster {
+    pub(crate) fn new(topics: &[(&str, i32)]) -> Cluster {
         let mock = MockCluster::new(1).unwrap();
         for (topic, partitions) in topics {
             mock.create_topic(topic, *partitions, 1).unwrap();
@@ -43,7 +44,7 @@ impl Cluster {
         Cluster { mock, producer }
     }
 
-    fn send(&self, topic: &str, partition: i32, payload: &[u8], header: Option<(&str, &str)>) {
+    pub(crate) fn send(&self, topic: &str, partition: i32, payload: &[u8], header: Option<(&str, &str)>) {
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition).payload(payload);
         if let Some((key, value)) = header {
             record = record.headers(OwnedHeaders::new().insert(Header { key, value: Some(value) }));
@@ -51,12 +52,12 @@ impl Cluster {
         self.producer.send(record).map_err(|(error, _)| error).unwrap();
     }
 
-    fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.producer.flush(Duration::from_secs(30)).unwrap();
     }
 
     /// A server that reads from the cluster, with further settings.
-    fn serve(&self, data_dir: &Path, more: &[(&str, &str)]) -> Server {
+    pub(crate) fn serve(&self, data_dir: &Path, more: &[(&str, &str)]) -> Server {
         let brokers = self.mock.bootstrap_servers();
         // The mock takes three seconds to form a group, in which no session may end; that of who was killed ends soon after.
         let librdkafka = r#"{ "session.timeout.ms" = "4000", "heartbeat.interval.ms" = "500" }"#;
@@ -76,7 +77,7 @@ fn text(value: &str) -> Option<AnyValue> {
 }
 
 /// A request of log records, each with a number of its own.
-fn request(numbers: std::ops::Range<usize>) -> Vec<u8> {
+pub(crate) fn request(numbers: std::ops::Range<usize>) -> Vec<u8> {
     let record = |number: usize| LogRecord {
         time_unix_nano: now(),
         attributes: vec![KeyValue {

@@ -379,6 +379,40 @@ async fn topics_made_anew_expired_messages_and_given_up_transactions_are_told_ap
     assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 20.0);
 }
 
+/// Python's own client and OpenTelemetry's generated messages.
+#[tokio::test]
+async fn what_a_python_producer_sends_in_every_compression_is_stored_once() {
+    let (Some(lib), Some(python)) = (lib(), std::env::var_os("SPANLIGHT_KAFKA_PYTHON")) else {
+        eprintln!("not run: SPANLIGHT_KAFKA_PYTHON names no Python with confluent-kafka");
+        return;
+    };
+    let brokers = Brokers::start(lib, 1).await;
+    brokers.make_topic("otlp_spans", 3, &[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let server = brokers.serve(dir.path(), &[]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/kafka/producer.py");
+    let mut producer = Command::new(python);
+    producer.arg(script).args([&brokers.addresses(), "otlp_spans", "snake", "20"]);
+    let sent = tokio::task::spawn_blocking(move || producer.status()).await.unwrap();
+    assert!(sent.unwrap().success());
+    let tenant = [("x-scope-orgid", "snake")];
+    let ask = async |path: &str| {
+        let (status, body) = crate::server::request(&server.http, "GET", path, &tenant, Default::default()).await;
+        assert_eq!(status, 200, "{path}: {}", String::from_utf8_lossy(&body));
+        serde_json::from_slice::<serde_json::Value>(&body).unwrap()
+    };
+    let traces = eventually("all traces", || async {
+        let answer = ask("/api/v1/traces?service=python&limit=1000").await;
+        let traces = answer["traces"].as_array().unwrap().clone();
+        (traces.len() >= 100).then_some(traces)
+    })
+    .await;
+    assert_eq!(traces.len(), 100);
+    assert!(traces.iter().all(|trace| trace["span_count"] == 3 && trace["root_name"] == "step 0"), "{traces:?}");
+    assert_eq!(metric(&server, "spanlight_kafka_dead_letters_total").await, 0.0);
+    assert_eq!(metric(&server, "spanlight_kafka_messages_total").await, 100.0);
+}
+
 #[tokio::test]
 async fn two_processes_share_partitions_and_a_bucket_and_store_messages_once() {
     let (Some(lib), Some(program)) = (lib(), std::env::var_os("SPANLIGHT_S3_SERVER")) else {

@@ -72,7 +72,7 @@ fn a_crash_at_any_operation_of(signal: Signal) {
         assert!(found == without || (!deleted && found == (0..30).collect::<Vec<_>>()), "{operation}: {found:?}");
         store.record().unwrap();
         let mut record = store.deletions(&TenantId::default()).unwrap();
-        while record.advance() {}
+        while record.advance().unwrap() {}
         assert_eq!(record.found().len(), usize::from(found == without), "{operation}");
         if ended {
             break;
@@ -131,6 +131,251 @@ fn a_damaged_block_of(signal: Signal) {
             assert_eq!(store.recovery().damaged, 0, "{path:?} {offset}");
         }
     }
+}
+
+#[test]
+fn what_the_disk_does_not_give_any_more_costs_its_own_rows_and_is_told_of() {
+    Signal::ALL.into_iter().for_each(what_the_disk_does_not_give_of);
+}
+
+fn what_the_disk_does_not_give_of(signal: Signal) {
+    let clock = SimulatedClock::at(BEGIN);
+    let sound = SimulatedDisk::new(1);
+    let store = open(&sound, &clock).unwrap();
+    put(&store, signal, 0..10);
+    put(&store, signal, 10..20);
+    drop(store);
+    sound.crash(Loss::None);
+    let files_of_block = files(&sound, Path::new("/data/blocks")).len() / 2;
+    for (file, path) in files(&sound, Path::new("/data/blocks")).into_iter().enumerate() {
+        let (damaged, kept) = if file < files_of_block { (0..10, 10..20) } else { (10..20, 0..10) };
+        let len = sound.contents(&path).unwrap().len() as u64;
+        let parts = [0..1, len / 2..len / 2 + 1, len - 1..len, 0..len, 0..u64::MAX];
+        for (part, found_late) in parts.iter().flat_map(|part| [(part, false), (part, true)]) {
+            let what = format!("{} {part:?} {found_late}", path.display());
+            let disk = sound.fork();
+            let early = found_late.then(|| open(&disk, &clock).unwrap());
+            disk.spoil(&path, part.clone()).unwrap();
+            let store = early.unwrap_or_else(|| open(&disk, &clock).unwrap());
+            let snapshot = store.snapshot(&TenantId::default());
+            let scan = snapshot.scan(signal, ScanRequest::all(["attributes"])).unwrap();
+            assert!(scan.collect::<Result<Vec<_>, _>>().is_ok(), "{what}");
+            let seen = numbers(&store, signal);
+            assert!(kept.clone().all(|number| seen.contains(&number)), "{what}");
+            let missing = damaged.clone().any(|number| !seen.contains(&number));
+            assert_eq!(missing, !snapshot.missing().is_empty(), "{what}");
+            let index_only = ["keys.idx", "terms.idx", "stats.idx"].iter().any(|index| path.ends_with(index));
+            assert!(!index_only || !missing, "{what}");
+            // The disk loses 512 bytes at once.
+            let one_copy = path.ends_with("meta") && len > 1024 && (*part == (0..1) || *part == (len - 1..len));
+            assert!(!one_copy || !missing, "{what}");
+
+            // What comes again of what cannot be read is there, and nothing comes back by itself.
+            store.examine().unwrap();
+            put(&store, signal, 20..30);
+            store.compact(&mut |_| Ok(())).unwrap();
+            let seen = numbers(&store, signal);
+            assert!(kept.clone().chain(20..30).all(|number| seen.contains(&number)), "{what}");
+            drop((snapshot, store));
+            disk.crash(Loss::None);
+            let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+            storage::repair::repair(&fs, &clock, Path::new("/data")).unwrap();
+            let store = open(&disk, &clock).unwrap();
+            let after = numbers(&store, signal);
+            assert!(seen.iter().all(|number| after.contains(number)), "{what}");
+            assert_eq!(store.recovery().damaged, 0, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_block_that_the_disk_did_not_give_at_the_start_does_not_come_back_beside_what_came_again() {
+    let clock = SimulatedClock::at(BEGIN);
+    let disk = SimulatedDisk::new(1);
+    let store = open(&disk, &clock).unwrap();
+    put(&store, Signal::Spans, 0..10);
+    drop(store);
+    let spoiled = disk.fork();
+    spoiled.spoil(&file_of_block(&disk, "data.parquet"), 0..u64::MAX).unwrap();
+    let store = open(&spoiled, &clock).unwrap();
+    assert_eq!(store.recovery().damaged, 1);
+    put(&store, Signal::Spans, 0..5);
+    assert_eq!(numbers(&store, Signal::Spans), [0, 1, 2, 3, 4]);
+    drop(store);
+    spoiled.crash(Loss::None);
+    spoiled.recover();
+    let store = open(&spoiled, &clock).unwrap();
+    assert_eq!(numbers(&store, Signal::Spans), [0, 1, 2, 3, 4], "it is in quarantine until it is repaired");
+    drop(store);
+    spoiled.crash(Loss::None);
+    let fs: Arc<dyn Filesystem> = Arc::new(spoiled.clone());
+    storage::repair::repair(&fs, &clock, Path::new("/data")).unwrap();
+    let store = open(&spoiled, &clock).unwrap();
+    assert_eq!(numbers(&store, Signal::Spans), (0..10).collect::<Vec<_>>());
+}
+
+/// Repairs until nothing stops it.
+fn repair(disk: &SimulatedDisk, clock: &SimulatedClock) {
+    let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+    let done = (0..20).any(|_| storage::repair::repair(&fs, clock, Path::new("/data")).is_ok());
+    assert!(done);
+}
+
+#[test]
+fn a_span_that_came_again_is_there_once_whenever_its_block_cannot_be_read_for_a_while() {
+    for (reads, asks_first) in (1..9).flat_map(|reads| [(reads, false), (reads, true)]) {
+        let (disk, clock) = (SimulatedDisk::new(reads), SimulatedClock::at(BEGIN));
+        let store = open(&disk, &clock).unwrap();
+        put(&store, Signal::Spans, 0..10);
+        send_again(&store, 0..5);
+        store.seal().unwrap();
+        disk.spoil_for(&file_of_block(&disk, "data.parquet"), 0..u64::MAX - 1, reads).unwrap();
+        if asks_first {
+            let snapshot = store.snapshot(&TenantId::default());
+            let found = shown(&store, &TenantId::default(), Signal::Spans).unwrap();
+            assert!(found.values().all(|count| *count == 1), "{reads}: {found:?}");
+            drop(snapshot);
+        }
+        let flushed = (0..20).any(|_| store.flush().is_ok() && !store.flush_is_due());
+        assert!(flushed, "{reads}");
+        disk.recover();
+        let quarantined = store.status(&TenantId::default()).signals[0].quarantined_blocks;
+        let seen = numbers(&store, Signal::Spans);
+        let expected: Vec<u64> = if quarantined == 0 { (0..10).collect() } else { (0..5).collect() };
+        assert_eq!(seen, expected, "{reads} {asks_first}");
+        drop(store);
+        disk.crash(Loss::None);
+        repair(&disk, &clock);
+        assert_eq!(numbers(&open(&disk, &clock).unwrap(), Signal::Spans), (0..10).collect::<Vec<_>>(), "{reads}");
+    }
+}
+
+#[test]
+fn a_repair_saves_each_row_once_whatever_else_it_fails_to_read() {
+    for reads in 0..12 {
+        let (disk, clock) = (SimulatedDisk::new(reads), SimulatedClock::at(BEGIN));
+        let store = open(&disk, &clock).unwrap();
+        put(&store, Signal::Spans, 0..10);
+        let data = file_of_block(&disk, "data.parquet");
+        disk.spoil(&data, 0..u64::MAX - 1).unwrap();
+        assert!(shown(&store, &TenantId::default(), Signal::Spans).unwrap().is_empty());
+        store.examine().unwrap();
+        put(&store, Signal::Spans, 0..5);
+        disk.recover();
+        let mut others = files(&disk, Path::new("/data/blocks")).into_iter();
+        let other = others.find(|path| path.ends_with("data.parquet") && *path != data).unwrap();
+        drop(store);
+        disk.crash(Loss::None);
+        disk.spoil_for(&other, 0..u64::MAX - 1, reads).unwrap();
+        repair(&disk, &clock);
+        disk.recover();
+        let store = open(&disk, &clock).unwrap();
+        assert_eq!(numbers(&store, Signal::Spans), (0..10).collect::<Vec<_>>(), "{reads}");
+    }
+}
+
+#[test]
+fn a_folder_that_the_disk_does_not_list_stops_neither_the_start_nor_inspection_nor_repair() {
+    let clock = SimulatedClock::at(BEGIN);
+    let sound = SimulatedDisk::new(1);
+    let store = open(&sound, &clock).unwrap();
+    put(&store, Signal::Spans, 0..10);
+    put(&store, Signal::Logs, 0..10);
+    drop(store);
+    sound.crash(Loss::None);
+    let day = file_of_block(&sound, "data.parquet");
+    let day = day.parent().unwrap().parent().unwrap();
+    for folder in [Path::new("/data/tmp"), Path::new("/data/blocks"), Path::new("/data/blocks/default/spans"), day] {
+        let disk = sound.fork();
+        disk.spoil(folder, 0..u64::MAX).unwrap();
+        let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+        let found = storage::inspect::inspect(&fs, Path::new("/data"), storage::inspect::Depth::Everything).unwrap();
+        assert!(found.damage.iter().any(|what| what.contains(&*folder.to_string_lossy())), "{found:?}");
+        storage::repair::repair(&fs, &clock, Path::new("/data")).unwrap();
+        let store = open(&disk, &clock).unwrap();
+        assert_eq!(numbers(&store, Signal::Spans).len(), 10, "{}", folder.display());
+        assert_eq!(numbers(&store, Signal::Logs).len(), 10, "{}", folder.display());
+    }
+}
+
+#[test]
+fn a_damaged_record_of_a_deletion_is_told_and_an_error_that_passes_is_not_silence() {
+    let clock = SimulatedClock::at(BEGIN);
+    let sound = SimulatedDisk::new(1);
+    let store = open(&sound, &clock).unwrap();
+    put(&store, Signal::Spans, 0..10);
+    let time = TimeRange { start: BEGIN, end: BEGIN + 5 };
+    let request = DeleteRequest { tenant: TenantId::default(), signal: Signal::Spans, time, predicate: Predicate::All };
+    store.delete(&request).unwrap().unwrap();
+    store.record().unwrap();
+    drop(store);
+    sound.crash(Loss::None);
+    let file = files(&sound, Path::new("/data/deletions")).remove(0);
+    for offset in 0..sound.contents(&file).unwrap().len() as u64 {
+        let disk = sound.fork();
+        disk.flip(&file, offset, 2).unwrap();
+        let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+        let found = storage::inspect::inspect(&fs, Path::new("/data"), storage::inspect::Depth::Everything).unwrap();
+        assert_eq!(found.damage.len(), 1, "{offset}: {:?}", found.damage);
+        let store = open(&disk, &clock).unwrap();
+        let mut record = store.deletions(&TenantId::default()).unwrap();
+        while record.advance().unwrap() {}
+        assert_eq!((record.found().len(), record.damaged().len()), (0, 1), "{offset}");
+    }
+    let store = open(&sound, &clock).unwrap();
+    let mut record = store.deletions(&TenantId::default()).unwrap();
+    sound.set_faults(Faults { read: 1.0, ..Faults::default() });
+    assert!(record.advance().is_err());
+}
+
+#[test]
+fn a_block_in_quarantine_that_is_whole_is_told_of() {
+    let (disk, clock) = (SimulatedDisk::new(1), SimulatedClock::at(BEGIN));
+    let store = open(&disk, &clock).unwrap();
+    put(&store, Signal::Spans, 0..10);
+    disk.spoil(&file_of_block(&disk, "data.parquet"), 0..u64::MAX - 1).unwrap();
+    assert!(shown(&store, &TenantId::default(), Signal::Spans).unwrap().is_empty());
+    store.examine().unwrap();
+    disk.recover();
+    let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
+    let found = storage::inspect::inspect(&fs, Path::new("/data"), storage::inspect::Depth::Metadata).unwrap();
+    assert!(found.damage[0].contains("is in quarantine") && found.damage[0].contains("--repair"), "{:?}", found.damage);
+}
+
+#[test]
+fn an_error_that_passes_is_no_damage_wherever_it_strikes() {
+    let clock = SimulatedClock::at(BEGIN);
+    let sound = SimulatedDisk::new(1);
+    let store = open(&sound, &clock).unwrap();
+    (0..3).for_each(|block| put(&store, Signal::Spans, block * 10..block * 10 + 10));
+    put(&store, Signal::Metrics, 0..10);
+    drop(store);
+    sound.crash(Loss::None);
+    let (mut refused, mut opened) = (0, 0);
+    for seed in 0..300 {
+        let disk = sound.fork_with(seed);
+        disk.set_faults(Faults { read: 0.03, ..Faults::default() });
+        let store = match open(&disk, &clock) {
+            Err(error) => {
+                assert_eq!(error.class(), storage::error::Class::Unavailable, "{error}: {error:?}");
+                refused += 1;
+                continue;
+            }
+            Ok(store) => store,
+        };
+        opened += 1;
+        assert_eq!(store.recovery().damaged, 0);
+        for signal in [Signal::Spans, Signal::Metrics] {
+            if let Err(error) = shown(&store, &TenantId::default(), signal) {
+                assert_eq!(error.class(), storage::error::Class::Unavailable, "{error}: {error:?}");
+            }
+        }
+        drop((store.examine(), store.compact(&mut |_| Ok(())), store.retain()));
+        disk.set_faults(Faults::default());
+        assert_eq!(numbers(&store, Signal::Spans).len(), 30);
+        assert_eq!(numbers(&store, Signal::Metrics).len(), 10);
+    }
+    assert!(refused > 20 && opened > 20, "{refused} {opened}");
 }
 
 /// The file of that name in the only block.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::engine::{DeleteRequest, EngineConfig, SeriesRequest, Store, Write};
@@ -375,12 +375,35 @@ impl Run {
         }
         let often = self.rng.random_range(0.02..0.4);
         let mut rate = || if self.rng.random_bool(0.6) { often } else { 0.0 };
-        self.disk.set_faults(Faults { read: 0.0, write: rate(), sync: rate(), metadata: rate() });
+        self.disk.set_faults(Faults { read: rate() / 4.0, write: rate(), sync: rate(), metadata: rate() });
+    }
+
+    /// The disk fails to give some block's file once, and gives it when it is asked again: nobody notices.
+    fn stumble(&mut self) {
+        let mut folders = vec![PathBuf::from("/data/blocks")];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in self.disk.list(&folder).unwrap_or_default() {
+                let path = folder.join(&entry.name);
+                if entry.is_dir { folders.push(path) } else { files.push(path) }
+            }
+        }
+        if !files.is_empty() {
+            let file = &files[self.rng.random_range(0..files.len())];
+            self.disk.spoil_for(file, 0..u64::MAX - 1, 1).unwrap();
+        }
     }
 
     fn heal(&mut self) {
         self.faulty = false;
-        self.disk.flip_reads(if self.rng.random_bool(0.3) { self.rng.random_range(2..20) } else { 0 });
+        // Two in a row would be damage.
+        self.disk.recover();
+        self.disk.flip_reads(0);
+        match self.rng.random_range(0..3) {
+            0 => self.disk.flip_reads(self.rng.random_range(2..20)),
+            1 => self.stumble(),
+            _ => {}
+        }
         let seconds = if self.rng.random_bool(0.3) { self.rng.random_range(1..60) } else { 0 };
         self.disk.slow_down(&self.clock, Duration::from_secs(seconds));
         self.disk.set_faults(Faults::default());
@@ -400,7 +423,17 @@ impl Run {
     fn restart(&mut self) {
         // What a start reads wrong ends it, and it is started again; that is no part of this play.
         self.disk.flip_reads(0);
-        let opened = open(&self.disk, &self.clock);
+        // What it fails to read does the same, and takes nothing with it.
+        let often = if self.rng.random_bool(0.3) { self.rng.random_range(0.0..0.2) } else { 0.0 };
+        let mut opened = None;
+        for _ in 0..2 {
+            if opened.is_none() {
+                self.disk.set_faults(Faults { read: often, ..Faults::default() });
+                opened = open(&self.disk, &self.clock).ok();
+            }
+        }
+        self.disk.set_faults(Faults::default());
+        let opened = opened.map_or_else(|| open(&self.disk, &self.clock), Ok);
         self.store = Some(opened.unwrap_or_else(|error| panic!("seed {}: {error}: {error:?}", self.seed)));
     }
 

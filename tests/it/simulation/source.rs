@@ -279,7 +279,7 @@ impl Run {
         let often = self.rng.random_range(0.02..0.4);
         let mut rate = || if self.rng.random_bool(0.5) { often } else { 0.0 };
         if self.place == Place::Disk {
-            let faults = Faults { read: 0.0, write: rate(), sync: rate(), metadata: rate() };
+            let faults = Faults { read: rate() / 4.0, write: rate(), sync: rate(), metadata: rate() };
             self.machines[0].disk.set_faults(faults);
         } else {
             let (refused, unanswered, late, twice) = (rate(), rate(), rate(), rate());

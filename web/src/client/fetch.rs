@@ -2,7 +2,8 @@
 //!
 //! N1  Every failure has a class, a sentence and the path that was asked: nothing is swallowed.
 
-use leptos::web_sys::{self, AbortSignal, RequestInit, Response};
+use crate::state::object;
+use leptos::web_sys::{self, AbortSignal, HtmlAnchorElement, RequestInit, Response, Url};
 use query_api::error::{Class, ErrorBody};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, JsValue};
@@ -57,7 +58,7 @@ pub(crate) async fn call(method: &str, path: &str, tenant: &str) -> Result<Strin
 
 /// Reads the JSON of an answer to `path`.
 pub(crate) fn read<T: DeserializeOwned>(body: &str, path: &str) -> Result<T, Failure> {
-    serde_json::from_str(body).map_err(|error| unreadable(&error, path))
+    object::read(body).map_err(|error| unreadable(&error, path))
 }
 
 fn unreadable(error: &serde_json::Error, path: &str) -> Failure {
@@ -82,6 +83,33 @@ async fn exchange(
     tenant: &str,
     abort: Option<&AbortSignal>,
 ) -> Result<(u16, String), JsValue> {
+    let response = respond(method, path, tenant, abort).await?;
+    let text = JsFuture::from(response.text()?).await?;
+    Ok((response.status(), text.as_string().unwrap_or_default()))
+}
+
+/// Asks for bytes, which the browser keeps as a file: a link could not say whose they are.
+pub(crate) async fn keep(path: &str, tenant: &str, name: &str) -> Result<(), Failure> {
+    let failed = || Failure::new("unreachable", "the download did not come to its end".into(), 0, path);
+    let response = respond("GET", path, tenant, None).await.map_err(|_| failed())?;
+    if !response.ok() {
+        let text = JsFuture::from(response.text().map_err(|_| failed())?).await.map_err(|_| failed())?;
+        return Err(refusal(response.status(), &text.as_string().unwrap_or_default(), path));
+    }
+    let save = async {
+        let blob = JsFuture::from(response.blob()?).await?;
+        let url = Url::create_object_url_with_blob(blob.unchecked_ref())?;
+        let document = web_sys::window().and_then(|window| window.document()).ok_or(JsValue::NULL)?;
+        let link: HtmlAnchorElement = document.create_element("a")?.unchecked_into();
+        link.set_href(&url);
+        link.set_download(name);
+        link.click();
+        Url::revoke_object_url(&url)
+    };
+    save.await.map_err(|_: JsValue| failed())
+}
+
+async fn respond(method: &str, path: &str, tenant: &str, abort: Option<&AbortSignal>) -> Result<Response, JsValue> {
     let init = RequestInit::new();
     init.set_method(method);
     init.set_signal(abort);
@@ -90,13 +118,11 @@ async fn exchange(
     headers.set("X-Scope-OrgID", tenant)?;
     init.set_headers(&headers);
     let window = web_sys::window().ok_or(JsValue::NULL)?;
-    let response: Response = JsFuture::from(window.fetch_with_str_and_init(path, &init)).await?.dyn_into()?;
-    let text = JsFuture::from(response.text()?).await?;
-    Ok((response.status(), text.as_string().unwrap_or_default()))
+    JsFuture::from(window.fetch_with_str_and_init(path, &init)).await?.dyn_into()
 }
 
 fn refusal(status: u16, body: &str, path: &str) -> Failure {
-    match serde_json::from_str::<ErrorBody>(body) {
+    match object::read::<ErrorBody>(body) {
         Ok(ErrorBody { error }) => {
             let class = match error.class {
                 Class::Caller => "bad request",

@@ -96,14 +96,43 @@ pub(crate) fn load<T>(old: Old, path: impl Fn() -> Option<String> + 'static) -> 
 where
     T: DeserializeOwned + Send + Sync + 'static,
 {
+    load_with(old, path, fetch::read::<T>)
+}
+
+/// The same of a tenant that is not the one that is looked at.
+pub(crate) fn load_of<T>(tenant: &'static str, path: impl Fn() -> Option<String> + 'static) -> Load<T>
+where
+    T: DeserializeOwned + Send + Sync + 'static,
+{
+    start(Some(tenant), Old::Keep, Box::new(path), fetch::read::<T>)
+}
+
+/// The same where an answer is no JSON, or is kept as it came: `read` gets its text and path.
+pub(crate) fn load_with<T>(
+    old: Old,
+    path: impl Fn() -> Option<String> + 'static,
+    read: fn(&str, &str) -> Result<T, Failure>,
+) -> Load<T>
+where
+    T: Send + Sync + 'static,
+{
+    start(None, old, Box::new(path), read)
+}
+
+fn start<T: Send + Sync + 'static>(
+    tenant: Option<&'static str>,
+    old: Old,
+    path: Box<dyn Fn() -> Option<String>>,
+    read: fn(&str, &str) -> Result<T, Failure>,
+) -> Load<T> {
     let failure = RwSignal::new(None);
     let load = Load { data: RwSignal::new(None), failure, running: Running::new(failure), again: RwSignal::new(0) };
     let keep = move |body: Option<(&str, &str)>| -> Result<(), Failure> {
-        let read = body.map(|(body, path)| fetch::read::<T>(body, path)).transpose()?;
+        let read = body.map(|(body, path)| read(body, path)).transpose()?;
         load.data.try_set(read.map(Arc::new));
         Ok(())
     };
-    follow(Followed { old, path: Box::new(path), keep: Rc::new(keep), running: load.running, again: load.again });
+    follow(Followed { tenant, old, path, keep: Rc::new(keep), running: load.running, again: load.again });
     load
 }
 
@@ -112,6 +141,7 @@ type Keep = Rc<dyn Fn(Option<(&str, &str)>) -> Result<(), Failure>>;
 
 /// What following an answer needs, whatever its type: compiled once.
 struct Followed {
+    tenant: Option<&'static str>,
     old: Old,
     path: Box<dyn Fn() -> Option<String>>,
     keep: Keep,
@@ -121,14 +151,14 @@ struct Followed {
 
 fn follow(followed: Followed) {
     let app = App::get();
-    let Followed { old, path, keep, running, again } = followed;
+    let Followed { tenant: fixed, old, path, keep, running, again } = followed;
     let Running { busy, failure, .. } = running;
     let mut before: Option<Option<String>> = None;
     effect(move || {
         let path = path();
         again.track();
         app.tick.track();
-        let tenant = app.tenant.get();
+        let tenant = fixed.map_or_else(|| app.tenant.get(), str::to_owned);
         running.abort();
         let changed = before.replace(path.clone()).is_some_and(|before| before != path);
         if (changed && old == Old::Forget) || path.is_none() {

@@ -1,6 +1,7 @@
 //! How is one of many known words typed? A field that offers what fits; anything else may be typed as well.
 
 use crate::component::effect::effect;
+use crate::state::lower::lower;
 use leptos::prelude::*;
 use leptos::web_sys::KeyboardEvent;
 
@@ -33,10 +34,9 @@ pub(crate) fn combobox(field: Field) -> AnyView {
     let at = RwSignal::new(None::<usize>);
     effect(move || typed.set(value.get()));
     let fitting = Memo::new(move |_| {
-        let wanted = typed.get().to_lowercase();
+        let wanted = lower(&typed.get());
         let all = wanted.is_empty() || typed.get() == value.get();
-        let mut fits: Vec<String> =
-            offers.get().into_iter().filter(|o| all || o.to_lowercase().contains(&wanted)).collect();
+        let mut fits: Vec<String> = offers.get().into_iter().filter(|o| all || lower(o).contains(&wanted)).collect();
         fits.truncate(OFFERS);
         fits
     });

@@ -11,7 +11,7 @@ use wasm_bindgen::JsCast;
 /// A pressed key: its name, with `ctrl+` before it where held (or the command key).
 pub(crate) fn name(event: &KeyboardEvent) -> String {
     let key = event.key();
-    if event.ctrl_key() || event.meta_key() { format!("ctrl+{}", key.to_lowercase()) } else { key }
+    if event.ctrl_key() || event.meta_key() { format!("ctrl+{}", key.to_ascii_lowercase()) } else { key }
 }
 
 /// Whether the event comes from a field that is typed into.

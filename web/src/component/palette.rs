@@ -3,6 +3,7 @@
 use super::app::{App, Overlay};
 use crate::client::load::{Old, load};
 use crate::component::effect::effect;
+use crate::state::lower::lower;
 use crate::state::{address, filter, hue};
 use leptos::html;
 use leptos::prelude::*;
@@ -10,8 +11,8 @@ use leptos::web_sys::KeyboardEvent;
 use query_api::service::ServicesResponse;
 
 /// Places that the palette and the top bar know: name, path, key.
-pub(crate) const PLACES: [(&str, &str); 4] =
-    [("Overview", "/"), ("Explore", "/explore"), ("Logs", "/logs"), ("Metrics", "/metric")];
+pub(crate) const PLACES: [(&str, &str); 5] =
+    [("Overview", "/"), ("Explore", "/explore"), ("Logs", "/logs"), ("Metrics", "/metric"), ("Status", "/status")];
 
 #[derive(Clone, PartialEq, Eq)]
 struct Entry {
@@ -23,7 +24,7 @@ struct Entry {
 
 fn entries(app: App, typed: &str, services: &[String]) -> Vec<Entry> {
     let typed = typed.trim();
-    let wanted = typed.to_lowercase();
+    let wanted = lower(typed);
     let mut found = Vec::new();
     if let Some(id) = address::trace_id(typed) {
         found.push(Entry {
@@ -40,11 +41,11 @@ fn entries(app: App, typed: &str, services: &[String]) -> Vec<Entry> {
         });
     }
     for (name, path) in PLACES {
-        if name.to_lowercase().contains(&wanted) {
+        if lower(name).contains(&wanted) {
             found.push(Entry { kind: "page", name: name.into(), href: app.href(path, &[]), service: None });
         }
     }
-    for service in services.iter().filter(|s| s.to_lowercase().contains(&wanted)) {
+    for service in services.iter().filter(|s| lower(s).contains(&wanted)) {
         let href = app.href("/service", &[("name", service)]);
         found.push(Entry { kind: "service", name: service.clone(), href, service: Some(service.clone()) });
     }

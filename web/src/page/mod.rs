@@ -8,6 +8,7 @@ mod logs;
 mod metrics;
 mod overview;
 mod service;
+mod status;
 mod trace;
 mod welcome;
 
@@ -49,6 +50,7 @@ enum Route {
     Trace,
     Logs,
     Metrics,
+    Status,
     Unknown,
 }
 
@@ -60,6 +62,7 @@ impl Route {
             "/explore" => Route::Explore,
             "/logs" => Route::Logs,
             "/metric" => Route::Metrics,
+            "/status" => Route::Status,
             path if path.starts_with("/trace/") => Route::Trace,
             _ => Route::Unknown,
         }
@@ -73,6 +76,7 @@ impl Route {
             Route::Trace => trace::page().into_any(),
             Route::Logs => logs::page().into_any(),
             Route::Metrics => metrics::page().into_any(),
+            Route::Status => status::page().into_any(),
             Route::Unknown => not_found().into_any(),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Nesting is bounded by the JSON reader (128 levels), so recursion here is bounded too.
 
+use super::lower::lower;
 use query_api::otlp::{AnyValue, KeyValue};
 
 /// A value as one line of text; lists and maps as JSON writes them.
@@ -81,10 +82,8 @@ pub fn find(attributes: &[KeyValue], key: &str) -> Option<String> {
 
 /// Whether key or value holds the text, in any case; the empty text is held by all.
 pub fn matches(attribute: &KeyValue, wanted: &str) -> bool {
-    let wanted = wanted.trim().to_lowercase();
-    wanted.is_empty()
-        || attribute.key.to_lowercase().contains(&wanted)
-        || text(&attribute.value).to_lowercase().contains(&wanted)
+    let wanted = lower(wanted.trim());
+    wanted.is_empty() || lower(&attribute.key).contains(&wanted) || lower(&text(&attribute.value)).contains(&wanted)
 }
 
 /// Whether a value can be filtered by with `key=value`.

@@ -4,6 +4,7 @@
 //! T2  A range never ends before it starts: the reader of a range gets both bounds or a reason.
 
 use super::calendar::{self, DAY, HOUR, MINUTE, SECOND};
+use super::number;
 
 /// The range that a fresh page shows.
 pub const DEFAULT_FROM: &str = "now-1h";
@@ -82,8 +83,8 @@ pub fn span(text: &str) -> Option<i64> {
     }
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let (number, tail) = rest.split_at(digits);
-        let letters = tail.find(|c: char| !c.is_alphabetic()).unwrap_or(tail.len());
+        let (count, tail) = rest.split_at(digits);
+        let letters = tail.find(|c: char| !(c.is_ascii_alphabetic() || c == 'µ')).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
         let size = match unit {
             "ns" => 1,
@@ -96,7 +97,7 @@ pub fn span(text: &str) -> Option<i64> {
             "w" => 7 * DAY,
             _ => return None,
         };
-        let value = number.parse::<f64>().ok()? * size as f64;
+        let value = number::read(count)? * size as f64;
         if !(0.0..9e18).contains(&value) {
             return None;
         }

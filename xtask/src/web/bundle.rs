@@ -4,26 +4,14 @@
 //!
 //! Not here: compiling (`route`), whether it is needed (`stamp`).
 
-use super::module::exported_tables;
 use super::{dist, stamp};
 use crate::repo::{Repo, files_below};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 
 /// Already compressed, so no neighbours.
 const PACKED: [&str; 5] = ["woff2", "png", "jpg", "webp", "ico"];
-
-/// Features that rustc's wasm uses; named, because an older wasm-opt refuses what it was not told of.
-const WASM_FEATURES: [&str; 6] = [
-    "--enable-bulk-memory",
-    "--enable-multivalue",
-    "--enable-mutable-globals",
-    "--enable-nontrapping-float-to-int",
-    "--enable-reference-types",
-    "--enable-sign-ext",
-];
 
 /// One file of the bundle, with the sizes of its compressed neighbours (its own size where it has none).
 #[derive(Debug, Clone, Default)]
@@ -42,7 +30,6 @@ pub(super) fn write(repo: &Repo, wasm: &Path, stamp: &str) -> Result<Vec<File>> 
     remove(&stage)?;
     std::fs::create_dir_all(&stage)?;
     bind(wasm, &stage)?;
-    optimise(&stage.join("web_bg.wasm"))?;
     let web = repo.root.join("web");
     std::fs::copy(web.join("index.html"), stage.join("index.html")).context("failed to copy web/index.html")?;
     for folder in ["style", "vendor"] {
@@ -91,28 +78,6 @@ fn bind(wasm: &Path, stage: &Path) -> Result<()> {
     bindgen.remove_name_section(true).remove_producers_section(true);
     bindgen.web(true).context("failed to choose the web output")?;
     bindgen.generate(stage).context("wasm-bindgen failed")
-}
-
-/// Shrinks the wasm file where a sound wasm-opt is installed; without, the bundle is a few per cent larger.
-fn optimise(wasm: &Path) -> Result<()> {
-    let smaller = wasm.with_extension("opt");
-    let run = Command::new("wasm-opt").arg("-Oz").args(WASM_FEATURES).arg(wasm).arg("-o").arg(&smaller).output();
-    let complaint = match run {
-        Err(_) => Some("it is not installed (binaryen)".to_owned()),
-        Ok(output) if !output.status.success() => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
-        Ok(_) => {
-            let before = exported_tables(&std::fs::read(wasm)?).context("wasm-bindgen wrote no module")?;
-            let kept = exported_tables(&std::fs::read(&smaller)?) == Some(before);
-            (!kept).then(|| "it mixes up exported tables, as version 108 does".to_owned())
-        }
-    };
-    match complaint {
-        None => std::fs::rename(&smaller, wasm).context("failed to rename the smaller module"),
-        Some(complaint) => {
-            eprintln!("web: going on without wasm-opt: {complaint}");
-            remove(&smaller)
-        }
-    }
 }
 
 /// Writes `file.gz` and `file.br` where they are smaller than the file.

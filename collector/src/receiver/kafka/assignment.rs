@@ -89,6 +89,7 @@ impl Context {
                 read.add_partition(element.topic(), element.partition());
             }
         }
+        self.metrics.own(|topic, partition| partitions.stages.contains_key(&(Arc::from(topic), partition)));
         drop(partitions);
         if read.count() > 0 && !self.engine.hand_over(HAND_OVER) {
             tracing::warn!("rows of Kafka could not be flushed before their partitions went; they will be read again");

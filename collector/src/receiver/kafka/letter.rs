@@ -58,6 +58,7 @@ pub(super) fn rows(letter: &Letter<'_>, topic: Option<&Topic>) -> Result<Batch, 
     if let Some(key) = letter.key {
         attributes.push("messaging.kafka.message.key", Value::Bytes(key));
     }
+    attributes.push("messaging.message.body.size", Value::Int(letter.payload.len().try_into().unwrap_or(i64::MAX)));
     attributes.push(ID, Value::String(&letter.id()));
     attributes.push("spanlight.tenant", Value::String(letter.tenant));
     attributes.push("spanlight.reason", Value::String(letter.reason));

@@ -64,7 +64,7 @@ impl KafkaReceiver {
         let metrics = Arc::new(KafkaMetrics::default());
         let context = Context::new(Arc::clone(engine), Arc::clone(&metrics));
         let consumer = BaseConsumer::from_config_and_context(&consumer_config(config), context);
-        let consumer = consumer.map_err(|error| format!("`kafka.librdkafka`: {error}"))?;
+        let consumer = consumer.map_err(|error| format!("`kafka.librdkafka`: {error}{}", lack(config)))?;
         consumer.subscribe(&topics.subscription()).map_err(|error| format!("`kafka.topics`: {error}"))?;
         let stop = Arc::new(AtomicBool::new(false));
         let bounds =
@@ -119,6 +119,15 @@ impl KafkaReceiver {
     }
 }
 
+/// What a binary without the feature `kafka-tls` lacks, where settings ask for it.
+fn lack(config: &KafkaConfig) -> &'static str {
+    let secure = |name: &String| name.starts_with("ssl.") || name.starts_with("sasl.") || name == "security.protocol";
+    if cfg!(feature = "kafka-tls") || !config.librdkafka.keys().any(secure) {
+        return "";
+    }
+    "; this binary was built without TLS and SASL/SCRAM: build it with `--features kafka-tls`"
+}
+
 /// What is usual here, by each of its names, unless the settings say something else.
 type Usual<'a> = (&'a [&'a str], &'a str);
 
@@ -150,4 +159,25 @@ fn consumer_config(config: &KafkaConfig) -> ClientConfig {
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("statistics.interval.ms", "5000");
     client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_and_scram_are_passed_to_a_client_that_has_them_and_their_lack_is_told() {
+        let settings = [
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanism", "SCRAM-SHA-512"),
+            ("sasl.username", "spanlight"),
+            ("sasl.password", "secret"),
+        ];
+        let librdkafka = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let config = KafkaConfig { brokers: "127.0.0.1:9".into(), librdkafka, ..KafkaConfig::default() };
+        let client: Result<BaseConsumer, _> = consumer_config(&config).create();
+        assert_eq!(client.is_ok(), cfg!(feature = "kafka-tls"));
+        assert_eq!(lack(&config).is_empty(), cfg!(feature = "kafka-tls"));
+        assert_eq!(lack(&KafkaConfig::default()), "");
+    }
 }

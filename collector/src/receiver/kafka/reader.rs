@@ -37,6 +37,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How often the group is told how far the blocks are, and topics are looked at.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often partitions that are not begun are told of: each costs the cluster a question.
+const TELL_REST: Duration = Duration::from_secs(5);
 /// How long what failed rests.
 const RETRY_MIN: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(10);
@@ -61,6 +63,7 @@ struct Pace {
     retry_at: Duration,
     told_at: Duration,
     looked_at: Duration,
+    rest_told_at: Duration,
 }
 
 /// What was read of a partition and is not given to the store yet.
@@ -124,6 +127,10 @@ impl Reader {
                 tracing::warn!(%shortage, "kafka is not read for now");
             }
             self.consumer.context().pause(Some(shortage.to_string()));
+            if now >= pace.rest_told_at {
+                self.tell_of_rest(&pending);
+                pace.rest_told_at = self.clock.monotonic() + TELL_REST;
+            }
             pace.retry_at = now + RETRY_MIN;
             return;
         }
@@ -147,13 +154,29 @@ impl Reader {
         }
     }
 
+    /// Says how far behind partitions are that are not begun: what is not fetched tells nothing of itself.
+    fn tell_of_rest(&self, pending: &[Key]) {
+        let Ok(ids) = self.ids_of(pending) else { return };
+        for (topic, partition) in pending {
+            let Ok((source, low, high)) = self.look_at(&(Arc::clone(topic), *partition), &ids) else { return };
+            let beginning = if self.config.begin == Begin::Earliest { low } else { high };
+            let next = self.engine.position(&source).unwrap_or(beginning);
+            self.metrics.of(topic, *partition, |told| (told.position, told.end, told.ours) = (next, high, true));
+        }
+    }
+
+    /// The ids of the topics that partitions belong to.
+    fn ids_of(&self, keys: &[Key]) -> Result<BTreeMap<String, String>, String> {
+        let mut names: Vec<String> = keys.iter().map(|(topic, _)| topic.to_string()).collect();
+        names.dedup();
+        topic_id::of_topics(self.consumer.client(), &names, ANSWER)
+    }
+
     /// Finds out where partitions are read from, and has them read (R1). One that cannot be begun keeps no other from it; an `Err`
     /// says why the first of those cannot.
     fn begin(&self, pending: &[Key]) -> Result<(), String> {
         self.engine.refresh().map_err(|error| error.to_string())?;
-        let mut names: Vec<String> = pending.iter().map(|(topic, _)| topic.to_string()).collect();
-        names.dedup();
-        let ids = topic_id::of_topics(self.consumer.client(), &names, ANSWER)?;
+        let ids = self.ids_of(pending)?;
         let (mut found, mut beginnings, mut failed) = (Vec::new(), BTreeMap::new(), None);
         for key in pending {
             match self.look_at(key, &ids) {

@@ -159,9 +159,41 @@ fn deletions() -> Vec<Named> {
         Always("blocks", count()),
         Always("rows", count()),
     ];
+    let letter = [
+        Always("id", text()),
+        Always("time_unix_nano", wide()),
+        Always("topic", text()),
+        Always("partition", count()),
+        Always("offset", count()),
+        Always("reason", text()),
+        Always("tenant", text()),
+        Sometimes("signal", choice(&["spans", "logs", "metrics"])),
+        Sometimes("encoding", text()),
+        Sometimes("size", count()),
+        Always("partial", flag()),
+        Always("replayed", flag()),
+    ];
     vec![
         ("DeleteResponse", object("What was deleted.", [Sometimes("deleted", reference("Deletion"))])),
-        ("DeletionsResponse", object("Deletions, newest first.", [Always("deletions", list_of("Deletion"))])),
+        (
+            "DeletionsResponse",
+            object(
+                "Deletions, newest first.",
+                [Always("deletions", list_of("Deletion")), Sometimes("damaged", list(count()))],
+            ),
+        ),
+        (
+            "DeadLettersResponse",
+            object(
+                "Messages that could not be read, newest first; `truncated` where the limit cut.",
+                [
+                    Always("letters", list_of("DeadLetter")),
+                    Always("truncated", flag()),
+                    Always("stats", reference("Stats")),
+                ],
+            ),
+        ),
+        ("DeadLetter", object("A message that could not be read.", letter)),
         (
             "ReplayResponse",
             object(
@@ -238,6 +270,21 @@ fn services() -> Vec<Named> {
     ];
     let operations = [Always("operations", list_of("Operation")), Always("stats", reference("Stats"))];
     let operation = [Always("name", text()), Always("kind", integer()), Always("red", reference("Red"))];
+    let graph = [
+        Always("edges", list_of("GraphEdge")),
+        Always("start_unix_nano", wide()),
+        Always("end_unix_nano", wide()),
+        Always("stats", reference("Stats")),
+    ];
+    let edge = [
+        Always("client", text()),
+        Always("server", text()),
+        Always("connection", reference("Connection")),
+        Always("call_count", count()),
+        Always("failed_count", count()),
+        Sometimes("client_side", reference("Red")),
+        Sometimes("server_side", reference("Red")),
+    ];
     vec![
         ("ServicesResponse", object("Services by name.", answer)),
         ("Service", object("One service over the range.", service)),
@@ -245,6 +292,9 @@ fn services() -> Vec<Named> {
         ("Sparkline", object("Equal steps over the range.", sparkline)),
         ("OperationsResponse", object("Operations by name, then kind.", operations)),
         ("Operation", object("One span name and kind.", operation)),
+        ("ServiceGraphResponse", object("Calls by their ends.", graph)),
+        ("GraphEdge", object("The calls from one to another.", edge)),
+        ("Connection", choice(&["direct", "messaging_system", "database", "virtual_node"])),
     ]
 }
 

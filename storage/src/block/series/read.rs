@@ -16,7 +16,7 @@ use super::{INDEX, MAGIC, SAMPLES};
 use crate::block::checked::CheckedFile;
 use crate::block::meta::{BlockMeta, META};
 use crate::block::prune::conjuncts;
-use crate::block::read::{read_meta, verify_files, verify_meta};
+use crate::block::read::{read_meta, verify_files};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::metric::{CELLS, Fields, Label, Matcher, NUMBERS, Relation, Samples, Series, SeriesSource, Stored, rows_in};
@@ -27,7 +27,7 @@ use crate::scan::{AttributeScope, Compare, Field, Predicate, Scalar, ScanRequest
 use roaring::RoaringBitmap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 const HEADER_LEN: u64 = 16;
 
@@ -45,6 +45,8 @@ pub(in crate::block) struct SeriesBlock {
     streams: Vec<Stream>,
     blobs: Blobs,
     postings: Postings,
+    /// What is wrong with a copy in `meta`, once that is known.
+    lost: OnceLock<String>,
 }
 
 /// Something compressed in `series.idx`, and its length before.
@@ -121,7 +123,8 @@ impl SeriesBlock {
         meta_crc: u32,
         labels: impl FnOnce(&CheckedFile, Range<u64>) -> Result<Vec<u8>>,
     ) -> Result<Arc<SeriesBlock>> {
-        let meta = read_meta(&*fs, dir, Signal::Metrics, meta_crc)?;
+        let lost = OnceLock::new();
+        let meta = read_meta(&*fs, dir, Signal::Metrics, (meta_crc, &lost))?;
         let open = |name: &str| {
             let missing = || Error::Damaged { path: dir.join(META), what: format!("it does not list {name}") };
             Ok(Arc::new(CheckedFile::open(&*fs, dir, meta.file(name).ok_or_else(missing)?)?))
@@ -144,7 +147,7 @@ impl SeriesBlock {
         let postings = Postings::open(Arc::clone(&index), map, directory.postings.start, directory.series)?;
         let Directory { dictionaries, groups, .. } = directory;
         let dir = dir.to_owned();
-        Ok(Arc::new(SeriesBlock { fs, dir, meta, index, data, dictionaries, groups, streams, blobs, postings }))
+        Ok(Arc::new(SeriesBlock { fs, dir, meta, index, data, dictionaries, groups, streams, blobs, postings, lost }))
     }
 
     pub(in crate::block) fn meta(&self) -> &BlockMeta {
@@ -161,14 +164,20 @@ impl SeriesBlock {
 
     /// Compares every checksum of every file. The error names what is damaged: file, bytes, columns.
     pub(in crate::block) fn verify(&self) -> Result<()> {
-        verify_meta(&*self.fs, &self.dir, Signal::Metrics, self.meta.crc())?;
-        self.examine()
+        self.examine()?;
+        let damaged = |what: &str| Error::Damaged { path: self.dir.clone(), what: what.to_owned() };
+        self.lost_part().map_or(Ok(()), |what| Err(damaged(what)))
     }
 
     /// As `verify`, of what answers cannot do without.
     pub(in crate::block) fn examine(&self) -> Result<()> {
-        read_meta(&*self.fs, &self.dir, Signal::Metrics, self.meta.crc())?;
+        read_meta(&*self.fs, &self.dir, Signal::Metrics, (self.meta.crc(), &self.lost))?;
         verify_files(&[&self.index, &self.data], |path, range| self.parts(path, range))
+    }
+
+    /// What is wrong with a copy in `meta`, if a reader found something.
+    pub(in crate::block) fn lost_part(&self) -> Option<&str> {
+        self.lost.get().map(String::as_str)
     }
 
     /// What lies in some bytes of a file.

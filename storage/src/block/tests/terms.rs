@@ -337,9 +337,9 @@ fn r1_the_index_is_read_when_it_is_asked_and_not_before() {
         assert!(scan(predicate).all(|batch| batch.is_ok()));
     }
     assert_eq!(block.memory_bytes(), before);
-    assert!(block.lost_index().is_none());
+    assert!(block.lost_part().is_none());
     assert!(scan(Predicate::equal(name::BODY, Scalar::String("x".into()))).all(|batch| batch.is_ok()));
-    assert!(block.lost_index().is_some());
+    assert!(block.lost_part().is_some());
 }
 
 #[test]
@@ -363,7 +363,7 @@ fn r3_a_flipped_bit_of_the_index_is_noticed_and_costs_no_row() {
         let answer: Result<Vec<RecordBatch>, Error> = block.scan(&Arc::new(request)).and_then(Iterator::collect);
         let found: usize = answer.unwrap().iter().map(RecordBatch::num_rows).sum();
         assert_eq!(found, texts.iter().filter(|text| text.contains("card expired")).count());
-        assert!(block.lost_index().is_some_and(|what| what.contains(TERMS)));
+        assert!(block.lost_part().is_some_and(|what| what.contains(TERMS)));
         assert!(block.verify().is_err());
     }
 }

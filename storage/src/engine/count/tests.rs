@@ -410,5 +410,5 @@ fn s3_damaged_statistics_cost_no_row() {
     assert_eq!(counted.counts.values().map(|count| count.rows).sum::<u64>(), entry.rows);
     assert!(!done(snapshot.keys(Signal::Logs, TimeRange::ALL).unwrap()).keys().keys.is_empty());
     assert!(snapshot.missing().is_empty());
-    assert!(store.view().blocks.values().all(|blocks| blocks.iter().all(|shown| shown.block.lost_index().is_some())));
+    assert!(store.view().blocks.values().all(|blocks| blocks.iter().all(|shown| shown.block.lost_part().is_some())));
 }

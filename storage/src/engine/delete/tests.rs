@@ -15,7 +15,7 @@ fn deletion(tenant: &str, time: i64) -> Deletion {
 /// The numbers of the first deletions, and how many of all were not looked at.
 fn first(store: &Store, tenant: &str, most: usize) -> (Vec<u64>, usize) {
     let mut record = store.deletions(&TenantId::new(tenant).unwrap()).unwrap();
-    while record.found().len() < most && record.advance() {}
+    while record.found().len() < most && record.advance().unwrap() {}
     (record.found().iter().map(|found| found.version).collect(), record.versions.len())
 }
 

@@ -18,8 +18,9 @@ use super::{Entry, Filesystem, ReadFile, WriteFile};
 use content::Content;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub enum Loss {
 /// How often operations fail with an IO error, from 0 (never) to 1 (always).
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Faults {
-    /// Reads and listings.
+    /// Reads and listings, for a reason that passes.
     pub read: f64,
     /// Writes; some prefix is written all the same.
     pub write: f64,
@@ -75,7 +76,12 @@ struct State {
     /// How many crashes there were: handles know theirs.
     crashes: u64,
     locks: BTreeSet<PathBuf>,
+    /// What the medium does not give any more of a file, all of a directory; and for how many more reads, if it recovers.
+    spoiled: BTreeMap<NodeId, Vec<Spoiled>>,
 }
+
+/// Bytes, and for how many more reads.
+type Spoiled = (Range<u64>, Option<u64>);
 
 /// How an operation goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +116,7 @@ impl SimulatedDisk {
             down: false,
             crashes: 0,
             locks: BTreeSet::new(),
+            spoiled: BTreeMap::new(),
         };
         SimulatedDisk { state: Arc::new(Mutex::new(state)) }
     }
@@ -182,6 +189,13 @@ impl SimulatedDisk {
         SimulatedDisk { state: Arc::new(Mutex::new(state)) }
     }
 
+    /// As `fork`, with other luck.
+    pub fn fork_with(&self, seed: u64) -> SimulatedDisk {
+        let disk = self.fork();
+        disk.lock_state().rng = Pcg64::seed_from_u64(seed);
+        disk
+    }
+
     /// The bytes of a file, as a reader sees them.
     pub fn contents(&self, path: &Path) -> io::Result<Vec<u8>> {
         let state = self.lock_state();
@@ -212,6 +226,28 @@ impl SimulatedDisk {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         state.tree.file_mut(node)?.damage(offset, |byte| *byte ^= 1 << (bit % 8));
         Ok(())
+    }
+
+    /// From now on the medium does not give some bytes of a file, wherever it goes; with the last of all there could be, it does
+    /// not open the file. A directory cannot be listed.
+    pub fn spoil(&self, path: &Path, bytes: Range<u64>) -> io::Result<()> {
+        let mut state = self.lock_state();
+        let node = state.tree.find(path)?;
+        state.spoiled.entry(node).or_default().push((bytes, None));
+        Ok(())
+    }
+
+    /// As `spoil`, for so many reads.
+    pub fn spoil_for(&self, path: &Path, bytes: Range<u64>, reads: u64) -> io::Result<()> {
+        let mut state = self.lock_state();
+        let node = state.tree.find(path)?;
+        state.spoiled.entry(node).or_default().push((bytes, Some(reads)));
+        Ok(())
+    }
+
+    /// The medium gives everything again.
+    pub fn recover(&self) {
+        self.lock_state().spoiled.clear();
     }
 
     /// Overwrites stored bytes, as far as the file reaches.
@@ -267,6 +303,19 @@ impl State {
         self.check_up()?;
         self.take_time();
         if self.rng.random_bool(self.faults.read) { Err(io_error()) } else { Ok(()) }
+    }
+
+    fn check_medium(&mut self, node: NodeId, bytes: &Range<u64>) -> io::Result<()> {
+        let spoiled = self.spoiled.get_mut(&node).into_iter().flatten();
+        for (_, reads) in spoiled.filter(|(lost, _)| lost.start < bytes.end && bytes.start < lost.end) {
+            match reads {
+                Some(0) => continue,
+                Some(reads) => *reads -= 1,
+                None => {}
+            }
+            return Err(rustix::io::Errno::IO.into());
+        }
+        Ok(())
     }
 
     fn take_time(&mut self) {
@@ -332,8 +381,10 @@ impl Filesystem for SimulatedDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         let mut state = self.lock_state();
         state.check_read()?;
+        let node = state.tree.find(dir)?;
+        state.check_medium(node, &(0..u64::MAX))?;
         let tree = &state.tree;
-        let entries = tree.entries(tree.find(dir)?)?.iter();
+        let entries = tree.entries(node)?.iter();
         Ok(entries
             .map(|(name, &node)| {
                 let len = tree.file(node).map_or(0, Content::bytes_len);
@@ -359,6 +410,7 @@ impl Filesystem for SimulatedDisk {
         let mut state = self.lock_state();
         state.check_read()?;
         let node = state.tree.find(path)?;
+        state.check_medium(node, &(u64::MAX - 1..u64::MAX))?;
         let len = state.tree.file(node)?.bytes_len();
         Ok(Arc::new(Reader { disk: self.clone(), node, crashes: state.crashes, len }))
     }
@@ -497,6 +549,7 @@ impl ReadFile for Reader {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let mut state = self.disk.state_of(self.crashes)?;
         state.check_read()?;
+        state.check_medium(self.node, &(offset..offset.saturating_add(buf.len() as u64)))?;
         state.tree.file(self.node)?.read(offset, buf)?;
         state.reads += 1;
         if state.flip_every > 0 && state.reads.is_multiple_of(state.flip_every) && !buf.is_empty() {

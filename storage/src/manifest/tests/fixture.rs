@@ -1,4 +1,5 @@
-//! Does this program still read what versions 1 and 2 wrote, and write what version 2 wrote? The files never change; a new format gets new ones.
+//! Does this program still read what versions 1 to 3 wrote, and write what version 3 wrote? The files never change; a new format gets
+//! new ones.
 
 use super::*;
 
@@ -11,6 +12,12 @@ const VERSION_2: [&[u8]; 3] = [
     include_bytes!("../../../tests/fixtures/v2/manifest/00000000000000000001.commit"),
     include_bytes!("../../../tests/fixtures/v2/manifest/00000000000000000001.snapshot"),
     include_bytes!("../../../tests/fixtures/v2/manifest/00000000000000000002.commit"),
+];
+
+const VERSION_3: [&[u8]; 3] = [
+    include_bytes!("../../../tests/fixtures/v3/manifest/00000000000000000001.commit"),
+    include_bytes!("../../../tests/fixtures/v3/manifest/00000000000000000001.snapshot"),
+    include_bytes!("../../../tests/fixtures/v3/manifest/00000000000000000002.commit"),
 ];
 
 fn commits() -> [Commit; 2] {
@@ -29,9 +36,9 @@ fn versions() -> [Manifest; 2] {
 }
 
 #[test]
-fn files_of_versions_1_and_2_are_read() {
+fn files_of_versions_1_to_3_are_read() {
     let [_, second] = versions();
-    for [commit_1, snapshot_1, commit_2] in [VERSION_1, VERSION_2] {
+    for [commit_1, snapshot_1, commit_2] in [VERSION_1, VERSION_2, VERSION_3] {
         for (start, bytes) in [(Kind::Commit, commit_1), (Kind::Snapshot, snapshot_1)] {
             let disk = SimulatedDisk::new(1);
             open(&disk).unwrap();
@@ -43,12 +50,12 @@ fn files_of_versions_1_and_2_are_read() {
 }
 
 #[test]
-fn files_of_version_2_are_written() {
+fn files_of_version_3_are_written() {
     let [first, second] = commits();
     let written =
         [file::encode_commit(1, &first), file::encode_snapshot(&versions()[0]), file::encode_commit(2, &second)];
     assert_eq!(
         written.map(|bytes| String::from_utf8(bytes).unwrap()),
-        VERSION_2.map(|bytes| { String::from_utf8(bytes.to_vec()).unwrap() })
+        VERSION_3.map(|bytes| { String::from_utf8(bytes.to_vec()).unwrap() })
     );
 }

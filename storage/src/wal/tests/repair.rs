@@ -228,3 +228,46 @@ proptest! {
         prop_assert_eq!(read(&disk).unwrap().len(), found.len() + 1);
     }
 }
+
+#[test]
+fn w12_what_the_disk_does_not_give_is_told_of_and_costs_the_records_that_lie_there() {
+    let whole = SimulatedDisk::new(1);
+    let mut places: Places = Vec::new();
+    for number in 1..=2 {
+        let mut wal = open(&whole);
+        wal.rotate().unwrap();
+        let mut at = HEADER_BYTES;
+        for record in 0..6 {
+            let payload = format!("{number}.{record}").repeat(100);
+            append(&mut wal, &[&payload]).unwrap();
+            let end = at + RECORD_HEADER_BYTES + ("default".len() + payload.len()) as u64;
+            places.push((number, at..end, payload));
+            at = end;
+        }
+    }
+    for number in 1..=2 {
+        let len = whole.open(&path(number)).unwrap().len();
+        for offset in (0..len).step_by(100) {
+            let disk = whole.fork();
+            disk.spoil(&path(number), offset..offset + 1).unwrap();
+            let error = read(&disk).unwrap_err();
+            assert!(matches!(&error, Error::Damaged { .. }), "also at the end, it is not torn: {error}");
+            let repaired = mend(&disk).unwrap();
+            assert_eq!(repaired.len(), 1);
+            let kept = read(&disk).unwrap();
+            let near = |bytes: &Range<u64>| bytes.start < offset + 1024 && offset < bytes.end + 1024;
+            let far = payloads(&places, |segment, bytes| segment != number || !near(bytes));
+            assert!(far.iter().all(|payload| kept.contains(&(*payload).to_owned())), "{number} {offset}");
+            let lost = places.iter().filter(|(.., payload)| !kept.contains(payload)).count();
+            assert_eq!(lost == 0, repaired[0].lost.is_empty(), "{number} {offset}: what is lost is told");
+            assert_eq!(mend(&disk).unwrap(), [], "once is enough");
+            append(&mut open(&disk), &["after"]).unwrap();
+            assert_eq!(read(&disk).unwrap().last().unwrap(), "after");
+        }
+    }
+    let disk = whole.fork();
+    disk.spoil(&path(1), 0..u64::MAX).unwrap();
+    assert!(matches!(read(&disk), Err(Error::Damaged { .. })));
+    mend(&disk).unwrap();
+    assert_eq!(read(&disk).unwrap(), payloads(&places, |segment, _| segment == 2));
+}

@@ -105,7 +105,7 @@ fn bar(filter: Memo<LogFilter>) -> AnyView {
             {severity(filter)}
             <label class="field"><span class="field-label">"Trace"</span>
                 <input class="mono" style="width:20ch" placeholder="trace id" prop:value=move || filter.with(|f| f.trace_id.clone()) spellcheck="false"
-                    on:change=move |event| { let text = event_target_value(&event).trim().to_lowercase(); change(app, |f| { f.trace_id = text; f.span_id.clear(); }); } />
+                    on:change=move |event| { let text = event_target_value(&event).trim().to_ascii_lowercase(); change(app, |f| { f.trace_id = text; f.span_id.clear(); }); } />
             </label>
             <Show when=move || filter.with(|f| !f.span_id.is_empty())>
                 <span class="chip mono">{move || format!("span {}", filter.with(|f| f.span_id.clone()))}

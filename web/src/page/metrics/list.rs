@@ -7,6 +7,7 @@ use crate::component::effect::effect;
 use crate::component::virtual_list::{List, virtual_list};
 use crate::component::{keys, message};
 use crate::state::format;
+use crate::state::lower::lower;
 use crate::state::rows::Heights;
 use leptos::prelude::*;
 use query_api::metric::{Metric, MetricsResponse};
@@ -18,21 +19,19 @@ const ROW: f64 = 44.0;
 /// The list.
 pub(super) fn list(all: Load<MetricsResponse>, name: Memo<Option<String>>) -> AnyView {
     let app = App::get();
-    let wanted = Memo::new(move |_| app.params.with(|p| p.get("q").unwrap_or_default().to_lowercase()));
-    let fitting = Memo::new(move |_| {
-        let fits = |m: &&Metric| {
-            wanted.with(|w| {
-                w.split_whitespace().all(|w| {
-                    m.name.to_lowercase().contains(w) || m.description.to_lowercase().contains(w) || kind_word(m) == w
+    let wanted = Memo::new(move |_| app.params.with(|p| lower(p.get("q").unwrap_or_default())));
+    let fitting =
+        Memo::new(move |_| {
+            let fits = |m: &&Metric| {
+                wanted.with(|w| {
+                    w.split_whitespace()
+                        .all(|w| lower(&m.name).contains(w) || lower(&m.description).contains(w) || kind_word(m) == w)
                 })
-            })
-        };
-        Arc::new(
-            all.data.with(|d| {
+            };
+            Arc::new(all.data.with(|d| {
                 d.as_ref().map_or_else(Vec::new, |d| d.metrics.iter().filter(fits).cloned().collect::<Vec<_>>())
-            }),
-        )
-    });
+            }))
+        });
     let generation = RwSignal::new(0u64);
     effect(move || {
         fitting.track();

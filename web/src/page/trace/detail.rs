@@ -7,7 +7,7 @@ use crate::component::{attributes, message, text};
 use crate::state::filter::LogFilter;
 use crate::state::log::{Level, line};
 use crate::state::trace::tree::{Row, Trace, kind_word};
-use crate::state::{attribute, calendar, format, hue};
+use crate::state::{attribute, calendar, format, hue, number};
 use leptos::prelude::*;
 use leptos::web_sys;
 use query_api::log::{LogRecord, LogsResponse};
@@ -16,8 +16,7 @@ use std::sync::Arc;
 
 /// The panel at the side; nothing while no span is selected.
 pub(super) fn panel(view: View) -> AnyView {
-    let width =
-        RwSignal::new(stored("panel").and_then(|w| w.parse::<f64>().ok()).unwrap_or(520.0).clamp(320.0, 1_000.0));
+    let width = RwSignal::new(stored("panel").and_then(|w| number::read(&w)).unwrap_or(520.0).clamp(320.0, 1_000.0));
     let wanted = RwSignal::new(String::new());
     let shown = move || {
         let (row, trace) = (view.selected.get()?, view.trace()?);

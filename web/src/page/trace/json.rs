@@ -1,28 +1,27 @@
 //! What exactly was stored? The trace as OTLP/JSON, as the API answers it.
 
 use super::view::View;
-use crate::client::load::{Old, load};
+use crate::client::load::{Old, load_with};
 use crate::component::virtual_list::{List, virtual_list};
 use crate::component::{message, text};
 use crate::state::json;
 use crate::state::rows::Heights;
 use leptos::prelude::*;
-use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
 
 /// The text of an answer, kept as it came.
 struct Raw(Arc<Vec<String>>, Arc<str>);
 
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
-        Ok(Raw(Arc::new(json::lines(text.get())), Arc::from(text.get())))
+impl Raw {
+    fn new(text: &str) -> Raw {
+        Raw(Arc::new(json::lines(text)), Arc::from(text))
     }
 }
 
 /// The tab.
 pub(super) fn tab(view: View) -> AnyView {
-    let raw = load::<Raw>(Old::Forget, move || Some(format!("/api/v1/traces/{}", view.id.get())));
+    let path = move || Some(format!("/api/v1/traces/{}", view.id.get()));
+    let raw = load_with(Old::Forget, path, |text, _| Ok(Raw::new(text)));
     message::loaded(raw, 20, move |raw| {
         let lines: Arc<Vec<String>> = raw.0.clone();
         let count = lines.len();

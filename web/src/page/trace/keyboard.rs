@@ -14,7 +14,7 @@ const ZOOM: (f64, f64) = (0.75, 0.4);
 pub(super) fn listen(view: View) {
     keys::on_key(move |event, key| {
         let fast = event.shift_key();
-        let plain = if key.len() == 1 { key.to_lowercase() } else { key.to_owned() };
+        let plain = if key.len() == 1 { key.to_ascii_lowercase() } else { key.to_owned() };
         let pan = if fast { PAN.1 } else { PAN.0 };
         let zoom = if fast { ZOOM.1 } else { ZOOM.0 };
         match plain.as_str() {

@@ -24,7 +24,7 @@ const TABS: [(&str, &str); 4] = [("", "Timeline"), ("statistics", "Statistics"),
 /// The page.
 pub(super) fn page() -> impl IntoView {
     let app = App::get();
-    let id = Memo::new(move |_| app.path.with(|path| path.rsplit('/').next().unwrap_or_default().to_lowercase()));
+    let id = Memo::new(move |_| app.path.with(|path| path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()));
     effect(move || super::title(&format!("Trace {}", id.get().get(..8).unwrap_or_default())));
     let found =
         load::<Built>(Old::Forget, move || address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}")));
@@ -71,7 +71,7 @@ fn whole(view: View) -> AnyView {
     let button = move |(key, words): (&'static str, &'static str)| {
         let here = move || tab.with(|t| t == key);
         view! {
-            <button role="tab" class:current=here aria-selected=move || here().to_string() data-testid=format!("tab-{}", words.to_lowercase())
+            <button role="tab" class:current=here aria-selected=move || here().to_string() data-testid=format!("tab-{}", words.to_ascii_lowercase())
                 on:click=move |_| app.set(Entry::Push, "tab", Some(key))>{words}</button>
         }
     };

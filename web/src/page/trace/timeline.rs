@@ -11,7 +11,7 @@ use crate::state::log::Level;
 use crate::state::rows::Heights;
 use crate::state::trace::tree::{Row, Trace};
 use crate::state::trace::window::Window;
-use crate::state::{format, hue, scale};
+use crate::state::{format, hue, number, scale};
 use leptos::prelude::*;
 use leptos::web_sys;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const MARKS: usize = 60;
 
 /// The tab.
 pub(super) fn tab(view: View) -> AnyView {
-    let width = RwSignal::new(stored("names").and_then(|w| w.parse::<f64>().ok()).unwrap_or(380.0).clamp(160.0, 900.0));
+    let width = RwSignal::new(stored("names").and_then(|w| number::read(&w)).unwrap_or(380.0).clamp(160.0, 900.0));
     let generation = RwSignal::new(0u64);
     effect(move || {
         view.shown.track();

@@ -7,6 +7,7 @@
 //!
 //! Not here: pixels (`window`), groups (`statistics`), what the trace waited for (`critical`).
 
+use super::super::lower::lower;
 use super::super::{attribute, format};
 use query_api::otlp::{Resource, Scope, Span, TracesData};
 use std::collections::{HashMap, HashSet};
@@ -320,15 +321,15 @@ impl Trace {
 
     /// Rows whose name, service, id or attributes hold the text, in any case.
     pub fn search(&self, wanted: &str) -> Vec<usize> {
-        let wanted = wanted.trim().to_lowercase();
+        let wanted = lower(wanted.trim());
         if wanted.is_empty() {
             return Vec::new();
         }
         let holds = |row: &Row| {
-            row.span.name.to_lowercase().contains(&wanted)
-                || self.services[row.service].name.to_lowercase().contains(&wanted)
+            lower(&row.span.name).contains(&wanted)
+                || lower(&self.services[row.service].name).contains(&wanted)
                 || row.span.span_id == wanted
-                || row.span.status.message.to_lowercase().contains(&wanted)
+                || lower(&row.span.status.message).contains(&wanted)
                 || row.span.attributes.iter().any(|attribute| attribute::matches(attribute, &wanted))
         };
         (0..self.rows.len()).filter(|row| holds(&self.rows[*row])).collect()

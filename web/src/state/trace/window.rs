@@ -2,6 +2,8 @@
 //!
 //! W1  A window lies within 0 and 1 and never shrinks to nothing.
 
+use super::super::number;
+
 /// Part of a trace's duration: 0 is its start, 1 its end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Window {
@@ -73,7 +75,7 @@ impl Window {
     /// Reads `0.1-0.25` from the URL.
     pub fn parse(text: &str) -> Option<Window> {
         let (start, end) = text.split_once('-')?;
-        let (start, end) = (start.parse::<f64>().ok()?, end.parse::<f64>().ok()?);
+        let (start, end) = (number::read(start)?, number::read(end)?);
         (start.is_finite() && end.is_finite()).then(|| Window::between(start, end))
     }
 

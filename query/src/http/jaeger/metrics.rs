@@ -1,0 +1,144 @@
+//! How do Jaeger's monitoring pages ask how services do? For families of metrics, which are made of the spans.
+//!
+//! R1  Each point stands for the step that ends there: what Jaeger calls `ratePer` is the step here.
+//! R2  Latencies are milliseconds, calls are per second, errors are the share of calls that failed.
+
+use super::request::{Request, quoted};
+use crate::error::{Error, Result};
+use crate::exec::Control;
+use crate::traceql::{self, Axis, Value};
+use jiff::Timestamp;
+use query_api::otlp::double;
+use serde::Serialize;
+use storage::scan::TimeRange;
+
+const MILLIS: i64 = 1_000_000;
+const HOUR: i64 = 3_600_000 * MILLIS;
+/// Between two points, where it is not said.
+const USUAL_STEP: i64 = 5_000 * MILLIS;
+/// The least step that can be asked for, in milliseconds.
+pub(super) const MIN_STEP: i64 = 1_000;
+const KINDS: [&str; 6] = ["unspecified", "internal", "server", "client", "producer", "consumer"];
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Measure {
+    Latencies,
+    Calls,
+    Errors,
+}
+
+/// `MetricFamily` of OpenMetrics, as JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct Family {
+    name: String,
+    r#type: &'static str,
+    help: String,
+    metrics: Vec<Metric>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metric {
+    labels: Vec<Label>,
+    metric_points: Vec<Point>,
+}
+
+#[derive(Debug, Serialize)]
+struct Label {
+    name: &'static str,
+    value: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Point {
+    gauge_value: Gauge,
+    timestamp: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Gauge {
+    #[serde(with = "double")]
+    double_value: f64,
+}
+
+/// The family that a request asks for.
+pub(super) fn family(control: &Control, request: &Request, measure: Measure) -> Result<Family> {
+    let by_operation = request.text("groupByOperation").is_some_and(|text| text == "true");
+    let range = request.lookback(HOUR)?;
+    let step = request.number("step", MILLIS)?.unwrap_or(USUAL_STEP);
+    if step < MIN_STEP * MILLIS {
+        return Err(Error::parameter("step", format!("unable to parse param 'step': at least {MIN_STEP} ms")));
+    }
+    let quantile = match measure {
+        Measure::Latencies => request.quantile()?,
+        Measure::Calls | Measure::Errors => String::new(),
+    };
+    let text = query(request, measure, &quantile, by_operation)?;
+    let axis = Axis::steps(TimeRange { start: range.start, end: range.end }, step)?;
+    let answer = traceql::parse(&text)?.metrics()?.series(control, &axis, 0)?;
+    let scale = if measure == Measure::Latencies { 1e3 } else { 1.0 };
+    let point = |(place, value): (usize, f64)| {
+        let timestamp = Timestamp::from_nanosecond(axis.time(place).into()).ok()?;
+        Some(Point { gauge_value: Gauge { double_value: value * scale }, timestamp: timestamp.to_string() })
+    };
+    let metric = |series: traceql::Series| Metric {
+        labels: series.labels.iter().filter_map(label).collect(),
+        metric_points: series.values.into_iter().enumerate().filter_map(point).collect(),
+    };
+    let (what, help) = match measure {
+        Measure::Latencies => ("latencies", format!("{quantile}th quantile latency")),
+        Measure::Calls => ("call_rate", "calls/sec".to_owned()),
+        Measure::Errors => ("error_rate", "error rate, computed as a fraction of errors/sec over calls/sec".to_owned()),
+    };
+    let (of, by) = if by_operation { ("service_operation", "service & operation") } else { ("service", "service") };
+    Ok(Family {
+        name: format!("{of}_{what}"),
+        r#type: "GAUGE",
+        help: format!("{help}, grouped by {by}"),
+        metrics: answer.series.into_iter().map(metric).collect(),
+    })
+}
+
+/// The same in TraceQL.
+fn query(request: &Request, measure: Measure, quantile: &str, by_operation: bool) -> Result<String> {
+    let services: Vec<String> =
+        request.texts("service").map(|name| format!("resource.service.name = {}", quoted(name))).collect();
+    if services.is_empty() {
+        return Err(Error::parameter("service", "please provide at least one service name"));
+    }
+    let mut kinds = Vec::new();
+    for kind in request.texts("spanKind") {
+        let known = kind.strip_prefix("SPAN_KIND_").unwrap_or(kind).to_lowercase();
+        let known = KINDS.iter().find(|name| **name == known);
+        let known = known.ok_or_else(|| Error::parameter("spanKind", format!("unsupported span kind: '{kind}'")))?;
+        kinds.push(format!("kind = {known}"));
+    }
+    if kinds.is_empty() {
+        kinds.push("kind = server".to_owned());
+    }
+    let spans = format!("({}) && ({})", services.join(" || "), kinds.join(" || "));
+    let by = if by_operation { "by (resource.service.name, name)" } else { "by (resource.service.name)" };
+    Ok(match measure {
+        Measure::Latencies => format!("{{ {spans} }} | quantile_over_time(duration, {quantile}) {by}"),
+        Measure::Calls => format!("{{ {spans} }} | rate() {by}"),
+        Measure::Errors => {
+            format!("( {{ {spans} && status = error }} | rate() {by} ) / ( {{ {spans} }} | rate() {by} )")
+        }
+    })
+}
+
+/// A label under Jaeger's name.
+fn label((name, value): &(String, Value<'static>)) -> Option<Label> {
+    let name = match name.as_str() {
+        "resource.service.name" => "service_name",
+        "name" => "operation",
+        _ => return None,
+    };
+    match value {
+        Value::Text(text) => Some(Label { name, value: text.clone().into_owned() }),
+        _ => None,
+    }
+}

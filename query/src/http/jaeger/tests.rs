@@ -1,0 +1,286 @@
+use crate::config::Config;
+use crate::fixture::{Fixture, NOW, SECOND, TestSpan, spans, trace};
+use crate::http::{Host, QueryState, router};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+struct Server {
+    _fixture: Fixture,
+    router: Router,
+}
+
+impl Server {
+    /// A trace over three services, of which the last but one fails, and another with an orphan.
+    async fn new() -> Self {
+        let fixture = Fixture::new();
+        let span = |id, parent, service, name, status, kind| TestSpan {
+            id,
+            parent,
+            service,
+            name,
+            status,
+            kind,
+            start: NOW - 10 * SECOND + id as i64 * 1_000,
+            duration: 1_000_000 * id as i64,
+            attributes: vec![("http.method", "GET")],
+            ..TestSpan::default()
+        };
+        let other = TestSpan { trace: 2, id: 9, parent: Some(8), start: NOW - 20 * SECOND, ..TestSpan::default() };
+        fixture
+            .put(spans(&[
+                span(1, None, "gateway", "GET /", 0, 2),
+                span(2, Some(1), "cart", "add", 2, 3),
+                span(3, Some(2), "db", "SELECT", 0, 3),
+                other,
+            ]))
+            .await;
+        fixture.flush().await;
+        let state =
+            QueryState::new(Config::default(), fixture.engine.clone(), fixture.clock.clone(), Host::default()).unwrap();
+        Server { router: router(state), _fixture: fixture }
+    }
+
+    async fn send(&self, request: Request<Body>) -> (u16, Value) {
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        assert_eq!(parts.headers["content-type"], "application/json");
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status.as_u16(), serde_json::from_slice(&body).unwrap())
+    }
+
+    async fn ask(&self, path: &str) -> (u16, Value) {
+        self.send(Request::get(format!("/jaeger{path}")).body(Body::empty()).unwrap()).await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.ask(path).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// The spans of all traces of a search.
+    async fn found(&self, query: &str) -> Vec<String> {
+        let answer = self.get(&format!("/api/traces?{query}")).await;
+        let spans = answer["data"].as_array().unwrap().iter().flat_map(|trace| trace["spans"].as_array().unwrap());
+        let mut names: Vec<String> = spans.map(|span| span["operationName"].as_str().unwrap().to_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+fn envelope(data: Value, total: usize) -> Value {
+    json!({ "data": data, "total": total, "limit": 0, "offset": 0, "errors": null })
+}
+
+#[tokio::test]
+async fn services_and_operations_are_listed() {
+    let server = Server::new().await;
+    let services = json!(["cart", "db", "gateway", "shop"]);
+    assert_eq!(server.get("/api/services").await, envelope(services.clone(), 4));
+    assert_eq!(server.get("/api/v3/services").await, json!({ "services": services }));
+    assert_eq!(server.get("/api/services/cart/operations").await, envelope(json!(["add"]), 1));
+    assert_eq!(server.get("/api/services/none/operations").await, envelope(json!([]), 0));
+    let operation = json!([{ "name": "add", "spanKind": "client" }]);
+    assert_eq!(server.get("/api/operations?service=cart").await, envelope(operation.clone(), 1));
+    assert_eq!(server.get("/api/operations?service=cart&spanKind=server").await, envelope(json!([]), 0));
+    assert_eq!(server.get("/api/v3/operations?service=cart").await, json!({ "operations": operation }));
+    let (status, error) = server.ask("/api/operations").await;
+    let message = json!([{ "code": 400, "msg": "parameter 'service' is required" }]);
+    assert_eq!((status, &error["errors"]), (400, &message));
+}
+
+#[tokio::test]
+async fn a_trace_is_answered_in_the_model_of_jaeger() {
+    let server = Server::new().await;
+    let answer = server.get(&format!("/api/traces/{}", trace(1))).await;
+    let found = &answer["data"][0];
+    let spans = found["spans"].as_array().unwrap();
+    assert_eq!((spans.len(), &found["warnings"]), (3, &Value::Null));
+    let span = spans.iter().find(|span| span["operationName"] == "add").unwrap();
+    let start = u64::try_from(NOW - 10 * SECOND).unwrap() / 1_000 + 2;
+    let id = trace(1).to_string();
+    let expected = json!({
+        "traceID": id, "spanID": "0000000000000002", "operationName": "add",
+        "references": [{ "refType": "CHILD_OF", "traceID": id, "spanID": "0000000000000001" }],
+        "startTime": start, "duration": 2_000,
+        "tags": [
+            { "key": "otel.scope.name", "type": "string", "value": "test" },
+            { "key": "http.method", "type": "string", "value": "GET" },
+            { "key": "span.kind", "type": "string", "value": "client" },
+            { "key": "otel.status_code", "type": "string", "value": "ERROR" },
+            { "key": "error", "type": "bool", "value": true },
+        ],
+        "logs": [], "processID": span["processID"], "warnings": null,
+    });
+    assert_eq!(*span, expected);
+    let process = &found["processes"][span["processID"].as_str().unwrap()];
+    assert_eq!(process["serviceName"], "cart");
+    assert_eq!(found["processes"].as_object().unwrap().len(), 3);
+
+    let third = server.get(&format!("/api/v3/traces/{}", trace(1))).await;
+    assert_eq!(third["result"]["resourceSpans"].as_array().unwrap().len(), 3);
+    let (status, error) = server.ask("/api/traces/77").await;
+    assert_eq!((status, &error["errors"]), (404, &json!([{ "code": 404, "msg": "trace not found" }])));
+    let (status, error) = server.ask("/api/v3/traces/77").await;
+    let expected = json!({ "grpcCode": 5, "httpCode": 404, "message": "trace not found", "httpStatus": "Not Found" });
+    assert_eq!((status, &error["error"]), (404, &expected));
+    assert_eq!(server.ask("/api/traces/x").await.0, 400);
+    assert_eq!(server.ask("/api/none").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_search_finds_traces_by_one_span_that_meets_all_of_it() {
+    let server = Server::new().await;
+    let whole = ["GET /", "SELECT", "add"];
+    for query in [
+        "service=cart",
+        "service=cart&operation=add&tags=%7B%22http.method%22%3A%22GET%22%7D",
+        "service=cart&tag=error:true",
+        "tag=span.kind:client&minDuration=3ms",
+        "service=db&minDuration=2ms&maxDuration=4ms",
+        "tag=http.method:G.*",
+        "tag=service.name:gateway",
+        "tag=otel.scope.name:test&operation=SELECT",
+    ] {
+        assert_eq!(server.found(query).await, whole, "{query}");
+    }
+    for query in
+        ["service=none", "service=cart&operation=SELECT", "service=db&tag=error:true", "service=cart&maxDuration=1ms"]
+    {
+        assert!(server.found(query).await.is_empty(), "{query}");
+    }
+    assert_eq!(server.found("").await.len(), 4);
+    assert_eq!(server.found("limit=1").await, whole, "the newest first");
+    assert_eq!(server.found(&format!("traceID={}&traceID=77", trace(1))).await, whole);
+    let before = (NOW - 15 * SECOND) / 1_000;
+    assert_eq!(server.found(&format!("end={before}")).await, ["GET /"]);
+    assert_eq!(server.ask("/api/traces?start=5&end=1").await.0, 400);
+}
+
+#[tokio::test]
+async fn the_third_api_tells_of_traces_in_short() {
+    let server = Server::new().await;
+    let range = "query.startTimeMin=2026-11-23T05:00:00Z&query.startTimeMax=2026-11-23T06:00:00Z";
+    let answer = server.get(&format!("/api/v3/trace-summaries?{range}")).await;
+    let start = NOW - 10 * SECOND;
+    let first = json!({
+        "traceId": trace(1).to_string(), "rootServiceName": "gateway", "rootOperationName": "GET /",
+        "minStartTimeUnixNano": (start + 1_000).to_string(),
+        "maxEndTimeUnixNano": (start + 3_003_000).to_string(),
+        "spanCount": 3, "errorSpanCount": 1, "orphanSpanCount": 0,
+        "services": [
+            { "name": "gateway", "spanCount": 1, "errorSpanCount": 0 },
+            { "name": "cart", "spanCount": 1, "errorSpanCount": 1 },
+            { "name": "db", "spanCount": 1, "errorSpanCount": 0 },
+        ],
+    });
+    assert_eq!(answer["summaries"][0], first);
+    assert_eq!(answer["summaries"][1]["orphanSpanCount"], 1);
+    let one = server.get(&format!("/api/v3/traces?{range}&query.service_name=cart")).await;
+    assert_eq!(one["result"]["resourceSpans"].as_array().unwrap().len(), 3);
+    let (status, error) = server.ask("/api/v3/trace-summaries?query.serviceName=cart").await;
+    assert_eq!((status, &error["error"]["message"]), (400, &json!("query.startTimeMin is required")));
+}
+
+#[tokio::test]
+async fn dependencies_are_calls_between_services() {
+    let server = Server::new().await;
+    let answer = server.get(&format!("/api/dependencies?endTs={}&lookback=60000", NOW / 1_000_000)).await;
+    let calls = json!([
+        { "parent": "cart", "child": "db", "callCount": 1 },
+        { "parent": "gateway", "child": "cart", "callCount": 1 },
+    ]);
+    assert_eq!(answer, envelope(calls, 2));
+    assert_eq!(server.get("/api/dependencies?endTs=1000&lookback=5").await, envelope(json!([]), 0));
+}
+
+#[tokio::test]
+async fn a_file_is_shown_without_being_stored() {
+    let server = Server::new().await;
+    let value = |kind: &str, value: Value| json!({ kind: value });
+    let attribute = |key: &str, value: Value| json!({ "key": key, "value": value });
+    let id = "000000000000000000000000000000aa";
+    let span = json!({
+        "traceId": id, "spanId": "0000000000000001", "parentSpanId": "0000000000000002", "name": "x", "flags": 257,
+        "startTimeUnixNano": "5000999", "endTimeUnixNano": "7000999", "traceState": "a=b", "status": { "code": 1 },
+        "attributes": [
+            attribute("int", value("intValue", json!("9007199254740992"))),
+            attribute("small", value("intValue", json!("-7"))),
+            attribute("list", json!({ "arrayValue": { "values": [{ "boolValue": true }, { "doubleValue": 1.5 }] } })),
+            attribute("bytes", value("bytesValue", json!("AQID"))),
+        ],
+        "events": [{ "timeUnixNano": "6000000", "name": "happened", "attributes": [attribute("a", value("stringValue", json!("b")))] }],
+        "links": [
+            { "traceId": id, "spanId": "0000000000000002" },
+            { "traceId": "000000000000000000000000000000bb", "spanId": "0000000000000003" },
+        ],
+    });
+    let resource = json!({ "attributes": [attribute("host", value("stringValue", json!("h")))] });
+    let data = json!({ "resourceSpans": [{ "resource": resource, "scopeSpans": [{ "scope": {}, "spans": [span] }] }] });
+    let post = |body: String| Request::post("/jaeger/api/transform").body(Body::from(body)).unwrap();
+    let (status, answer) = server.send(post(data.to_string())).await;
+    assert_eq!(status, 200);
+    let trace = &answer["data"][0];
+    assert_eq!(trace["processes"]["p1"]["serviceName"], "OTLPResourceNoServiceName");
+    let span = &trace["spans"][0];
+    assert_eq!((&span["startTime"], &span["duration"], &span["flags"]), (&json!(5000), &json!(2000), &json!(1)));
+    let tags = span["tags"].as_array().unwrap().iter();
+    let tags: Vec<Value> = tags.map(|tag| json!([tag["type"], tag["value"]])).collect();
+    let expected = json!([
+        ["int64", "9007199254740992"],
+        ["int64", -7],
+        ["string", "[true,1.5]"],
+        ["binary", "AQID"],
+        ["string", "OK"],
+        ["string", "a=b"],
+    ]);
+    assert_eq!(json!(tags), expected);
+    let references: Vec<_> =
+        span["references"].as_array().unwrap().iter().map(|reference| &reference["refType"]).collect();
+    assert_eq!(references, ["CHILD_OF", "FOLLOWS_FROM"]);
+    assert_eq!(span["logs"][0]["fields"][0], json!({ "key": "event", "type": "string", "value": "happened" }));
+    let (status, error) = server.send(post("{".to_owned())).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST.as_u16());
+    assert!(error["errors"][0]["msg"].as_str().unwrap().contains("line 1"), "{error}");
+}
+
+#[tokio::test]
+async fn services_are_measured_by_their_spans() {
+    let server = Server::new().await;
+    let end = NOW / 1_000_000;
+    let range = format!("endTs={end}&lookback=60000&step=60000");
+    let calls = server.get(&format!("/api/metrics/calls?service=gateway&service=cart&{range}")).await;
+    assert_eq!((&calls["name"], &calls["type"]), (&json!("service_call_rate"), &json!("GAUGE")));
+    assert_eq!(calls["metrics"].as_array().unwrap().len(), 1, "of the kind that is usual");
+    let metric = &calls["metrics"][0];
+    assert_eq!(metric["labels"], json!([{ "name": "service_name", "value": "gateway" }]));
+    let points = metric["metricPoints"].as_array().unwrap().iter();
+    let sum: f64 = points.filter_map(|point| point["gaugeValue"]["doubleValue"].as_f64()).sum();
+    assert!((sum - 1.0 / 60.0).abs() < 1e-9, "{calls}");
+    assert_eq!(metric["metricPoints"][0]["timestamp"].as_str().unwrap().len(), "2026-11-23T06:00:00Z".len());
+
+    let clients = "service=cart&spanKind=SPAN_KIND_CLIENT&groupByOperation=true";
+    let errors = server.get(&format!("/api/metrics/errors?{clients}&{range}")).await;
+    assert_eq!(errors["name"], "service_operation_error_rate");
+    let labels = &errors["metrics"][0]["labels"];
+    assert!(labels.as_array().unwrap().contains(&json!({ "name": "operation", "value": "add" })), "{errors}");
+    assert!(errors.to_string().contains("\"doubleValue\":1.0"), "{errors}");
+    let latencies = server.get(&format!("/api/metrics/latencies?{clients}&quantile=0.95&{range}")).await;
+    let points = latencies["metrics"][0]["metricPoints"].as_array().unwrap().iter();
+    let most = points.filter_map(|point| point["gaugeValue"]["doubleValue"].as_f64()).fold(0.0, f64::max);
+    assert!((1.0..=4.0).contains(&most), "about 2 ms: {latencies}");
+
+    assert_eq!(server.get("/api/metrics/minstep").await["data"], 1000);
+    for refused in [
+        "calls",
+        "latencies?service=a",
+        "latencies?service=a&quantile=2",
+        "calls?service=a&spanKind=x",
+        "calls?service=a&step=1",
+    ] {
+        assert_eq!(server.ask(&format!("/api/metrics/{refused}")).await.0, 400, "{refused}");
+    }
+}

@@ -1,0 +1,105 @@
+use super::*;
+use crate::config::Config;
+use crate::fixture::{Fixture, NOW, TestSpan, spans};
+use crate::http::Host;
+use serde_json::{Value, json};
+use std::sync::Mutex;
+
+struct World {
+    fixture: Fixture,
+    metrics: SpanMetrics,
+    sent: Arc<Mutex<Vec<Value>>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let fixture = Fixture::new();
+        let (config, host) = (Config::default(), Host::default());
+        let state = QueryState::new(config, fixture.engine.clone(), fixture.clock.clone(), host).unwrap();
+        let sent: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let taken = Arc::clone(&sent);
+        let send = move |tenant: TenantId, body: Bytes| {
+            assert_eq!(tenant, TenantId::default());
+            taken.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+            let sent: Pin<Box<dyn Future<Output = Result<(), String>> + Send>> = Box::pin(std::future::ready(Ok(())));
+            sent
+        };
+        World { fixture, metrics: SpanMetrics::new(Arc::new(state), Box::new(send)), sent }
+    }
+
+    /// What one more step sends.
+    async fn step(&mut self) -> Vec<Value> {
+        self.metrics.step().await;
+        std::mem::take(&mut self.sent.lock().unwrap())
+    }
+}
+
+/// The last point of a metric that has some attribute.
+fn point(request: &Value, name: &str, attribute: &str) -> Option<Value> {
+    let metrics = request["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].as_array().unwrap();
+    let metric = metrics.iter().find(|metric| metric["name"] == name)?;
+    let points =
+        if metric["sum"].is_null() { &metric["histogram"]["dataPoints"] } else { &metric["sum"]["dataPoints"] };
+    let has = |point: &&Value| point["attributes"].to_string().contains(attribute);
+    points.as_array().unwrap().iter().rfind(has).cloned()
+}
+
+fn at(seconds_ago: i64, id: u64) -> TestSpan {
+    TestSpan { id, start: NOW - seconds_ago * SECOND, ..TestSpan::default() }
+}
+
+#[tokio::test]
+async fn metrics_grow_with_the_spans_and_each_counts_once() {
+    let mut world = World::new();
+    let call = TestSpan { parent: Some(1), kind: 3, service: "shop", name: "charge", status: 2, ..at(50, 2) };
+    let server = TestSpan { parent: Some(2), service: "bank", duration: 3_000_000, ..at(49, 3) };
+    world.fixture.put(spans(&[at(50, 1), call, server, at(90, 7), at(44, 8)])).await;
+    let sent = world.step().await;
+    let [first] = &sent[..] else { panic!("{sent:?}") };
+    let calls = point(first, "traces_spanmetrics_calls_total", "GET /").unwrap();
+    assert_eq!((&calls["asInt"], &calls["timeUnixNano"]), (&json!("1"), &json!((NOW - 45 * SECOND).to_string())));
+    let failed = point(first, "traces_service_graph_request_failed_total", "bank").unwrap();
+    assert_eq!(failed["asInt"], "1");
+    let took = point(first, "traces_service_graph_request_server_seconds", "\"bank\"").unwrap();
+    assert_eq!((&took["count"], &took["sum"], &took["bucketCounts"][1]), (&json!("1"), &json!(0.003), &json!("1")));
+    assert_eq!(took["explicitBounds"].as_array().unwrap().len() + 1, took["bucketCounts"].as_array().unwrap().len());
+    let user = point(first, "traces_service_graph_request_total", "virtual_node").unwrap();
+    assert!(user["attributes"].to_string().contains("user"));
+    let begun = first.to_string().matches("\"asInt\":\"0\"").count();
+    assert!(begun >= 3, "every counter begins with a zero: {begun}");
+
+    assert!(world.step().await.is_empty(), "the next interval has not ended");
+    world.fixture.clock.advance(Duration::from_secs(15));
+    let sent = world.step().await;
+    let calls = point(&sent[0], "traces_spanmetrics_calls_total", "GET /").unwrap();
+    assert_eq!(calls["asInt"], "2");
+}
+
+#[tokio::test]
+async fn a_long_pause_is_made_up_for_in_part_and_a_silent_series_ends() {
+    let mut world = World::new();
+    world.fixture.put(spans(&[at(50, 1)])).await;
+    assert_eq!(world.step().await.len(), 1);
+    world.fixture.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(world.step().await.len(), 0, "all that is left is older than {STALE}");
+    world.fixture.clock.advance(Duration::from_secs(15));
+    let now = TestSpan { start: NOW + (3_600 - 40) * SECOND, ..at(0, 2) };
+    world.fixture.put(spans(&[now])).await;
+    let sent = world.step().await;
+    assert_eq!(point(&sent[0], "traces_spanmetrics_calls_total", "GET /").unwrap()["asInt"], "1");
+}
+
+#[test]
+fn there_is_an_end_to_series() {
+    let mut totals = Totals::default();
+    let range = TimeRange { start: 0, end: INTERVAL };
+    let mut interval = Interval::default();
+    for number in 0..MOST_SERIES + 5 {
+        let name = interval.operations.names.number(&number.to_string());
+        interval.operations.durations.entry((name, name, 1, 0)).or_default().add(1, false);
+    }
+    totals.add(interval, range);
+    let request: Value = serde_json::from_slice(&totals.request(INTERVAL).unwrap()).unwrap();
+    let rest = point(&request, "traces_spanmetrics_calls_total", "otel.metric.overflow").unwrap();
+    assert_eq!(rest["asInt"], "5");
+}

@@ -1,0 +1,127 @@
+//! Does the page of the server's status tell how Kafka goes, and lets dead letters be replayed?
+
+use super::driver::Browser;
+use super::wanted;
+use crate::kafka::{Cluster, request};
+use crate::server::Server;
+
+const TOPICS: &str =
+    r#"{ otlp_logs = { signal = "logs" }, lines = { signal = "logs", encoding = "text", tenant = "plain" } }"#;
+
+/// The text of the first element of that name.
+fn text(testid: &str) -> String {
+    format!("document.querySelector('[data-testid=\"{testid}\"]')?.textContent ?? ''")
+}
+
+async fn says(browser: &Browser, testid: &str, words: &str) {
+    let script = format!("return ({}).includes('{words}')", text(testid));
+    browser.wait_for(&format!("`{words}` in {testid}"), &script).await;
+}
+
+async fn theme(browser: &Browser, theme: &str) {
+    browser.run(&format!("document.documentElement.dataset.theme = '{theme}'")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_says_how_kafka_would_be_read_where_it_is_not() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let browser = Browser::open(1280, 800).await;
+    browser.go(&format!("http://{}/status", server.http)).await;
+    says(&browser, "kafka", "SPANLIGHT_KAFKA_BROKERS").await;
+    says(&browser, "stored", "spans").await;
+    assert_eq!(browser.count("partitions").await + browser.count("letter-row").await, 0);
+    browser.screenshot("status-off").await;
+    browser.check_no_errors().await;
+    // A server that is gone is told, and what was known stays.
+    server.kill();
+    browser.wait_for_some("error").await;
+    assert_eq!(browser.count("stored").await, 1);
+    browser.screenshot("status-gone").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_shows_partitions_and_replays_a_dead_letter() {
+    if !wanted() {
+        return;
+    }
+    let cluster = Cluster::new(&[("otlp_logs", 3), ("lines", 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..300 {
+        cluster.send("otlp_logs", number % 3, &request(0..3), None);
+    }
+    cluster.send("otlp_logs", 0, b"\x0a\xff", None);
+    cluster.send("otlp_logs", 1, b"{\"resourceLogs\":[]}", None);
+    cluster.send("lines", 0, b"caf\xe9", None);
+    cluster.flush();
+    let server = cluster.serve(dir.path(), &[("SPANLIGHT_KAFKA_TOPICS", TOPICS)]);
+    let browser = Browser::open(1280, 800).await;
+    browser.go(&format!("http://{}/status", server.http)).await;
+    browser.wait_for_some("partition-row").await;
+    browser.screenshot("status-partitions").await;
+    theme(&browser, "dark").await;
+    browser
+        .wait_for("all letters", "return document.querySelectorAll('[data-testid=\"letter-row\"]').length === 3")
+        .await;
+    says(&browser, "kafka-words", "caught up").await;
+    browser.screenshot("status-letters-dark").await;
+
+    // Read as what it is not, a letter stays and says why; as what it is, it is stored.
+    let row =
+        "[...document.querySelectorAll('[data-testid=\"letter-row\"]')].find(row => row.textContent.includes('lines'))";
+    let press = format!("return {row}.querySelector('[data-testid=\"replay\"]').click()");
+    browser.run(&press).await;
+    says(&browser, "letter-fault", "no UTF-8").await;
+    browser.screenshot("status-fault").await;
+    let choose = format!(
+        "const choice = {row}.querySelector('[data-testid=\"letter-encoding\"]'); choice.value = 'raw'; \
+         choice.dispatchEvent(new Event('change'))"
+    );
+    browser.run(&choose).await;
+    browser.run(&press).await;
+    says(&browser, "replayed", "replayed").await;
+    let stored = server.json("/api/v1/dead-letters").await;
+    assert_eq!(stored["letters"].as_array().unwrap().len(), 0, "they belong to a tenant of their own");
+
+    // The message is kept as a file; keys choose a letter and open it.
+    let seen = "window.kept = []; const click = HTMLAnchorElement.prototype.click; \
+                HTMLAnchorElement.prototype.click = function () { window.kept.push(this.download); }";
+    browser.run(seen).await;
+    browser.click("download").await;
+    browser.wait_for("a file", "return window.kept.length === 1 && window.kept[0].endsWith('.bin')").await;
+    for key in ["j", "o"] {
+        browser.run(&format!("window.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}' }}))")).await;
+    }
+    browser.wait_for("another file", "return window.kept.length === 2").await;
+    browser.check_no_errors().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_shows_that_partitions_are_paused_and_why() {
+    if !wanted() {
+        return;
+    }
+    let cluster = Cluster::new(&[("otlp_logs", 2), ("lines", 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..3_000 {
+        cluster.send("otlp_logs", number % 2, &request(0..3), None);
+    }
+    cluster.flush();
+    let full = [("SPANLIGHT_KAFKA_TOPICS", TOPICS), ("SPANLIGHT_STORAGE_MIN_FREE_BYTES", "1000000000000000")];
+    let server = cluster.serve(dir.path(), &full);
+    let browser = Browser::open(1280, 800).await;
+    browser.go(&format!("http://{}/status", server.http)).await;
+    browser.wait_for_some("partition-row").await;
+    let told = "return [...document.querySelectorAll('[data-testid=\"trouble\"]')].some(one => \
+                one.textContent.includes('paused') && one.textContent.includes('storage.min_free_bytes'))";
+    browser.wait_for("why", told).await;
+    says(&browser, "partition-state", "paused").await;
+    says(&browser, "kafka-words", "messages behind").await;
+    browser.screenshot("status-paused").await;
+    theme(&browser, "dark").await;
+    browser.screenshot("status-paused-dark").await;
+    browser.check_no_errors().await;
+}
