@@ -242,6 +242,7 @@ async fn backlog(cluster: &Cluster) {
     let megabytes = hour_bytes as f64 / 1e6;
     row("kafka_megabytes_per_second_null_device", megabytes / on_null.stored, "MB/s", Some(">= 100"));
     row("kafka_megabytes_per_second_until_visible_null_device", megabytes / on_null.visible, "MB/s", None);
+    row("kafka_megabytes_per_cpu_second", megabytes / (on_null.cpu * hour_spans as f64), "MB/s", None);
     row("kafka_megabytes_per_second_end_to_end", megabytes / on_disk.stored, "MB/s", None);
     row("kafka_spans_per_second_end_to_end", hour_spans as f64 / on_disk.stored, "1/s", None);
     row("kafka_peak_memory", on_disk.peak_mib.max(on_null.peak_mib), "MiB", Some("<= 1024"));
