@@ -14,13 +14,14 @@ use storage::object::ObjectStoreConfig;
 use storage::retention::RetentionConfig;
 
 /// Variables that tests and tasks read; they are no settings.
-const NOT_SETTINGS: [&str; 12] = [
+const NOT_SETTINGS: [&str; 13] = [
     "BENCH",
     "BIN",
     "BROWSER",
     "CORPORA",
     "KAFKA_LIB",
     "KAFKA_MESSAGES",
+    "KAFKA_PYTHON",
     "KILLS",
     "S3_SERVER",
     "SCREENSHOTS",

@@ -60,13 +60,19 @@ pub struct Repairs {
     pub segments: Vec<RepairedSegment>,
     /// Blocks.
     pub blocks: Vec<Repaired>,
+    /// Whether the blocks are in a bucket, where nothing is repaired.
+    pub blocks_elsewhere: bool,
 }
 
 impl fmt::Display for Repairs {
     /// A line each.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.segments.iter().try_for_each(|segment| writeln!(f, "{segment}"))?;
-        self.blocks.iter().try_for_each(|block| writeln!(f, "{block}"))
+        self.blocks.iter().try_for_each(|block| writeln!(f, "{block}"))?;
+        match self.blocks_elsewhere {
+            true => writeln!(f, "the blocks are in an object store and are not repaired: a damaged one stays in quarantine"),
+            false => Ok(()),
+        }
     }
 }
 
@@ -85,7 +91,7 @@ pub fn repair(fs: &Arc<dyn Filesystem>, clock: &dyn Clock, data_dir: &Path) -> R
     let repair_log = |from| wal::repair(fs.as_ref(), &layout.wal(), from, &layout.damaged());
     if shared {
         // The bucket says where the log begins to count; a segment that is still there does no harm.
-        return Ok(Repairs { segments: repair_log(None)?, blocks: Vec::new() });
+        return Ok(Repairs { segments: repair_log(None)?, blocks: Vec::new(), blocks_elsewhere: true });
     }
     let (mut store, manifest) = ManifestStore::open(Arc::clone(fs), &layout.manifest(), Writers::One)?;
     let segments = repair_log(Some(wal_checkpoint(&manifest, &layout.manifest())?))?;
@@ -97,7 +103,7 @@ pub fn repair(fs: &Arc<dyn Filesystem>, clock: &dyn Clock, data_dir: &Path) -> R
         let others = others(fs, &layout, store.current(), (entry, &waiting))?;
         blocks.push(replace(fs, clock, &layout, &mut store, (entry, damage, &others))?);
     }
-    Ok(Repairs { segments, blocks })
+    Ok(Repairs { segments, blocks, blocks_elsewhere: false })
 }
 
 /// The blocks that are to be replaced, and why: decided for all of them before one is.

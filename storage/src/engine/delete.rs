@@ -72,6 +72,8 @@ impl Store {
     /// where no block has such rows.
     pub fn delete(&self, request: &DeleteRequest) -> Result<Option<Recorded>> {
         self.check_writes()?;
+        // What others have committed is known every few seconds only.
+        self.refresh()?;
         let predicate = request.whole();
         let scan = ScanRequest {
             time: request.time,

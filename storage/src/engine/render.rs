@@ -124,7 +124,7 @@ fn stored(text: &mut Text<'_>, engine: &Engine) {
         "Blocks that lost an index or a copy of their metadata: answers are whole, and a merge writes them anew.";
     text.gauge("spanlight_worn_blocks", help, &[("", worn.count() as f64)]);
     text.gauge("spanlight_memtable_bytes", "Bytes of memtables.", &memory);
-    let shortage = engine.shortage();
+    let shortage = engine.store().refuses();
     let refused: Vec<(String, f64)> = Shortage::REASONS
         .iter()
         .map(|reason| {

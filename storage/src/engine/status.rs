@@ -38,20 +38,23 @@ pub enum Shortage {
     Unmeasured,
     /// This process shows what others write.
     ReadOnly,
+    /// The last write to the log failed.
+    Log,
 }
 
 impl Shortage {
     /// The words in metrics.
-    pub const REASONS: [&str; 4] = ["memory", "disk", "unmeasured", "read_only"];
+    pub const REASONS: [&str; 5] = ["memory", "disk", "unmeasured", "read_only", "log"];
 
     /// Its word in metrics.
     pub fn reason(&self) -> &'static str {
-        let [memory, disk, unmeasured, read_only] = Shortage::REASONS;
+        let [memory, disk, unmeasured, read_only, log] = Shortage::REASONS;
         match self {
             Shortage::Memory { .. } => memory,
             Shortage::Disk { .. } => disk,
             Shortage::Unmeasured => unmeasured,
             Shortage::ReadOnly => read_only,
+            Shortage::Log => log,
         }
     }
 }
@@ -68,6 +71,7 @@ impl fmt::Display for Shortage {
             }
             Shortage::Unmeasured => f.write_str("the free space of the disk cannot be measured"),
             Shortage::ReadOnly => f.write_str("this process only reads (`object_store.read_only`)"),
+            Shortage::Log => f.write_str("the last write to the write-ahead log failed; the server's log says why"),
         }
     }
 }
@@ -101,7 +105,7 @@ impl Store {
         EngineStatus {
             signals: Signal::ALL.into_iter().map(|signal| self.signal_status(tenant, signal)).collect(),
             wal_bytes: self.wal_bytes(),
-            refusal: self.shortage(),
+            refusal: self.refuses(),
             object_store: self.bucket_trouble(),
         }
     }
@@ -109,6 +113,12 @@ impl Store {
     /// Why a write would be refused now, if it would.
     pub fn shortage(&self) -> Option<Shortage> {
         self.refusal().unwrap_or(Some(Shortage::Unmeasured))
+    }
+
+    /// The same, or that the last write was refused because the log could not be written. The next one is tried all the same.
+    pub fn refuses(&self) -> Option<Shortage> {
+        let log = self.log_fails.load(std::sync::atomic::Ordering::Relaxed).then_some(Shortage::Log);
+        self.shortage().or(log)
     }
 
     /// People outside see no host and no path.
@@ -119,7 +129,7 @@ impl Store {
 
     /// What is amiss, a sentence each. Asks nobody.
     pub fn troubles(&self) -> Vec<String> {
-        let refusal = self.shortage().map(|shortage| format!("writes are refused: {shortage}"));
+        let refusal = self.refuses().map(|shortage| format!("writes are refused: {shortage}"));
         self.bucket_trouble().into_iter().chain(refusal).chain(self.damage()).collect()
     }
 

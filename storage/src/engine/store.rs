@@ -20,7 +20,7 @@ use crate::object::{Mounted, Shared};
 use crate::wal::{Record, Wal};
 use bytes::Bytes;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Turns a WAL record's payload into rows again, at replay. Must give what the writer gave for the same arguments.
@@ -66,6 +66,8 @@ pub struct Store {
     /// Held by who maintains, for one step.
     pub(super) maintenance: Mutex<Maintenance>,
     free_space: Mutex<Option<(std::time::Duration, u64)>>,
+    /// Whether the last write to the log failed.
+    pub(super) log_fails: AtomicBool,
     recovery: RecoveryReport,
     /// What this process is among those that share a bucket; `None` on a disk alone.
     pub(super) sharing: Option<Sharing>,
@@ -136,6 +138,7 @@ impl Store {
             merging: Mutex::default(),
             maintenance: Mutex::new(maintenance),
             free_space: Mutex::new(None),
+            log_fails: AtomicBool::new(false),
             recovery: recovered.report,
             sharing: recovered.sharing,
             _lock: recovered.lock,
@@ -161,6 +164,7 @@ impl Store {
         let started = self.clock.monotonic();
         let records: Vec<Record<'_>> = writes.iter().map(record_of).collect();
         let appended = lock(&self.wal).append(&records);
+        self.log_fails.store(appended.is_err(), Ordering::Relaxed);
         EngineMetrics::add_time(&self.metrics.commit_nanos, self.clock.monotonic().saturating_sub(started));
         if let Err(error) = appended {
             EngineMetrics::add(&self.metrics.commit_errors, 1);

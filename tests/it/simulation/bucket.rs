@@ -505,3 +505,22 @@ fn what_writers_of_one_bucket_promise_is_there_once_whatever_the_bucket_does() {
         );
     }
 }
+
+#[test]
+fn a_deletion_reaches_what_another_writer_has_just_committed() {
+    let (clock, bucket) = (SimulatedClock::at(BEGIN), SimulatedBucket::new(1));
+    let first = open(&SimulatedDisk::new(1), &clock, &bucket, Role::Writer, |_| {}).unwrap();
+    let other = open(&SimulatedDisk::new(2), &clock, &bucket, Role::Writer, |_| {}).unwrap();
+    (0..10).for_each(|number| put(&first, number).unwrap());
+    first.seal().unwrap();
+    first.flush().unwrap();
+    let time = TimeRange { start: BEGIN + 5, end: BEGIN + 10 };
+    let request =
+        DeleteRequest { tenant: TenantId::default(), signal: Signal::Logs, time, predicate: Predicate::All };
+    assert!(other.delete(&request).unwrap().is_some(), "it did not know of them before");
+    assert_eq!(shown(&other).unwrap().len(), 5);
+    first.refresh().unwrap();
+    assert_eq!(shown(&first).unwrap().len(), 5);
+    bucket.set_down(true);
+    assert!(other.delete(&request).is_err(), "nobody knows what there is");
+}
