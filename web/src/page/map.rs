@@ -28,8 +28,11 @@ pub(super) fn page() -> impl IntoView {
                 let map = map::lay(&answer.edges);
                 let near = map::around(&map, &focus.get());
                 let seconds = (answer.end_unix_nano - answer.start_unix_nano) as f64 / 1e9;
+                let partial =
+                    answer.stats.partial.then(|| message::partial("Blocks are damaged: some calls may be missing.".into()));
                 view! {
                     {sentence(&map, &answer.edges, &focus.get())}
+                    {partial}
                     {drawn(&map, &answer.edges, &near, &focus.get(), seconds)}
                     <h2>"Calls"</h2>
                     {table(&map, &answer.edges, &near, seconds)}
