@@ -63,6 +63,17 @@ async fn browser_from_first_start_to_a_span_and_its_logs() {
     assert_eq!(browser.url().await, address);
     browser.check_no_errors().await;
 
+    browser.go(&format!("http://{}/map", server.http)).await;
+    browser.wait_for_some("map-node").await;
+    let drawn = "const map = document.querySelector('[data-testid=\"map\"]'); \
+                 return map.parentElement.clientHeight >= map.clientHeight && map.querySelectorAll('path').length > 5";
+    browser.wait_for("a map that is not cut off", drawn).await;
+    browser.screenshot("map").await;
+    browser.run("document.querySelector('[data-testid=\"map-node\"][data-service=\"order\"]').click()").await;
+    browser.wait_for("the focus in the address", "return location.search.includes('focus=order')").await;
+    browser.wait_for("what is far", "return document.querySelector('.map-node.far') !== null").await;
+    browser.screenshot("map-focus").await;
+
     browser.go(&format!("http://{}/logs", server.http)).await;
     browser.wait_for_some("log-row").await;
     browser.screenshot("logs").await;

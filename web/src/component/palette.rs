@@ -11,8 +11,14 @@ use leptos::web_sys::KeyboardEvent;
 use query_api::service::ServicesResponse;
 
 /// Places that the palette and the top bar know: name, path, key.
-pub(crate) const PLACES: [(&str, &str); 5] =
-    [("Overview", "/"), ("Explore", "/explore"), ("Logs", "/logs"), ("Metrics", "/metric"), ("Status", "/status")];
+pub(crate) const PLACES: [(&str, &str); 6] = [
+    ("Overview", "/"),
+    ("Explore", "/explore"),
+    ("Logs", "/logs"),
+    ("Metrics", "/metric"),
+    ("Map", "/map"),
+    ("Status", "/status"),
+];
 
 #[derive(Clone, PartialEq, Eq)]
 struct Entry {

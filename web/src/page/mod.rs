@@ -5,6 +5,7 @@
 
 mod explore;
 mod logs;
+mod map;
 mod metrics;
 mod overview;
 mod service;
@@ -50,6 +51,7 @@ enum Route {
     Trace,
     Logs,
     Metrics,
+    Map,
     Status,
     Unknown,
 }
@@ -62,6 +64,7 @@ impl Route {
             "/explore" => Route::Explore,
             "/logs" => Route::Logs,
             "/metric" => Route::Metrics,
+            "/map" => Route::Map,
             "/status" => Route::Status,
             path if path.starts_with("/trace/") => Route::Trace,
             _ => Route::Unknown,
@@ -76,6 +79,7 @@ impl Route {
             Route::Trace => trace::page().into_any(),
             Route::Logs => logs::page().into_any(),
             Route::Metrics => metrics::page().into_any(),
+            Route::Map => map::page().into_any(),
             Route::Status => status::page().into_any(),
             Route::Unknown => not_found().into_any(),
         }

@@ -15,6 +15,7 @@ pub mod json;
 pub mod kafka;
 pub mod log;
 pub mod lower;
+pub mod map;
 pub mod metric;
 pub mod number;
 pub mod object;

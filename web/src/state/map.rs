@@ -1,0 +1,428 @@
+//! Where does each service stand on a map of calls? In layers from left to right, callers before those they call.
+//!
+//! M1  The same answer gives the same map; the server puts calls in order.
+//! M2  A call that leads back to who called before decides no layer; it is drawn as such.
+//! M3  A long call bends where it passes a layer, so that it runs between what stands there.
+//!
+//! Not here: what is drawn of it.
+
+use super::order;
+use query_api::service::{Connection, GraphEdge};
+
+/// Width and height of who calls or is called.
+pub const NODE: (f64, f64) = (176.0, 44.0);
+const COLUMN: f64 = 264.0;
+/// Heights that a layer gives to those that stand in it, and to a call that passes.
+const ROW: f64 = 60.0;
+const PASS: f64 = 20.0;
+const MARGIN: f64 = 8.0;
+/// Sweeps that put each beside those it is joined with.
+const SWEEPS: usize = 6;
+
+/// What somebody is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Sends spans.
+    Service,
+    /// A database.
+    Database,
+    /// A queue.
+    Queue,
+    /// Anybody else who sends no spans.
+    Peer,
+}
+
+/// Who calls or is called, with its upper left corner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// From the left.
+    pub x: f64,
+    /// From the top.
+    pub y: f64,
+    /// Calls that it got.
+    pub calls: u64,
+    /// Of those, how many failed.
+    pub failed: u64,
+}
+
+/// Calls from one to another.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrow {
+    /// Who calls.
+    pub from: usize,
+    /// Who is called.
+    pub to: usize,
+    /// Their place in the answer.
+    pub edge: usize,
+    /// How it runs, as the `d` of a path.
+    pub path: String,
+}
+
+/// A map.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Map {
+    /// As they come.
+    pub nodes: Vec<Node>,
+    /// In the order of the answer.
+    pub arrows: Vec<Arrow>,
+    /// Of all.
+    pub width: f64,
+    /// Of all.
+    pub height: f64,
+}
+
+/// Something that takes room in a layer: a node, or a call that passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Item {
+    Node(usize),
+    Pass,
+}
+
+/// Who calls: a service, or whoever is outside, who sends no spans and may be called as a service is.
+pub fn caller(edge: &GraphEdge) -> &str {
+    if edge.client_side.is_none() { "outside" } else { &edge.client }
+}
+
+/// Lays a map out.
+pub fn lay(edges: &[GraphEdge]) -> Map {
+    let (mut nodes, ends) = nodes(edges);
+    let forward = forward(nodes.len(), &ends);
+    let layers = layers(nodes.len(), &forward);
+    let mut room = Room::new(&layers, &forward);
+    room.sweep();
+    let (places, size) = room.places();
+    for (node, (x, y)) in nodes.iter_mut().zip(&places) {
+        (node.x, node.y) = (*x, *y - NODE.1 / 2.0);
+    }
+    let arrow = |(edge, &(from, to)): (usize, &(usize, usize))| {
+        let passes = room.passes.iter().filter(|(ends, _)| *ends == (from, to));
+        let bends: Vec<(f64, f64)> = passes.filter_map(|(_, item)| places.get(*item).copied()).collect();
+        Some(Arrow { from, to, edge, path: path(places.get(from)?, places.get(to)?, &bends) })
+    };
+    let arrows = ends.iter().enumerate().filter_map(arrow).collect();
+    Map { nodes, arrows, width: size.0, height: size.1 }
+}
+
+/// Who calls and is called, and the ends of each call among them.
+fn nodes(edges: &[GraphEdge]) -> (Vec<Node>, Vec<(usize, usize)>) {
+    let mut nodes: Vec<Node> = Vec::new();
+    let mut ends = Vec::new();
+    let place = |nodes: &mut Vec<Node>, name: &str| {
+        nodes.iter().position(|node| node.name == name).unwrap_or_else(|| {
+            nodes.push(Node { name: name.to_owned(), kind: Kind::Peer, x: 0.0, y: 0.0, calls: 0, failed: 0 });
+            nodes.len() - 1
+        })
+    };
+    for edge in edges {
+        let (from, to) = (place(&mut nodes, caller(edge)), place(&mut nodes, &edge.server));
+        if edge.client_side.is_some() {
+            nodes[from].kind = Kind::Service;
+        }
+        let server = &mut nodes[to];
+        server.kind = match (edge.server_side.is_some(), edge.connection, server.kind) {
+            (true, ..) | (_, _, Kind::Service) => Kind::Service,
+            (_, Connection::Database, _) => Kind::Database,
+            (_, Connection::MessagingSystem, _) => Kind::Queue,
+            (.., known) => known,
+        };
+        server.calls += edge.call_count;
+        server.failed += edge.failed_count;
+        ends.push((from, to));
+    }
+    (nodes, ends)
+}
+
+/// The calls without those that lead back (M2), each once. Walks without recursion, from those whom nobody calls first.
+fn forward(count: usize, ends: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    let mut next: Vec<Vec<usize>> = vec![Vec::new(); count];
+    let mut called = vec![false; count];
+    for &(from, to) in ends.iter().filter(|(from, to)| from != to) {
+        if !next[from].contains(&to) {
+            next[from].push(to);
+            called[to] = true;
+        }
+    }
+    // Not seen, on the way, done.
+    let mut state = vec![0_u8; count];
+    let mut forward = Vec::new();
+    for start in (0..count).filter(|at| !called[*at]).chain(0..count) {
+        if state[start] != 0 {
+            continue;
+        }
+        let mut way = vec![(start, 0)];
+        state[start] = 1;
+        while let Some((at, done)) = way.last_mut() {
+            let (from, turn) = (*at, *done);
+            *done += 1;
+            let Some(&to) = next[from].get(turn) else {
+                state[from] = 2;
+                way.pop();
+                continue;
+            };
+            if state[to] == 1 {
+                continue;
+            }
+            if state[to] == 0 {
+                state[to] = 1;
+                way.push((to, 0));
+            }
+            forward.push((from, to));
+        }
+    }
+    forward
+}
+
+/// The layer of each: one behind the last of those that call it.
+fn layers(count: usize, forward: &[(usize, usize)]) -> Vec<usize> {
+    let mut layers = vec![0; count];
+    // Each round settles at least one more layer.
+    for _ in 0..count {
+        let mut moved = false;
+        for &(from, to) in forward {
+            if layers[to] <= layers[from] {
+                layers[to] = layers[from] + 1;
+                moved = true;
+            }
+        }
+        if !moved {
+            break;
+        }
+    }
+    layers
+}
+
+/// What stands where, layer by layer.
+struct Room {
+    items: Vec<Item>,
+    /// Items from top to bottom.
+    layers: Vec<Vec<usize>>,
+    /// What is joined, from one layer to the next.
+    joins: Vec<(usize, usize)>,
+    /// The items by which calls pass layers, by the ends of the call.
+    passes: Vec<((usize, usize), usize)>,
+}
+
+impl Room {
+    fn new(layer_of: &[usize], forward: &[(usize, usize)]) -> Room {
+        let depth = layer_of.iter().max().map_or(0, |last| last + 1);
+        let mut room = Room {
+            items: (0..layer_of.len()).map(Item::Node).collect(),
+            layers: vec![Vec::new(); depth],
+            joins: Vec::new(),
+            passes: Vec::new(),
+        };
+        for (item, layer) in layer_of.iter().enumerate() {
+            room.layers[*layer].push(item);
+        }
+        for &(from, to) in forward {
+            let mut before = from;
+            for layer in layer_of[from] + 1..layer_of[to] {
+                let item = room.items.len();
+                room.items.push(Item::Pass);
+                room.layers[layer].push(item);
+                room.joins.push((before, item));
+                room.passes.push(((from, to), item));
+                before = item;
+            }
+            room.joins.push((before, to));
+        }
+        room
+    }
+
+    /// Puts each beside those it is joined with, layer by layer, there and back.
+    fn sweep(&mut self) {
+        let depth = self.layers.len();
+        for step in 0..SWEEPS * depth {
+            let (rightward, at) = ((step / depth) % 2 == 0, step % depth);
+            let layer = if rightward { at } else { depth - 1 - at };
+            let heights = self.heights();
+            let wanted = |item: usize| {
+                let (mut sum, mut count) = (0.0, 0.0);
+                for &(left, right) in &self.joins {
+                    let (own, other) = if rightward { (right, left) } else { (left, right) };
+                    if own == item {
+                        sum += heights[other];
+                        count += 1.0;
+                    }
+                }
+                if count == 0.0 { heights[item] } else { sum / count }
+            };
+            let order = order::rising(self.layers[layer].iter().map(|item| wanted(*item)));
+            self.layers[layer] = order::pick(std::mem::take(&mut self.layers[layer]), &order);
+        }
+    }
+
+    fn layer_height(&self, layer: &[usize]) -> f64 {
+        layer.iter().map(|item| self.height_of(*item)).sum()
+    }
+
+    fn height_of(&self, item: usize) -> f64 {
+        if self.items[item] == Item::Pass { PASS } else { ROW }
+    }
+
+    fn height(&self) -> f64 {
+        self.layers.iter().map(|layer| self.layer_height(layer)).fold(0.0, f64::max)
+    }
+
+    /// The middle of each item, layers being centred.
+    fn heights(&self) -> Vec<f64> {
+        let whole = self.height();
+        let mut heights = vec![0.0; self.items.len()];
+        for layer in &self.layers {
+            let mut y = MARGIN + (whole - self.layer_height(layer)) / 2.0;
+            for item in layer {
+                let height = self.height_of(*item);
+                heights[*item] = y + height / 2.0;
+                y += height;
+            }
+        }
+        heights
+    }
+
+    /// The left end and middle of each item, and the size of all.
+    fn places(&self) -> (Vec<(f64, f64)>, (f64, f64)) {
+        let mut places: Vec<(f64, f64)> = self.heights().into_iter().map(|y| (MARGIN, y)).collect();
+        for (layer, list) in self.layers.iter().enumerate() {
+            for item in list {
+                places[*item].0 = MARGIN + COLUMN * layer as f64;
+            }
+        }
+        let width = COLUMN * self.layers.len().saturating_sub(1) as f64 + NODE.0;
+        (places, (width + 2.0 * MARGIN, self.height() + 2.0 * MARGIN))
+    }
+}
+
+/// From the right of one to the left of another, by the layers that it passes; what leads back runs below.
+fn path(from: &(f64, f64), to: &(f64, f64), bends: &[(f64, f64)]) -> String {
+    let (start, end) = ((from.0 + NODE.0, from.1), *to);
+    let mut path = String::from("M");
+    // Whole pixels do.
+    path.push_str(&format!("{} {}C", start.0 as i64, start.1 as i64));
+    let mut put = |points: &[(f64, f64)]| {
+        points.iter().for_each(|(x, y)| path.push_str(&format!("{} {} ", *x as i64, *y as i64)))
+    };
+    if end.0 <= start.0 {
+        let (reach, low) = (COLUMN / 4.0, start.1.max(end.1) + ROW * 0.8);
+        put(&[(start.0 + reach, low), (end.0 - reach, low), end]);
+        return path;
+    }
+    let mut at = start;
+    // Straight past what stands where it bends.
+    for (to, past) in bends.iter().map(|bend| (*bend, NODE.0)).chain([(end, 0.0)]) {
+        let middle = (at.0 + to.0) / 2.0;
+        put(&[(middle, at.1), (middle, to.1), to]);
+        at = (to.0 + past, to.1);
+        if past > 0.0 {
+            put(&[to, at, at]);
+        }
+    }
+    path
+}
+
+/// Who is on a path through one: who leads to it, and where it leads.
+pub fn around(map: &Map, name: &str) -> Vec<bool> {
+    let Some(focus) = map.nodes.iter().position(|node| node.name == name) else {
+        return vec![true; map.nodes.len()];
+    };
+    let mut near = vec![false; map.nodes.len()];
+    for forward in [false, true] {
+        let mut reached = vec![false; map.nodes.len()];
+        let mut open = vec![focus];
+        while let Some(at) = open.pop() {
+            if std::mem::replace(&mut reached[at], true) {
+                continue;
+            }
+            near[at] = true;
+            for arrow in &map.arrows {
+                let (own, other) = if forward { (arrow.from, arrow.to) } else { (arrow.to, arrow.from) };
+                if own == at {
+                    open.push(other);
+                }
+            }
+        }
+    }
+    near
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use query_api::service::Red;
+
+    fn edge(client: &str, server: &str, connection: Connection) -> GraphEdge {
+        let spans = matches!(connection, Connection::Direct).then(Red::default);
+        GraphEdge {
+            client: client.into(),
+            server: server.into(),
+            connection,
+            call_count: 2,
+            failed_count: 1,
+            client_side: (client != "user").then(Red::default),
+            server_side: spans,
+        }
+    }
+
+    fn shop() -> Vec<GraphEdge> {
+        vec![
+            edge("gateway", "cart", Connection::Direct),
+            edge("gateway", "order", Connection::Direct),
+            edge("order", "cart", Connection::Direct),
+            edge("cart", "redis/0", Connection::Database),
+            edge("order", "mails", Connection::MessagingSystem),
+            edge("user", "gateway", Connection::Direct),
+            edge("cart", "gateway", Connection::Direct),
+        ]
+    }
+
+    fn node<'a>(map: &'a Map, name: &str) -> &'a Node {
+        map.nodes.iter().find(|node| node.name == name).unwrap()
+    }
+
+    #[test]
+    fn callers_stand_before_those_they_call() {
+        let map = lay(&shop());
+        let x = |name: &str| node(&map, name).x;
+        for (before, after) in [("outside", "gateway"), ("gateway", "order"), ("order", "cart"), ("cart", "redis/0")] {
+            assert!(x(before) < x(after), "{before} {after}");
+        }
+        let kinds = ["outside", "gateway", "redis/0", "mails"].map(|name| node(&map, name).kind);
+        assert_eq!(kinds, [Kind::Peer, Kind::Service, Kind::Database, Kind::Queue]);
+        assert_eq!((node(&map, "cart").calls, node(&map, "cart").failed), (4, 2));
+    }
+
+    #[test]
+    fn nothing_lies_on_anything_else_nor_outside() {
+        let mut edges = shop();
+        for number in 0..40 {
+            edges.push(edge(&format!("a{}", number % 7), &format!("b{}", number % 11), Connection::Direct));
+            edges.push(edge(&format!("b{}", number % 11), &format!("a{}", number % 5), Connection::Direct));
+        }
+        let map = lay(&edges);
+        for (at, one) in map.nodes.iter().enumerate() {
+            assert!(one.x >= 0.0 && one.x + NODE.0 <= map.width && one.y >= 0.0 && one.y + NODE.1 <= map.height);
+            let apart = |other: &Node| (one.x - other.x).abs() >= NODE.0 || (one.y - other.y).abs() >= NODE.1;
+            assert!(map.nodes.iter().skip(at + 1).all(apart), "{}", one.name);
+        }
+        assert!(map.arrows.iter().all(|arrow| arrow.path.starts_with('M') && !arrow.path.contains("NaN")));
+    }
+
+    #[test]
+    fn a_focus_has_all_paths_through_it() {
+        let map = lay(&shop()[..6]);
+        let near = |name: &str| {
+            let near = around(&map, name);
+            let names = map.nodes.iter().zip(near).filter(|(_, near)| *near).map(|(node, _)| node.name.clone());
+            let mut names: Vec<String> = names.collect();
+            names.sort();
+            names
+        };
+        assert_eq!(near("order"), ["cart", "gateway", "mails", "order", "outside", "redis/0"]);
+        assert_eq!(near("mails"), ["gateway", "mails", "order", "outside"]);
+        assert_eq!(near("nobody").len(), map.nodes.len());
+        assert_eq!(lay(&[]).nodes, []);
+    }
+}
