@@ -70,7 +70,9 @@ impl fmt::Display for Repairs {
         self.segments.iter().try_for_each(|segment| writeln!(f, "{segment}"))?;
         self.blocks.iter().try_for_each(|block| writeln!(f, "{block}"))?;
         match self.blocks_elsewhere {
-            true => writeln!(f, "the blocks are in an object store and are not repaired: a damaged one stays in quarantine"),
+            true => {
+                writeln!(f, "the blocks are in an object store and are not repaired: a damaged one stays in quarantine")
+            }
             false => Ok(()),
         }
     }

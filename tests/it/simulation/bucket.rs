@@ -515,8 +515,7 @@ fn a_deletion_reaches_what_another_writer_has_just_committed() {
     first.seal().unwrap();
     first.flush().unwrap();
     let time = TimeRange { start: BEGIN + 5, end: BEGIN + 10 };
-    let request =
-        DeleteRequest { tenant: TenantId::default(), signal: Signal::Logs, time, predicate: Predicate::All };
+    let request = DeleteRequest { tenant: TenantId::default(), signal: Signal::Logs, time, predicate: Predicate::All };
     assert!(other.delete(&request).unwrap().is_some(), "it did not know of them before");
     assert_eq!(shown(&other).unwrap().len(), 5);
     first.refresh().unwrap();

@@ -237,7 +237,7 @@ impl Room {
     fn sweep(&mut self) {
         let depth = self.layers.len();
         for step in 0..SWEEPS * depth {
-            let (rightward, at) = ((step / depth) % 2 == 0, step % depth);
+            let (rightward, at) = ((step / depth).is_multiple_of(2), step % depth);
             let layer = if rightward { at } else { depth - 1 - at };
             let heights = self.heights();
             let wanted = |item: usize| {
