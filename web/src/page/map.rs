@@ -3,7 +3,7 @@
 use crate::client::load::{Old, load};
 use crate::component::app::{App, Entry};
 use crate::component::{keys, message, text};
-use crate::state::map::{self, Kind, Map, NODE, Node};
+use crate::state::map::{self, Around, Kind, Map, NODE, Node};
 use crate::state::{filter, format, hue, order, service};
 use leptos::prelude::*;
 use query_api::service::{Connection, GraphEdge, Red, ServiceGraphResponse};
@@ -26,7 +26,7 @@ pub(super) fn page() -> impl IntoView {
                     return nothing_here();
                 }
                 let map = map::lay(&answer.edges);
-                let near = map::around(&map, &focus.get());
+                let near = Around::new(&map, &focus.get());
                 let seconds = (answer.end_unix_nano - answer.start_unix_nano) as f64 / 1e9;
                 let partial =
                     answer.stats.partial.then(|| message::partial("Blocks are damaged: some calls may be missing.".into()));
@@ -77,29 +77,28 @@ fn sentence(map: &Map, edges: &[GraphEdge], focus: &str) -> AnyView {
 }
 
 fn is_failing(edge: &GraphEdge) -> bool {
-    sure_share(edge) > FAILING
+    sure_share(edge.call_count, edge.failed_count) > FAILING
 }
 
-fn sure_share(edge: &GraphEdge) -> f64 {
-    service::sure_error_share(&Red { request_count: edge.call_count, error_count: edge.failed_count, ..Red::default() })
+fn sure_share(request_count: u64, error_count: u64) -> f64 {
+    service::sure_error_share(&Red { request_count, error_count, ..Red::default() })
 }
 
 fn share(edge: &GraphEdge) -> f64 {
     if edge.call_count == 0 { 0.0 } else { edge.failed_count as f64 / edge.call_count as f64 }
 }
 
-fn drawn(map: &Map, edges: &[GraphEdge], near: &[bool], focus: &str, seconds: f64) -> AnyView {
+fn drawn(map: &Map, edges: &[GraphEdge], near: &Around, focus: &str, seconds: f64) -> AnyView {
     let most = edges.iter().map(|edge| edge.call_count).max().unwrap_or(1).max(1) as f64;
-    let is_near = |at: usize| near.get(at).copied().unwrap_or(true);
     let arrows = map.arrows.iter().filter_map(|arrow| {
         let edge = edges.get(arrow.edge)?;
         let width = 1 + (5.0 * (edge.call_count as f64 / most).sqrt()) as u32;
-        let far = !(is_near(arrow.from) && is_near(arrow.to));
+        let far = !near.has_call(arrow);
         Some(view! {
             <path d=arrow.path.clone() stroke-width=width class="call" class:failing=is_failing(edge) class:far=far />
         })
     });
-    let nodes = map.nodes.iter().enumerate().map(|(at, node)| boxed(node, is_near(at), node.name == focus, seconds));
+    let nodes = map.nodes.iter().enumerate().map(|(at, node)| boxed(node, near.has(at), node.name == focus, seconds));
     let (width, height) = (map.width as u32, map.height as u32);
     let size = format!("width:{width}px;height:{height}px");
     let view_box = format!("0 0 {width} {height}");
@@ -124,11 +123,11 @@ fn boxed(node: &Node, near: bool, chosen: bool, seconds: f64) -> AnyView {
         Kind::Queue => ("≡", "queue"),
         Kind::Peer => ("○", "sends no spans"),
     };
-    let failing = node.failed > 0;
+    let failing = sure_share(node.calls, node.failed) > FAILING;
     let words = match node.calls {
         0 => "calls".to_owned(),
         calls => {
-            let failed = if failing {
+            let failed = if node.failed > 0 {
                 format!(" · {} failed", format::percent(node.failed as f64 / calls as f64))
             } else {
                 String::new()
@@ -142,16 +141,15 @@ fn boxed(node: &Node, near: bool, chosen: bool, seconds: f64) -> AnyView {
         <button class="map-node" class:far=!near class:chosen=chosen class:other={node.kind != Kind::Service} style=place
             title=format!("{} ({what})", node.name) aria-pressed=chosen.to_string() data-testid="map-node" data-service=name
             on:click=move |_| app.set(Entry::Push, "focus", focus.as_deref())>
-            <span class="map-name"><i aria-hidden="true">{glyph}</i>{node.name.clone()}</span>
+            <span class="map-name">{(!glyph.is_empty()).then(|| view! { <i aria-hidden="true">{glyph}</i> })}{node.name.clone()}</span>
             <span class="quiet small" class:bad=failing>{words}</span>
         </button>
     }
     .into_any()
 }
 
-fn table(map: &Map, edges: &[GraphEdge], near: &[bool], seconds: f64) -> AnyView {
-    let is_near = |at: usize| near.get(at).copied().unwrap_or(true);
-    let shown = map.arrows.iter().filter(|arrow| is_near(arrow.from) && is_near(arrow.to));
+fn table(map: &Map, edges: &[GraphEdge], near: &Around, seconds: f64) -> AnyView {
+    let shown = map.arrows.iter().filter(|arrow| near.has_call(arrow));
     let shown: Vec<(GraphEdge, bool)> = shown
         .filter_map(|arrow| {
             let to_service = map.nodes.get(arrow.to).is_some_and(|node| node.kind == Kind::Service);
@@ -159,7 +157,7 @@ fn table(map: &Map, edges: &[GraphEdge], near: &[bool], seconds: f64) -> AnyView
         })
         .collect();
     let by_rate = order::falling(shown, |(edge, _)| edge.call_count as f64);
-    let list = order::falling(by_rate, |(edge, _)| sure_share(edge));
+    let list = order::falling(by_rate, |(edge, _)| sure_share(edge.call_count, edge.failed_count));
     let app = App::get();
     let hrefs: Vec<String> = list.iter().map(|(edge, to_service)| href(app, edge, *to_service)).collect();
     let (count, targets, selected) = (hrefs.len(), hrefs.clone(), RwSignal::new(None::<usize>));

@@ -10,8 +10,8 @@ use super::order;
 use query_api::service::{Connection, GraphEdge};
 
 /// Width and height of who calls or is called.
-pub const NODE: (f64, f64) = (176.0, 44.0);
-const COLUMN: f64 = 264.0;
+pub const NODE: (f64, f64) = (172.0, 44.0);
+const COLUMN: f64 = 240.0;
 /// Heights that a layer gives to those that stand in it, and to a call that passes.
 const ROW: f64 = 60.0;
 const PASS: f64 = 20.0;
@@ -323,29 +323,48 @@ fn path(from: &(f64, f64), to: &(f64, f64), bends: &[(f64, f64)]) -> String {
     path
 }
 
-/// Who is on a path through one: who leads to it, and where it leads.
-pub fn around(map: &Map, name: &str) -> Vec<bool> {
-    let Some(focus) = map.nodes.iter().position(|node| node.name == name) else {
-        return vec![true; map.nodes.len()];
-    };
-    let mut near = vec![false; map.nodes.len()];
-    for forward in [false, true] {
-        let mut reached = vec![false; map.nodes.len()];
-        let mut open = vec![focus];
-        while let Some(at) = open.pop() {
-            if std::mem::replace(&mut reached[at], true) {
-                continue;
-            }
-            near[at] = true;
-            for arrow in &map.arrows {
-                let (own, other) = if forward { (arrow.from, arrow.to) } else { (arrow.to, arrow.from) };
-                if own == at {
-                    open.push(other);
+/// Who leads to one, and where it leads; itself is both. Everybody where there is no such one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Around {
+    before: Vec<bool>,
+    behind: Vec<bool>,
+}
+
+impl Around {
+    /// Looks along the calls, there and back.
+    pub fn new(map: &Map, name: &str) -> Around {
+        let walk = |forward: bool| {
+            let Some(focus) = map.nodes.iter().position(|node| node.name == name) else {
+                return vec![true; map.nodes.len()];
+            };
+            let mut reached = vec![false; map.nodes.len()];
+            let mut open = vec![focus];
+            while let Some(at) = open.pop() {
+                if std::mem::replace(&mut reached[at], true) {
+                    continue;
+                }
+                for arrow in &map.arrows {
+                    let (own, other) = if forward { (arrow.from, arrow.to) } else { (arrow.to, arrow.from) };
+                    if own == at {
+                        open.push(other);
+                    }
                 }
             }
-        }
+            reached
+        };
+        Around { before: walk(false), behind: walk(true) }
     }
-    near
+
+    /// Whether one is on a path through the focus.
+    pub fn has(&self, node: usize) -> bool {
+        self.before[node] || self.behind[node]
+    }
+
+    /// Whether a call is.
+    pub fn has_call(&self, arrow: &Arrow) -> bool {
+        let both = |side: &[bool]| side[arrow.from] && side[arrow.to];
+        both(&self.before) || both(&self.behind)
+    }
 }
 
 #[cfg(test)]
@@ -414,12 +433,17 @@ mod tests {
     fn a_focus_has_all_paths_through_it() {
         let map = lay(&shop()[..6]);
         let near = |name: &str| {
-            let near = around(&map, name);
-            let names = map.nodes.iter().zip(near).filter(|(_, near)| *near).map(|(node, _)| node.name.clone());
-            let mut names: Vec<String> = names.collect();
+            let around = Around::new(&map, name);
+            let nodes = map.nodes.iter().enumerate().filter(|(at, _)| around.has(*at));
+            let mut names: Vec<String> = nodes.map(|(_, node)| node.name.clone()).collect();
             names.sort();
             names
         };
+        let around = Around::new(&map, "order");
+        let calls = map.arrows.iter().filter(|arrow| around.has_call(arrow));
+        let calls: Vec<String> =
+            calls.map(|arrow| format!("{}>{}", map.nodes[arrow.from].name, map.nodes[arrow.to].name)).collect();
+        assert_eq!(calls, ["gateway>order", "order>cart", "cart>redis/0", "order>mails", "outside>gateway"]);
         assert_eq!(near("order"), ["cart", "gateway", "mails", "order", "outside", "redis/0"]);
         assert_eq!(near("mails"), ["gateway", "mails", "order", "outside"]);
         assert_eq!(near("nobody").len(), map.nodes.len());
