@@ -165,8 +165,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
         replay: Box::new(move |letter| {
             let (kafka, door) = (kafka.clone(), door.clone());
             let Replay { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload } = letter;
-            let letter =
-                ReplayedLetter { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload };
+            let letter = ReplayedLetter { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload };
             Box::pin(async move {
                 let Accepted { accepted, rejected, message, .. } = kafka.replay(&door, letter).await?;
                 Ok(Replayed { accepted, rejected, message })
@@ -232,11 +231,7 @@ fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, k
     // its answers are whole, its doors tell senders to come back, and unready would take both away.
     // The same holds of a front whose cluster is away.
     let fronted = collector.clone();
-    let ready = move || {
-        let trouble = fronted.front().and_then(|front| front.trouble);
-        let trouble = trouble.map(|what| format!("kafka does not take what the doors receive: {what}\n"));
-        std::future::ready(readied.readiness() + &trouble.unwrap_or_default())
-    };
+    let ready = move || std::future::ready(readied.readiness() + &fronted.readiness());
     let scraped = move || {
         let mut text = String::new();
         engine.render_metrics(&mut text);

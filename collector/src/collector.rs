@@ -196,6 +196,12 @@ impl Collector {
         }
     }
 
+    /// For `/ready`: what is amiss, a line each. Asks nobody.
+    pub fn readiness(&self) -> String {
+        let trouble = self.front().and_then(|front| front.trouble);
+        trouble.map_or_else(String::new, |what| format!("kafka does not take what the doors receive: {what}\n"))
+    }
+
     /// How it goes with what is given to Kafka; `None` where the doors give it to the store.
     pub fn front(&self) -> Option<FrontReport> {
         self.front.as_ref().map(KafkaFront::report)

@@ -109,7 +109,8 @@ pub(super) async fn replay(state: &Arc<QueryState>, context: QueryContext, id: L
 async fn find(state: &Arc<QueryState>, context: QueryContext, id: LetterId) -> Result<(LogRecord, bool)> {
     let field = Field::Attribute(AttributeScope::Any, ID.to_owned());
     let predicate = Predicate::Compare { field, compare: Compare::Equal, value: Scalar::Typed(id.text) };
-    let query = log::SearchQuery { filter: log::Filter { range: TimeRange::ALL, predicate }, limit: RECORDS, after: None };
+    let query =
+        log::SearchQuery { filter: log::Filter { range: TimeRange::ALL, predicate }, limit: RECORDS, after: None };
     let job = move |control: &crate::exec::Control| {
         let (records, _) = log::search(control, &query)?;
         let is_partial = !control.missing().is_empty();

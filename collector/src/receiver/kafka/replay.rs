@@ -7,8 +7,8 @@
 //! Not here: which letters there are, and who sees to it that one is replayed once (the API).
 
 use super::config::Topic;
-use super::{KafkaReceiver, letter};
 use super::message::{Encoding, Message, to_otlp};
+use super::{KafkaReceiver, letter};
 use crate::collector::{self, Accepted, Collector};
 use serde_json::json;
 use std::time::Duration;

@@ -75,8 +75,12 @@ fn front(told: &KafkaFront) -> AnyView {
             </tr>
         }
     });
-    let trouble = told.trouble.clone().map(|what| message::partial(format!("The cluster takes nothing for now: {what}")));
-    let waiting = format!("the doors give what they receive to the cluster · {} not confirmed yet", format::counted(told.in_flight, "message"));
+    let trouble =
+        told.trouble.clone().map(|what| message::partial(format!("The cluster takes nothing for now: {what}")));
+    let waiting = format!(
+        "the doors give what they receive to the cluster · {} not confirmed yet",
+        format::counted(told.in_flight, "message")
+    );
     view! {
         <header class="page-head"><h2>"Before the store"</h2><p class="quiet">{waiting}</p></header>
         {trouble}
