@@ -6,6 +6,7 @@
 use crate::command::ServeArguments;
 use anyhow::{Context, Result, bail, ensure};
 use collector::{CollectorConfig, CorsOrigins, KafkaConfig, ScrapeConfig};
+use query::rule::RulesConfig;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) otlp: Otlp,
     pub(crate) kafka: KafkaConfig,
     pub(crate) scrape: ScrapeConfig,
+    pub(crate) rules: RulesConfig,
     pub(crate) storage: Storage,
     pub(crate) object_store: ObjectStoreConfig,
     pub(crate) retention: RetentionConfig,
@@ -121,6 +123,7 @@ impl Default for Config {
             otlp: Otlp::default(),
             kafka: KafkaConfig::default(),
             scrape: ScrapeConfig::default(),
+            rules: RulesConfig::default(),
             storage: Storage::default(),
             object_store: ObjectStoreConfig::default(),
             retention: RetentionConfig::default(),
@@ -239,7 +242,7 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         let rooms = [self.collector().check(), self.engine().check(), self.query().check()];
-        let checked = rooms.into_iter().chain([self.kafka.check(), self.scrape.check()]);
+        let checked = rooms.into_iter().chain([self.kafka.check(), self.scrape.check(), self.rules.check()]);
         checked.collect::<Result<(), String>>().map_err(anyhow::Error::msg)?;
         ensure!(!self.data_dir.as_os_str().is_empty(), "`data_dir` is empty");
         let (http, otlp) = (self.http.addr, &self.otlp);
@@ -251,6 +254,12 @@ impl Config {
         }
         let alone = !self.query.span_metrics || !self.object_store.is_set();
         ensure!(alone, "`query.span_metrics` is for one server, and `object_store.bucket` is for several");
+        let alone =
+            !self.rules.is_set() || !(self.object_store.is_set() || self.kafka.is_front() && !self.kafka.is_read());
+        ensure!(
+            alone,
+            "`rules.files` is for one server that has all samples: without `object_store.bucket`, and no front of Kafka"
+        );
         crate::telemetry::check(&self.self_telemetry)?;
         crate::telemetry::filter(&self.log).map(drop)
     }

@@ -10,9 +10,12 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::get;
 use collector::kafka::{PartitionReport, ReplayedLetter};
+use collector::remote::Version;
 use collector::{Accepted, Collector, Encoding, KafkaFront, KafkaReceiver};
+use query::Door;
 use query::http::{Host, QueryState, Replay};
-use query::span_metrics::{SendMetrics, SpanMetrics};
+use query::rule::Rules;
+use query::span_metrics::SpanMetrics;
 use query_api::letter::Replayed;
 use query_api::status::{KafkaPartition, KafkaStatus};
 use std::io::Write as _;
@@ -79,8 +82,18 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     let (jobs, door, closing) = (config.scrape.clone(), collector.clone(), shutdown.clone());
     roles.spawn(async move { jobs.run(door, closing.cancelled_owned()).await.context("scraping") });
     let closing = shutdown.clone();
+    if config.rules.is_set() {
+        let door = own_door(&collector, Encoding::RemoteWrite(Version::Two));
+        let rules = Rules::new(config.rules.clone(), Arc::clone(&state), door);
+        let running = rules.run(shutdown.clone().cancelled_owned());
+        roles.spawn(async move {
+            running.await;
+            Ok(())
+        });
+    }
     if config.query.span_metrics {
-        let (metrics, closing) = (span_metrics(state, &collector), shutdown.clone());
+        let metrics = SpanMetrics::new(state, own_door(&collector, Encoding::Json));
+        let closing = shutdown.clone();
         roles.spawn(async move {
             closing.run_until_cancelled_owned(metrics.run()).await;
             Ok(())
@@ -190,17 +203,17 @@ fn kafka_status(report: collector::KafkaReport) -> KafkaStatus {
     KafkaStatus { paused: report.paused, trouble: report.trouble, rebalances: report.rebalances, partitions }
 }
 
-/// Makes metrics of spans, which come in by the collector like any others.
-fn span_metrics(state: Arc<QueryState>, collector: &Collector) -> SpanMetrics {
+/// Lets what is made of stored telemetry in by the collector, like anything else.
+fn own_door(collector: &Collector, encoding: Encoding) -> Door {
     let door = collector.clone();
-    let send: SendMetrics = Box::new(move |tenant, body| {
+    Door::new(move |tenant, body| {
         let door = door.clone();
-        Box::pin(async move {
-            let stored = door.accept(&tenant, Table::Metrics, Encoding::Json, body).await;
-            stored.map(drop).map_err(|refusal| refusal.to_string())
-        })
-    });
-    SpanMetrics::new(state, send)
+        async move {
+            let stored = door.accept(&tenant, Table::Metrics, encoding, body).await;
+            let Accepted { rejected, message, .. } = stored.map_err(|refusal| refusal.to_string())?;
+            if rejected == 0 { Ok(()) } else { Err(message.unwrap_or_default()) }
+        }
+    })
 }
 
 fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, kafka: KafkaReceiver) -> Router {
@@ -215,6 +228,7 @@ fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, k
         engine.render_metrics(&mut text);
         collector.render_metrics(&mut text);
         asked.executor().render_metrics(&mut text);
+        asked.rules().render_metrics(&mut text);
         kafka.render_metrics(&mut text);
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
     };

@@ -15,6 +15,7 @@ mod column;
 pub mod command;
 mod config;
 mod cursor;
+mod door;
 mod error;
 pub mod exec;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod metric;
 mod prometheus;
 mod promql;
 mod quantile;
+pub mod rule;
 mod series;
 mod service;
 pub mod span_metrics;
@@ -34,4 +36,5 @@ mod traceql;
 mod volume;
 
 pub use config::Config;
+pub use door::Door;
 pub use error::{Error, Result};
