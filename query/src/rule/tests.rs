@@ -533,7 +533,7 @@ fn f1_faults_of_a_file_are_told_with_their_places() {
         "r.yml:9:10: group \"a\", rule 2, \"y{}\": invalid field 'for' in recording rule",
         "r.yml:10:22: group \"a\", rule 2, \"y{}\": invalid field 'annotations' in recording rule",
         "r.yml:7:13: group \"a\", rule 2, \"y{}\": braces present in the recording rule name; should it be in expr?: y{}",
-        "r.yml:12:11: group \"a\", rule 3, \"A\": could not parse expression: 1:6: parse error: unexpected end of input",
+        "r.yml:13:7: group \"a\", rule 3, \"A\": could not parse expression: 2:1: parse error: unexpected end of input",
         "r.yml:15:17: group \"a\", rule 3, \"A\": invalid label name: __name__",
         "r.yml:18:13: group \"a\", rule 3, \"A\": annotation \"more\": 1:13: function \"humanise\" not defined",
         "r.yml:17:16: group \"a\", rule 3, \"A\": annotation \"summary\": 1:6: undefined variable \"$lables\"",

@@ -3,6 +3,7 @@
 mod import;
 mod message;
 mod remote_write;
+mod rules;
 mod scrape;
 
 use crate::server::{Server, exchange, request};
