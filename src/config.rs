@@ -242,7 +242,8 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         let rooms = [self.collector().check(), self.engine().check(), self.query().check()];
-        let checked = rooms.into_iter().chain([self.kafka.check(), self.scrape.check(), self.rules.check()]);
+        let has_all = !self.object_store.is_set() && (self.kafka.is_read() || !self.kafka.is_front());
+        let checked = rooms.into_iter().chain([self.kafka.check(), self.scrape.check(), self.rules.check(has_all)]);
         checked.collect::<Result<(), String>>().map_err(anyhow::Error::msg)?;
         ensure!(!self.data_dir.as_os_str().is_empty(), "`data_dir` is empty");
         let (http, otlp) = (self.http.addr, &self.otlp);
@@ -254,12 +255,6 @@ impl Config {
         }
         let alone = !self.query.span_metrics || !self.object_store.is_set();
         ensure!(alone, "`query.span_metrics` is for one server, and `object_store.bucket` is for several");
-        let alone =
-            !self.rules.is_set() || !(self.object_store.is_set() || self.kafka.is_front() && !self.kafka.is_read());
-        ensure!(
-            alone,
-            "`rules.files` is for one server that has all samples: without `object_store.bucket`, and no front of Kafka"
-        );
         crate::telemetry::check(&self.self_telemetry)?;
         crate::telemetry::filter(&self.log).map(drop)
     }

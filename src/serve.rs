@@ -14,8 +14,7 @@ use collector::remote::Version;
 use collector::{Accepted, Collector, Encoding, KafkaFront, KafkaReceiver};
 use query::Door;
 use query::http::{Host, QueryState, Replay};
-use query::rule::Rules;
-use query::span_metrics::SpanMetrics;
+use query::own_work::Doors;
 use query_api::letter::Replayed;
 use query_api::status::{KafkaFrontTopic, KafkaPartition, KafkaStatus};
 use std::io::Write as _;
@@ -25,7 +24,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::engine::Engine;
 use storage::fs::{Clock, Disk, SystemClock};
-use storage::model::Signal as Table;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -81,24 +79,13 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     let router = router(Arc::clone(&state), &engine, &collector, kafka.clone());
     let (jobs, door, closing) = (config.scrape.clone(), collector.clone(), shutdown.clone());
     roles.spawn(async move { jobs.run(door, closing.cancelled_owned()).await.context("scraping") });
+    let own = own_doors(&collector);
+    let own = query::own_work::run(state, config.rules.clone(), own, shutdown.clone().cancelled_owned());
+    roles.spawn(async move {
+        own.await;
+        Ok(())
+    });
     let closing = shutdown.clone();
-    if config.rules.is_set() {
-        let door = own_door(&collector, Encoding::RemoteWrite(Version::Two));
-        let rules = Rules::new(config.rules.clone(), Arc::clone(&state), door);
-        let running = rules.run(shutdown.clone().cancelled_owned());
-        roles.spawn(async move {
-            running.await;
-            Ok(())
-        });
-    }
-    if config.query.span_metrics {
-        let metrics = SpanMetrics::new(state, own_door(&collector, Encoding::Json));
-        let closing = shutdown.clone();
-        roles.spawn(async move {
-            closing.run_until_cancelled_owned(metrics.run()).await;
-            Ok(())
-        });
-    }
     roles.spawn(async move {
         axum::serve(doors.http, router).with_graceful_shutdown(closing.cancelled_owned()).await.context("HTTP API")
     });
@@ -223,17 +210,13 @@ fn kafka_status(report: Option<KafkaReport>, front: Option<FrontReport>) -> Opti
     })
 }
 
-/// Lets what is made of stored telemetry in by the collector, like anything else.
-fn own_door(collector: &Collector, encoding: Encoding) -> Door {
-    let door = collector.clone();
-    Door::new(move |tenant, body| {
-        let door = door.clone();
-        async move {
-            let stored = door.accept(&tenant, Table::Metrics, encoding, body).await;
-            let Accepted { rejected, message, .. } = stored.map_err(|refusal| refusal.to_string())?;
-            if rejected == 0 { Ok(()) } else { Err(message.unwrap_or_default()) }
-        }
-    })
+/// What is made of stored telemetry comes in by the collector, like anything else.
+fn own_doors(collector: &Collector) -> Doors {
+    let door = |encoding| {
+        let door = collector.clone();
+        Door::new(move |tenant, body| door.clone().store_metrics(tenant, encoding, body))
+    };
+    Doors { json: door(Encoding::Json), remote_write: door(Encoding::RemoteWrite(Version::Two)) }
 }
 
 fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, kafka: KafkaReceiver) -> Router {

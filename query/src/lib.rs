@@ -23,6 +23,7 @@ mod fixture;
 pub mod http;
 mod log;
 mod metric;
+pub mod own_work;
 mod prometheus;
 mod promql;
 mod quantile;

@@ -33,8 +33,12 @@ impl RulesConfig {
         !self.files.is_empty()
     }
 
-    /// Whether all files can be used.
-    pub fn check(&self) -> Result<(), String> {
+    /// Whether all files can be used, on a server that has all samples or not (L6).
+    pub fn check(&self, has_all_samples: bool) -> Result<(), String> {
+        if self.is_set() && !has_all_samples {
+            let what = "`rules.files` is for one server that has all samples: without `object_store.bucket`, and no front of Kafka";
+            return Err(what.to_owned());
+        }
         self.read().and_then(|texts| groups(&texts)).map(drop).map_err(|error| error.to_string())
     }
 

@@ -599,7 +599,7 @@ fn files_are_named_or_found() {
     std::fs::create_dir(at("sub")).unwrap();
     std::fs::write(at("sub/a.yml"), "groups: [{name: a}]").unwrap();
     std::fs::write(at("b.yml"), "groups: [{name: a}]").unwrap();
-    let check = |files: &[&str]| RulesConfig { files: files.iter().map(|name| at(name)).collect() }.check();
+    let check = |files: &[&str]| RulesConfig { files: files.iter().map(|name| at(name)).collect() }.check(true);
     let read =
         |files: &[&str]| RulesConfig { files: files.iter().map(|name| at(name)).collect() }.read().unwrap().len();
     assert_eq!((check(&["*/*.yml", "b.yml"]), read(&["*/*.yml", "b.yml", "b.yml", "?.yml"])), (Ok(()), 2));
@@ -610,5 +610,6 @@ fn files_are_named_or_found() {
     assert!(check(&["b.yml"]).unwrap_err().contains("b.yml: "));
     std::fs::write(at("b.yml"), "#".repeat((4 << 20) + 1)).unwrap();
     assert!(check(&["b.yml"]).unwrap_err().contains("longer than 4194304 bytes"));
-    assert_eq!(RulesConfig::default().check(), Ok(()));
+    assert_eq!((RulesConfig::default().check(true), RulesConfig::default().check(false)), (Ok(()), Ok(())));
+    assert!(RulesConfig { files: vec![at("*.yml")] }.check(false).unwrap_err().contains("for one server"));
 }

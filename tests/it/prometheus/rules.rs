@@ -102,7 +102,9 @@ fn what_is_wrong_with_rules_is_told_before_a_server_starts() {
     let path = file.to_str().unwrap();
     for expected in [
         format!("{path}:6:35: group \"quick\", rule 1, \"job:n:sum\": could not parse expression: 1:5: parse error: "),
-        format!("{path}:7:78: group \"quick\", rule 2, \"Large\": annotation \"summary\": 1:33: function \"humanise\" not defined"),
+        format!(
+            "{path}:7:78: group \"quick\", rule 2, \"Large\": annotation \"summary\": 1:33: function \"humanise\" not defined"
+        ),
     ] {
         assert!(told.contains(&expected), "{expected}\n{told}");
     }
