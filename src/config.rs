@@ -15,7 +15,7 @@ use storage::object::ObjectStoreConfig;
 use storage::retention::RetentionConfig;
 
 /// Variables that tests and tasks read; they are no settings.
-const NOT_SETTINGS: [&str; 13] = [
+const NOT_SETTINGS: [&str; 14] = [
     "BENCH",
     "BIN",
     "BROWSER",
@@ -24,6 +24,7 @@ const NOT_SETTINGS: [&str; 13] = [
     "KAFKA_MESSAGES",
     "KAFKA_PYTHON",
     "KILLS",
+    "PROMETHEUS",
     "S3_SERVER",
     "SCREENSHOTS",
     "SIM_FIRST",

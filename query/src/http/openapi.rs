@@ -24,6 +24,7 @@ fn make() -> Value {
             methods.insert(endpoint.method.as_str().to_ascii_lowercase(), operation(endpoint));
         }
     }
+    paths.extend(foreign::paths());
     json!({
         "openapi": "3.1.0",
         "info": {

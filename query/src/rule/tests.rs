@@ -129,6 +129,10 @@ impl World {
     async fn data(&self, path: &str) -> Value {
         let (status, answer) = self.get(path, "default").await;
         assert_eq!((status, &answer["status"]), (200, &json!("success")), "{answer}");
+        let bare = path.split('?').next().unwrap();
+        if matches!(bare, "/rules" | "/alerts") {
+            crate::http::check_answer(&format!("/prometheus/api/v1{bare}"), &answer);
+        }
         answer["data"].clone()
     }
 

@@ -1,5 +1,6 @@
 //! Do Prometheus's own senders and readers find in Spanlight what they expect?
 
+mod debian;
 mod import;
 mod message;
 mod remote_write;

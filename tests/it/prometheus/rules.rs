@@ -32,7 +32,7 @@ fn start(data: &Path, rules: &Path) -> Server {
     Server::start_with(data, &[], &[("SPANLIGHT_RULES_FILES", files.to_str().unwrap())])
 }
 
-const RULES: &str = "
+pub(super) const RULES: &str = "
 groups:
 - name: quick
   interval: 200ms
@@ -101,9 +101,9 @@ fn what_is_wrong_with_rules_is_told_before_a_server_starts() {
     assert!(!is_valid);
     let path = file.to_str().unwrap();
     for expected in [
-        format!("{path}:6:35: group \"quick\", rule 1, \"job:n:sum\": could not parse expression: 1:5: parse error: "),
+        format!("{path}:6:33: group \"quick\", rule 1, \"job:n:sum\": could not parse expression: 1:5: parse error: "),
         format!(
-            "{path}:7:78: group \"quick\", rule 2, \"Large\": annotation \"summary\": 1:33: function \"humanise\" not defined"
+            "{path}:7:75: group \"quick\", rule 2, \"Large\": annotation \"summary\": 1:32: function \"humanise\" not defined"
         ),
     ] {
         assert!(told.contains(&expected), "{expected}\n{told}");
