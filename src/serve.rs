@@ -14,7 +14,7 @@ use collector::remote::Version;
 use collector::{Accepted, Collector, Encoding, KafkaFront, KafkaReceiver};
 use query::Door;
 use query::http::{Host, QueryState, Replay};
-use query::own_work::Doors;
+use query::own_work::OwnDoors;
 use query_api::letter::Replayed;
 use query_api::status::{KafkaFrontTopic, KafkaPartition, KafkaStatus};
 use std::io::Write as _;
@@ -211,12 +211,12 @@ fn kafka_status(report: Option<KafkaReport>, front: Option<FrontReport>) -> Opti
 }
 
 /// What is made of stored telemetry comes in by the collector, like anything else.
-fn own_doors(collector: &Collector) -> Doors {
+fn own_doors(collector: &Collector) -> OwnDoors {
     let door = |encoding| {
         let door = collector.clone();
         Door::new(move |tenant, body| door.clone().store_metrics(tenant, encoding, body))
     };
-    Doors { json: door(Encoding::Json), remote_write: door(Encoding::RemoteWrite(Version::Two)) }
+    OwnDoors { json: door(Encoding::Json), remote_write: door(Encoding::RemoteWrite(Version::Two)) }
 }
 
 fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, kafka: KafkaReceiver) -> Router {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 /// The doors by which what is made comes into the store.
 #[derive(Debug)]
-pub struct Doors {
+pub struct OwnDoors {
     /// Takes OTLP/JSON.
     pub json: Door,
     /// Takes messages of remote write 2, without snappy.
@@ -17,7 +17,7 @@ pub struct Doors {
 }
 
 /// Works until `shutdown` resolves; of rules, until those that are being evaluated are.
-pub async fn run(state: Arc<QueryState>, rules: RulesConfig, doors: Doors, shutdown: impl Future<Output = ()>) {
+pub async fn run(state: Arc<QueryState>, rules: RulesConfig, doors: OwnDoors, shutdown: impl Future<Output = ()>) {
     let mut metrics = JoinSet::new();
     if state.executor().config().span_metrics {
         metrics.spawn(SpanMetrics::new(Arc::clone(&state), doors.json).run());

@@ -1,7 +1,7 @@
 //! How are rules, alerts and remote read asked for? As in Prometheus's own OpenAPI document, as far as it is about these.
 
 use super::super::prometheus::PREFIX;
-use super::schema::{Field, list, number, object, text};
+use super::schema::{Field, choice, list, number, object, text};
 use Field::{Always, Sometimes};
 use serde_json::{Value, json};
 
@@ -35,10 +35,6 @@ fn labels() -> Value {
 
 fn moment() -> Value {
     json!({ "type": "string", "format": "date-time" })
-}
-
-fn choice(names: &[&str]) -> Value {
-    json!({ "type": "string", "enum": names })
 }
 
 fn alert() -> Value {

@@ -86,7 +86,7 @@ fn nullable(schema: &Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
-fn choice(names: &[&str]) -> Value {
+pub(super) fn choice(names: &[&str]) -> Value {
     json!({ "type": "string", "enum": names })
 }
 
