@@ -18,6 +18,9 @@ use tokio::task::{Id, JoinError, JoinSet};
 /// Between looks at files.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The texts of files, and the groups in them.
+type Read = (Vec<Text>, Vec<Arc<GroupSpec>>);
+
 /// What groups need of the server.
 #[derive(Debug)]
 pub(super) struct Context {
@@ -138,7 +141,7 @@ impl Rules {
     async fn look(&mut self) {
         let (config, before) = (self.config.clone(), self.texts.take());
         let known = before.clone();
-        let read = move || -> Result<Option<(Vec<Text>, Vec<Arc<GroupSpec>>)>, RulesError> {
+        let read = move || -> Result<Option<Read>, RulesError> {
             let texts = config.read()?;
             if known.as_ref() == Some(&texts) {
                 return Ok(None);

@@ -172,9 +172,9 @@ fn duration(nanoseconds: i64) -> String {
     };
     let text = match size {
         0 => return "0s".to_owned(),
-        ..1_000 => format!("{size}ns"),
-        ..1_000_000 => format!("{}µs", fraction(size / 1_000, size % 1_000, 3)),
-        ..1_000_000_000 => format!("{}ms", fraction(size / 1_000_000, size % 1_000_000, 6)),
+        1..1_000 => format!("{size}ns"),
+        1_000..1_000_000 => format!("{}µs", fraction(size / 1_000, size % 1_000, 3)),
+        1_000_000..1_000_000_000 => format!("{}ms", fraction(size / 1_000_000, size % 1_000_000, 6)),
         _ => {
             let seconds = size / 1_000_000_000;
             let rest = fraction(seconds % 60, size % 1_000_000_000, 9);
