@@ -2,7 +2,7 @@
 # Runs the tests and sums them up: scripts/test.sh [full|browser]
 #
 # Plain:   whatever needs nothing but this machine and cargo's registry.
-# full:    all of it with more simulation seeds, a real S3 server, Apache Kafka, the conformance suites, and the UI in headless Chromium.
+# full:    all of it with more simulation seeds, a real S3 server, Apache Kafka, Debian's Prometheus, the conformance suites, and the UI in headless Chromium.
 # browser: only the UI in headless Chromium.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
@@ -71,6 +71,8 @@ case $mode in
     build_web
     export SPANLIGHT_SIM_SEEDS="${SPANLIGHT_SIM_SEEDS:-5000}" SPANLIGHT_KILLS="${SPANLIGHT_KILLS:-50}"
     SPANLIGHT_S3_SERVER=$(bash scripts/s3.sh)
+    SPANLIGHT_PROMETHEUS=$(bash scripts/prometheus.sh)
+    export SPANLIGHT_PROMETHEUS
     SPANLIGHT_KAFKA_LIB=$(bash scripts/kafka.sh)
     SPANLIGHT_KAFKA_PYTHON=$(bash scripts/kafka_python.sh)
     export SPANLIGHT_KAFKA_PYTHON SPANLIGHT_KAFKA_LIB SPANLIGHT_KAFKA_MESSAGES="${SPANLIGHT_KAFKA_MESSAGES:-200000}"

@@ -6,6 +6,7 @@
 use crate::command::ServeArguments;
 use anyhow::{Context, Result, bail, ensure};
 use collector::{CollectorConfig, CorsOrigins, KafkaConfig, ScrapeConfig};
+use query::rule::RulesConfig;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use storage::object::ObjectStoreConfig;
 use storage::retention::RetentionConfig;
 
 /// Variables that tests and tasks read; they are no settings.
-const NOT_SETTINGS: [&str; 13] = [
+const NOT_SETTINGS: [&str; 14] = [
     "BENCH",
     "BIN",
     "BROWSER",
@@ -23,6 +24,7 @@ const NOT_SETTINGS: [&str; 13] = [
     "KAFKA_MESSAGES",
     "KAFKA_PYTHON",
     "KILLS",
+    "PROMETHEUS",
     "S3_SERVER",
     "SCREENSHOTS",
     "SIM_FIRST",
@@ -39,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) otlp: Otlp,
     pub(crate) kafka: KafkaConfig,
     pub(crate) scrape: ScrapeConfig,
+    pub(crate) rules: RulesConfig,
     pub(crate) storage: Storage,
     pub(crate) object_store: ObjectStoreConfig,
     pub(crate) retention: RetentionConfig,
@@ -121,6 +124,7 @@ impl Default for Config {
             otlp: Otlp::default(),
             kafka: KafkaConfig::default(),
             scrape: ScrapeConfig::default(),
+            rules: RulesConfig::default(),
             storage: Storage::default(),
             object_store: ObjectStoreConfig::default(),
             retention: RetentionConfig::default(),
@@ -239,7 +243,8 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         let rooms = [self.collector().check(), self.engine().check(), self.query().check()];
-        let checked = rooms.into_iter().chain([self.kafka.check(), self.scrape.check()]);
+        let has_all = !self.object_store.is_set() && (self.kafka.is_read() || !self.kafka.is_front());
+        let checked = rooms.into_iter().chain([self.kafka.check(), self.scrape.check(), self.rules.check(has_all)]);
         checked.collect::<Result<(), String>>().map_err(anyhow::Error::msg)?;
         ensure!(!self.data_dir.as_os_str().is_empty(), "`data_dir` is empty");
         let (http, otlp) = (self.http.addr, &self.otlp);

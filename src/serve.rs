@@ -10,9 +10,11 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::get;
 use collector::kafka::{FrontReport, FrontTopicReport, KafkaReport, PartitionReport, ReplayedLetter};
+use collector::remote::Version;
 use collector::{Accepted, Collector, Encoding, KafkaFront, KafkaReceiver};
+use query::Door;
 use query::http::{Host, QueryState, Replay};
-use query::span_metrics::{SendMetrics, SpanMetrics};
+use query::own_work::OwnDoors;
 use query_api::letter::Replayed;
 use query_api::status::{KafkaFrontTopic, KafkaPartition, KafkaStatus};
 use std::io::Write as _;
@@ -22,7 +24,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::engine::Engine;
 use storage::fs::{Clock, Disk, SystemClock};
-use storage::model::Signal as Table;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -78,14 +79,13 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     let router = router(Arc::clone(&state), &engine, &collector, kafka.clone());
     let (jobs, door, closing) = (config.scrape.clone(), collector.clone(), shutdown.clone());
     roles.spawn(async move { jobs.run(door, closing.cancelled_owned()).await.context("scraping") });
+    let own = own_doors(&collector);
+    let own = query::own_work::run(state, config.rules.clone(), own, shutdown.clone().cancelled_owned());
+    roles.spawn(async move {
+        own.await;
+        Ok(())
+    });
     let closing = shutdown.clone();
-    if config.query.span_metrics {
-        let (metrics, closing) = (span_metrics(state, &collector), shutdown.clone());
-        roles.spawn(async move {
-            closing.run_until_cancelled_owned(metrics.run()).await;
-            Ok(())
-        });
-    }
     roles.spawn(async move {
         axum::serve(doors.http, router).with_graceful_shutdown(closing.cancelled_owned()).await.context("HTTP API")
     });
@@ -210,17 +210,13 @@ fn kafka_status(report: Option<KafkaReport>, front: Option<FrontReport>) -> Opti
     })
 }
 
-/// Makes metrics of spans, which come in by the collector like any others.
-fn span_metrics(state: Arc<QueryState>, collector: &Collector) -> SpanMetrics {
-    let door = collector.clone();
-    let send: SendMetrics = Box::new(move |tenant, body| {
-        let door = door.clone();
-        Box::pin(async move {
-            let stored = door.accept(&tenant, Table::Metrics, Encoding::Json, body).await;
-            stored.map(drop).map_err(|refusal| refusal.to_string())
-        })
-    });
-    SpanMetrics::new(state, send)
+/// What is made of stored telemetry comes in by the collector, like anything else.
+fn own_doors(collector: &Collector) -> OwnDoors {
+    let door = |encoding| {
+        let door = collector.clone();
+        Door::new(move |tenant, body| door.clone().store_metrics(tenant, encoding, body))
+    };
+    OwnDoors { json: door(Encoding::Json), remote_write: door(Encoding::RemoteWrite(Version::Two)) }
 }
 
 fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, kafka: KafkaReceiver) -> Router {
@@ -237,6 +233,7 @@ fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, k
         engine.render_metrics(&mut text);
         collector.render_metrics(&mut text);
         asked.executor().render_metrics(&mut text);
+        asked.rules().render_metrics(&mut text);
         kafka.render_metrics(&mut text);
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
     };

@@ -145,6 +145,13 @@ impl Collector {
         Collector { front, ..self }
     }
 
+    /// Takes all of a message of metrics that the process itself made, or says why not.
+    pub async fn store_metrics(self, tenant: TenantId, encoding: Encoding, body: Bytes) -> Result<(), String> {
+        let stored = self.accept(&tenant, Signal::Metrics, encoding, body).await;
+        let Accepted { rejected, message, .. } = stored.map_err(|refusal| refusal.to_string())?;
+        if rejected == 0 { Ok(()) } else { Err(message.unwrap_or_default()) }
+    }
+
     /// Takes a request from within the process: the same way as from a door, without compression.
     pub async fn accept(
         &self,

@@ -15,6 +15,7 @@ mod column;
 pub mod command;
 mod config;
 mod cursor;
+mod door;
 mod error;
 pub mod exec;
 #[cfg(test)]
@@ -22,9 +23,11 @@ mod fixture;
 pub mod http;
 mod log;
 mod metric;
+pub mod own_work;
 mod prometheus;
 mod promql;
 mod quantile;
+pub mod rule;
 mod series;
 mod service;
 pub mod span_metrics;
@@ -34,4 +37,5 @@ mod traceql;
 mod volume;
 
 pub use config::Config;
+pub use door::Door;
 pub use error::{Error, Result};

@@ -5,6 +5,7 @@ use axum::http::Request;
 use bytes::Bytes;
 use collector::{Collector, CollectorConfig, Encoding, engine_sink};
 use http_body_util::BodyExt;
+use query::Door;
 use query::http::{Host, QueryState, router};
 use query::span_metrics::SpanMetrics;
 use serde_json::{Value, json};
@@ -39,17 +40,16 @@ async fn grafanas_service_graph_finds_its_metrics() {
     let state = QueryState::new(query::Config::default(), engine.clone(), clock.clone(), Host::default()).unwrap();
     let state = Arc::new(state);
     let door = collector.clone();
-    let send = move |tenant: TenantId, body: Bytes| {
+    let into = Door::new(move |tenant, body| {
         let door = door.clone();
-        let sent: std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> = Box::pin(async move {
+        async move {
             let accepted =
                 door.accept(&tenant, Signal::Metrics, Encoding::Json, body).await.map_err(|e| e.to_string())?;
             assert_eq!((accepted.rejected, accepted.message), (0, None));
             Ok(())
-        });
-        sent
-    };
-    let mut metrics = SpanMetrics::new(Arc::clone(&state), Box::new(send));
+        }
+    });
+    let mut metrics = SpanMetrics::new(Arc::clone(&state), into);
     for round in 0..4 {
         let time = NOW + (round * 15 - 50) * SECOND;
         let id = u64::try_from(round).unwrap() * 10;

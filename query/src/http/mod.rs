@@ -28,6 +28,8 @@ mod tempo;
 mod tests;
 
 pub use file::{Files, serve_file};
+#[cfg(test)]
+pub(crate) use openapi::tests::check_answer;
 pub use state::{DemoAction, Host, QueryState, Replay, ReplayLetter, SwitchDemo, TellKafka, TellLastReceived};
 
 use crate::error::{Error, Result};

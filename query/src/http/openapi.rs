@@ -2,7 +2,9 @@
 //!
 //! O1  Paths and parameters come from `endpoint::ENDPOINTS`, as the router does, so neither can know what the other
 //!     does not. The schemas of answers are written by hand (`schema`); a test holds real answers against them.
+//! O3  Of Prometheus's API, which its own document describes, what is about rules, alerts and remote read is told too (`foreign`).
 
+mod foreign;
 mod schema;
 
 use super::PREFIX;
@@ -24,6 +26,7 @@ fn make() -> Value {
             methods.insert(endpoint.method.as_str().to_ascii_lowercase(), operation(endpoint));
         }
     }
+    paths.extend(foreign::paths());
     json!({
         "openapi": "3.1.0",
         "info": {

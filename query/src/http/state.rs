@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
+use crate::rule::Board;
 use query_api::letter::Replayed;
 use query_api::status::{DemoStatus, KafkaStatus, LastReceived};
 use std::fmt;
@@ -111,6 +112,7 @@ pub struct QueryState {
     executor: Executor,
     clock: Arc<dyn Clock>,
     host: Host,
+    rules: Board,
     started: Instant,
     /// Held while a dead letter is replayed.
     replaying: Arc<tokio::sync::Mutex<()>>,
@@ -120,12 +122,18 @@ impl QueryState {
     /// Starts the executor. Fails where the system gives it no runtime.
     pub fn new(config: Config, engine: Arc<Engine>, clock: Arc<dyn Clock>, host: Host) -> std::io::Result<Self> {
         let executor = Executor::new(config, engine.clone())?;
-        Ok(QueryState { engine, executor, clock, host, started: Instant::now(), replaying: Arc::default() })
+        let (rules, started, replaying) = (Board::default(), Instant::now(), Arc::default());
+        Ok(QueryState { engine, executor, clock, host, rules, started, replaying })
     }
 
     /// Runs the queries.
     pub fn executor(&self) -> &Executor {
         &self.executor
+    }
+
+    /// What is told of rules.
+    pub fn rules(&self) -> &Board {
+        &self.rules
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -147,6 +155,10 @@ impl QueryState {
 
     pub(crate) fn now(&self) -> i64 {
         self.clock.now_unix_nano()
+    }
+
+    pub(crate) fn monotonic(&self) -> std::time::Duration {
+        self.clock.monotonic()
     }
 
     pub(super) fn uptime_seconds(&self) -> u64 {

@@ -7,6 +7,7 @@
 //! - `naming`: names of metrics and labels.
 //! - `translate`: series and samples.
 //! - `store`: the store as a source for PromQL.
+//! - `protobuf`: samples as messages.
 //! - `catalogue`: which series, labels and metrics there are; exemplars.
 //!
 //! Metrics that came by Prometheus's own doors have its names already, and keep them (`storage::model::verbatim`).
@@ -15,6 +16,7 @@
 
 mod catalogue;
 mod naming;
+pub(crate) mod protobuf;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -93,6 +93,11 @@ impl Labels {
 
     /// The share of all label sets that sort before this one in an order of chance, from 0 to 1.
     pub(crate) fn chance(&self) -> f64 {
+        self.hash() as f64 / u64::MAX as f64
+    }
+
+    /// The number that Prometheus gives a label set.
+    pub(crate) fn hash(&self) -> u64 {
         let mut hash = xxhash_rust::xxh64::Xxh64::new(0);
         for (name, value) in self.iter() {
             for text in [name, value] {
@@ -100,7 +105,7 @@ impl Labels {
                 hash.update(text.as_bytes());
             }
         }
-        hash.digest() as f64 / u64::MAX as f64
+        hash.digest()
     }
 }
 

@@ -16,17 +16,16 @@ mod tests;
 mod totals;
 
 use crate::column::Columns;
+use crate::door::Door;
 use crate::error::Result;
 use crate::exec::{Control, QueryContext};
 use crate::http::QueryState;
 use crate::service::{Edge, Figures, Names, edges};
-use bytes::Bytes;
 use figures::Durations;
 use query_api::error::Class;
 use query_api::service::Connection;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::model::schema::column;
@@ -48,14 +47,10 @@ const MOST_SERIES: usize = 10_000;
 /// How often the clock is looked at.
 const TICK: Duration = Duration::from_secs(5);
 
-/// Stores a request of OTLP/JSON metrics for a tenant; `Err` says why not.
-pub type SendMetrics =
-    Box<dyn Fn(TenantId, Bytes) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
-
 /// What makes metrics of spans.
 pub struct SpanMetrics {
     state: Arc<QueryState>,
-    send: SendMetrics,
+    door: Door,
     tenants: BTreeMap<TenantId, Progress>,
 }
 
@@ -90,9 +85,9 @@ struct Operations {
 }
 
 impl SpanMetrics {
-    /// Makes metrics of the spans that come from now on.
-    pub fn new(state: Arc<QueryState>, send: SendMetrics) -> Self {
-        SpanMetrics { state, send, tenants: BTreeMap::new() }
+    /// Makes metrics of the spans that come from now on. The door takes OTLP/JSON.
+    pub fn new(state: Arc<QueryState>, door: Door) -> Self {
+        SpanMetrics { state, door, tenants: BTreeMap::new() }
     }
 
     /// Works until it is dropped.
@@ -129,7 +124,7 @@ impl SpanMetrics {
                 }
                 progress.until = range.end;
                 let Some(body) = progress.totals.request(range.end) else { continue };
-                if let Err(error) = (self.send)(tenant.clone(), body).await {
+                if let Err(error) = self.door.send(tenant.clone(), body).await {
                     tracing::warn!(%tenant, %error, "failed to store metrics of spans; the next ones make up for it");
                 }
             }

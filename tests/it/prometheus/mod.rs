@@ -1,8 +1,10 @@
 //! Do Prometheus's own senders and readers find in Spanlight what they expect?
 
+mod debian;
 mod import;
 mod message;
 mod remote_write;
+mod rules;
 mod scrape;
 
 use crate::server::{Server, exchange, request};

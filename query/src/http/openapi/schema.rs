@@ -20,14 +20,15 @@ pub(super) fn schemas() -> Map<String, Value> {
 
 type Named = (&'static str, Value);
 
-enum Field {
+/// A field of an object.
+pub(super) enum Field {
     Always(&'static str, Value),
     Sometimes(&'static str, Value),
 }
 
 use Field::{Always, Sometimes};
 
-fn object(description: &str, fields: impl IntoIterator<Item = Field>) -> Value {
+pub(super) fn object(description: &str, fields: impl IntoIterator<Item = Field>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for field in fields {
@@ -43,7 +44,7 @@ fn object(description: &str, fields: impl IntoIterator<Item = Field>) -> Value {
     json!({ "type": "object", "description": description, "required": required, "properties": properties })
 }
 
-fn list(items: Value) -> Value {
+pub(super) fn list(items: Value) -> Value {
     json!({ "type": "array", "items": items })
 }
 
@@ -51,7 +52,7 @@ fn list_of(name: &str) -> Value {
     list(reference(name))
 }
 
-fn text() -> Value {
+pub(super) fn text() -> Value {
     json!({ "type": "string" })
 }
 
@@ -72,7 +73,7 @@ fn wide() -> Value {
     json!({ "type": "string", "pattern": "^-?[0-9]{1,20}$" })
 }
 
-fn number() -> Value {
+pub(super) fn number() -> Value {
     json!({ "type": "number" })
 }
 
@@ -85,7 +86,7 @@ fn nullable(schema: &Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
-fn choice(names: &[&str]) -> Value {
+pub(super) fn choice(names: &[&str]) -> Value {
     json!({ "type": "string", "enum": names })
 }
 

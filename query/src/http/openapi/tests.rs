@@ -80,6 +80,13 @@ fn check_pattern(schema: &Value, text: &str) -> bool {
     }
 }
 
+/// Holds a good answer of a path that is got against its description.
+pub(crate) fn check_answer(path: &str, answer: &Value) {
+    let place = format!("/paths/{}/get/responses/200/content/application~1json/schema", path.replace('/', "~1"));
+    let schema = document().pointer(&place).expect("the path is described");
+    assert_eq!(check(schema, answer, path), Ok(()));
+}
+
 /// The schema of the good answer of an endpoint.
 pub(in crate::http) fn answer_schema(endpoint: &Endpoint) -> Value {
     schema::reference(endpoint.answer)

@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use crate::promql::{self, Frame, Matcher, Settings};
 use crate::series::quoted;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// How many steps a range may have.
@@ -32,6 +32,24 @@ impl Asked {
             .find(|(other, _)| other == name)
             .map(|(_, value)| value.as_str())
             .filter(|text| !text.is_empty())
+    }
+
+    /// Every value of a parameter that may be given more than once.
+    pub(super) fn all(&self, name: &str) -> BTreeSet<String> {
+        self.pairs.iter().filter(|(other, _)| other == name).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// Yes or no, as Go reads it; no where it is not given.
+    pub(super) fn flag(&self, name: &str) -> Result<bool> {
+        let text = self.text(name).unwrap_or_default().to_lowercase();
+        match text.as_str() {
+            "1" | "t" | "true" => Ok(true),
+            "" | "0" | "f" | "false" => Ok(false),
+            other => {
+                let why = format!("strconv.ParseBool: parsing {}: invalid syntax", quoted(other.as_bytes()));
+                Err(Refusal::parameter(name, format!("error converting {name}: {why}")))
+            }
+        }
     }
 
     fn parsed<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>> {

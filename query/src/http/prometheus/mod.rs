@@ -3,18 +3,22 @@
 //! G1  Paths, parameters, answers and errors are Prometheus's to the letter: `resultType` before `result`, values as texts,
 //!     whole seconds without a fraction, others with three digits.
 //! G2  GET takes the query string, POST a form in the body too. Parameters that are not known are ignored, as there.
-//! G3  What this server does not have (targets, rules, alerts) is answered as by a Prometheus that has none.
+//! G3  What this server does not have (targets, alertmanagers) is answered as by a Prometheus that has none.
 //!
 //! - `ask`: parameters.
 //! - `reply`: what is computed for them, on the executor's threads.
+//! - `read`: remote read.
+//! - `rules`: rules and alerts.
 //! - `write`: values as JSON; `tree`: expressions as JSON.
 //! - `refusal`: errors.
 //!
-//! Not here: PromQL (`promql`), names of metrics (`prometheus`).
+//! Not here: PromQL (`promql`), names of metrics (`prometheus`), the evaluation of rules (`rule`).
 
 mod ask;
+mod read;
 mod refusal;
 mod reply;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -28,7 +32,7 @@ use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, on, post};
 use refusal::Refusal;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -101,6 +105,7 @@ pub(super) fn router(state: Arc<QueryState>) -> Router {
         api = api.route(path, on(filter, handler));
     }
     let api = api
+        .route("/read", post(read::serve))
         .method_not_allowed_fallback(async || {
             refusal::response(StatusCode::METHOD_NOT_ALLOWED, &Refusal::bad_data("method not allowed"))
         })
@@ -159,7 +164,7 @@ async fn answer(
     let config = state.executor().config();
     let asked = Asked { path, pairs, now: state.now().div_euclid(1_000_000) };
     let gzip = answer::accepts_gzip(&parts.headers);
-    if let Some(text) = reply::known(call, &asked, state)? {
+    if let Some(text) = reply::known(call, &asked, state, &tenant)? {
         return Ok(answer::written(text));
     }
     let timeout = asked.timeout(config.timeout, config.max_timeout)?;

@@ -3,6 +3,7 @@
 use super::Call;
 use super::ask::Asked;
 use super::refusal::Refusal;
+use super::rules;
 use super::tree::tree;
 use super::write;
 use crate::exec::Control;
@@ -14,6 +15,7 @@ use crate::series::number::json as number;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
+use storage::model::TenantId;
 
 /// The version of Prometheus whose API this is. Readers choose by it what they ask.
 const LIKE_PROMETHEUS: &str = "3.14.0";
@@ -46,7 +48,7 @@ fn success(data: &str, warnings: &[String], infos: &[String]) -> String {
 }
 
 /// Answers for which nothing stored is needed.
-pub(super) fn known(call: Call, asked: &Asked, state: &QueryState) -> Result<Option<String>> {
+pub(super) fn known(call: Call, asked: &Asked, state: &QueryState, tenant: &TenantId) -> Result<Option<String>> {
     let parsed = || {
         let text = asked.query();
         promql::parse(text).map_err(|fault| Refusal::of_expression(fault, "query", text))
@@ -66,8 +68,8 @@ pub(super) fn known(call: Call, asked: &Asked, state: &QueryState) -> Result<Opt
         Call::Config => json!({ "yaml": "" }),
         Call::Flags => json!({}),
         Call::WalReplay => json!({ "min": 0, "max": 0, "current": 0 }),
-        Call::Rules => json!({ "groups": [] }),
-        Call::Alerts => json!({ "alerts": [] }),
+        Call::Rules => return Ok(Some(success(&rules::rules(asked, state.rules(), tenant)?, &[], &[]))),
+        Call::Alerts => return Ok(Some(success(&rules::alerts(state.rules(), tenant)?, &[], &[]))),
         Call::Targets => json!({ "activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {} }),
         Call::TargetsMetadata | Call::Notifications => json!([]),
         Call::Alertmanagers => json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }),

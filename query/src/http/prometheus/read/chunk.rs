@@ -1,0 +1,205 @@
+//! How are samples packed into Prometheus's chunks? Numbers as XOR chunks, histograms as those of float histograms.
+//!
+//! C1  A chunk has samples of one kind, in order of time, at most [`MOST_SAMPLES`]; of histograms those of one layout.
+
+use super::bits::{Bits, Xor, fits, put_varint};
+use super::message::Chunk;
+use crate::prometheus::protobuf::{BucketSpan, spans};
+use crate::series::{Bucket, Hint, Histogram, Sample, Value};
+
+/// Samples of a chunk, as in Prometheus's own.
+const MOST_SAMPLES: usize = 120;
+
+const XOR: i32 = 1;
+const FLOAT_HISTOGRAM: i32 = 3;
+
+/// Chunks of a series' samples.
+pub(super) fn chunks(samples: &[Sample]) -> Vec<Chunk> {
+    let mut chunks = Vec::new();
+    let mut rest = samples;
+    while let Some(first) = rest.first() {
+        let pairs = rest.iter().zip(rest.iter().skip(1)).take(MOST_SAMPLES - 1);
+        let alike = 1 + pairs.take_while(|(one, next)| follows(&one.value, &next.value)).count();
+        let (own, others) = rest.split_at(alike.min(rest.len()));
+        chunks.push(match &first.value {
+            Value::Float(value) => floats(own, first.time, *value),
+            Value::Histogram(histogram) => histograms(own, first.time, histogram),
+        });
+        rest = others;
+    }
+    chunks
+}
+
+/// Whether a value can be in the chunk of the one before it. Of counters readers take it that none began anew within a chunk.
+fn follows(one: &Value, next: &Value) -> bool {
+    match (one, next) {
+        (Value::Float(_), Value::Float(_)) => true,
+        (Value::Histogram(one), Value::Histogram(next)) if one.hint == Hint::Gauge || next.hint == Hint::Gauge => {
+            one.hint == next.hint && same_layout(one, next)
+        }
+        (Value::Histogram(one), Value::Histogram(next)) => {
+            next.hint != Hint::Reset && same_layout(one, next) && has_grown(one, next)
+        }
+        _ => false,
+    }
+}
+
+fn has_grown(one: &Histogram, next: &Histogram) -> bool {
+    let counts = |histogram: &Histogram| {
+        let buckets = histogram.positive.iter().chain(&histogram.negative).map(|bucket| bucket.count);
+        [histogram.count, histogram.zero_count].into_iter().chain(buckets).collect::<Vec<_>>()
+    };
+    counts(one).iter().zip(counts(next)).all(|(one, next)| *one <= next)
+}
+
+fn same_layout(a: &Histogram, b: &Histogram) -> bool {
+    let same = |a: &[Bucket], b: &[Bucket]| a.iter().map(|bucket| bucket.index).eq(b.iter().map(|bucket| bucket.index));
+    a.schema == b.schema
+        && a.zero_threshold.to_bits() == b.zero_threshold.to_bits()
+        && a.bounds == b.bounds
+        && a.sum.is_nan() == b.sum.is_nan()
+        && same(&a.positive, &b.positive)
+        && same(&a.negative, &b.negative)
+}
+
+fn count(samples: &[Sample]) -> [u8; 2] {
+    u16::try_from(samples.len()).unwrap_or(u16::MAX).to_be_bytes()
+}
+
+fn chunk(samples: &[Sample], r#type: i32, data: Vec<u8>) -> Chunk {
+    let time = |sample: Option<&Sample>| sample.map_or(0, |sample| sample.time);
+    Chunk { min_time_ms: time(samples.first()), max_time_ms: time(samples.last()), r#type, data }
+}
+
+/// From an unsigned number a signed one of small size: 0, -1, 1, -2 are 0, 1, 2, 3.
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+fn floats(samples: &[Sample], first_time: i64, first: f64) -> Chunk {
+    let mut bytes = count(samples).to_vec();
+    put_varint(&mut bytes, zigzag(first_time));
+    bytes.extend_from_slice(&first.to_bits().to_be_bytes());
+    let (mut before, mut delta_before, mut xor) = (first_time, 0i64, Xor::new(first));
+    let mut bits = Bits::after(bytes);
+    for (place, sample) in samples.iter().enumerate().skip(1) {
+        let delta = sample.time.wrapping_sub(before);
+        if place == 1 {
+            let mut varint = Vec::with_capacity(10);
+            put_varint(&mut varint, delta.cast_unsigned());
+            varint.into_iter().for_each(|byte| bits.put(byte.into(), 8));
+        } else {
+            put_difference(&mut bits, delta.wrapping_sub(delta_before));
+        }
+        (before, delta_before) = (sample.time, delta);
+        xor.put(&mut bits, sample.value.float().unwrap_or(f64::NAN));
+    }
+    chunk(samples, XOR, bits.into_bytes())
+}
+
+/// By how much more or less time than before has passed.
+fn put_difference(bits: &mut Bits, difference: i64) {
+    let value = difference.cast_unsigned();
+    match difference {
+        0 => bits.put(0, 1),
+        _ if fits(difference, 14) => {
+            bits.put(0b10, 2);
+            bits.put(value, 14);
+        }
+        _ if fits(difference, 17) => {
+            bits.put(0b110, 3);
+            bits.put(value, 17);
+        }
+        _ if fits(difference, 20) => {
+            bits.put(0b1110, 4);
+            bits.put(value, 20);
+        }
+        _ => {
+            bits.put(0b1111, 4);
+            bits.put(value, 64);
+        }
+    }
+}
+
+/// Count, count of the zero bucket, sum, and the buckets.
+fn fields(histogram: &Histogram) -> impl Iterator<Item = f64> {
+    let buckets = histogram.positive.iter().chain(&histogram.negative).map(|bucket| bucket.count);
+    [histogram.count, histogram.zero_count, histogram.sum].into_iter().chain(buckets)
+}
+
+fn histograms(samples: &[Sample], first_time: i64, first: &Histogram) -> Chunk {
+    let mut bytes = count(samples).to_vec();
+    // What is known about a reset.
+    bytes.push(match first.hint {
+        Hint::Unknown => 0b0000_0000,
+        Hint::Reset => 0b1000_0000,
+        Hint::NotReset => 0b0100_0000,
+        Hint::Gauge => 0b1100_0000,
+    });
+    let mut bits = Bits::after(bytes);
+    put_layout(&mut bits, first);
+    bits.put_signed(first_time);
+    let mut xors: Vec<Xor> = fields(first)
+        .map(|field| {
+            bits.put_float(field);
+            Xor::new(field)
+        })
+        .collect();
+    let (mut before, mut delta_before) = (first_time, 0i64);
+    for sample in samples.iter().skip(1) {
+        let delta = sample.time.wrapping_sub(before);
+        bits.put_signed(delta.wrapping_sub(delta_before));
+        (before, delta_before) = (sample.time, delta);
+        let Some(histogram) = sample.value.histogram() else { continue };
+        for (xor, field) in xors.iter_mut().zip(fields(histogram)) {
+            xor.put(&mut bits, field);
+        }
+    }
+    chunk(samples, FLOAT_HISTOGRAM, bits.into_bytes())
+}
+
+fn put_layout(bits: &mut Bits, histogram: &Histogram) {
+    put_threshold(bits, histogram.zero_threshold);
+    bits.put_signed(histogram.schema.into());
+    for buckets in [&histogram.positive, &histogram.negative] {
+        let spans: Vec<BucketSpan> = spans(buckets);
+        bits.put_unsigned(u64::try_from(spans.len()).unwrap_or(u64::MAX));
+        for span in spans {
+            bits.put_unsigned(span.length.into());
+            bits.put_signed(span.offset.into());
+        }
+    }
+    if histogram.is_custom() {
+        bits.put_unsigned(u64::try_from(histogram.bounds.len()).unwrap_or(u64::MAX));
+        for bound in histogram.bounds.iter() {
+            put_bound(bits, *bound);
+        }
+    }
+}
+
+/// The width of the zero bucket: a byte for the usual powers of two.
+fn put_threshold(bits: &mut Bits, width: f64) {
+    let (exponent, fraction) = ((width.to_bits() >> 52) & 0x7ff, width.to_bits() & ((1 << 52) - 1));
+    // As `0.5 * 2^n`, n is the exponent without its bias, and one more.
+    let power = i64::try_from(exponent).unwrap_or(0) - 1_022;
+    if width == 0.0 {
+        bits.put(0, 8);
+    } else if fraction == 0 && width > 0.0 && exponent != 0 && (-242..=11).contains(&power) {
+        bits.put((power + 243).cast_unsigned(), 8);
+    } else {
+        bits.put(255, 8);
+        bits.put_float(width);
+    }
+}
+
+/// A bound: few bits where it is a number of thousandths.
+fn put_bound(bits: &mut Bits, bound: f64) {
+    let thousandths = bound * 1_000.0;
+    let rounded = thousandths.round();
+    if (0.0..=33_554_430.0).contains(&thousandths) && rounded / 1_000.0 == bound {
+        bits.put_unsigned(rounded as u64 + 1);
+    } else {
+        bits.put(0, 1);
+        bits.put_float(bound);
+    }
+}

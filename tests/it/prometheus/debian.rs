@@ -1,0 +1,125 @@
+//! Does a Prometheus that others built read what is stored here, and take the files of rules that are taken here?
+//!
+//! Runs where `SPANLIGHT_PROMETHEUS` names the folder of `prometheus` and `promtool` (`make test-full` sees to it:
+//! `scripts/prometheus.sh`); elsewhere it says so and passes.
+
+use super::message::{Histogram, Request1, Request2, Series1, Series2, Span, Symbols, labels, sample};
+use super::{encoded, push};
+use crate::server::{Server, eventually, try_request};
+use hyper::body::Bytes;
+use prost::Message as _;
+use serde_json::Value;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
+
+/// A loopback address that no other test has.
+const HOST: &str = "127.0.0.7";
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("SPANLIGHT_PROMETHEUS").filter(|folder| !folder.is_empty());
+    if folder.is_none() {
+        eprintln!("not run: SPANLIGHT_PROMETHEUS names no folder of prometheus and promtool");
+    }
+    folder.map(PathBuf::from)
+}
+
+/// A native histogram that grows, and that gets other buckets and begins anew on its way.
+fn sizes(now: i64) -> Vec<u8> {
+    let histogram = |n: i64| {
+        let (low, high) = (n % 90, if n > 30 { 2 } else { 0 });
+        let spans = [Span { offset: -1, length: 2 }, Span { offset: 3, length: 1 }];
+        Histogram {
+            count: Some(u64::try_from(1 + 2 * low + high).unwrap()),
+            sum: (low * 3 + high * 40) as f64 / 4.0,
+            zero_threshold: 0.001,
+            zero_count: Some(1),
+            positive_spans: spans.into_iter().take(if high > 0 { 2 } else { 1 }).collect(),
+            positive_deltas: [low, 0, high - low].into_iter().take(if high > 0 { 3 } else { 2 }).collect(),
+            timestamp: now - 7_000 - (180 - n) * 20_000,
+            ..Histogram::default()
+        }
+    };
+    let mut symbols = Symbols::default();
+    let series = Series2 {
+        labels_refs: symbols.references(&[("__name__", "sizes")]),
+        histograms: (0..180).map(histogram).collect(),
+        ..Series2::default()
+    };
+    Request2 { symbols: symbols.0, timeseries: vec![series] }.encode_to_vec()
+}
+
+/// The series of an answer: labels and values.
+async fn answered(address: &str, prefix: &str, path: &str) -> Option<Value> {
+    let (status, body) = try_request(address, "GET", &format!("{prefix}/api/v1/{path}"), &[], Bytes::new()).await?;
+    let answer: Value = serde_json::from_slice(&body).ok()?;
+    (status == 200).then(|| answer["data"]["result"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debians_prometheus_reads_what_is_stored() {
+    let Some(folder) = folder() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    // Not on whole minutes: windows of 2.42 have both their ends, those of today only the later one.
+    let now = i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap() / 60 * 60 * 1_000;
+    let series = |job: &str, instance: &str, step: f64| Series1 {
+        labels: labels(&[("__name__", "hits_total"), ("instance", instance), ("job", job)]),
+        samples: (0..720).map(|n| sample((n as f64 * step).sqrt() * 7.0, now - 7_000 - (720 - n) * 5_000)).collect(),
+    };
+    let timeseries = vec![series("a", "1", 1.0), series("a", "2", 3.0), series("b", "1", 0.1)];
+    let (head, text) = push(&server.http, 1, &Request1 { timeseries, metadata: vec![] }.encode_to_vec()).await;
+    assert_eq!(head.status, 204, "{text}");
+    let (head, text) = push(&server.http, 2, &sizes(now)).await;
+    assert_eq!(head.status, 204, "{text}");
+
+    let config = dir.path().join("prometheus.yml");
+    let url = format!("http://{}/prometheus/api/v1/read", server.http);
+    std::fs::write(&config, format!("remote_read: [{{url: '{url}', read_recent: true}}]\n")).unwrap();
+    let address = TcpListener::bind((HOST, 0)).unwrap().local_addr().unwrap().to_string();
+    let mut command = Command::new(folder.join("prometheus"));
+    command.arg(format!("--config.file={}", config.display()));
+    command.arg(format!("--storage.tsdb.path={}", dir.path().join("tsdb").display()));
+    command.arg(format!("--web.listen-address={address}"));
+    command.arg("--enable-feature=native-histograms");
+    let _killed = Killed(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+
+    let (start, end) = (now / 1_000 - 3_600, now / 1_000);
+    for query in [
+        "hits_total",
+        "sum by (job) (rate(hits_total[5m]))",
+        "hits_total{job=~\"a|c\",instance!=\"1\"}",
+        "count_over_time(hits_total[10m])",
+        "max_over_time(hits_total{job!~\"b.*\"}[3m])",
+        "absent(hits_total{job=\"none\"})",
+        "histogram_count(sizes)",
+        "histogram_sum(increase(sizes[10m]))",
+        "histogram_quantile(0.8, sizes)",
+    ] {
+        let path = format!("query_range?query={}&start={start}&end={end}&step=60", encoded(query));
+        let theirs = eventually("Prometheus answers", || answered(&address, "", &path)).await;
+        let ours = answered(&server.http, "/prometheus", &path).await.unwrap();
+        assert!(ours.as_array().is_some_and(|series| !series.is_empty()), "{query}");
+        assert_eq!(theirs, ours, "{query}");
+    }
+}
+
+#[test]
+fn promtool_takes_the_rules_that_are_taken_here() {
+    let Some(folder) = folder() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rules.yml");
+    std::fs::write(&file, super::rules::RULES).unwrap();
+    let output = Command::new(folder.join("promtool")).args(["check", "rules"]).arg(&file).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
