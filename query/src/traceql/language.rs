@@ -1,10 +1,12 @@
 //! For tests: spans in words, and the files of `tests/language` that say what queries answer about them.
 //!
-//! G1  Every case is asked of spans in memory, in blocks, and of some in each, in both orders of arrival: the answers are equal.
+//! G1  Every case is asked of spans in memory, in blocks, in merged blocks, and of some in each, in both orders of arrival, and
+//!     over HTTP: the answers are equal.
 //!
 //! The format is described in `tests/language/README.md`.
 
 mod differential;
+mod http;
 mod model;
 
 use super::{Axis, Found, SearchQuery, parse};
@@ -25,29 +27,32 @@ enum Lie {
     Late,
     /// Every other one in a block, the others in another.
     Apart,
+    /// The same, and the two blocks merged.
+    Merged,
 }
 
-const LIES: [Lie; 4] = [Lie::Memory, Lie::Blocks, Lie::Late, Lie::Apart];
+const LIES: [Lie; 5] = [Lie::Memory, Lie::Blocks, Lie::Late, Lie::Apart, Lie::Merged];
 
 async fn stored(spans: &[SpanModel], lie: Lie) -> Fixture {
-    let fixture = Fixture::new();
     let (first, second): (Vec<SpanModel>, Vec<SpanModel>) = match lie {
         Lie::Memory | Lie::Blocks => (spans.to_vec(), Vec::new()),
         Lie::Late => (spans[..spans.len() / 2].to_vec(), spans[spans.len() / 2..].to_vec()),
-        Lie::Apart => {
+        Lie::Apart | Lie::Merged => {
             let half = |odd: usize| spans.iter().skip(odd).step_by(2).cloned().collect();
             (half(1), half(0))
         }
     };
-    for part in [first, second] {
-        if part.is_empty() {
-            continue;
-        }
+    let parts = [first, second].into_iter().filter(|part| !part.is_empty());
+    if let Lie::Merged = lie {
+        return Fixture::merged(parts.map(|part| batch(&part)).collect());
+    }
+    let fixture = Fixture::new();
+    for part in parts {
         fixture.put(batch(&part)).await;
         match lie {
             Lie::Blocks | Lie::Apart => fixture.flush().await,
             Lie::Late if part.len() == spans.len() / 2 && part[0] == spans[0] => fixture.flush().await,
-            Lie::Late | Lie::Memory => {}
+            Lie::Late | Lie::Memory | Lie::Merged => {}
         }
     }
     fixture
@@ -203,6 +208,16 @@ fn queries_answer_what_the_language_files_say() {
                     let fixture = stored(&scenario.spans, lie).await;
                     for case in &scenario.cases {
                         let answered = answer(&fixture, &case.question).await;
+                        let over_http = http::answer(&fixture, &case.question).await;
+                        let expected: Vec<String> = case.expected.iter().map(|line| http::plain(line)).collect();
+                        if !agrees(&over_http, &expected) {
+                            wrong.push(format!(
+                                "line {} over HTTP: {}\n  {}",
+                                case.at,
+                                case.question,
+                                over_http.join("\n  ")
+                            ));
+                        }
                         if !agrees(&answered, &case.expected) {
                             let name = file.file_name().unwrap().to_string_lossy().into_owned();
                             wrong.push(format!(

@@ -17,13 +17,13 @@ mod fold;
 pub(crate) use axis::Axis;
 
 use super::ast::{Arithmetic, Comparison, Function, Intrinsic, Measure, Metrics, Name, Pipeline, Scope, Second, What};
+use super::columnar::{Columnar, Sought, add_traces, collect_traces, each_piece};
 use super::expression::{Expression, Spot};
 use super::pipeline::{Plan, Set, Step};
 use super::search::left_of;
 use super::span::{Spans, columns_of, needs_trace};
 use super::trace::{self, Tree};
 use super::value::Value;
-use crate::column::{Columns, trace_id};
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use compare::Comparing;
@@ -31,12 +31,10 @@ use fold::Folding;
 use std::collections::BTreeSet;
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
-use storage::scan::{Dimension, Group, ScanRequest, VolumeRequest};
+use storage::scan::{Dimension, Group, ScanOrder, ScanRequest, VolumeRequest};
 
 /// Series of an answer: more lines than a chart shows.
 pub(crate) const MOST_SERIES: usize = 1000;
-/// What a trace's id takes while all are collected.
-const TRACE_BYTES: usize = 48;
 
 /// Values over time.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,6 +134,10 @@ struct Source<'q> {
     columns: BTreeSet<&'static str>,
     /// Whether each span is judged by itself.
     by_row: bool,
+    /// Whether something is asked of spans that their trace decides.
+    names_trace: bool,
+    /// What finds the spans where they are related.
+    columnar: Option<Columnar>,
 }
 
 /// Takes spans, one by one.
@@ -150,6 +152,13 @@ impl Sink<'_> {
             Sink::Folding(folding) => folding.take(control, spot),
             Sink::Comparing(comparing) => comparing.take(control, spot),
         }
+    }
+}
+
+impl Sink<'_> {
+    /// Takes all spans of a batch, each of which knows by itself what it is asked.
+    fn take_all(&mut self, control: &Control, spans: &Spans<'_>) -> Result<()> {
+        (0..spans.rows()).try_for_each(|row| self.take(control, Spot { spans, row, place: None }))
     }
 }
 
@@ -170,8 +179,9 @@ impl<'q> Source<'q> {
         }
         let filters = plan.steps.iter().all(|step| matches!(step, Step::Spansets(Set::Filter(_)) | Step::Select));
         // Whether a span names a parent it knows by itself.
-        let by_row = filters && !names.iter().any(needs_trace);
-        Ok(Source { plan, function, columns, by_row })
+        let names_trace = names.iter().any(needs_trace);
+        let by_row = filters && !names_trace;
+        Ok(Source { columnar: Columnar::new(&plan), plan, function, columns, by_row, names_trace })
     }
 
     fn series(&self, control: &Control, axis: &Axis, exemplars: usize) -> Result<Vec<Series>> {
@@ -184,10 +194,14 @@ impl<'q> Source<'q> {
             }
             Function::Compare(comparison) => Sink::Comparing(Comparing::new(axis.clone(), comparison)?),
         };
+        let of_groups = match &self.columnar {
+            Some(columnar) => self.groups(control, axis, columnar, &mut sink)?,
+            None => false,
+        };
         if self.by_row {
-            self.rows(control, axis, &mut sink)?
-        } else {
-            self.traces(control, axis, &mut sink)?
+            self.rows(control, axis, &mut sink)?;
+        } else if !of_groups {
+            self.traces(control, axis, &mut sink)?;
         }
         match sink {
             Sink::Folding(folding) => Ok(folding.finish()),
@@ -271,28 +285,51 @@ impl<'q> Source<'q> {
         })
     }
 
+    /// Gives the spans that are left of each row group to the sink, and those of traces that are asked one by one.
+    fn groups(&self, control: &Control, axis: &Axis, columnar: &Columnar, sink: &mut Sink<'_>) -> Result<bool> {
+        let sought = Sought { range: axis.range(), order: ScanOrder::Any, threshold: None };
+        let Some(mut scan) = columnar.scan(control, &sought)? else { return Ok(false) };
+        let mut traces: BTreeSet<TraceId> = BTreeSet::new();
+        for batch in columnar.in_memory(&mut scan, axis.range(), [column::TRACE_ID])? {
+            add_traces(control, &batch, &mut traces)?;
+        }
+        let told_by_rows = columnar.is_whole && !self.names_trace;
+        let columns: Vec<&'static str> = self.columns.iter().copied().collect();
+        while scan.advance()? {
+            control.check()?;
+            let Some(left) = columnar.left(control, &mut scan)? else { continue };
+            let asked = if told_by_rows { left.apart } else { &left.whole | &left.apart };
+            collect_traces(control, &mut scan, &asked, &mut traces)?;
+            if told_by_rows {
+                each_piece(control, &mut scan, &left.whole, &columns, |spans, _| sink.take_all(control, spans))?;
+            }
+        }
+        let traces: Vec<TraceId> = traces.into_iter().collect();
+        trace::read_many(control, &mut scan, &traces, &self.columns, |_, tree| self.trace(control, axis, tree, sink))?;
+        control.count_traces(&scan);
+        Ok(true)
+    }
+
     /// Reads each trace that may have spans left, and gives these to the sink.
     fn traces(&self, control: &Control, axis: &Axis, sink: &mut Sink<'_>) -> Result<()> {
         let mut request = ScanRequest::all([column::TRACE_ID]);
         request.time = axis.range();
         request.predicate = left_of(&self.plan).predicate;
         let mut traces: BTreeSet<TraceId> = BTreeSet::new();
-        control.scan(Signal::Spans, request, |batch| {
-            let before = traces.len();
-            let columns = Columns(batch);
-            let ids = columns.fixed(column::TRACE_ID)?;
-            traces.extend((0..columns.rows()).filter_map(|row| trace_id(ids, row)));
-            control.charge((traces.len() - before) * TRACE_BYTES)
-        })?;
+        control.scan(Signal::Spans, request, |batch| add_traces(control, batch, &mut traces))?;
         for id in traces {
             control.check()?;
             let stored = trace::read(control, id, &self.columns)?;
             let spans = stored.spans()?;
-            let tree = Tree::new(&spans);
-            for set in self.plan.run(&tree, axis.range()) {
-                for spot in set.spans.iter().filter_map(|place| tree.spot(*place)) {
-                    sink.take(control, spot)?;
-                }
+            self.trace(control, axis, &Tree::new(&spans), sink)?;
+        }
+        Ok(())
+    }
+
+    fn trace(&self, control: &Control, axis: &Axis, tree: &Tree<'_>, sink: &mut Sink<'_>) -> Result<()> {
+        for set in self.plan.run(tree, axis.range()) {
+            for spot in set.spans.iter().filter_map(|place| tree.spot(*place)) {
+                sink.take(control, spot)?;
             }
         }
         Ok(())

@@ -2,13 +2,14 @@
 //!
 //! F1  A trace is found when its pipeline leaves spans. Traces stand by the best key of these, then by trace id; pages follow
 //!     each other without a gap and without a double, and the same question has the same answer.
-//! F2  What the store can leave out only proposes traces; each is then read whole and asked.
+//! F2  What the store can leave out, or row groups say (`columnar`), only proposes traces; each is then read whole and asked.
 //! F3  A proposal's key is never worse than the trace's own. So the answer is whole once as many traces as were asked for
 //!     stand before the next proposal, and the store is told which keys are still of use.
 //!
 //! Not here: spansets (`pipeline`), predicates (`lower`).
 
 use super::ast::{Intrinsic, Mode, Name, Pipeline, SpansetOp, What};
+use super::columnar::{Columnar, Sought};
 use super::lower::{Lowered, lower};
 use super::pipeline::{Number, Plan, Set, Spanset, Step, told_names};
 use super::span::columns_of;
@@ -18,8 +19,10 @@ use crate::column::{Columns, trace_id};
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use crate::trace::{Matched, Position, Top};
+use arrow_array::RecordBatch;
 use query_api::trace::{Order, ServiceShare, TraceSummary};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
 use storage::scan::{Predicate, ScanOrder, ScanRequest, Threshold, TimeRange};
@@ -87,6 +90,8 @@ pub(crate) struct Search {
     needed: Vec<Predicate>,
     /// Whether the best of the proposed spans is the best of the trace.
     exact: bool,
+    /// What proposes where spans are related.
+    columnar: Option<Columnar>,
 }
 
 impl Search {
@@ -100,7 +105,9 @@ impl Search {
         let only_filters = plan.steps.iter().all(|step| matches!(step, Step::Spansets(Set::Filter(_)) | Step::Select));
         let mut needed = Vec::new();
         needed_by(&plan, &mut needed);
-        Ok(Search { told, columns: columns_of(&names), exact: only_filters && left.exact, left, needed, plan })
+        let columnar = Columnar::new(&plan);
+        let exact = only_filters && left.exact;
+        Ok(Search { told, columns: columns_of(&names), exact, left, needed, columnar, plan })
     }
 
     /// The traces of a page, and the place of the last one where another page follows.
@@ -113,7 +120,8 @@ impl Search {
             }
             return Ok(page.finish());
         }
-        let mut keep = query.limit.saturating_add(if self.exact && query.after.is_none() { 1 } else { SPARE });
+        let mostly_right = self.exact || self.columnar.as_ref().is_some_and(|columnar| columnar.is_whole);
+        let mut keep = query.limit.saturating_add(if mostly_right && query.after.is_none() { 1 } else { SPARE });
         loop {
             // Of exact proposals those of earlier pages are known without asking.
             let top = self.proposals(control, query, query.after.filter(|_| self.exact), keep)?;
@@ -164,41 +172,30 @@ impl Search {
     /// The first `keep` traces by the spans that may be left.
     fn proposals(&self, control: &Control, query: &SearchQuery, after: Option<Position>, keep: usize) -> Result<Top> {
         let key_column = if query.order == Order::Longest { column::DURATION } else { column::START };
-        let mut request = ScanRequest::all([column::TRACE_ID, key_column]);
-        request.time = query.range;
-        request.predicate = self.left.predicate.clone();
         let threshold = match query.order {
             Order::Newest | Order::Longest => Threshold::at_least(key_column),
             Order::Oldest => Threshold::at_most(key_column),
         };
-        request.order = match query.order {
+        let order = match query.order {
             Order::Newest => ScanOrder::Newest,
             Order::Oldest => ScanOrder::Oldest,
             Order::Longest => ScanOrder::Any,
         };
-        request.threshold = Some(threshold.clone());
-        let mut top = Top::new(query.order, keep, after);
-        let mut charged = 0;
-        control.scan(Signal::Spans, request, |batch| {
-            let columns = Columns(batch);
-            let ids = columns.fixed(column::TRACE_ID)?;
-            let keys = match query.order {
-                Order::Longest => columns.int64(column::DURATION)?.values(),
-                Order::Newest | Order::Oldest => columns.times(column::START)?.values(),
-            };
-            keys.iter()
-                .enumerate()
-                .filter_map(|(row, key)| Some((*key, trace_id(ids, row)?)))
-                .for_each(|(key, trace)| top.offer(key, trace));
-            if let Some(bound) = top.bound() {
-                threshold.set(bound);
-            }
-            let grown = top.len().saturating_sub(charged);
-            charged += grown;
-            control.charge(grown * CANDIDATE_BYTES)
-        })?;
-        control.release(charged * CANDIDATE_BYTES);
-        Ok(top)
+        let mut best = Best { top: Top::new(query.order, keep, after), key_column, threshold, charged: 0 };
+        let of_groups = match &self.columnar {
+            Some(columnar) => propose_by_groups(control, columnar, query, order, &mut best)?,
+            None => false,
+        };
+        if !of_groups {
+            let mut request = ScanRequest::all([column::TRACE_ID, key_column]);
+            request.time = query.range;
+            request.predicate = self.left.predicate.clone();
+            request.order = order;
+            request.threshold = Some(best.threshold.clone());
+            control.scan(Signal::Spans, request, |batch| best.take(control, batch))?;
+        }
+        control.release(best.charged * CANDIDATE_BYTES);
+        Ok(best.top)
     }
 
     /// Asks one trace.
@@ -233,6 +230,63 @@ impl Search {
             }
         });
         FoundSet { matched: set.spans.len(), spans: spans.collect(), told: set.told }
+    }
+}
+
+/// Proposes traces by what is left of row groups, and by spans in memory; false where traces cannot be asked so.
+fn propose_by_groups(
+    control: &Control,
+    columnar: &Columnar,
+    query: &SearchQuery,
+    order: ScanOrder,
+    best: &mut Best,
+) -> Result<bool> {
+    let sought = Sought { range: query.range, order, threshold: Some(best.threshold.clone()) };
+    let Some(mut scan) = columnar.scan(control, &sought)? else { return Ok(false) };
+    let columns = [column::TRACE_ID, best.key_column];
+    for batch in columnar.in_memory(&mut scan, query.range, columns)? {
+        best.take(control, &batch)?;
+    }
+    while scan.advance()? {
+        control.check()?;
+        if let Some(left) = columnar.left(control, &mut scan)?
+            && let Some(batch) = scan.read(&(&left.whole | &left.apart), &columns)?
+        {
+            let _held = control.hold(batch.get_array_memory_size())?;
+            best.take(control, &batch)?;
+        }
+    }
+    control.count_traces(&scan);
+    Ok(true)
+}
+
+/// The best of the proposed traces.
+struct Best {
+    top: Top,
+    key_column: &'static str,
+    threshold: Arc<Threshold>,
+    charged: usize,
+}
+
+impl Best {
+    /// Takes spans that may be left.
+    fn take(&mut self, control: &Control, batch: &RecordBatch) -> Result<()> {
+        let columns = Columns(batch);
+        let ids = columns.fixed(column::TRACE_ID)?;
+        let keys = match self.key_column {
+            column::DURATION => columns.int64(column::DURATION)?.values(),
+            _ => columns.times(column::START)?.values(),
+        };
+        keys.iter()
+            .enumerate()
+            .filter_map(|(row, key)| Some((*key, trace_id(ids, row)?)))
+            .for_each(|(key, trace)| self.top.offer(key, trace));
+        if let Some(bound) = self.top.bound() {
+            self.threshold.set(bound);
+        }
+        let grown = self.top.len().saturating_sub(self.charged);
+        self.charged += grown;
+        control.charge(grown * CANDIDATE_BYTES)
     }
 }
 

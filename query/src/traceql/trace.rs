@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::exec::{Control, Held};
 use arrow_array::RecordBatch;
 use std::collections::{BTreeSet, HashMap};
+use storage::engine::TraceScan;
 use storage::model::TraceId;
 use storage::model::schema::column;
 use storage::trace::{Nested, TreeSpan, nest};
@@ -30,6 +31,9 @@ const COLUMNS: [&str; 8] = [
 ];
 /// What a span takes beside its columns.
 const SPAN_BYTES: usize = 96;
+/// Of many traces so many are put together at once, and about so many rows, unless one alone has more.
+const MOST_TRACES: usize = 4096;
+const MOST_ROWS: usize = 64 * 1024;
 
 /// The stored rows of a trace, whose bytes count while this lives.
 #[derive(Debug)]
@@ -40,9 +44,7 @@ pub(super) struct Stored<'c> {
 
 /// Reads a trace in the columns that a query needs.
 pub(super) fn read<'c>(control: &'c Control, trace: TraceId, needed: &BTreeSet<&'static str>) -> Result<Stored<'c>> {
-    let mut columns = needed.clone();
-    columns.extend(COLUMNS);
-    columns.insert(column::STATUS_CODE);
+    let columns = columns(needed);
     let (mut batches, mut held) = (Vec::new(), Vec::new());
     control.trace(trace, columns, |batch| {
         held.push(control.hold(batch.get_array_memory_size() + batch.num_rows() * SPAN_BYTES)?);
@@ -50,6 +52,46 @@ pub(super) fn read<'c>(control: &'c Control, trace: TraceId, needed: &BTreeSet<&
         Ok(())
     })?;
     Ok(Stored { batches, _held: held })
+}
+
+/// Puts traces together, many at once, and gives each to `each`, as far as something is stored of it.
+pub(super) fn read_many(
+    control: &Control,
+    scan: &mut TraceScan,
+    traces: &[TraceId],
+    needed: &BTreeSet<&'static str>,
+    mut each: impl FnMut(TraceId, &Tree<'_>) -> Result<()>,
+) -> Result<()> {
+    let columns: Vec<&'static str> = columns(needed).into_iter().collect();
+    let mut left = traces;
+    while !left.is_empty() {
+        control.check()?;
+        let (taken, batches) = scan.assemble(&left[..left.len().min(MOST_TRACES)], &columns, MOST_ROWS)?;
+        let bytes = |batch: &RecordBatch| batch.get_array_memory_size() + batch.num_rows() * SPAN_BYTES;
+        let _held = control.hold(batches.iter().map(bytes).sum())?;
+        let spans: Vec<Spans<'_>> = batches.iter().map(Spans::new).collect::<Result<_>>()?;
+        let mut by_trace: HashMap<TraceId, Vec<(&Spans<'_>, usize)>> = HashMap::new();
+        for spans in &spans {
+            for row in 0..spans.rows() {
+                by_trace.entry(spans.trace(row).unwrap_or(TraceId([0; 16]))).or_default().push((spans, row));
+            }
+        }
+        let (now, later) = left.split_at(taken.clamp(1, left.len()));
+        for trace in now {
+            if let Some(rows) = by_trace.remove(trace) {
+                each(*trace, &Tree::of(rows))?;
+            }
+        }
+        left = later;
+    }
+    Ok(())
+}
+
+fn columns(needed: &BTreeSet<&'static str>) -> BTreeSet<&'static str> {
+    let mut columns = needed.clone();
+    columns.extend(COLUMNS);
+    columns.insert(column::STATUS_CODE);
+    columns
 }
 
 impl Stored<'_> {
@@ -73,9 +115,13 @@ pub(super) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
+    /// Of all rows of some batches.
     pub(super) fn new(batches: &'a [Spans<'a>]) -> Self {
-        let mut rows: Vec<(&Spans<'_>, usize)> =
-            batches.iter().flat_map(|spans| (0..spans.rows()).map(move |row| (spans, row))).collect();
+        Tree::of(batches.iter().flat_map(|spans| (0..spans.rows()).map(move |row| (spans, row))).collect())
+    }
+
+    /// Of some rows, which are all of a trace.
+    pub(super) fn of(mut rows: Vec<(&'a Spans<'a>, usize)>) -> Self {
         rows.sort_by(|(a, i), (b, j)| {
             let key = |spans: &Spans<'a>, row: usize| (spans.start(row), spans.id(row), spans.kind(row));
             let rest = |spans: &Spans<'a>, row: usize| (spans.duration(row), spans.name(row), spans.service(row));

@@ -228,9 +228,19 @@ impl TraceIndex {
 
     /// The rows of each trace that do not lie together in one of the ascending `groups`. Reads all entries.
     pub(crate) fn apart(&self, groups: &[Range<usize>]) -> Result<Vec<Vec<Range<usize>>>> {
+        let mut apart = Vec::new();
+        self.walk(|_, rows| {
+            if are_apart(rows, groups) {
+                apart.push(rows.to_vec());
+            }
+        })?;
+        Ok(apart)
+    }
+
+    /// Gives each trace to `each`: what is known of its hash, and its rows, ascending. Reads all entries.
+    pub(crate) fn walk(&self, mut each: impl FnMut(HashPart, &[Range<usize>])) -> Result<()> {
         let malformed =
             || Error::Damaged { path: self.file.path().to_owned(), what: "its entries are malformed".into() };
-        let mut apart = Vec::new();
         let mut rows = Vec::new();
         let mut first = 0;
         while first + 1 < self.directory.len() {
@@ -238,24 +248,34 @@ impl TraceIndex {
             let buckets = self.directory.get(first..=last).ok_or_else(malformed)?;
             let (Some(&start), Some(&end)) = (buckets.first(), buckets.last()) else { return Err(malformed()) };
             let entries = self.file.read(self.entries_at + u64::from(start)..self.entries_at + u64::from(end))?;
-            for bucket in buckets.windows(2) {
-                let &[from, to] = bucket else { continue };
+            for (bucket, ends) in (first as u64..).zip(buckets.windows(2)) {
+                let &[from, to] = ends else { continue };
                 let place = |at: u32| at.checked_sub(start).map(|at| at as usize);
                 let range = place(from).zip(place(to)).ok_or_else(malformed)?;
                 let mut input = entries.get(range.0..range.1).ok_or_else(malformed)?;
                 let mut before = 0;
                 while !input.is_empty() {
                     rows.clear();
+                    let low = input.first_chunk().copied().map(u16::from_le_bytes).ok_or_else(malformed)?;
                     before = walk_trace(&mut input, before, None, &mut rows).ok_or_else(malformed)?;
-                    if are_apart(&rows, groups) {
-                        apart.push(rows.clone());
-                    }
+                    each(HashPart { bits: self.bits, high: bucket, low }, &rows);
                 }
             }
             first = last;
         }
-        Ok(apart)
+        Ok(())
     }
+}
+
+/// What the entries tell of the hash of a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HashPart {
+    /// How many of its top bits are known.
+    pub(crate) bits: u32,
+    /// These.
+    pub(crate) high: u64,
+    /// Its last sixteen.
+    pub(crate) low: u16,
 }
 
 /// Moves past one trace, and collects its rows if the hash is the one wanted, or any is; the trace's first row.

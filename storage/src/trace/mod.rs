@@ -20,10 +20,13 @@
 //! Not here: where spans are found.
 
 mod columns;
+mod lineage;
 mod tree;
 
 pub use columns::with_numbers;
 pub(crate) use columns::{column_of, numbers_of};
+pub use lineage::Lineage;
+pub(crate) use lineage::LineageBuilder;
 pub(crate) use tree::{Named, Numbering, Parent, parents};
 
 use crate::model::SpanId;
