@@ -9,14 +9,19 @@ mod differential;
 mod http;
 mod model;
 
+use super::ast::Root;
+use super::columnar::{Columnar, Sought};
+use super::pipeline::Plan;
 use super::{Axis, Found, SearchQuery, parse};
 use crate::error::Error;
+use crate::exec::Control;
 use crate::fixture::{Fixture, block_on};
 use model::{BASE, SpanModel, batch, span_of};
 use query_api::trace::Order;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use storage::scan::TimeRange;
+use storage::model::schema::column;
+use storage::scan::{ScanOrder, TimeRange};
 
 /// Where spans lie.
 #[derive(Debug, Clone, Copy)]
@@ -194,6 +199,50 @@ fn files() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = listed.filter(|path| path.to_string_lossy().ends_with(".traceql.test")).collect();
     files.sort();
     files
+}
+
+/// Of the spans that a query relates: how many row groups tell, whole and apart, and how many memory.
+async fn told_by_groups(spans: &[SpanModel], lie: Lie, text: &str) -> [usize; 3] {
+    let Root::Spans(pipeline) = parse(text).unwrap().root else { panic!("{text}") };
+    let columnar = Columnar::new(&Plan::new(&pipeline).unwrap()).unwrap();
+    let asked = move |control: &Control| {
+        let sought = Sought { range: range(), order: ScanOrder::Any, threshold: None };
+        let mut scan = columnar.scan(control, &sought)?.unwrap();
+        let in_memory = columnar.in_memory(&mut scan, range(), [column::TRACE_ID])?;
+        let mut told = [0, 0, in_memory.iter().map(|batch| batch.num_rows()).sum()];
+        while scan.advance()? {
+            if let Some(left) = columnar.left(control, &mut scan)? {
+                told[0] += left.whole.count_set_bits();
+                told[1] += left.apart.count_set_bits();
+            }
+        }
+        Ok(told)
+    };
+    stored(spans, lie).await.run(asked).await.unwrap()
+}
+
+#[test]
+fn what_lies_whole_in_a_row_group_is_told_by_it() {
+    let span = |text: &str| span_of(text).unwrap();
+    let spans = [span("1 1"), span("1 2 parent=1"), span("1 3 parent=2 name=leaf"), span("1 4 parent=1 name=leaf")];
+    let query = "{ name = \"op\" } >> { name = \"leaf\" } && { kind = internal }";
+    for (lie, expected) in [
+        (Lie::Memory, [0, 0, 4]),
+        (Lie::Blocks, [4, 0, 0]),
+        (Lie::Late, [0, 2, 2]),
+        (Lie::Apart, [0, 4, 0]),
+        (Lie::Merged, [4, 0, 0]),
+    ] {
+        assert_eq!(block_on(told_by_groups(&spans, lie, query)), expected, "{lie:?}");
+    }
+    let plan = |text: &str| {
+        let Root::Spans(pipeline) = parse(text).unwrap().root else { panic!("{text}") };
+        Columnar::new(&Plan::new(&pipeline).unwrap()).map(|columnar| columnar.is_whole)
+    };
+    assert_eq!(plan("{ .a = 1 } > { } | select(.b)"), Some(true));
+    assert_eq!(plan("{ .a = 1 } > { } | count() > 1"), Some(false));
+    assert_eq!(plan("{ .a = 1 } > { rootName = \"x\" }"), None);
+    assert_eq!(plan("{ .a = 1 }"), None);
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl MetricsQuery {
             // Two numbers were made one when the query was read.
             Metrics::Number(_) => Ok(Vec::new()),
             Metrics::Spans { pipeline, function, .. } => {
-                Source::new(pipeline, function)?.series(control, axis, exemplars)
+                Source::new(pipeline, function, exemplars)?.series(control, axis)
             }
             Metrics::Binary { op, left, right, .. } => self.binary(control, axis, *op, [left, right]),
             Metrics::Then { inner, second, .. } => {
@@ -132,6 +132,8 @@ struct Source<'q> {
     plan: Plan,
     function: &'q Function,
     columns: BTreeSet<&'static str>,
+    /// Of each series at most so many.
+    exemplars: usize,
     /// Whether each span is judged by itself.
     by_row: bool,
     /// Whether something is asked of spans that their trace decides.
@@ -158,12 +160,17 @@ impl Sink<'_> {
 impl Sink<'_> {
     /// Takes all spans of a batch, each of which knows by itself what it is asked.
     fn take_all(&mut self, control: &Control, spans: &Spans<'_>) -> Result<()> {
+        if let Sink::Folding(folding) = self
+            && folding.count_all(control, spans)?
+        {
+            return Ok(());
+        }
         (0..spans.rows()).try_for_each(|row| self.take(control, Spot { spans, row, place: None }))
     }
 }
 
 impl<'q> Source<'q> {
-    fn new(pipeline: &Pipeline, function: &'q Function) -> Result<Self> {
+    fn new(pipeline: &Pipeline, function: &'q Function, exemplars: usize) -> Result<Self> {
         let wrong = |message| Error::parameter("q", message);
         let plan = Plan::new(pipeline).map_err(wrong)?;
         let mut names: Vec<Name> = told_of(function).cloned().collect();
@@ -173,7 +180,10 @@ impl<'q> Source<'q> {
             add(&Expression::new(selection).map_err(wrong)?);
         }
         let mut columns = columns_of(&names);
-        columns.extend([column::START, column::TRACE_ID, column::SPAN_ID]);
+        columns.insert(column::START);
+        if exemplars > 0 {
+            columns.extend([column::TRACE_ID, column::SPAN_ID]);
+        }
         if matches!(function, Function::Compare(_)) {
             columns.extend(compare::COLUMNS);
         }
@@ -181,16 +191,16 @@ impl<'q> Source<'q> {
         // Whether a span names a parent it knows by itself.
         let names_trace = names.iter().any(needs_trace);
         let by_row = filters && !names_trace;
-        Ok(Source { columnar: Columnar::new(&plan), plan, function, columns, by_row, names_trace })
+        Ok(Source { columnar: Columnar::new(&plan), plan, function, columns, exemplars, by_row, names_trace })
     }
 
-    fn series(&self, control: &Control, axis: &Axis, exemplars: usize) -> Result<Vec<Series>> {
+    fn series(&self, control: &Control, axis: &Axis) -> Result<Vec<Series>> {
         let mut sink = match self.function {
             Function::Over { measure, by } => {
-                if let Some(series) = self.counted(control, axis, measure, by, exemplars)? {
+                if let Some(series) = self.counted(control, axis, measure, by)? {
                     return Ok(series);
                 }
-                Sink::Folding(Folding::new(axis.clone(), measure, by, exemplars))
+                Sink::Folding(Folding::new(axis.clone(), measure, by, self.exemplars))
             }
             Function::Compare(comparison) => Sink::Comparing(Comparing::new(axis.clone(), comparison)?),
         };
@@ -210,16 +220,9 @@ impl<'q> Source<'q> {
     }
 
     /// Counts from the store's statistics, where they suffice (S3).
-    fn counted(
-        &self,
-        control: &Control,
-        axis: &Axis,
-        measure: &Measure,
-        by: &[Name],
-        exemplars: usize,
-    ) -> Result<Option<Vec<Series>>> {
+    fn counted(&self, control: &Control, axis: &Axis, measure: &Measure, by: &[Name]) -> Result<Option<Vec<Series>>> {
         let left = left_of(&self.plan);
-        if !matches!(measure, Measure::Rate | Measure::Count) || exemplars > 0 || !self.by_row || !left.exact {
+        if !matches!(measure, Measure::Rate | Measure::Count) || self.exemplars > 0 || !self.by_row || !left.exact {
             return Ok(None);
         }
         let dimension = match by {

@@ -11,7 +11,7 @@
 use super::snapshot::{Missing, ScanProgress, Snapshot};
 use super::spread::Spread;
 use crate::block::{BlockTraces, Elsewhere, Shown};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::memtable::MemBatch;
 use crate::model::{Signal, TraceId};
 use crate::scan::{Predicate, ScanOrder, ScanRequest, Threshold, TimeRange};
@@ -154,8 +154,13 @@ impl TraceScan {
             Ok((traces, in_memory))
         });
         match opened {
-            // The index was whole when the scan began: its damage was found since, and the next query does without.
-            Ok((traces, in_memory)) => Ok(traces.map(|traces| Open { block: number, traces, group: 0, in_memory })),
+            Ok((Some(traces), in_memory)) => Ok(Some(Open { block: number, traces, group: 0, in_memory })),
+            // The index was whole when the scan began: that it is lost has come out since, and the next scan is told so.
+            Ok((None, _)) => {
+                let what = "an index was found damaged amidst a scan".to_owned();
+                let path = self.blocks.get(number).map(|block| block.id.to_string().into()).unwrap_or_default();
+                self.missing.note(id, Error::Damaged { path, what }).map(|()| None)
+            }
             Err(error) => self.missing.note(id, error).map(|()| None),
         }
     }
@@ -279,3 +284,6 @@ fn united(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     }
     united
 }
+
+#[cfg(test)]
+mod tests;

@@ -592,7 +592,7 @@ proptest! {
     #[test]
     fn counts_over_time_are_those_of_the_naive_evaluator(
         spans in any_spans(), query in any_spansets(), lie in 0..LIES.len(),
-        by in prop_oneof![Just("name"), Just("resource.service.name"), Just("status")],
+        by in prop_oneof![Just(""), Just("name"), Just("resource.service.name"), Just("status")],
     ) {
         let Root::Spans(pipeline) = parse(&query).unwrap().root else { panic!("{query}") };
         let mut counts: BTreeMap<String, [u64; 5]> = BTreeMap::new();
@@ -600,6 +600,7 @@ proptest! {
             for span in naive.run(&pipeline, (0..naive.spans.len()).collect()).into_iter().flatten() {
                 let model = naive.spans[span];
                 let value = match by {
+                    "" => String::new(),
                     "name" => model.name.clone(),
                     "status" => super::super::ast::STATUSES[model.status as usize].to_owned(),
                     _ => model.service.clone().unwrap_or("unknown_service".into()),
@@ -610,12 +611,16 @@ proptest! {
         let numbers = |counts: &[u64; 5]| counts.map(|count| count.to_string()).join(" ");
         let mut expected: Vec<String> =
             counts.iter().map(|(value, counts)| format!("{{{by}={value}}} {}", numbers(counts))).collect();
-        if expected.is_empty() {
+        if by.is_empty() {
+            let all = counts.values().next().copied().unwrap_or_default();
+            expected = vec![format!("{{__name__=count_over_time}} {}", numbers(&all))];
+        } else if expected.is_empty() {
             expected.push("none".into());
         }
+        let by = if by.is_empty() { String::new() } else { format!("by({by})") };
         block_on(async {
             let fixture = stored(&spans, LIES[lie]).await;
-            let mut answered = series_lines(&fixture, 10, 50, &format!("{query} | count_over_time() by({by})")).await;
+            let mut answered = series_lines(&fixture, 10, 50, &format!("{query} | count_over_time() {by}")).await;
             answered.sort();
             expected.sort();
             prop_assert_eq!(answered, expected, "{} in {:?}", query, LIES[lie]);
