@@ -10,7 +10,6 @@
 #[path = "../tests/it/server.rs"]
 mod server;
 
-#[expect(dead_code, reason = "another benchmark uses the rest of it")]
 #[path = "filled/mod.rs"]
 mod filled;
 

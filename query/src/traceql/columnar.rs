@@ -11,23 +11,24 @@
 
 use super::ast::{Mode, Relation, SpansetOp};
 use super::expression::{Expression, Spot};
-use super::lower::lower;
+use super::lower::{Lowered, lower};
 use super::pipeline::{Plan, Set, Step};
 use super::search::left_of;
 use super::span::{Spans, columns_of, needs_trace};
 use super::structure::inverse;
+use super::trace::{order_of, tree_span};
 use crate::column::{Columns, trace_id};
 use crate::error::Result;
 use crate::exec::Control;
 use arrow_array::RecordBatch;
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use storage::engine::{TraceRequest, TraceScan};
 use storage::model::TraceId;
 use storage::model::schema::column;
 use storage::scan::{Predicate, ScanOrder, ScanRequest, Threshold, TimeRange};
-use storage::trace::Lineage;
+use storage::trace::{Lineage, TreeSpan};
 
 /// Rows that are read at once.
 const PIECE_ROWS: usize = 8 * 1024;
@@ -58,9 +59,11 @@ enum Node {
 
 #[derive(Debug, Clone)]
 struct Filter {
+    /// Without one every span is meant.
+    expression: Option<Expression>,
     predicate: Predicate,
-    /// What a span that meets the predicate is asked besides.
-    rest: Option<Expression>,
+    /// Whether the predicate says all that the expression does.
+    exact: bool,
     columns: Vec<&'static str>,
 }
 
@@ -101,6 +104,11 @@ impl Columnar {
         relates.then(|| Columnar { top: Node::Steps(steps), filters, left, is_whole: taken == plan.steps.len() })
     }
 
+    /// The columns that filters ask for.
+    pub(super) fn columns(&self) -> BTreeSet<&'static str> {
+        self.filters.iter().flat_map(|filter| filter.columns.iter().copied()).collect()
+    }
+
     /// The traces to be asked; `None` where they have to be asked one by one.
     pub(super) fn scan(&self, control: &Control, sought: &Sought) -> Result<Option<TraceScan>> {
         let Sought { range, order, threshold } = sought.clone();
@@ -121,9 +129,46 @@ impl Columnar {
         let apart = &possible & lineage.apart();
         let whole = match lineage.whole().count_set_bits() {
             0 => BooleanBuffer::new_unset(possible.len()),
-            _ => &group.answer(&self.top, &lineage, None)? & lineage.whole(),
+            _ => &answer(&self.top, &lineage, None, &mut |place| group.met(place))? & lineage.whole(),
         };
         Ok((whole.count_set_bits() + apart.count_set_bits() > 0).then_some(Left { whole, apart }))
+    }
+
+    /// The spans that are left of some traces, of which there are all spans, with what was read of each.
+    pub(super) fn left_of_all<'s>(
+        &self,
+        spans: &'s [Spans<'s>],
+        range: TimeRange,
+    ) -> Result<Vec<(&'s Spans<'s>, usize)>> {
+        let mut rows: Vec<(TraceId, &Spans<'_>, usize)> = Vec::with_capacity(spans.iter().map(Spans::rows).sum());
+        for spans in spans {
+            rows.extend((0..spans.rows()).filter_map(|row| Some((spans.trace(row)?, spans, row))));
+        }
+        rows.sort_by(|(a, spans, row), (b, others, other)| {
+            a.cmp(b).then_with(|| order_of((*spans, *row), (*others, *other)))
+        });
+        let places: Vec<TreeSpan> = rows.iter().map(|(_, spans, row)| tree_span(spans, *row)).collect();
+        let mut left = places.as_slice();
+        let traces: Vec<&[TreeSpan]> = rows
+            .chunk_by(|(a, ..), (b, ..)| a == b)
+            .map(|trace| {
+                let (now, later) = left.split_at(trace.len().min(left.len()));
+                left = later;
+                now
+            })
+            .collect();
+        let lineage = Lineage::of(traces);
+        let mut met = |place: usize| {
+            let expression = self.filters.get(place).and_then(|filter| filter.expression.as_ref());
+            Ok(BooleanBuffer::collect_bool(rows.len(), |at| {
+                rows.get(at).is_some_and(|(_, spans, row)| {
+                    range.contains(spans.start(*row))
+                        && expression.is_none_or(|expression| expression.holds(Spot { spans, row: *row, place: None }))
+                })
+            }))
+        };
+        let left = answer(&self.top, &lineage, None, &mut met)?;
+        Ok(left.set_indices().filter_map(|at| rows.get(at).map(|(_, spans, row)| (*spans, *row))).collect())
     }
 
     /// The spans in memory that may be left, in some columns.
@@ -146,10 +191,9 @@ fn node_of(set: &Set, filters: &mut Vec<Filter>) -> Option<Node> {
             if names.iter().any(needs_trace) {
                 return None;
             }
-            let lowered = lower(expression.as_ref());
-            let rest = expression.clone().filter(|_| !lowered.exact);
             let columns = columns_of(&names).into_iter().collect();
-            filters.push(Filter { predicate: lowered.predicate, rest, columns });
+            let Lowered { predicate, exact } = lower(expression.as_ref());
+            filters.push(Filter { expression: expression.clone(), predicate, exact, columns });
             Node::Filter(filters.len() - 1)
         }
         Set::Pipeline(plan) => {
@@ -186,8 +230,9 @@ impl Group<'_> {
         }
         let mut met = self.scan.matching(place)?;
         let filters = self.filters;
+        let inexact = filters.get(place).filter(|filter| !filter.exact);
         if let Some((expression, columns)) =
-            filters.get(place).and_then(|filter| Some((filter.rest.as_ref()?, &filter.columns)))
+            inexact.and_then(|filter| Some((filter.expression.as_ref()?, &filter.columns)))
         {
             let mut rows = Vec::new();
             each_piece(self.control, self.scan, &met, columns, |spans, of_batch| {
@@ -244,39 +289,42 @@ impl Group<'_> {
         }
         Ok(())
     }
+}
 
-    /// The rows that are left of some.
-    fn answer(&mut self, node: &Node, lineage: &Lineage, input: Option<&BooleanBuffer>) -> Result<BooleanBuffer> {
-        match node {
-            Node::Filter(place) => {
-                let met = self.met(*place)?;
-                Ok(input.map_or(met.clone(), |input| input & &met))
+/// The rows that are left of some, or of all, by those that meet each filter.
+fn answer(
+    node: &Node,
+    lineage: &Lineage,
+    input: Option<&BooleanBuffer>,
+    met: &mut dyn FnMut(usize) -> Result<BooleanBuffer>,
+) -> Result<BooleanBuffer> {
+    match node {
+        Node::Filter(place) => {
+            let met = met(*place)?;
+            Ok(input.map_or(met.clone(), |input| input & &met))
+        }
+        Node::Steps(steps) => {
+            let mut left = input.cloned();
+            for step in steps {
+                left = Some(answer(step, lineage, left.as_ref(), met)?);
             }
-            Node::Steps(steps) => {
-                let mut left = input.cloned();
-                for step in steps {
-                    left = Some(self.answer(step, lineage, left.as_ref())?);
-                }
-                Ok(left.unwrap_or_else(|| BooleanBuffer::new_set(self.scan.rows())))
-            }
-            Node::Binary { op, left, right } => {
-                let right = self.answer(right, lineage, input)?;
-                let left = self.answer(left, lineage, input)?;
-                Ok(match op {
-                    SpansetOp::And => lineage.of_both(&left, &right),
-                    SpansetOp::Or => &left | &right,
-                    SpansetOp::Structural { relation, mode } => {
-                        let stands = partners(*relation, lineage, &left);
-                        match mode {
-                            Mode::Right => &right & &stands,
-                            Mode::Negated => &right & &!&stands,
-                            Mode::Union => {
-                                &(&right & &stands) | &(&left & &partners(inverse(*relation), lineage, &right))
-                            }
-                        }
+            Ok(left.unwrap_or_else(|| BooleanBuffer::new_set(lineage.whole().len())))
+        }
+        Node::Binary { op, left, right } => {
+            let right = answer(right, lineage, input, met)?;
+            let left = answer(left, lineage, input, met)?;
+            Ok(match op {
+                SpansetOp::And => lineage.of_both(&left, &right),
+                SpansetOp::Or => &left | &right,
+                SpansetOp::Structural { relation, mode } => {
+                    let stands = partners(*relation, lineage, &left);
+                    match mode {
+                        Mode::Right => &right & &stands,
+                        Mode::Negated => &right & &!&stands,
+                        Mode::Union => &(&right & &stands) | &(&left & &partners(inverse(*relation), lineage, &right)),
                     }
-                })
-            }
+                }
+            })
         }
     }
 }
@@ -310,29 +358,36 @@ pub(super) fn each_piece(
     Ok(())
 }
 
-/// The traces of some rows of the row group that a scan has come to.
-pub(super) fn collect_traces(
-    control: &Control,
-    scan: &mut TraceScan,
-    rows: &BooleanBuffer,
-    traces: &mut BTreeSet<TraceId>,
-) -> Result<()> {
-    if rows.count_set_bits() == 0 {
-        return Ok(());
-    }
-    let Some(batch) = scan.read(rows, &[column::TRACE_ID])? else { return Ok(()) };
-    add_traces(control, &batch, traces)
+/// Traces, each once, in the order in which they were found: what lies together is named together.
+#[derive(Debug, Default)]
+pub(super) struct Traces {
+    known: HashSet<TraceId>,
+    pub(super) list: Vec<TraceId>,
 }
 
-/// Adds the traces of a batch.
-pub(super) fn add_traces(control: &Control, batch: &RecordBatch, traces: &mut BTreeSet<TraceId>) -> Result<()> {
-    /// What a trace's id takes while all are collected.
-    const TRACE_BYTES: usize = 48;
-    let before = traces.len();
-    let columns = Columns(batch);
-    let ids = columns.fixed(column::TRACE_ID)?;
-    traces.extend((0..columns.rows()).filter_map(|row| trace_id(ids, row)));
-    control.charge((traces.len() - before) * TRACE_BYTES)
+impl Traces {
+    /// Adds those of some rows of the row group that a scan has come to.
+    pub(super) fn add_rows(&mut self, control: &Control, scan: &mut TraceScan, rows: &BooleanBuffer) -> Result<()> {
+        if rows.count_set_bits() == 0 {
+            return Ok(());
+        }
+        scan.read(rows, &[column::TRACE_ID])?.map_or(Ok(()), |batch| self.add(control, &batch))
+    }
+
+    /// Adds those of a batch.
+    pub(super) fn add(&mut self, control: &Control, batch: &RecordBatch) -> Result<()> {
+        /// What a trace's id takes while all are collected.
+        const TRACE_BYTES: usize = 64;
+        let before = self.list.len();
+        let columns = Columns(batch);
+        let ids = columns.fixed(column::TRACE_ID)?;
+        for trace in (0..columns.rows()).filter_map(|row| trace_id(ids, row)) {
+            if self.list.last() != Some(&trace) && self.known.insert(trace) {
+                self.list.push(trace);
+            }
+        }
+        control.charge((self.list.len() - before) * TRACE_BYTES)
+    }
 }
 
 fn mask_of(len: usize, rows: &[usize]) -> BooleanBuffer {

@@ -17,7 +17,7 @@ mod fold;
 pub(crate) use axis::Axis;
 
 use super::ast::{Arithmetic, Comparison, Function, Intrinsic, Measure, Metrics, Name, Pipeline, Scope, Second, What};
-use super::columnar::{Columnar, Sought, add_traces, collect_traces, each_piece};
+use super::columnar::{Columnar, Sought, Traces, each_piece};
 use super::expression::{Expression, Spot};
 use super::pipeline::{Plan, Set, Step};
 use super::search::left_of;
@@ -292,9 +292,9 @@ impl<'q> Source<'q> {
     fn groups(&self, control: &Control, axis: &Axis, columnar: &Columnar, sink: &mut Sink<'_>) -> Result<bool> {
         let sought = Sought { range: axis.range(), order: ScanOrder::Any, threshold: None };
         let Some(mut scan) = columnar.scan(control, &sought)? else { return Ok(false) };
-        let mut traces: BTreeSet<TraceId> = BTreeSet::new();
+        let mut traces = Traces::default();
         for batch in columnar.in_memory(&mut scan, axis.range(), [column::TRACE_ID])? {
-            add_traces(control, &batch, &mut traces)?;
+            traces.add(control, &batch)?;
         }
         let told_by_rows = columnar.is_whole && !self.names_trace;
         let columns: Vec<&'static str> = self.columns.iter().copied().collect();
@@ -302,13 +302,21 @@ impl<'q> Source<'q> {
             control.check()?;
             let Some(left) = columnar.left(control, &mut scan)? else { continue };
             let asked = if told_by_rows { left.apart } else { &left.whole | &left.apart };
-            collect_traces(control, &mut scan, &asked, &mut traces)?;
+            traces.add_rows(control, &mut scan, &asked)?;
             if told_by_rows {
                 each_piece(control, &mut scan, &left.whole, &columns, |spans, _| sink.take_all(control, spans))?;
             }
         }
-        let traces: Vec<TraceId> = traces.into_iter().collect();
-        trace::read_many(control, &mut scan, &traces, &self.columns, |_, tree| self.trace(control, axis, tree, sink))?;
+        trace::read_many(control, &mut scan, traces.list, &self.columns, |traces, spans| {
+            // One that is told alone may be longer than a lineage.
+            if told_by_rows && traces.len() > 1 {
+                let left = columnar.left_of_all(spans, axis.range())?;
+                return left
+                    .into_iter()
+                    .try_for_each(|(spans, row)| sink.take(control, Spot { spans, row, place: None }));
+            }
+            trace::each_tree(traces, spans, |tree| self.trace(control, axis, tree, sink))
+        })?;
         control.count_traces(&scan);
         Ok(true)
     }
@@ -318,9 +326,9 @@ impl<'q> Source<'q> {
         let mut request = ScanRequest::all([column::TRACE_ID]);
         request.time = axis.range();
         request.predicate = left_of(&self.plan).predicate;
-        let mut traces: BTreeSet<TraceId> = BTreeSet::new();
-        control.scan(Signal::Spans, request, |batch| add_traces(control, batch, &mut traces))?;
-        for id in traces {
+        let mut traces = Traces::default();
+        control.scan(Signal::Spans, request, |batch| traces.add(control, batch))?;
+        for id in traces.list {
             control.check()?;
             let stored = trace::read(control, id, &self.columns)?;
             let spans = stored.spans()?;

@@ -12,6 +12,7 @@ use super::value::Value;
 use crate::error::Result;
 use crate::exec::{Control, Held};
 use arrow_array::RecordBatch;
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use storage::engine::TraceScan;
 use storage::model::TraceId;
@@ -31,8 +32,7 @@ const COLUMNS: [&str; 8] = [
 ];
 /// What a span takes beside its columns.
 const SPAN_BYTES: usize = 96;
-/// Of many traces so many are put together at once, and about so many rows, unless one alone has more.
-const MOST_TRACES: usize = 4096;
+/// About so many rows of many traces are put together at once, unless one trace alone has more.
 const MOST_ROWS: usize = 64 * 1024;
 
 /// The stored rows of a trace, whose bytes count while this lives.
@@ -54,37 +54,48 @@ pub(super) fn read<'c>(control: &'c Control, trace: TraceId, needed: &BTreeSet<&
     Ok(Stored { batches, _held: held })
 }
 
-/// Puts traces together, many at once, and gives each to `each`, as far as something is stored of it.
+/// Puts traces together, many at once, and gives each lot to `each`: as many traces, and their spans in any order.
 pub(super) fn read_many(
     control: &Control,
     scan: &mut TraceScan,
-    traces: &[TraceId],
+    traces: Vec<TraceId>,
     needed: &BTreeSet<&'static str>,
-    mut each: impl FnMut(TraceId, &Tree<'_>) -> Result<()>,
+    mut each: impl FnMut(&[TraceId], &[Spans<'_>]) -> Result<()>,
 ) -> Result<()> {
     let columns: Vec<&'static str> = columns(needed).into_iter().collect();
-    let mut left = traces;
-    while !left.is_empty() {
+    let mut located = scan.locate(traces)?;
+    while let Some((traces, batches)) = scan.assemble(&mut located, &columns, MOST_ROWS)? {
         control.check()?;
-        let (taken, batches) = scan.assemble(&left[..left.len().min(MOST_TRACES)], &columns, MOST_ROWS)?;
         let bytes = |batch: &RecordBatch| batch.get_array_memory_size() + batch.num_rows() * SPAN_BYTES;
         let _held = control.hold(batches.iter().map(bytes).sum())?;
         let spans: Vec<Spans<'_>> = batches.iter().map(Spans::new).collect::<Result<_>>()?;
-        let mut by_trace: HashMap<TraceId, Vec<(&Spans<'_>, usize)>> = HashMap::new();
-        for spans in &spans {
-            for row in 0..spans.rows() {
-                by_trace.entry(spans.trace(row).unwrap_or(TraceId([0; 16]))).or_default().push((spans, row));
-            }
-        }
-        let (now, later) = left.split_at(taken.clamp(1, left.len()));
-        for trace in now {
-            if let Some(rows) = by_trace.remove(trace) {
-                each(*trace, &Tree::of(rows))?;
-            }
-        }
-        left = later;
+        each(&traces, &spans)?;
     }
     Ok(())
+}
+
+/// Gives the tree of each of some traces to `each`, of the spans of all of them.
+pub(super) fn each_tree(
+    traces: &[TraceId],
+    spans: &[Spans<'_>],
+    mut each: impl FnMut(&Tree<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut by_trace: HashMap<TraceId, Vec<(&Spans<'_>, usize)>> = HashMap::with_capacity(traces.len());
+    for spans in spans {
+        for (row, trace) in (0..spans.rows()).filter_map(|row| Some((row, spans.trace(row)?))) {
+            by_trace.entry(trace).or_default().push((spans, row));
+        }
+    }
+    traces.iter().filter_map(|trace| by_trace.remove(trace)).try_for_each(|rows| each(&Tree::of(rows)))
+}
+
+/// The order of spans of a trace (W1).
+pub(super) fn order_of(a: (&Spans<'_>, usize), b: (&Spans<'_>, usize)) -> Ordering {
+    let key = |(spans, row): (&Spans<'_>, usize)| (spans.start(row), spans.id(row), spans.kind(row));
+    let rest = |(spans, row): (&Spans<'_>, usize)| {
+        (spans.duration(row), spans.name(row).to_owned(), spans.service(row).to_owned())
+    };
+    key(a).cmp(&key(b)).then_with(|| rest(a).cmp(&rest(b)))
 }
 
 fn columns(needed: &BTreeSet<&'static str>) -> BTreeSet<&'static str> {
@@ -99,6 +110,11 @@ impl Stored<'_> {
     pub(super) fn spans(&self) -> Result<Vec<Spans<'_>>> {
         self.batches.iter().map(Spans::new).collect()
     }
+}
+
+/// What its place in the tree depends on.
+pub(super) fn tree_span(spans: &Spans<'_>, row: usize) -> TreeSpan {
+    TreeSpan { id: spans.id(row), parent: spans.parent(row), start: spans.start(row), kind: spans.kind(row) }
 }
 
 /// A trace, span by span.
@@ -122,20 +138,8 @@ impl<'a> Tree<'a> {
 
     /// Of some rows, which are all of a trace.
     pub(super) fn of(mut rows: Vec<(&'a Spans<'a>, usize)>) -> Self {
-        rows.sort_by(|(a, i), (b, j)| {
-            let key = |spans: &Spans<'a>, row: usize| (spans.start(row), spans.id(row), spans.kind(row));
-            let rest = |spans: &Spans<'a>, row: usize| (spans.duration(row), spans.name(row), spans.service(row));
-            key(a, *i).cmp(&key(b, *j)).then_with(|| rest(a, *i).cmp(&rest(b, *j)))
-        });
-        let tree: Vec<TreeSpan> = rows
-            .iter()
-            .map(|(spans, row)| TreeSpan {
-                id: spans.id(*row),
-                parent: spans.parent(*row),
-                start: spans.start(*row),
-                kind: spans.kind(*row),
-            })
-            .collect();
+        rows.sort_by(|a, b| order_of(*a, *b));
+        let tree: Vec<TreeSpan> = rows.iter().map(|(spans, row)| tree_span(spans, *row)).collect();
         let nested = nest(&tree);
         let lefts = nested.iter().enumerate().filter_map(|(place, nested)| Some((nested.as_ref()?.left, place)));
         let by_left = lefts.collect();

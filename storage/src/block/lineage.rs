@@ -93,6 +93,15 @@ impl Shown {
         }))
     }
 
+    /// Rows that may be those of some traces, by their places in the list, ascending.
+    pub(crate) fn rows_of_all(&self, traces: &[TraceId]) -> Result<Vec<(u32, Range<usize>)>> {
+        let Some(block) = self.block.rows() else { return Ok(Vec::new()) };
+        match block.trace_index() {
+            Some(index) => index.find_all(traces),
+            None => Err(Error::Damaged { path: block.path().to_owned(), what: "its index is lost".into() }),
+        }
+    }
+
     /// The rows that belong to some traces, of those in ascending ranges that are apart, in the requested columns, of which `trace_id`
     /// is one.
     pub(crate) fn rows_of_traces(

@@ -18,9 +18,12 @@ use crate::scan::{Predicate, ScanOrder, ScanRequest, Threshold, TimeRange};
 use crate::trace::{Lineage, LineageBuilder};
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
+
+/// Rows that a trace counts as at least, when traces are put together.
+const LEAST_ROWS: usize = 16;
 
 /// Which traces are asked, and what of their spans.
 #[derive(Debug, Clone)]
@@ -223,52 +226,101 @@ impl TraceScan {
         Ok(found)
     }
 
-    /// All spans of the first of some traces, at least one and about so many rows at most, in some columns, of which `trace_id` is
-    /// one; and how many traces these are. Spans of a trace may be in several batches.
+    /// Finds out where some traces are, each of which is named once, to put them together.
+    pub fn locate(&mut self, traces: Vec<TraceId>) -> Result<Located> {
+        let mut of_blocks = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            of_blocks.push(match block.rows_of_all(&traces) {
+                Ok(rows) => rows,
+                Err(error) => self.missing.note(block.id, error).map(|()| Vec::new())?,
+            });
+        }
+        let mut rows = vec![0usize; traces.len()];
+        for (trace, range) in of_blocks.iter().flatten() {
+            if let Some(rows) = rows.get_mut(*trace as usize) {
+                *rows += range.len();
+            }
+        }
+        Ok(Located { traces, of_blocks, rows, next: 0 })
+    }
+
+    /// All spans of the next traces, at least one and about so many rows at most, in some columns, of which `trace_id` is one, and
+    /// these traces; `None` after the last. Spans of a trace may be in several batches.
     pub fn assemble(
         &mut self,
-        traces: &[TraceId],
+        located: &mut Located,
         columns: &[&'static str],
         most_rows: usize,
-    ) -> Result<(usize, Vec<RecordBatch>)> {
-        let mut ranges: Vec<Vec<Range<usize>>> = vec![Vec::new(); self.blocks.len()];
-        let mut batches: HashSet<u32> = HashSet::new();
-        let (mut rows, mut taken) = (0, 0);
-        for trace in traces {
-            if taken > 0 && rows >= most_rows {
-                break;
-            }
-            for (block, of_block) in self.blocks.iter().zip(&mut ranges) {
-                let found = match block.block.trace_rows(trace) {
-                    Ok(found) => found,
-                    Err(error) => self.missing.note(block.id, error).map(|()| Vec::new())?,
-                };
-                rows += found.iter().map(ExactSizeIterator::len).sum::<usize>();
-                of_block.extend(found);
-            }
-            if let Some(of_trace) = self.memory.traces.get(trace) {
-                batches.extend(of_trace);
-            }
-            taken += 1;
+    ) -> Result<Option<(Vec<TraceId>, Vec<RecordBatch>)>> {
+        let now = located.take(most_rows);
+        let traces: Vec<TraceId> = located.traces.get(now.clone()).unwrap_or_default().to_vec();
+        if traces.is_empty() {
+            return Ok(None);
         }
-        let wanted: HashSet<TraceId> = traces.iter().take(taken).copied().collect();
+        let wanted: HashSet<TraceId> = traces.iter().copied().collect();
         let mut found = Vec::new();
-        for (block, ranges) in self.blocks.iter().zip(ranges).filter(|(_, ranges)| !ranges.is_empty()) {
+        for (block, of_block) in self.blocks.iter().zip(&located.of_blocks) {
+            let from = of_block.partition_point(|(trace, _)| (*trace as usize) < now.start);
+            let to = of_block.partition_point(|(trace, _)| (*trace as usize) < now.end);
+            let ranges: Vec<Range<usize>> =
+                of_block.get(from..to).unwrap_or_default().iter().map(|(_, rows)| rows.clone()).collect();
+            if ranges.is_empty() {
+                continue;
+            }
             match block.rows_of_traces(&wanted, &united(ranges), columns) {
-                Ok(rows) => found.extend(rows),
+                Ok(rows) => {
+                    self.progress.rows_scanned += rows.iter().map(|rows| rows.num_rows() as u64).sum::<u64>();
+                    found.extend(rows);
+                }
                 Err(error) => self.missing.note(block.id, error)?,
             }
         }
-        for batch in batches.into_iter().filter_map(|number| self.memory.batches.get(number as usize)) {
-            let unread = |id, error| self.missing.note(id, error);
-            found.extend(batch.of_traces(&wanted, columns, self.seen, unread)?);
+        let mut of_batches: BTreeMap<u32, HashSet<TraceId>> = BTreeMap::new();
+        for trace in &traces {
+            for batch in self.memory.traces.get(trace).into_iter().flatten() {
+                of_batches.entry(*batch).or_default().insert(*trace);
+            }
         }
-        Ok((taken, found))
+        for (number, wanted) in of_batches {
+            if let Some(batch) = self.memory.batches.get(number as usize) {
+                let unread = |id, error| self.missing.note(id, error);
+                found.extend(batch.of_traces(&wanted, columns, self.seen, unread)?);
+            }
+        }
+        Ok(Some((traces, found)))
     }
 
     /// How far it has come.
     pub fn progress(&self) -> ScanProgress {
         self.progress
+    }
+}
+
+/// Traces that are to be put together, and where they are.
+#[derive(Debug)]
+pub struct Located {
+    traces: Vec<TraceId>,
+    /// By block, rows by the trace's place in the list, ascending.
+    of_blocks: Vec<Vec<(u32, Range<usize>)>>,
+    /// How many each trace has in blocks.
+    rows: Vec<usize>,
+    next: usize,
+}
+
+impl Located {
+    /// The places of the next traces with so many rows: at least of one, and of more than one not of more rows.
+    fn take(&mut self, most_rows: usize) -> Range<usize> {
+        let from = self.next;
+        let mut rows = 0;
+        for of_trace in self.rows.iter().skip(from) {
+            // A trace that is in memory only costs, too.
+            rows += of_trace.max(&LEAST_ROWS);
+            if rows > most_rows && self.next > from {
+                break;
+            }
+            self.next += 1;
+        }
+        from..self.next
     }
 }
 

@@ -36,6 +36,8 @@ const DESCRIPTOR_LEN: usize = BinaryFuse8::DESCRIPTOR_LEN;
 const HEADER_LEN: usize = 8 + 8 + 4 + 4 + 4 + DESCRIPTOR_LEN;
 /// Traces of a bucket, on average: few enough to walk, many enough that the directory is small.
 const BUCKET_TRACES: usize = 64;
+/// So many traces are looked up one by one.
+const FEW_TRACES: usize = 32;
 /// Buckets that are read together when all are: some 300 KB.
 const BUCKETS_AT_ONCE: usize = 1024;
 
@@ -223,6 +225,40 @@ impl TraceIndex {
             before = walk_trace(&mut input, before, Some(hash), &mut found).ok_or_else(malformed)?;
         }
         found.sort_unstable_by_key(|rows| rows.start);
+        Ok(found)
+    }
+
+    /// Rows that may be those of some traces, by their places in the list, ascending. Of more than a few all entries are read.
+    pub(crate) fn find_all(&self, traces: &[TraceId]) -> Result<Vec<(u32, Range<usize>)>> {
+        let mut found = Vec::new();
+        let mut wanted: Vec<(u16, u64, u32)> = Vec::new();
+        for (place, trace) in (0u32..).zip(traces).filter(|(_, trace)| self.may_hold(trace)) {
+            let hash = xxh3_64(&trace.0);
+            #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+            wanted.push((hash as u16, hash, place));
+        }
+        if wanted.len() <= FEW_TRACES {
+            for (_, _, place) in wanted {
+                let trace = traces.get(place as usize).map(|trace| self.find(trace)).transpose()?;
+                found.extend(trace.into_iter().flatten().map(|rows| (place, rows)));
+            }
+            return Ok(found);
+        }
+        wanted.sort_unstable();
+        // Where those of each value of the low bits begin.
+        let mut begins = vec![0u32; (1 << 16) + 1];
+        wanted.iter().for_each(|(low, ..)| begins[usize::from(*low) + 1] += 1);
+        (1..begins.len()).for_each(|low| begins[low] += begins[low - 1]);
+        self.walk(|part, rows| {
+            let low = usize::from(part.low);
+            let same_low = begins[low] as usize..begins[low + 1] as usize;
+            for (_, hash, place) in wanted.get(same_low).unwrap_or_default() {
+                if bucket_of(*hash, part.bits) == part.high {
+                    found.extend(rows.iter().map(|rows| (*place, rows.clone())));
+                }
+            }
+        })?;
+        found.sort_unstable_by_key(|(place, rows)| (*place, rows.start));
         Ok(found)
     }
 

@@ -10,9 +10,12 @@
 //!
 //! Not here: how rows and parents are stored (`block::lineage`).
 
-use super::{Nested, Numbering, Parent};
+use super::{MOST_SPANS, Named, Nested, Numbering, Parent, TreeSpan, parents};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use std::ops::Range;
+
+/// No parent, while a lineage is made.
+const NOBODY: u32 = u32::MAX;
 
 /// The parents of the spans of a row group.
 #[derive(Debug, Clone)]
@@ -48,12 +51,18 @@ impl LineageBuilder {
             rows,
             traces: Vec::new(),
             apart: Vec::new(),
-            parents: vec![number(rows); rows],
+            parents: vec![NOBODY; rows],
             tangled: Vec::new(),
             numbering: Numbering::default(),
             up: Vec::new(),
             numbers: Vec::new(),
         }
+    }
+
+    /// Makes place for more rows. Who has no parent is known by the number of rows, which is set right in the end.
+    fn grow(&mut self, rows: usize) {
+        self.rows += rows;
+        self.parents.resize(self.rows, NOBODY);
     }
 
     /// Adds a trace that is not whole here. Traces come in ascending order.
@@ -85,11 +94,10 @@ impl LineageBuilder {
     }
 
     fn untangle(&mut self, rows: &Range<usize>) -> Option<()> {
-        let none = number(self.rows);
         let parents = self.parents.get_mut(rows.clone())?;
         self.up.clear();
         self.up.extend(parents.iter().map(|&parent| match parent {
-            parent if parent == none => Parent::None,
+            NOBODY => Parent::None,
             parent => Parent::At(parent as usize - rows.start),
         }));
         self.numbers.clear();
@@ -99,7 +107,7 @@ impl LineageBuilder {
             let numbers = (*numbers)?;
             // Where a cycle was broken there is no parent any more.
             if numbers.parent <= 0 {
-                *parent = none;
+                *parent = NOBODY;
             }
             order.push((numbers.left, number(row)));
         }
@@ -108,7 +116,10 @@ impl LineageBuilder {
         Some(())
     }
 
-    pub(crate) fn finish(self) -> Lineage {
+    pub(crate) fn finish(mut self) -> Lineage {
+        let nobody = number(self.rows);
+        // Nobody is the greatest number of all.
+        self.parents.iter_mut().for_each(|parent| *parent = nobody.min(*parent));
         Lineage {
             rows: self.rows,
             whole: mask_of(self.rows, &self.traces),
@@ -118,6 +129,12 @@ impl LineageBuilder {
             tangled: self.tangled,
         }
     }
+}
+
+/// How far before a place another one is.
+fn distance(place: usize, other: usize) -> i32 {
+    let away = i32::try_from(place.abs_diff(other)).unwrap_or(0);
+    if other < place { away } else { -away }
 }
 
 /// A row's number; there are fewer rows than 2^32.
@@ -136,6 +153,31 @@ fn mask_of(rows: usize, ranges: &[Range<usize>]) -> BooleanBuffer {
 }
 
 impl Lineage {
+    /// Of traces one behind the other, all spans of each, which stand by start, then id. A trace of more than
+    /// [`MOST_SPANS`] spans has no parents. There are fewer than 2^32 spans.
+    pub fn of<'s>(traces: impl IntoIterator<Item = &'s [TreeSpan]>) -> Lineage {
+        let mut builder = LineageBuilder::new(0);
+        let (mut named, mut found) = (Vec::new(), Vec::new());
+        let (mut distances, mut first) = (Vec::new(), 0);
+        for spans in traces {
+            named.clear();
+            named.extend(spans.iter().map(Named::of));
+            found.clear();
+            parents(&named, &mut found);
+            distances.clear();
+            distances.extend((0..).zip(&found).map(|(place, parent)| match parent {
+                Parent::At(parent) if spans.len() <= MOST_SPANS => distance(place, *parent),
+                _ => 0,
+            }));
+            builder.grow(spans.len());
+            // Parents are places of the same trace.
+            let added = builder.add(first..first + spans.len(), &distances);
+            debug_assert!(added.is_some());
+            first += spans.len();
+        }
+        builder.finish()
+    }
+
     /// The rows of traces that are whole here.
     pub fn whole(&self) -> &BooleanBuffer {
         &self.whole
@@ -288,6 +330,12 @@ mod tests {
             };
             let is_parent = |parent: usize, child: usize| numbers[child].1.parent == numbers[parent].1.left;
             let answered = |mask: BooleanBuffer| mask.iter().collect::<Vec<bool>>();
+            let spans: Vec<Vec<TreeSpan>> = traces.iter().map(|parents| parents.iter().enumerate().map(|(row, parent)| TreeSpan {
+                id: id(row), parent: parent.map(id), start: row as i64, kind: 0,
+            }).collect()).collect();
+            let by_ids = Lineage::of(spans.iter().map(Vec::as_slice));
+            prop_assert_eq!(&by_ids.parents, &lineage.parents);
+            prop_assert_eq!(&by_ids.tangled, &lineage.tangled);
             prop_assert_eq!(answered(lineage.descendants_of(&marked)), some(&|row, other| within(row, other)));
             prop_assert_eq!(answered(lineage.ancestors_of(&marked)), some(&|row, other| within(other, row)));
             prop_assert_eq!(answered(lineage.children_of(&marked)), some(&|row, other| is_parent(other, row)));

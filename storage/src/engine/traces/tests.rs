@@ -117,7 +117,8 @@ fn k1_traces_that_are_not_told_by_their_rows_are_apart() {
     stand.store.delete(&request).unwrap();
     assert_eq!(stand.told()[&2], [0, 2], "a row is hidden");
     let mut scan = stand.traces(all()).unwrap();
-    let (_, batches) = scan.assemble(&[TraceId([2; 16])], &[name::TRACE_ID], 10).unwrap();
+    let mut located = scan.locate(vec![TraceId([2; 16])]).unwrap();
+    let (_, batches) = scan.assemble(&mut located, &[name::TRACE_ID], 10).unwrap().unwrap();
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
 }
 
@@ -150,19 +151,18 @@ fn traces_are_put_together_from_wherever_they_lie() {
     stand.commit(&[(1, 3, 2, 5), (4, 1, 0, 6)]);
     let mut scan = stand.traces(all()).unwrap();
     let wanted: Vec<TraceId> = [1, 3, 4, 9].map(|trace| TraceId([trace; 16])).to_vec();
+    let mut located = scan.locate(wanted).unwrap();
     let mut found: BTreeMap<u8, usize> = BTreeMap::new();
-    let mut left = wanted.as_slice();
-    while !left.is_empty() {
-        // A row at most: one trace after the other.
-        let (taken, batches) = scan.assemble(left, &[name::TRACE_ID, name::START], 1).unwrap();
-        assert!(taken == 1 || left.len() > 1);
-        for batch in batches {
-            for id in batch.column(0).as_fixed_size_binary().iter().flatten() {
-                *found.entry(id[0]).or_default() += 1;
-            }
+    let mut times = 0;
+    // A row at most: one trace after the other.
+    while let Some((traces, batches)) = scan.assemble(&mut located, &[name::TRACE_ID, name::START], 1).unwrap() {
+        assert_eq!(traces.len(), 1);
+        times += 1;
+        for id in batches.iter().flat_map(|batch| batch.column(0).as_fixed_size_binary().iter().flatten()) {
+            *found.entry(id[0]).or_default() += 1;
         }
-        left = &left[taken..];
     }
+    assert_eq!(times, 4);
     assert_eq!(found, BTreeMap::from([(1, 3), (3, 1), (4, 1)]));
     let request =
         ScanRequest { time: TimeRange { start: NOW + 6, end: NOW + 7 }, ..ScanRequest::all([name::TRACE_ID]) };
