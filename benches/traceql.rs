@@ -13,7 +13,7 @@ mod server;
 #[path = "filled/mod.rs"]
 mod filled;
 
-use filled::{Filled, fill, quantile, row, spans, times};
+use filled::{Filled, fill, forget, quantile, row, spans, times};
 use rand::{RngExt, SeedableRng};
 use server::Server;
 use std::path::Path;
@@ -119,6 +119,7 @@ async fn searches(server: &Server, Filled { orders, start, end, .. }: &Filled) {
 async fn main() {
     let dir = tempfile::tempdir().unwrap();
     let filled = fill(dir.path()).await;
+    forget(dir.path());
     let server = start(dir.path());
     searches(&server, &filled).await;
     over_all(&server, "", &filled).await;

@@ -9,8 +9,8 @@
 use crate::block::Shown;
 use crate::error::Result;
 
-/// Entries that are sorted together: 64 MB. There are as many passes over all entries as are needed for that.
-const MOST_ENTRIES: u64 = 4 << 20;
+/// Entries that are sorted together: 32 MB. There are as many passes over all entries as are needed for that.
+const MOST_ENTRIES: u64 = 2 << 20;
 /// Bits of a hash by which the entries are cut into passes.
 const LOW_BITS: u32 = 16;
 /// Leading bits of a hash that are compared: of a block of 2^54 traces not all, but there is none.
