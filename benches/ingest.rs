@@ -15,7 +15,7 @@ mod server;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use server::Server;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use workload::client::{LoadConfig, Observer, Protocol, Rate, Stop, run_load};
 use workload::{Config, Signal, Signals, Workload};
@@ -23,6 +23,8 @@ use workload::{Config, Signal, Signals, Workload};
 const SPANS: u64 = 1_000_000;
 const BATCH: usize = 500;
 const RUNS: usize = 5;
+/// Metrics of spans come a minute after these.
+const PATIENCE: Duration = Duration::from_secs(240);
 /// Spans whose bytes are decoded and compressed for comparison.
 const SAMPLE: u64 = 200_000;
 
@@ -120,8 +122,51 @@ async fn run(requests: &[bytes::Bytes], sampled: u64) -> Run {
     }
 }
 
+/// CPU seconds per span of a server that takes spans and is then left alone until `done` says so, and how long it took; its queries
+/// have some settings.
+async fn left_alone(variables: &[(&str, &str)], done: impl AsyncFn(&Server, Duration) -> bool) -> (f64, Duration) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), &[], variables);
+    let config = LoadConfig {
+        endpoint: format!("http://{}", server.otlp_grpc),
+        protocol: Protocol::Grpc,
+        signals: Signals::Only(Signal::Spans),
+        rate: Rate::Max,
+        stop: Stop::Count(SPANS),
+        connections: 4,
+        batch: BATCH,
+        ..LoadConfig::default()
+    };
+    // What is in no block yet is read from memory, by metrics of spans, too; both servers shall flush alike.
+    let started = Instant::now();
+    run_load(config, Observer::default(), CancellationToken::new()).await.unwrap();
+    while !done(&server, started.elapsed()).await {
+        assert!(started.elapsed() < PATIENCE, "no metrics of all spans after {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    (cpu_seconds(&server.pid().to_string()) / SPANS as f64, started.elapsed())
+}
+
+/// CPU per span with metrics made of spans to that without, over the same time.
+async fn with_span_metrics() -> f64 {
+    let counted = async |server: &Server, _: Duration| {
+        let answer = server.json("/prometheus/api/v1/query?query=sum(traces_spanmetrics_calls_total)").await;
+        let calls = answer["data"]["result"][0]["value"][1].as_str().map_or(0.0, |calls| calls.parse().unwrap());
+        calls >= SPANS as f64
+    };
+    let (with, took) = left_alone(&[("SPANLIGHT_QUERY_SPAN_METRICS", "true")], counted).await;
+    let (without, _) = left_alone(&[], async |server: &Server, elapsed: Duration| {
+        counted(server, elapsed).await;
+        elapsed >= took
+    })
+    .await;
+    with / without
+}
+
 #[tokio::main]
 async fn main() {
+    let with_span_metrics = with_span_metrics().await;
+    row("ingest_cpu_with_span_metrics", with_span_metrics, "ratio", Some("<= 1.15"));
     let (requests, sampled) = sample();
     let mut runs = Vec::new();
     for _ in 0..RUNS {

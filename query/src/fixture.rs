@@ -5,13 +5,13 @@ use crate::error::Result;
 use crate::exec::{Control, Executor, QueryContext};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::engine::{Engine, EngineConfig, Write};
+use storage::engine::{Engine, EngineConfig, Store, Write};
 use storage::fs::{SimulatedClock, SimulatedDisk};
 use storage::model::attribute::{Map, MapBuilder, Value};
 use storage::model::origin::{Resource, Scope};
 use storage::model::{
-    Batch, LogBatchBuilder, LogRecord, MetricHead, Point, PointBatchBuilder, PointData, Span, SpanBatchBuilder, SpanId,
-    TenantId, TraceId,
+    Batch, LogBatchBuilder, LogRecord, MetricHead, Point, PointBatchBuilder, PointData, Signal, Span, SpanBatchBuilder,
+    SpanId, TenantId, TraceId,
 };
 
 /// 2026-11-23T06:00:00Z.
@@ -26,11 +26,37 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        let clock = Arc::new(SimulatedClock::at(NOW));
-        let disk = Arc::new(SimulatedDisk::new(1));
-        let decoder = |_, _, _: &[u8]| Err("nothing is replayed here".to_owned());
-        let engine = Engine::open(EngineConfig::new("/data"), disk, clock.clone(), Box::new(decoder)).unwrap();
+        Self::on(Arc::new(SimulatedDisk::new(1)), Arc::new(SimulatedClock::at(NOW)))
+    }
+
+    fn on(disk: Arc<SimulatedDisk>, clock: Arc<SimulatedClock>) -> Self {
+        let engine = Engine::open(EngineConfig::new("/data"), disk, clock.clone(), Box::new(decode)).unwrap();
         Fixture { engine, clock }
+    }
+
+    /// With batches of which each became a block, and the blocks one.
+    pub(crate) fn merged(batches: Vec<Batch>) -> Self {
+        let (disk, clock) = (Arc::new(SimulatedDisk::new(1)), Arc::new(SimulatedClock::at(NOW)));
+        let mut config = EngineConfig::new("/data");
+        config.compaction.fan_in = 2;
+        let store = Store::open(config, disk.clone(), clock.clone(), &decode).unwrap();
+        let written = batches.len();
+        for batch in batches {
+            let (tenant, signal, payload) =
+                (TenantId::default(), batch.signal(), b"bytes of a request".as_slice().into());
+            store.commit(&[Write { tenant, signal, received_at: NOW, payload, batch }]).unwrap();
+            store.seal().unwrap();
+            while store.flush_is_due() {
+                store.flush().unwrap();
+            }
+        }
+        let mut merges = 0;
+        while store.compact(&mut |_| Ok(())).unwrap() {
+            merges += 1;
+        }
+        assert!(merges > 0 || written < 2, "{written} blocks were not merged");
+        drop(store);
+        Self::on(disk, clock)
     }
 
     pub(crate) async fn put(&self, batch: Batch) {
@@ -57,6 +83,10 @@ impl Fixture {
     ) -> Result<T> {
         self.executor(Config::default()).run(context(), job).await
     }
+}
+
+fn decode(_: Signal, _: i64, _: &[u8]) -> std::result::Result<Batch, String> {
+    Err("nothing is replayed here".to_owned())
 }
 
 impl Drop for Fixture {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use storage::engine::{FacetScan, ScanProgress, SeriesRequest, SeriesScan, Snapshot};
+use storage::engine::{FacetScan, ScanProgress, SeriesRequest, SeriesScan, Snapshot, TraceRequest, TraceScan};
 use storage::metric::Label;
 use storage::model::{Signal, TraceId, schema};
 use storage::scan::{
@@ -142,6 +142,23 @@ impl Control {
         self.stats.borrow_mut().rows_scanned += progress.rows_scanned;
         self.check()?;
         Ok(progress)
+    }
+
+    /// Traces, to be asked row group by row group, with a `check` between two; `None` where they have to be read one by one.
+    pub fn traces(&self, mut request: TraceRequest) -> Result<Option<TraceScan>> {
+        let unbounded = || Threshold::at_least(schema::time_column(Signal::Spans));
+        self.cancel.watch(request.threshold.get_or_insert_with(unbounded).clone());
+        self.check()?;
+        Ok(self.snapshot.traces(request)?)
+    }
+
+    /// Takes note of what asking traces has cost, once that is done.
+    pub fn count_traces(&self, scan: &TraceScan) {
+        let progress = scan.progress();
+        let mut stats = self.stats.borrow_mut();
+        stats.rows_scanned += progress.rows_scanned;
+        stats.blocks_read += progress.blocks_read;
+        stats.blocks_pruned += progress.blocks_pruned;
     }
 
     /// Counts rows per step of time and group.

@@ -1,20 +1,27 @@
 //! For tests: spans in words, and the files of `tests/language` that say what queries answer about them.
 //!
-//! G1  Every case is asked of spans in memory, in blocks, and of some in each, in both orders of arrival: the answers are equal.
+//! G1  Every case is asked of spans in memory, in blocks, in merged blocks, and of some in each, in both orders of arrival, and
+//!     over HTTP: the answers are equal.
 //!
 //! The format is described in `tests/language/README.md`.
 
 mod differential;
+mod http;
 mod model;
 
+use super::ast::Root;
+use super::columnar::{Columnar, Sought};
+use super::pipeline::Plan;
 use super::{Axis, Found, SearchQuery, parse};
 use crate::error::Error;
+use crate::exec::Control;
 use crate::fixture::{Fixture, block_on};
 use model::{BASE, SpanModel, batch, span_of};
 use query_api::trace::Order;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use storage::scan::TimeRange;
+use storage::model::schema::column;
+use storage::scan::{ScanOrder, TimeRange};
 
 /// Where spans lie.
 #[derive(Debug, Clone, Copy)]
@@ -25,29 +32,32 @@ enum Lie {
     Late,
     /// Every other one in a block, the others in another.
     Apart,
+    /// The same, and the two blocks merged.
+    Merged,
 }
 
-const LIES: [Lie; 4] = [Lie::Memory, Lie::Blocks, Lie::Late, Lie::Apart];
+const LIES: [Lie; 5] = [Lie::Memory, Lie::Blocks, Lie::Late, Lie::Apart, Lie::Merged];
 
 async fn stored(spans: &[SpanModel], lie: Lie) -> Fixture {
-    let fixture = Fixture::new();
     let (first, second): (Vec<SpanModel>, Vec<SpanModel>) = match lie {
         Lie::Memory | Lie::Blocks => (spans.to_vec(), Vec::new()),
         Lie::Late => (spans[..spans.len() / 2].to_vec(), spans[spans.len() / 2..].to_vec()),
-        Lie::Apart => {
+        Lie::Apart | Lie::Merged => {
             let half = |odd: usize| spans.iter().skip(odd).step_by(2).cloned().collect();
             (half(1), half(0))
         }
     };
-    for part in [first, second] {
-        if part.is_empty() {
-            continue;
-        }
+    let parts = [first, second].into_iter().filter(|part| !part.is_empty());
+    if let Lie::Merged = lie {
+        return Fixture::merged(parts.map(|part| batch(&part)).collect());
+    }
+    let fixture = Fixture::new();
+    for part in parts {
         fixture.put(batch(&part)).await;
         match lie {
             Lie::Blocks | Lie::Apart => fixture.flush().await,
             Lie::Late if part.len() == spans.len() / 2 && part[0] == spans[0] => fixture.flush().await,
-            Lie::Late | Lie::Memory => {}
+            Lie::Late | Lie::Memory | Lie::Merged => {}
         }
     }
     fixture
@@ -191,6 +201,50 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
+/// Of the spans that a query relates: how many row groups tell, whole and apart, and how many memory.
+async fn told_by_groups(spans: &[SpanModel], lie: Lie, text: &str) -> [usize; 3] {
+    let Root::Spans(pipeline) = parse(text).unwrap().root else { panic!("{text}") };
+    let columnar = Columnar::new(&Plan::new(&pipeline).unwrap()).unwrap();
+    let asked = move |control: &Control| {
+        let sought = Sought { range: range(), order: ScanOrder::Any, threshold: None };
+        let mut scan = columnar.scan(control, &sought)?.unwrap();
+        let in_memory = columnar.in_memory(&mut scan, range(), [column::TRACE_ID])?;
+        let mut told = [0, 0, in_memory.iter().map(|batch| batch.num_rows()).sum()];
+        while scan.advance()? {
+            if let Some(left) = columnar.left(control, &mut scan)? {
+                told[0] += left.whole.count_set_bits();
+                told[1] += left.apart.count_set_bits();
+            }
+        }
+        Ok(told)
+    };
+    stored(spans, lie).await.run(asked).await.unwrap()
+}
+
+#[test]
+fn what_lies_whole_in_a_row_group_is_told_by_it() {
+    let span = |text: &str| span_of(text).unwrap();
+    let spans = [span("1 1"), span("1 2 parent=1"), span("1 3 parent=2 name=leaf"), span("1 4 parent=1 name=leaf")];
+    let query = "{ name = \"op\" } >> { name = \"leaf\" } && { kind = internal }";
+    for (lie, expected) in [
+        (Lie::Memory, [0, 0, 4]),
+        (Lie::Blocks, [4, 0, 0]),
+        (Lie::Late, [0, 2, 2]),
+        (Lie::Apart, [0, 4, 0]),
+        (Lie::Merged, [4, 0, 0]),
+    ] {
+        assert_eq!(block_on(told_by_groups(&spans, lie, query)), expected, "{lie:?}");
+    }
+    let plan = |text: &str| {
+        let Root::Spans(pipeline) = parse(text).unwrap().root else { panic!("{text}") };
+        Columnar::new(&Plan::new(&pipeline).unwrap()).map(|columnar| columnar.is_whole)
+    };
+    assert_eq!(plan("{ .a = 1 } > { } | select(.b)"), Some(true));
+    assert_eq!(plan("{ .a = 1 } > { } | count() > 1"), Some(false));
+    assert_eq!(plan("{ .a = 1 } > { rootName = \"x\" }"), None);
+    assert_eq!(plan("{ .a = 1 }"), None);
+}
+
 #[test]
 fn queries_answer_what_the_language_files_say() {
     let mut wrong = Vec::new();
@@ -203,6 +257,16 @@ fn queries_answer_what_the_language_files_say() {
                     let fixture = stored(&scenario.spans, lie).await;
                     for case in &scenario.cases {
                         let answered = answer(&fixture, &case.question).await;
+                        let over_http = http::answer(&fixture, &case.question).await;
+                        let expected: Vec<String> = case.expected.iter().map(|line| http::plain(line)).collect();
+                        if !agrees(&over_http, &expected) {
+                            wrong.push(format!(
+                                "line {} over HTTP: {}\n  {}",
+                                case.at,
+                                case.question,
+                                over_http.join("\n  ")
+                            ));
+                        }
                         if !agrees(&answered, &case.expected) {
                             let name = file.file_name().unwrap().to_string_lossy().into_owned();
                             wrong.push(format!(

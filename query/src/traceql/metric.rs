@@ -17,13 +17,13 @@ mod fold;
 pub(crate) use axis::Axis;
 
 use super::ast::{Arithmetic, Comparison, Function, Intrinsic, Measure, Metrics, Name, Pipeline, Scope, Second, What};
+use super::columnar::{Columnar, Sought, Traces, each_piece};
 use super::expression::{Expression, Spot};
 use super::pipeline::{Plan, Set, Step};
 use super::search::left_of;
 use super::span::{Spans, columns_of, needs_trace};
 use super::trace::{self, Tree};
 use super::value::Value;
-use crate::column::{Columns, trace_id};
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use compare::Comparing;
@@ -31,12 +31,10 @@ use fold::Folding;
 use std::collections::BTreeSet;
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
-use storage::scan::{Dimension, Group, ScanRequest, VolumeRequest};
+use storage::scan::{Dimension, Group, ScanOrder, ScanRequest, VolumeRequest};
 
 /// Series of an answer: more lines than a chart shows.
 pub(crate) const MOST_SERIES: usize = 1000;
-/// What a trace's id takes while all are collected.
-const TRACE_BYTES: usize = 48;
 
 /// Values over time.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +92,7 @@ impl MetricsQuery {
             // Two numbers were made one when the query was read.
             Metrics::Number(_) => Ok(Vec::new()),
             Metrics::Spans { pipeline, function, .. } => {
-                Source::new(pipeline, function)?.series(control, axis, exemplars)
+                Source::new(pipeline, function, exemplars)?.series(control, axis)
             }
             Metrics::Binary { op, left, right, .. } => self.binary(control, axis, *op, [left, right]),
             Metrics::Then { inner, second, .. } => {
@@ -134,8 +132,14 @@ struct Source<'q> {
     plan: Plan,
     function: &'q Function,
     columns: BTreeSet<&'static str>,
+    /// Of each series at most so many.
+    exemplars: usize,
     /// Whether each span is judged by itself.
     by_row: bool,
+    /// Whether something is asked of spans that their trace decides.
+    names_trace: bool,
+    /// What finds the spans where they are related.
+    columnar: Option<Columnar>,
 }
 
 /// Takes spans, one by one.
@@ -153,8 +157,20 @@ impl Sink<'_> {
     }
 }
 
+impl Sink<'_> {
+    /// Takes all spans of a batch, each of which knows by itself what it is asked.
+    fn take_all(&mut self, control: &Control, spans: &Spans<'_>) -> Result<()> {
+        if let Sink::Folding(folding) = self
+            && folding.count_all(control, spans)?
+        {
+            return Ok(());
+        }
+        (0..spans.rows()).try_for_each(|row| self.take(control, Spot { spans, row, place: None }))
+    }
+}
+
 impl<'q> Source<'q> {
-    fn new(pipeline: &Pipeline, function: &'q Function) -> Result<Self> {
+    fn new(pipeline: &Pipeline, function: &'q Function, exemplars: usize) -> Result<Self> {
         let wrong = |message| Error::parameter("q", message);
         let plan = Plan::new(pipeline).map_err(wrong)?;
         let mut names: Vec<Name> = told_of(function).cloned().collect();
@@ -164,30 +180,38 @@ impl<'q> Source<'q> {
             add(&Expression::new(selection).map_err(wrong)?);
         }
         let mut columns = columns_of(&names);
-        columns.extend([column::START, column::TRACE_ID, column::SPAN_ID]);
+        columns.insert(column::START);
+        if exemplars > 0 {
+            columns.extend([column::TRACE_ID, column::SPAN_ID]);
+        }
         if matches!(function, Function::Compare(_)) {
             columns.extend(compare::COLUMNS);
         }
         let filters = plan.steps.iter().all(|step| matches!(step, Step::Spansets(Set::Filter(_)) | Step::Select));
         // Whether a span names a parent it knows by itself.
-        let by_row = filters && !names.iter().any(needs_trace);
-        Ok(Source { plan, function, columns, by_row })
+        let names_trace = names.iter().any(needs_trace);
+        let by_row = filters && !names_trace;
+        Ok(Source { columnar: Columnar::new(&plan), plan, function, columns, exemplars, by_row, names_trace })
     }
 
-    fn series(&self, control: &Control, axis: &Axis, exemplars: usize) -> Result<Vec<Series>> {
+    fn series(&self, control: &Control, axis: &Axis) -> Result<Vec<Series>> {
         let mut sink = match self.function {
             Function::Over { measure, by } => {
-                if let Some(series) = self.counted(control, axis, measure, by, exemplars)? {
+                if let Some(series) = self.counted(control, axis, measure, by)? {
                     return Ok(series);
                 }
-                Sink::Folding(Folding::new(axis.clone(), measure, by, exemplars))
+                Sink::Folding(Folding::new(axis.clone(), measure, by, self.exemplars))
             }
             Function::Compare(comparison) => Sink::Comparing(Comparing::new(axis.clone(), comparison)?),
         };
+        let of_groups = match &self.columnar {
+            Some(columnar) => self.groups(control, axis, columnar, &mut sink)?,
+            None => false,
+        };
         if self.by_row {
-            self.rows(control, axis, &mut sink)?
-        } else {
-            self.traces(control, axis, &mut sink)?
+            self.rows(control, axis, &mut sink)?;
+        } else if !of_groups {
+            self.traces(control, axis, &mut sink)?;
         }
         match sink {
             Sink::Folding(folding) => Ok(folding.finish()),
@@ -196,16 +220,9 @@ impl<'q> Source<'q> {
     }
 
     /// Counts from the store's statistics, where they suffice (S3).
-    fn counted(
-        &self,
-        control: &Control,
-        axis: &Axis,
-        measure: &Measure,
-        by: &[Name],
-        exemplars: usize,
-    ) -> Result<Option<Vec<Series>>> {
+    fn counted(&self, control: &Control, axis: &Axis, measure: &Measure, by: &[Name]) -> Result<Option<Vec<Series>>> {
         let left = left_of(&self.plan);
-        if !matches!(measure, Measure::Rate | Measure::Count) || exemplars > 0 || !self.by_row || !left.exact {
+        if !matches!(measure, Measure::Rate | Measure::Count) || self.exemplars > 0 || !self.by_row || !left.exact {
             return Ok(None);
         }
         let dimension = match by {
@@ -271,28 +288,59 @@ impl<'q> Source<'q> {
         })
     }
 
+    /// Gives the spans that are left of each row group to the sink, and those of traces that are asked one by one.
+    fn groups(&self, control: &Control, axis: &Axis, columnar: &Columnar, sink: &mut Sink<'_>) -> Result<bool> {
+        let sought = Sought { range: axis.range(), order: ScanOrder::Any, threshold: None };
+        let Some(mut scan) = columnar.scan(control, &sought)? else { return Ok(false) };
+        let mut traces = Traces::default();
+        for batch in columnar.in_memory(&mut scan, axis.range(), [column::TRACE_ID])? {
+            traces.add(control, &batch)?;
+        }
+        let told_by_rows = columnar.is_whole && !self.names_trace;
+        let columns: Vec<&'static str> = self.columns.iter().copied().collect();
+        while scan.advance()? {
+            control.check()?;
+            let Some(left) = columnar.left(control, &mut scan)? else { continue };
+            let asked = if told_by_rows { left.apart } else { &left.whole | &left.apart };
+            traces.add_rows(control, &mut scan, &asked)?;
+            if told_by_rows {
+                each_piece(control, &mut scan, &left.whole, &columns, |spans, _| sink.take_all(control, spans))?;
+            }
+        }
+        trace::read_many(control, &mut scan, traces.list, &self.columns, |traces, spans| {
+            // One that is told alone may be longer than a lineage.
+            if told_by_rows && traces.len() > 1 {
+                let left = columnar.left_of_all(spans, axis.range())?;
+                return left
+                    .into_iter()
+                    .try_for_each(|(spans, row)| sink.take(control, Spot { spans, row, place: None }));
+            }
+            trace::each_tree(traces, spans, |tree| self.trace(control, axis, tree, sink))
+        })?;
+        control.count_traces(&scan);
+        Ok(true)
+    }
+
     /// Reads each trace that may have spans left, and gives these to the sink.
     fn traces(&self, control: &Control, axis: &Axis, sink: &mut Sink<'_>) -> Result<()> {
         let mut request = ScanRequest::all([column::TRACE_ID]);
         request.time = axis.range();
         request.predicate = left_of(&self.plan).predicate;
-        let mut traces: BTreeSet<TraceId> = BTreeSet::new();
-        control.scan(Signal::Spans, request, |batch| {
-            let before = traces.len();
-            let columns = Columns(batch);
-            let ids = columns.fixed(column::TRACE_ID)?;
-            traces.extend((0..columns.rows()).filter_map(|row| trace_id(ids, row)));
-            control.charge((traces.len() - before) * TRACE_BYTES)
-        })?;
-        for id in traces {
+        let mut traces = Traces::default();
+        control.scan(Signal::Spans, request, |batch| traces.add(control, batch))?;
+        for id in traces.list {
             control.check()?;
             let stored = trace::read(control, id, &self.columns)?;
             let spans = stored.spans()?;
-            let tree = Tree::new(&spans);
-            for set in self.plan.run(&tree, axis.range()) {
-                for spot in set.spans.iter().filter_map(|place| tree.spot(*place)) {
-                    sink.take(control, spot)?;
-                }
+            self.trace(control, axis, &Tree::new(&spans), sink)?;
+        }
+        Ok(())
+    }
+
+    fn trace(&self, control: &Control, axis: &Axis, tree: &Tree<'_>, sink: &mut Sink<'_>) -> Result<()> {
+        for set in self.plan.run(tree, axis.range()) {
+            for spot in set.spans.iter().filter_map(|place| tree.spot(*place)) {
+                sink.take(control, spot)?;
             }
         }
         Ok(())

@@ -2,7 +2,8 @@
 //!
 //! `parse` reads a text into a tree (`lexer`, `parser`, `ast`) and refuses what makes no sense (`check`). Of the tree a search
 //! is made (`search`): predicates that the store is asked (`lower`) propose traces, and each is then read whole (`trace`) and
-//! run through the pipeline (`pipeline`, `expression`, `structure`). Series are made of spans in the same way (`metric`).
+//! run through the pipeline (`pipeline`, `expression`, `structure`). What relates spans is asked of whole row groups before, where traces
+//! lie whole (`columnar`). Series are made of spans in the same way (`metric`).
 //!
 //! T1  What Tempo parses and calls unsupported is answered here: `parent.`, aggregates against aggregates, scalars of pipelines.
 //! T2  Answers depend on spans only, not on where they lie (memory, which block) nor on the order in which they are found.
@@ -11,6 +12,7 @@
 
 mod ast;
 mod check;
+mod columnar;
 #[cfg(test)]
 mod corpus;
 mod expression;

@@ -2,33 +2,36 @@
 //!
 //! F1  A trace is found when its pipeline leaves spans. Traces stand by the best key of these, then by trace id; pages follow
 //!     each other without a gap and without a double, and the same question has the same answer.
-//! F2  What the store can leave out only proposes traces; each is then read whole and asked.
+//! F2  What the store can leave out, or row groups say (`columnar`), only proposes traces; each is then read whole and asked.
 //! F3  A proposal's key is never worse than the trace's own. So the answer is whole once as many traces as were asked for
 //!     stand before the next proposal, and the store is told which keys are still of use.
 //!
 //! Not here: spansets (`pipeline`), predicates (`lower`).
 
 use super::ast::{Intrinsic, Mode, Name, Pipeline, SpansetOp, What};
+use super::columnar::{Columnar, Sought, Traces};
 use super::lower::{Lowered, lower};
 use super::pipeline::{Number, Plan, Set, Spanset, Step, told_names};
-use super::span::columns_of;
+use super::span::{Spans, columns_of};
 use super::trace::{self, Tree};
 use super::value::Value;
 use crate::column::{Columns, trace_id};
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use crate::trace::{Matched, Position, Top};
+use arrow_array::RecordBatch;
 use query_api::trace::{Order, ServiceShare, TraceSummary};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
 use storage::scan::{Predicate, ScanOrder, ScanRequest, Threshold, TimeRange};
 
 const STATUS_ERROR: i32 = 2;
-/// Proposals of the first round beyond the page, where some may turn out to be none.
-const SPARE: usize = 64;
+/// Proposals of the first round beyond the page, where some may turn out to be none. Tests, with few traces, come to further rounds.
+const SPARE: usize = if cfg!(test) { 1 } else { 64 };
 /// So few traces, told by one condition that all answers meet, are asked one by one.
-const FEW: usize = 256;
+const FEW: usize = if cfg!(test) { 2 } else { 256 };
 /// What a proposal takes.
 const CANDIDATE_BYTES: usize = 128;
 
@@ -87,6 +90,8 @@ pub(crate) struct Search {
     needed: Vec<Predicate>,
     /// Whether the best of the proposed spans is the best of the trace.
     exact: bool,
+    /// What proposes where spans are related and answers are rare.
+    columnar: Option<Columnar>,
 }
 
 impl Search {
@@ -100,7 +105,9 @@ impl Search {
         let only_filters = plan.steps.iter().all(|step| matches!(step, Step::Spansets(Set::Filter(_)) | Step::Select));
         let mut needed = Vec::new();
         needed_by(&plan, &mut needed);
-        Ok(Search { told, columns: columns_of(&names), exact: only_filters && left.exact, left, needed, plan })
+        let columnar = Columnar::new(&plan);
+        let exact = only_filters && left.exact;
+        Ok(Search { told, columns: columns_of(&names), exact, left, needed, columnar, plan })
     }
 
     /// The traces of a page, and the place of the last one where another page follows.
@@ -114,9 +121,11 @@ impl Search {
             return Ok(page.finish());
         }
         let mut keep = query.limit.saturating_add(if self.exact && query.after.is_none() { 1 } else { SPARE });
+        // What predicates propose suffices where answers are common; to relate all spans is dear, but not when they are rare.
+        let mut columnar = None;
         loop {
             // Of exact proposals those of earlier pages are known without asking.
-            let top = self.proposals(control, query, query.after.filter(|_| self.exact), keep)?;
+            let top = self.proposals(control, query, columnar, query.after.filter(|_| self.exact), keep)?;
             let exhausted = top.len() < keep;
             for proposal in top.into_sorted() {
                 if page.is_whole_before(proposal) {
@@ -132,6 +141,7 @@ impl Search {
                 return Ok(page.finish());
             }
             keep = keep.saturating_mul(2);
+            columnar = self.columnar.as_ref();
         }
     }
 
@@ -161,44 +171,41 @@ impl Search {
         Ok(None)
     }
 
-    /// The first `keep` traces by the spans that may be left.
-    fn proposals(&self, control: &Control, query: &SearchQuery, after: Option<Position>, keep: usize) -> Result<Top> {
+    /// The first `keep` traces by the spans that may be left, or are left of row groups.
+    fn proposals(
+        &self,
+        control: &Control,
+        query: &SearchQuery,
+        columnar: Option<&Columnar>,
+        after: Option<Position>,
+        keep: usize,
+    ) -> Result<Top> {
         let key_column = if query.order == Order::Longest { column::DURATION } else { column::START };
-        let mut request = ScanRequest::all([column::TRACE_ID, key_column]);
-        request.time = query.range;
-        request.predicate = self.left.predicate.clone();
         let threshold = match query.order {
             Order::Newest | Order::Longest => Threshold::at_least(key_column),
             Order::Oldest => Threshold::at_most(key_column),
         };
-        request.order = match query.order {
+        let order = match query.order {
             Order::Newest => ScanOrder::Newest,
             Order::Oldest => ScanOrder::Oldest,
             Order::Longest => ScanOrder::Any,
         };
-        request.threshold = Some(threshold.clone());
-        let mut top = Top::new(query.order, keep, after);
-        let mut charged = 0;
-        control.scan(Signal::Spans, request, |batch| {
-            let columns = Columns(batch);
-            let ids = columns.fixed(column::TRACE_ID)?;
-            let keys = match query.order {
-                Order::Longest => columns.int64(column::DURATION)?.values(),
-                Order::Newest | Order::Oldest => columns.times(column::START)?.values(),
-            };
-            keys.iter()
-                .enumerate()
-                .filter_map(|(row, key)| Some((*key, trace_id(ids, row)?)))
-                .for_each(|(key, trace)| top.offer(key, trace));
-            if let Some(bound) = top.bound() {
-                threshold.set(bound);
-            }
-            let grown = top.len().saturating_sub(charged);
-            charged += grown;
-            control.charge(grown * CANDIDATE_BYTES)
-        })?;
-        control.release(charged * CANDIDATE_BYTES);
-        Ok(top)
+        let largest = query.order != Order::Oldest;
+        let mut best = Best { top: Top::new(query.order, keep, after), key_column, largest, threshold, charged: 0 };
+        let of_groups = match columnar {
+            Some(columnar) => propose_by_groups(control, columnar, query, order, &mut best)?,
+            None => false,
+        };
+        if !of_groups {
+            let mut request = ScanRequest::all([column::TRACE_ID, key_column]);
+            request.time = query.range;
+            request.predicate = self.left.predicate.clone();
+            request.order = order;
+            request.threshold = Some(best.threshold.clone());
+            control.scan(Signal::Spans, request, |batch| best.take(control, batch))?;
+        }
+        control.release(best.charged * CANDIDATE_BYTES);
+        Ok(best.top)
     }
 
     /// Asks one trace.
@@ -233,6 +240,118 @@ impl Search {
             }
         });
         FoundSet { matched: set.spans.len(), spans: spans.collect(), told: set.told }
+    }
+}
+
+/// Proposes traces by what is left of row groups, and by spans in memory; false where traces cannot be asked so.
+fn propose_by_groups(
+    control: &Control,
+    columnar: &Columnar,
+    query: &SearchQuery,
+    order: ScanOrder,
+    best: &mut Best,
+) -> Result<bool> {
+    let sought = Sought { range: query.range, order, threshold: Some(best.threshold.clone()) };
+    let Some(mut scan) = columnar.scan(control, &sought)? else { return Ok(false) };
+    let columns = [column::TRACE_ID, best.key_column];
+    let mut apart = Apart::default();
+    for batch in columnar.in_memory(&mut scan, query.range, columns)? {
+        apart.add(control, best, &batch)?;
+    }
+    while scan.advance()? {
+        control.check()?;
+        let Some(left) = columnar.left(control, &mut scan)? else { continue };
+        for (rows, is_whole) in [(&left.whole, true), (&left.apart, false)] {
+            if rows.count_set_bits() == 0 {
+                continue;
+            }
+            let Some(batch) = scan.read(rows, &columns)? else { continue };
+            let _held = control.hold(batch.get_array_memory_size())?;
+            if is_whole {
+                best.take(control, &batch)?;
+            } else {
+                apart.add(control, best, &batch)?;
+            }
+        }
+    }
+    let Apart { traces, keys } = apart;
+    let admitted = |trace: &TraceId| keys.get(trace).is_some_and(|key| best.threshold.admits(*key, *key));
+    let traces: Vec<TraceId> = traces.list.into_iter().filter(admitted).collect();
+    trace::read_many(control, &mut scan, traces, &columnar.columns(), |traces, spans| {
+        if let ([trace], Some(key)) = (traces, traces.first().and_then(|trace| keys.get(trace))) {
+            // It may be longer than can be related at once; that it may be an answer is proposal enough.
+            return best.offer(control, [(*key, *trace)]);
+        }
+        let left = columnar.left_of_all(spans, query.range)?;
+        let key_column = best.key_column;
+        let key_of = |spans: &Spans<'_>, row: usize| match key_column {
+            column::DURATION => spans.duration(row),
+            _ => spans.start(row),
+        };
+        let keys: Vec<(i64, TraceId)> =
+            left.into_iter().filter_map(|(spans, row)| Some((key_of(spans, row), spans.trace(row)?))).collect();
+        best.offer(control, keys)
+    })?;
+    control.count_traces(&scan);
+    Ok(true)
+}
+
+/// Traces that have to be put together, and the best key that each may have.
+#[derive(Default)]
+struct Apart {
+    traces: Traces,
+    keys: HashMap<TraceId, i64>,
+}
+
+impl Apart {
+    /// Adds spans that may be left.
+    fn add(&mut self, control: &Control, best: &Best, batch: &RecordBatch) -> Result<()> {
+        self.traces.add(control, batch)?;
+        for (key, trace) in best.keys(batch)? {
+            let known = self.keys.entry(trace).or_insert(key);
+            *known = if best.largest { key.max(*known) } else { key.min(*known) };
+        }
+        Ok(())
+    }
+}
+
+/// The best of the proposed traces.
+struct Best {
+    top: Top,
+    key_column: &'static str,
+    /// Whether the largest keys are the best.
+    largest: bool,
+    threshold: Arc<Threshold>,
+    charged: usize,
+}
+
+impl Best {
+    /// The keys of spans, and their traces.
+    fn keys<'b>(&self, batch: &'b RecordBatch) -> Result<impl Iterator<Item = (i64, TraceId)> + use<'b>> {
+        let columns = Columns(batch);
+        let ids = columns.fixed(column::TRACE_ID)?;
+        let keys = match self.key_column {
+            column::DURATION => columns.int64(column::DURATION)?.values(),
+            _ => columns.times(column::START)?.values(),
+        };
+        Ok(keys.iter().enumerate().filter_map(move |(row, key)| Some((*key, trace_id(ids, row)?))))
+    }
+
+    /// Takes the keys of spans that may be left.
+    fn offer(&mut self, control: &Control, keys: impl IntoIterator<Item = (i64, TraceId)>) -> Result<()> {
+        keys.into_iter().for_each(|(key, trace)| self.top.offer(key, trace));
+        if let Some(bound) = self.top.bound() {
+            self.threshold.set(bound);
+        }
+        let grown = self.top.len().saturating_sub(self.charged);
+        self.charged += grown;
+        control.charge(grown * CANDIDATE_BYTES)
+    }
+
+    /// Takes spans that may be left.
+    fn take(&mut self, control: &Control, batch: &RecordBatch) -> Result<()> {
+        let keys = self.keys(batch)?;
+        self.offer(control, keys)
     }
 }
 

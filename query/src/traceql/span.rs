@@ -113,6 +113,11 @@ impl<'a> Spans<'a> {
         self.service.map_or("", |services| services.get(row))
     }
 
+    /// The services of all spans, where they were read.
+    pub(super) fn services(&self) -> Option<Repeated<'a, StringArray>> {
+        self.service
+    }
+
     /// What a span has by itself; nil for what its trace decides.
     pub(super) fn value(&self, what: &What, row: usize) -> Value<'a> {
         let intrinsic = match what {

@@ -27,7 +27,8 @@ pub(super) fn related(relation: Relation, mode: Mode, left: &[Numbered], right: 
     found
 }
 
-fn inverse(relation: Relation) -> Relation {
+/// The relation seen from the other side.
+pub(super) fn inverse(relation: Relation) -> Relation {
     match relation {
         Relation::Child => Relation::Parent,
         Relation::Parent => Relation::Child,

@@ -12,7 +12,9 @@ use super::value::Value;
 use crate::error::Result;
 use crate::exec::{Control, Held};
 use arrow_array::RecordBatch;
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
+use storage::engine::TraceScan;
 use storage::model::TraceId;
 use storage::model::schema::column;
 use storage::trace::{Nested, TreeSpan, nest};
@@ -30,6 +32,8 @@ const COLUMNS: [&str; 8] = [
 ];
 /// What a span takes beside its columns.
 const SPAN_BYTES: usize = 96;
+/// About so many rows of many traces are put together at once, unless one trace alone has more.
+const MOST_ROWS: usize = 64 * 1024;
 
 /// The stored rows of a trace, whose bytes count while this lives.
 #[derive(Debug)]
@@ -40,9 +44,7 @@ pub(super) struct Stored<'c> {
 
 /// Reads a trace in the columns that a query needs.
 pub(super) fn read<'c>(control: &'c Control, trace: TraceId, needed: &BTreeSet<&'static str>) -> Result<Stored<'c>> {
-    let mut columns = needed.clone();
-    columns.extend(COLUMNS);
-    columns.insert(column::STATUS_CODE);
+    let columns = columns(needed);
     let (mut batches, mut held) = (Vec::new(), Vec::new());
     control.trace(trace, columns, |batch| {
         held.push(control.hold(batch.get_array_memory_size() + batch.num_rows() * SPAN_BYTES)?);
@@ -52,11 +54,67 @@ pub(super) fn read<'c>(control: &'c Control, trace: TraceId, needed: &BTreeSet<&
     Ok(Stored { batches, _held: held })
 }
 
+/// Puts traces together, many at once, and gives each lot to `each`: as many traces, and their spans in any order.
+pub(super) fn read_many(
+    control: &Control,
+    scan: &mut TraceScan,
+    traces: Vec<TraceId>,
+    needed: &BTreeSet<&'static str>,
+    mut each: impl FnMut(&[TraceId], &[Spans<'_>]) -> Result<()>,
+) -> Result<()> {
+    let columns: Vec<&'static str> = columns(needed).into_iter().collect();
+    let mut located = scan.locate(traces)?;
+    while let Some((traces, batches)) = scan.assemble(&mut located, &columns, MOST_ROWS)? {
+        control.check()?;
+        let bytes = |batch: &RecordBatch| batch.get_array_memory_size() + batch.num_rows() * SPAN_BYTES;
+        let _held = control.hold(batches.iter().map(bytes).sum())?;
+        let spans: Vec<Spans<'_>> = batches.iter().map(Spans::new).collect::<Result<_>>()?;
+        each(&traces, &spans)?;
+    }
+    Ok(())
+}
+
+/// Gives the tree of each of some traces to `each`, of the spans of all of them.
+pub(super) fn each_tree(
+    traces: &[TraceId],
+    spans: &[Spans<'_>],
+    mut each: impl FnMut(&Tree<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut by_trace: HashMap<TraceId, Vec<(&Spans<'_>, usize)>> = HashMap::with_capacity(traces.len());
+    for spans in spans {
+        for (row, trace) in (0..spans.rows()).filter_map(|row| Some((row, spans.trace(row)?))) {
+            by_trace.entry(trace).or_default().push((spans, row));
+        }
+    }
+    traces.iter().filter_map(|trace| by_trace.remove(trace)).try_for_each(|rows| each(&Tree::of(rows)))
+}
+
+/// The order of spans of a trace (W1).
+pub(super) fn order_of(a: (&Spans<'_>, usize), b: (&Spans<'_>, usize)) -> Ordering {
+    let key = |(spans, row): (&Spans<'_>, usize)| (spans.start(row), spans.id(row), spans.kind(row));
+    let rest = |(spans, row): (&Spans<'_>, usize)| {
+        (spans.duration(row), spans.name(row).to_owned(), spans.service(row).to_owned())
+    };
+    key(a).cmp(&key(b)).then_with(|| rest(a).cmp(&rest(b)))
+}
+
+fn columns(needed: &BTreeSet<&'static str>) -> BTreeSet<&'static str> {
+    let mut columns = needed.clone();
+    columns.extend(COLUMNS);
+    columns.insert(column::STATUS_CODE);
+    columns
+}
+
 impl Stored<'_> {
     /// The spans of each batch.
     pub(super) fn spans(&self) -> Result<Vec<Spans<'_>>> {
         self.batches.iter().map(Spans::new).collect()
     }
+}
+
+/// What its place in the tree depends on.
+pub(super) fn tree_span(spans: &Spans<'_>, row: usize) -> TreeSpan {
+    TreeSpan { id: spans.id(row), parent: spans.parent(row), start: spans.start(row), kind: spans.kind(row) }
 }
 
 /// A trace, span by span.
@@ -73,23 +131,15 @@ pub(super) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
+    /// Of all rows of some batches.
     pub(super) fn new(batches: &'a [Spans<'a>]) -> Self {
-        let mut rows: Vec<(&Spans<'_>, usize)> =
-            batches.iter().flat_map(|spans| (0..spans.rows()).map(move |row| (spans, row))).collect();
-        rows.sort_by(|(a, i), (b, j)| {
-            let key = |spans: &Spans<'a>, row: usize| (spans.start(row), spans.id(row), spans.kind(row));
-            let rest = |spans: &Spans<'a>, row: usize| (spans.duration(row), spans.name(row), spans.service(row));
-            key(a, *i).cmp(&key(b, *j)).then_with(|| rest(a, *i).cmp(&rest(b, *j)))
-        });
-        let tree: Vec<TreeSpan> = rows
-            .iter()
-            .map(|(spans, row)| TreeSpan {
-                id: spans.id(*row),
-                parent: spans.parent(*row),
-                start: spans.start(*row),
-                kind: spans.kind(*row),
-            })
-            .collect();
+        Tree::of(batches.iter().flat_map(|spans| (0..spans.rows()).map(move |row| (spans, row))).collect())
+    }
+
+    /// Of some rows, which are all of a trace.
+    pub(super) fn of(mut rows: Vec<(&'a Spans<'a>, usize)>) -> Self {
+        rows.sort_by(|a, b| order_of(*a, *b));
+        let tree: Vec<TreeSpan> = rows.iter().map(|(spans, row)| tree_span(spans, *row)).collect();
         let nested = nest(&tree);
         let lefts = nested.iter().enumerate().filter_map(|(place, nested)| Some((nested.as_ref()?.left, place)));
         let by_left = lefts.collect();

@@ -374,6 +374,14 @@ impl Block {
         Ok(found.unwrap_or_else(|| self.groups.clone()))
     }
 
+    /// What finds the rows of traces, where it is whole.
+    pub(super) fn trace_index(&self) -> Option<&TraceIndex> {
+        match &self.keys {
+            Keys::Index(keys) => Some(keys),
+            Keys::None | Keys::Lost => None,
+        }
+    }
+
     /// The rows of each trace that does not lie together in one row group; none without an index. Reads `keys.idx` whole.
     pub(super) fn traces_apart(&self) -> Result<Vec<Vec<Range<usize>>>> {
         match &self.keys {

@@ -140,19 +140,48 @@ impl BlockScan {
                 self.progress.groups_pruned += 1;
                 continue;
             }
-            let proposed = match &self.proposal {
-                Some(proposal) => proposal.rows(&self.block, group)?,
-                None => {
-                    let proposal = self.block.propose(&self.request.predicate)?;
-                    self.proposal.insert(proposal).rows(&self.block, group)?
-                }
-            };
+            let proposed = self.proposed(group)?;
             if proposed.count_set_bits() == 0 {
                 self.progress.groups_pruned += 1;
                 continue;
             }
             self.progress.groups_read += 1;
             return self.survivors(group, &proposed).map(|left| Some((group, left)));
+        }
+    }
+
+    /// The next row group that may have rows that match, without a look at any.
+    pub(super) fn next_admitted(&mut self) -> Option<usize> {
+        while let Some(group) = self.groups.pop_front() {
+            if self.block.group_may_match(group, &self.request) {
+                return Some(group);
+            }
+            self.progress.groups_pruned += 1;
+        }
+        None
+    }
+
+    /// The rows of a row group that match, whatever the scan has come to.
+    pub(super) fn rows_of(&mut self, group: usize) -> Result<BooleanBuffer> {
+        let rows = self.block.group_rows(group);
+        if !self.block.group_may_match(group, &self.request) {
+            return Ok(BooleanBuffer::new_unset(rows));
+        }
+        let proposed = self.proposed(group)?;
+        match proposed.count_set_bits() {
+            0 => Ok(proposed),
+            _ => self.survivors(group, &proposed),
+        }
+    }
+
+    /// The rows of a row group that the index proposes.
+    fn proposed(&mut self, group: usize) -> Result<BooleanBuffer> {
+        match &self.proposal {
+            Some(proposal) => proposal.rows(&self.block, group),
+            None => {
+                let proposal = self.block.propose(&self.request.predicate)?;
+                self.proposal.insert(proposal).rows(&self.block, group)
+            }
         }
     }
 

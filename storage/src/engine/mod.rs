@@ -25,9 +25,11 @@ mod render;
 mod series;
 mod share;
 mod snapshot;
+mod spread;
 mod status;
 mod store;
 mod threads;
+mod traces;
 mod view;
 
 pub use config::EngineConfig;
@@ -44,3 +46,4 @@ pub use snapshot::{MissingBlock, Scan, ScanProgress, Snapshot};
 pub use status::{EngineStatus, Shortage, SignalStatus};
 pub use store::{Decoder, Store, Write};
 pub use threads::Engine;
+pub use traces::{Located, TraceRequest, TraceScan};

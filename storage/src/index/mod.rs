@@ -36,6 +36,8 @@ const DESCRIPTOR_LEN: usize = BinaryFuse8::DESCRIPTOR_LEN;
 const HEADER_LEN: usize = 8 + 8 + 4 + 4 + 4 + DESCRIPTOR_LEN;
 /// Traces of a bucket, on average: few enough to walk, many enough that the directory is small.
 const BUCKET_TRACES: usize = 64;
+/// So many traces are looked up one by one.
+const FEW_TRACES: usize = 32;
 /// Buckets that are read together when all are: some 300 KB.
 const BUCKETS_AT_ONCE: usize = 1024;
 
@@ -226,11 +228,55 @@ impl TraceIndex {
         Ok(found)
     }
 
+    /// Rows that may be those of some traces, by their places in the list, ascending. Of more than a few all entries are read.
+    pub(crate) fn find_all(&self, traces: &[TraceId]) -> Result<Vec<(u32, Range<usize>)>> {
+        let mut found = Vec::new();
+        let mut wanted: Vec<(u16, u64, u32)> = Vec::new();
+        for (place, trace) in (0u32..).zip(traces).filter(|(_, trace)| self.may_hold(trace)) {
+            let hash = xxh3_64(&trace.0);
+            #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+            wanted.push((hash as u16, hash, place));
+        }
+        if wanted.len() <= FEW_TRACES {
+            for (_, _, place) in wanted {
+                let trace = traces.get(place as usize).map(|trace| self.find(trace)).transpose()?;
+                found.extend(trace.into_iter().flatten().map(|rows| (place, rows)));
+            }
+            return Ok(found);
+        }
+        wanted.sort_unstable();
+        // Where those of each value of the low bits begin.
+        let mut begins = vec![0u32; (1 << 16) + 1];
+        wanted.iter().for_each(|(low, ..)| begins[usize::from(*low) + 1] += 1);
+        (1..begins.len()).for_each(|low| begins[low] += begins[low - 1]);
+        self.walk(|part, rows| {
+            let low = usize::from(part.low);
+            let same_low = begins[low] as usize..begins[low + 1] as usize;
+            for (_, hash, place) in wanted.get(same_low).unwrap_or_default() {
+                if bucket_of(*hash, part.bits) == part.high {
+                    found.extend(rows.iter().map(|rows| (*place, rows.clone())));
+                }
+            }
+        })?;
+        found.sort_unstable_by_key(|(place, rows)| (*place, rows.start));
+        Ok(found)
+    }
+
     /// The rows of each trace that do not lie together in one of the ascending `groups`. Reads all entries.
     pub(crate) fn apart(&self, groups: &[Range<usize>]) -> Result<Vec<Vec<Range<usize>>>> {
+        let mut apart = Vec::new();
+        self.walk(|_, rows| {
+            if are_apart(rows, groups) {
+                apart.push(rows.to_vec());
+            }
+        })?;
+        Ok(apart)
+    }
+
+    /// Gives each trace to `each`: what is known of its hash, and its rows, ascending. Reads all entries.
+    pub(crate) fn walk(&self, mut each: impl FnMut(HashPart, &[Range<usize>])) -> Result<()> {
         let malformed =
             || Error::Damaged { path: self.file.path().to_owned(), what: "its entries are malformed".into() };
-        let mut apart = Vec::new();
         let mut rows = Vec::new();
         let mut first = 0;
         while first + 1 < self.directory.len() {
@@ -238,24 +284,34 @@ impl TraceIndex {
             let buckets = self.directory.get(first..=last).ok_or_else(malformed)?;
             let (Some(&start), Some(&end)) = (buckets.first(), buckets.last()) else { return Err(malformed()) };
             let entries = self.file.read(self.entries_at + u64::from(start)..self.entries_at + u64::from(end))?;
-            for bucket in buckets.windows(2) {
-                let &[from, to] = bucket else { continue };
+            for (bucket, ends) in (first as u64..).zip(buckets.windows(2)) {
+                let &[from, to] = ends else { continue };
                 let place = |at: u32| at.checked_sub(start).map(|at| at as usize);
                 let range = place(from).zip(place(to)).ok_or_else(malformed)?;
                 let mut input = entries.get(range.0..range.1).ok_or_else(malformed)?;
                 let mut before = 0;
                 while !input.is_empty() {
                     rows.clear();
+                    let low = input.first_chunk().copied().map(u16::from_le_bytes).ok_or_else(malformed)?;
                     before = walk_trace(&mut input, before, None, &mut rows).ok_or_else(malformed)?;
-                    if are_apart(&rows, groups) {
-                        apart.push(rows.clone());
-                    }
+                    each(HashPart { bits: self.bits, high: bucket, low }, &rows);
                 }
             }
             first = last;
         }
-        Ok(apart)
+        Ok(())
     }
+}
+
+/// What the entries tell of the hash of a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HashPart {
+    /// How many of its top bits are known.
+    pub(crate) bits: u32,
+    /// These.
+    pub(crate) high: u64,
+    /// Its last sixteen.
+    pub(crate) low: u16,
 }
 
 /// Moves past one trace, and collects its rows if the hash is the one wanted, or any is; the trace's first row.

@@ -54,6 +54,20 @@ fn traces_that_do_not_lie_together_in_a_group_are_told() {
 }
 
 #[test]
+fn many_traces_are_found_together_as_one_by_one() {
+    let trace = |id: u32| TraceId(u128::from(id + 1).to_be_bytes());
+    let runs: Vec<_> = (0..3_000u32).map(|row| (trace(row % 2_000), row as usize..row as usize + 1)).collect();
+    let index = index_of(&runs);
+    for count in [1, FEW_TRACES, FEW_TRACES + 1, 2_500] {
+        let traces: Vec<TraceId> = (0..count as u32).map(|n| trace(n * 7 % 2_500)).collect();
+        let one_by_one = (0u32..)
+            .zip(&traces)
+            .flat_map(|(place, trace)| index.find(trace).unwrap().into_iter().map(move |rows| (place, rows)));
+        assert_eq!(index.find_all(&traces).unwrap(), one_by_one.collect::<Vec<_>>(), "{count}");
+    }
+}
+
+#[test]
 fn an_index_without_traces_finds_none() {
     let index = index_of(&[]);
     assert!(index.find(&TraceId([1; 16])).unwrap().is_empty());

@@ -15,7 +15,7 @@
 pub(crate) mod identity;
 mod suspect;
 
-use crate::block::{BlockId, Shown};
+use crate::block::{BlockId, Shown, only_traces};
 use crate::error::{Error, Result};
 use crate::manifest::{SourceRange, SourceRanges};
 use crate::metric::{self, Head, HeadReader};
@@ -26,7 +26,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch, UInt32Array};
 use arrow_select::take::take_record_batch;
 use identity::Identities;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use suspect::Suspects;
@@ -311,6 +311,41 @@ impl MemBatch {
             }
         };
         Ok((rows.num_rows(), filter(self.batch.signal(), &rows, request)?))
+    }
+
+    /// The rows of some traces in the columns asked for, of which `trace_id` is one. Blocks that
+    /// could not be read are handed on as by [`MemBatch::scan`].
+    pub(crate) fn of_traces(
+        &self,
+        traces: &HashSet<TraceId>,
+        columns: &[&'static str],
+        seen: u64,
+        mut unread: impl FnMut(BlockId, Error) -> Result<()>,
+    ) -> Result<Option<RecordBatch>> {
+        let rows = if self.suspects.is_empty() {
+            let mut rows = Vec::new();
+            for trace in traces {
+                rows.extend(self.rows_of_trace(trace)?);
+            }
+            let rows: UInt32Array = rows.into();
+            take_record_batch(self.batch.columns(), &rows)
+                .map_err(|source| Error::Columns { action: "choose the rows of traces", source })?
+        } else {
+            let kept = self.suspects.keep(&self.batch, seen)?;
+            kept.unread.into_iter().try_for_each(|(id, error)| unread(id, error))?;
+            match only_traces(self.choose(kept.rows)?.columns().clone(), traces)? {
+                Some(rows) => rows,
+                None => return Ok(None),
+            }
+        };
+        filter(self.batch.signal(), &rows, &ScanRequest::all(columns.iter().copied()))
+    }
+
+    /// Gives the trace of each row that has one to `each`, suspects included.
+    pub(crate) fn each_trace(&self, mut each: impl FnMut(TraceId)) -> Result<()> {
+        let ids = required(self.batch.columns(), name::TRACE_ID)?.as_fixed_size_binary();
+        ids.iter().flatten().filter_map(TraceId::from_slice).for_each(&mut each);
+        Ok(())
     }
 
     /// Whether some row is of a trace, suspects included.

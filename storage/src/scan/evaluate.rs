@@ -101,7 +101,9 @@ pub(crate) fn in_time(times: &ArrayRef, request: &ScanRequest) -> Result<Boolean
     let times = times
         .as_primitive_opt::<TimestampNanosecondType>()
         .ok_or_else(|| Error::Request { what: "the time column holds no times".into() })?;
-    Ok(times.values().iter().map(|&time| request.time.contains(time)).collect())
+    let times = times.values();
+    let within = |row: usize| times.get(row).is_some_and(|&time| request.time.contains(time));
+    Ok(BooleanBuffer::collect_bool(times.len(), within))
 }
 
 /// Which rows match.

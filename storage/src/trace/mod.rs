@@ -20,10 +20,13 @@
 //! Not here: where spans are found.
 
 mod columns;
+mod lineage;
 mod tree;
 
 pub use columns::with_numbers;
 pub(crate) use columns::{column_of, numbers_of};
+pub use lineage::Lineage;
+pub(crate) use lineage::LineageBuilder;
 pub(crate) use tree::{Named, Numbering, Parent, parents};
 
 use crate::model::SpanId;
@@ -61,12 +64,7 @@ pub struct TreeSpan {
 pub fn nest(spans: &[TreeSpan]) -> Vec<Option<Nested>> {
     let mut order: Vec<usize> = (0..spans.len()).collect();
     order.sort_by_key(|&place| spans.get(place).map(|span| (span.start, span.id.0)));
-    let named = |span: &TreeSpan| Named {
-        id: u64::from_be_bytes(span.id.0),
-        parent: span.parent.map(|parent| u64::from_be_bytes(parent.0)),
-        kind: span.kind,
-    };
-    let sorted: Vec<Named> = order.iter().filter_map(|&place| spans.get(place)).map(named).collect();
+    let sorted: Vec<Named> = order.iter().filter_map(|&place| spans.get(place)).map(Named::of).collect();
     let (mut found, mut numbers) = (Vec::with_capacity(spans.len()), Vec::with_capacity(spans.len()));
     parents(&sorted, &mut found);
     Numbering::default().number(&found, &mut numbers);

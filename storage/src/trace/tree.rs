@@ -2,7 +2,7 @@
 //!
 //! Spans are in the order of their trace (N2 of the module above), and stand for each other by their places in it.
 
-use super::{MOST_SPANS, Nested};
+use super::{MOST_SPANS, Nested, TreeSpan};
 use std::collections::HashMap;
 
 /// OTLP's numbers of the two sides of a call.
@@ -19,6 +19,16 @@ pub(crate) struct Named {
     pub(crate) id: u64,
     pub(crate) parent: Option<u64>,
     pub(crate) kind: i32,
+}
+
+impl Named {
+    pub(super) fn of(span: &TreeSpan) -> Self {
+        Named {
+            id: u64::from_be_bytes(span.id.0),
+            parent: span.parent.map(|parent| u64::from_be_bytes(parent.0)),
+            kind: span.kind,
+        }
+    }
 }
 
 /// What a span's parent is.

@@ -1,6 +1,7 @@
 //! Which steps has a range of time?
 
 use crate::error::{Error, Result};
+use std::ops::RangeInclusive;
 use storage::scan::TimeRange;
 
 const SECOND: i64 = 1_000_000_000;
@@ -66,6 +67,12 @@ impl Axis {
         (place < self.count).then_some(place)
     }
 
+    /// The times of a step.
+    pub(crate) fn times(&self, place: usize) -> RangeInclusive<i64> {
+        let end = self.time(place);
+        end.saturating_sub(self.step).saturating_add(1)..=end
+    }
+
     /// The time that a step is told by.
     pub(crate) fn time(&self, place: usize) -> i64 {
         let steps = i64::try_from(place).unwrap_or(i64::MAX).saturating_add(1);
@@ -94,6 +101,7 @@ mod tests {
             [None, Some(0), Some(0), Some(1), Some(3), None]
         );
         assert_eq!(axis.range(), TimeRange { start: 91, end: 131 });
+        assert_eq!((axis.times(0), axis.times(3)), (91..=100, 121..=130));
         let whole = Axis::whole(TimeRange { start: 95, end: 121 });
         assert_eq!(
             (whole.len(), whole.place(94), whole.place(95), whole.place(120), whole.place(121)),

@@ -4,13 +4,15 @@
 //! O2  Quantiles and histograms count values by powers of two, as Tempo does; within one a quantile is interpolated along
 //!     the exponent. Values up to one are counted by the power zero, where Tempo leaves them out.
 
-use super::super::ast::{Intrinsic, Measure, Name, What};
+use super::super::ast::{Intrinsic, Measure, Name, Scope, What};
 use super::super::expression::Spot;
+use super::super::span::Spans;
 use super::super::value::Value;
 use super::{Axis, Exemplar, Series, key_of};
 use crate::error::Result;
 use crate::exec::Control;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use storage::model::{SpanId, TraceId};
 
 const NANOS: f64 = 1e9;
@@ -76,6 +78,50 @@ impl<'q> Folding<'q> {
             fold.count += count;
         }
         Ok(())
+    }
+
+    /// Counts the spans of a batch, where no more is wanted than how many there are, of each service or of all; else false.
+    pub(super) fn count_all(&mut self, control: &Control, spans: &Spans<'_>) -> Result<bool> {
+        if self.exemplars > 0 || !matches!(self.measure, Measure::Rate | Measure::Count) {
+            return Ok(false);
+        }
+        let services = match self.by {
+            [] => None,
+            [Name { parent: false, what: What::Attribute(Scope::Resource, key), .. }] if key == "service.name" => {
+                Some(spans.services())
+            }
+            _ => return Ok(false),
+        };
+        let service = |row: usize| services.flatten().map_or(0, |services| services.key(row).min(services.len()));
+        let labels = |service: usize| match services {
+            None => Vec::new(),
+            Some(services) => {
+                vec![Value::Text(services.map_or("", |services| services.value(service)).to_owned().into())]
+            }
+        };
+        // Of each service the step that its last spans are of, and how many these are: neighbours mostly are of one step.
+        let mut runs: Vec<(usize, f64)> = vec![(0, 0.0); services.flatten().map_or(0, |services| services.len()) + 1];
+        let mut known: Option<(usize, RangeInclusive<i64>)> = None;
+        for row in 0..spans.rows() {
+            let time = spans.start(row);
+            if known.as_ref().is_none_or(|(_, times)| !times.contains(&time)) {
+                known = self.axis.place(time).map(|step| (step, self.axis.times(step)));
+            }
+            let (Some((step, _)), service) = (&known, service(row)) else { continue };
+            let Some((of_run, count)) = runs.get_mut(service) else { continue };
+            if of_run == step {
+                *count += 1.0;
+                continue;
+            }
+            let (before, counted) = (std::mem::replace(of_run, *step), std::mem::replace(count, 1.0));
+            if counted > 0.0 {
+                self.add_count(control, labels(service), before, counted)?;
+            }
+        }
+        for (service, (step, count)) in runs.into_iter().enumerate().filter(|(_, (_, count))| *count > 0.0) {
+            self.add_count(control, labels(service), step, count)?;
+        }
+        Ok(true)
     }
 
     pub(super) fn take(&mut self, control: &Control, spot: Spot<'_>) -> Result<()> {

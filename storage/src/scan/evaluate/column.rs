@@ -121,7 +121,7 @@ fn collect(present: &BooleanBuffer, matches: impl Fn(usize) -> bool) -> BooleanB
 }
 
 fn numbers<T: Copy>(present: &BooleanBuffer, values: &[T], matches: impl Fn(T) -> bool) -> BooleanBuffer {
-    let all: BooleanBuffer = values.iter().map(|&value| matches(value)).collect();
+    let all = BooleanBuffer::collect_bool(values.len(), |row| values.get(row).is_some_and(|&value| matches(value)));
     &all & present
 }
 
