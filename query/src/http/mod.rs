@@ -1,5 +1,5 @@
 //! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`; Prometheus's (`prometheus`), Tempo's
-//! under `/tempo` (`tempo`) and Jaeger's under `/jaeger` (`jaeger`) beside it.
+//! under `/tempo` (`tempo`) and Jaeger's under `/jaeger` (`jaeger`) beside it. Both have gRPC services on the same port (`grpc`).
 //!
 //! W1  `endpoint::ENDPOINTS` is the one list of what there is: the router, the check of parameters and the OpenAPI
 //!     document are made from it.
@@ -16,11 +16,13 @@ mod ask;
 mod deletion;
 mod endpoint;
 mod file;
+mod grpc;
 mod jaeger;
 mod letter;
 mod openapi;
 mod parameter;
 mod prometheus;
+mod protobuf;
 mod state;
 mod status;
 mod tempo;

@@ -6,6 +6,9 @@
 //! S3  Counts that need no more than the store's statistics are answered from them, and are equal to those of rows.
 //! S4  The same question has the same answer: which series, samples and exemplars are told depends on the spans only.
 //! S5  At most [`MOST_SERIES`] series are told, those of the greatest sums; that some were left out is said.
+//! S6  What is told early, of some of the spans, is told again in the end, with the same labels; so a reader who replaces values
+//!     by those that come later has the answer. Only series that stay are told early: not those of a comparison, nor those
+//!     that a second stage chooses among.
 //!
 //! Not here: spansets (`pipeline`), arithmetic of series (`combine`).
 
@@ -28,13 +31,17 @@ use crate::error::{Error, Result};
 use crate::exec::Control;
 use compare::Comparing;
 use fold::Folding;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
 use storage::scan::{Dimension, Group, ScanRequest, VolumeRequest};
 
 /// Series of an answer: more lines than a chart shows.
 pub(crate) const MOST_SERIES: usize = 1000;
+/// Values that are told before the answer is whole: what takes a few milliseconds and megabytes.
+const MOST_EARLY_VALUES: usize = 200_000;
 /// What a trace's id takes while all are collected.
 const TRACE_BYTES: usize = 48;
 
@@ -76,29 +83,56 @@ impl MetricsQuery {
 
     /// The series, by their labels; of each at most so many exemplars.
     pub(crate) fn series(&self, control: &Control, axis: &Axis, exemplars: usize) -> Result<Answer> {
-        let mut series = self.of(control, axis, &self.0, exemplars)?;
-        let all = series.len();
-        if all > MOST_SERIES {
-            let weight = |series: &Series| {
-                series.values.iter().filter(|value| value.is_finite()).map(|value| value.abs()).sum::<f64>()
-            };
-            series.sort_by_cached_key(|series| (std::cmp::Reverse(weight(series).to_bits()), key_of(&series.labels)));
-            series.truncate(MOST_SERIES);
-        }
-        series.sort_by_cached_key(|series| key_of(&series.labels));
-        Ok(Answer { series, left_out: (all > MOST_SERIES).then_some(all) })
+        let series = self.of(control, axis, &self.0, exemplars, &mut |_| Ok(()))?;
+        Ok(chosen(series, &BTreeSet::new()))
     }
 
-    fn of(&self, control: &Control, axis: &Axis, metrics: &Metrics, exemplars: usize) -> Result<Vec<Series>> {
+    /// The same, which tells every so often what there is so far (S6).
+    pub(crate) fn growing(
+        &self,
+        control: &Control,
+        axis: &Axis,
+        exemplars: usize,
+        every: Duration,
+        tell: &mut dyn FnMut(Answer) -> Result<()>,
+    ) -> Result<Answer> {
+        let (mut told, mut next) = (BTreeSet::new(), Instant::now() + every);
+        let series = self.of(control, axis, &self.0, exemplars, &mut |so_far| {
+            let begun = Instant::now();
+            if begun < next {
+                return Ok(());
+            }
+            if let Some(mut series) = so_far().filter(|series| series.len() <= MOST_SERIES) {
+                // Other exemplars may be chosen in the end, and nothing would replace these.
+                series.iter_mut().for_each(|series| series.exemplars.clear());
+                told.extend(series.iter().map(|series| key_of(&series.labels)));
+                tell(chosen(series, &BTreeSet::new()))?;
+            }
+            // Where telling takes long, it is done less often.
+            next = Instant::now() + every.max(10 * begun.elapsed());
+            Ok(())
+        })?;
+        Ok(chosen(series, &told))
+    }
+
+    fn of(
+        &self,
+        control: &Control,
+        axis: &Axis,
+        metrics: &Metrics,
+        exemplars: usize,
+        grown: Grown<'_>,
+    ) -> Result<Vec<Series>> {
         match metrics {
             // Two numbers were made one when the query was read.
             Metrics::Number(_) => Ok(Vec::new()),
             Metrics::Spans { pipeline, function, .. } => {
-                Source::new(pipeline, function)?.series(control, axis, exemplars)
+                Source::new(pipeline, function)?.series(control, axis, exemplars, grown)
             }
-            Metrics::Binary { op, left, right, .. } => self.binary(control, axis, *op, [left, right]),
+            Metrics::Binary { op, left, right, .. } => self.binary(control, axis, *op, [left, right], grown),
             Metrics::Then { inner, second, .. } => {
-                let series = self.of(control, axis, inner, exemplars)?;
+                // What is among the first or passes a bound now may not do so in the end.
+                let series = self.of(control, axis, inner, exemplars, &mut |_| Ok(()))?;
                 Ok(match second {
                     Second::Top(count) => combine::ranked(series, *count, true),
                     Second::Bottom(count) => combine::ranked(series, *count, false),
@@ -108,20 +142,55 @@ impl MetricsQuery {
         }
     }
 
-    fn binary(&self, control: &Control, axis: &Axis, op: Arithmetic, sides: [&Metrics; 2]) -> Result<Vec<Series>> {
+    fn binary(
+        &self,
+        control: &Control,
+        axis: &Axis,
+        op: Arithmetic,
+        sides: [&Metrics; 2],
+        grown: Grown<'_>,
+    ) -> Result<Vec<Series>> {
         match sides {
-            [Metrics::Number(left), right] => Ok(combine::with_number(self.of(control, axis, right, 0)?, |value| {
-                combine::calculate(op, *left, value)
-            })),
-            [left, Metrics::Number(right)] => Ok(combine::with_number(self.of(control, axis, left, 0)?, |value| {
-                combine::calculate(op, value, *right)
-            })),
+            [Metrics::Number(number), side] | [side, Metrics::Number(number)] => {
+                let is_left = matches!(sides, [Metrics::Number(_), _]);
+                let with_number = |series| {
+                    combine::with_number(series, |value| match is_left {
+                        true => combine::calculate(op, *number, value),
+                        false => combine::calculate(op, value, *number),
+                    })
+                };
+                let series = self.of(control, axis, side, 0, &mut |so_far| grown(&|| so_far().map(&with_number)))?;
+                Ok(with_number(series))
+            }
             [left, right] => {
-                let left = self.of(control, axis, left, 0)?;
-                Ok(combine::joined(op, left, self.of(control, axis, right, 0)?))
+                let left = self.of(control, axis, left, 0, &mut |_| Ok(()))?;
+                let right = self.of(control, axis, right, 0, &mut |so_far| {
+                    grown(&|| Some(combine::joined(op, left.clone(), so_far()?)))
+                })?;
+                Ok(combine::joined(op, left, right))
             }
         }
     }
+}
+
+/// Is offered what there is so far, which is made when it is asked for; none where it is too much to be told early.
+type Grown<'g> = &'g mut dyn FnMut(&dyn Fn() -> Option<Vec<Series>>) -> Result<()>;
+
+/// The series that are told, those that were told before among them (S5).
+fn chosen(mut series: Vec<Series>, told: &BTreeSet<String>) -> Answer {
+    let all = series.len();
+    if all > MOST_SERIES {
+        let weight = |series: &Series| {
+            series.values.iter().filter(|value| value.is_finite()).map(|value| value.abs()).sum::<f64>()
+        };
+        series.sort_by_cached_key(|series| {
+            let key = key_of(&series.labels);
+            (!told.contains(&key), Reverse(weight(series).to_bits()), key)
+        });
+        series.truncate(MOST_SERIES);
+    }
+    series.sort_by_cached_key(|series| key_of(&series.labels));
+    Answer { series, left_out: (all > MOST_SERIES).then_some(all) }
 }
 
 /// What tells series apart, and puts them in order.
@@ -151,6 +220,13 @@ impl Sink<'_> {
             Sink::Comparing(comparing) => comparing.take(control, spot),
         }
     }
+
+    fn so_far(&self) -> Option<Vec<Series>> {
+        match self {
+            Sink::Folding(folding) if folding.values() <= MOST_EARLY_VALUES => Some(folding.series()),
+            Sink::Folding(_) | Sink::Comparing(_) => None,
+        }
+    }
 }
 
 impl<'q> Source<'q> {
@@ -174,7 +250,7 @@ impl<'q> Source<'q> {
         Ok(Source { plan, function, columns, by_row })
     }
 
-    fn series(&self, control: &Control, axis: &Axis, exemplars: usize) -> Result<Vec<Series>> {
+    fn series(&self, control: &Control, axis: &Axis, exemplars: usize, grown: Grown<'_>) -> Result<Vec<Series>> {
         let mut sink = match self.function {
             Function::Over { measure, by } => {
                 if let Some(series) = self.counted(control, axis, measure, by, exemplars)? {
@@ -185,12 +261,12 @@ impl<'q> Source<'q> {
             Function::Compare(comparison) => Sink::Comparing(Comparing::new(axis.clone(), comparison)?),
         };
         if self.by_row {
-            self.rows(control, axis, &mut sink)?
+            self.rows(control, axis, &mut sink, grown)?
         } else {
-            self.traces(control, axis, &mut sink)?
+            self.traces(control, axis, &mut sink, grown)?
         }
         match sink {
-            Sink::Folding(folding) => Ok(folding.finish()),
+            Sink::Folding(folding) => Ok(folding.series()),
             Sink::Comparing(comparing) => Ok(comparing.finish()),
         }
     }
@@ -241,11 +317,11 @@ impl<'q> Source<'q> {
                 count.rows as f64,
             )?;
         }
-        Ok(Some(folding.finish()))
+        Ok(Some(folding.series()))
     }
 
     /// Gives each span that all filters leave to the sink.
-    fn rows(&self, control: &Control, axis: &Axis, sink: &mut Sink<'_>) -> Result<()> {
+    fn rows(&self, control: &Control, axis: &Axis, sink: &mut Sink<'_>, grown: Grown<'_>) -> Result<()> {
         let mut request = ScanRequest::all(self.columns.iter().copied());
         request.time = axis.range();
         let left = left_of(&self.plan);
@@ -267,12 +343,12 @@ impl<'q> Source<'q> {
                     sink.take(control, spot)?;
                 }
             }
-            Ok(())
+            grown(&|| sink.so_far())
         })
     }
 
     /// Reads each trace that may have spans left, and gives these to the sink.
-    fn traces(&self, control: &Control, axis: &Axis, sink: &mut Sink<'_>) -> Result<()> {
+    fn traces(&self, control: &Control, axis: &Axis, sink: &mut Sink<'_>, grown: Grown<'_>) -> Result<()> {
         let mut request = ScanRequest::all([column::TRACE_ID]);
         request.time = axis.range();
         request.predicate = left_of(&self.plan).predicate;
@@ -294,6 +370,7 @@ impl<'q> Source<'q> {
                     sink.take(control, spot)?;
                 }
             }
+            grown(&|| sink.so_far())?;
         }
         Ok(())
     }

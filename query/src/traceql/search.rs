@@ -5,6 +5,7 @@
 //! F2  What the store can leave out only proposes traces; each is then read whole and asked.
 //! F3  A proposal's key is never worse than the trace's own. So the answer is whole once as many traces as were asked for
 //!     stand before the next proposal, and the store is told which keys are still of use.
+//! F4  A trace is told once, in its place: what is told early is what is told in the end.
 //!
 //! Not here: spansets (`pipeline`), predicates (`lower`).
 
@@ -105,13 +106,29 @@ impl Search {
 
     /// The traces of a page, and the place of the last one where another page follows.
     pub(crate) fn page(&self, control: &Control, query: &SearchQuery) -> Result<(Vec<Found>, Option<Position>)> {
-        let mut page = Page { limit: query.limit, after: query.after, found: BTreeMap::new() };
+        let mut all = Vec::new();
+        let last = self.tell(control, query, &mut |found| {
+            all.push(found);
+            Ok(())
+        })?;
+        Ok((all, last))
+    }
+
+    /// Tells the traces of a page, each as soon as it is known that none comes before it (F4), and gives the place of the last one
+    /// where another page follows.
+    pub(crate) fn tell(
+        &self,
+        control: &Control,
+        query: &SearchQuery,
+        tell: &mut dyn FnMut(Found) -> Result<()>,
+    ) -> Result<Option<Position>> {
+        let mut page = Page { limit: query.limit, after: query.after, found: BTreeMap::new(), told: 0, last: None, tell };
         let mut asked: HashSet<TraceId> = HashSet::new();
         if let Some(few) = self.few(control, query)? {
             for trace in few {
                 page.add(control, self.ask(control, trace, query)?)?;
             }
-            return Ok(page.finish());
+            return page.finish();
         }
         let mut keep = query.limit.saturating_add(if self.exact && query.after.is_none() { 1 } else { SPARE });
         loop {
@@ -119,8 +136,9 @@ impl Search {
             let top = self.proposals(control, query, query.after.filter(|_| self.exact), keep)?;
             let exhausted = top.len() < keep;
             for proposal in top.into_sorted() {
-                if page.is_whole_before(proposal) {
-                    return Ok(page.finish());
+                page.settle(Some(proposal))?;
+                if page.is_whole() {
+                    return page.finish();
                 }
                 if asked.insert(proposal.trace) {
                     control.charge(CANDIDATE_BYTES)?;
@@ -129,7 +147,7 @@ impl Search {
                 }
             }
             if exhausted {
-                return Ok(page.finish());
+                return page.finish();
             }
             keep = keep.saturating_mul(2);
         }
@@ -213,11 +231,11 @@ impl Search {
             matched.add(spot.spans.start(spot.row), spot.spans.duration(spot.row));
         }
         let Some(position) = matched.best(query.order, trace) else { return Ok(None) };
-        let sets = sets.into_iter().map(|set| self.tell(&tree, set, query.spans_per_set)).collect();
+        let sets = sets.into_iter().map(|set| self.describe(&tree, set, query.spans_per_set)).collect();
         Ok(Some((position, Found { summary: summary(trace, &tree, &matched), sets })))
     }
 
-    fn tell(&self, tree: &Tree<'_>, set: Spanset, most: usize) -> FoundSet {
+    fn describe(&self, tree: &Tree<'_>, set: Spanset, most: usize) -> FoundSet {
         let spots = set.spans.iter().take(most).filter_map(|place| tree.spot(*place));
         let spans = spots.map(|spot| {
             let attributes = self.told.iter().filter_map(|name| {
@@ -237,13 +255,17 @@ impl Search {
 }
 
 /// The best traces after a place.
-struct Page {
+struct Page<'t> {
     limit: usize,
     after: Option<Position>,
+    /// Those that are not told yet, and one more than the page: it says that another follows.
     found: BTreeMap<Position, Found>,
+    told: usize,
+    last: Option<Position>,
+    tell: &'t mut dyn FnMut(Found) -> Result<()>,
 }
 
-impl Page {
+impl Page<'_> {
     fn add(&mut self, control: &Control, found: Option<(Position, Found)>) -> Result<()> {
         let Some((position, found)) = found else { return Ok(()) };
         if self.after.is_some_and(|after| position <= after) {
@@ -251,8 +273,7 @@ impl Page {
         }
         control.charge(memory_of(&found))?;
         self.found.insert(position, found);
-        // One more than the page tells whether another follows.
-        if self.found.len() > self.limit.saturating_add(1)
+        if self.told + self.found.len() > self.limit.saturating_add(1)
             && let Some((_, dropped)) = self.found.pop_last()
         {
             control.release(memory_of(&dropped));
@@ -260,15 +281,27 @@ impl Page {
         Ok(())
     }
 
-    /// Whether no trace proposed at a place or later can be on the page.
-    fn is_whole_before(&self, proposal: Position) -> bool {
-        self.found.len() > self.limit && self.found.last_key_value().is_some_and(|(last, _)| *last < proposal)
+    /// Tells the traces of the page that stand before all that may still come.
+    fn settle(&mut self, proposal: Option<Position>) -> Result<()> {
+        while self.told < self.limit
+            && let Some(first) = self.found.first_entry()
+            && proposal.is_none_or(|proposal| *first.key() < proposal)
+        {
+            let (position, found) = first.remove_entry();
+            (self.told, self.last) = (self.told + 1, Some(position));
+            (self.tell)(found)?;
+        }
+        Ok(())
     }
 
-    fn finish(self) -> (Vec<Found>, Option<Position>) {
-        let more = self.found.len() > self.limit;
-        let last = self.found.keys().nth(self.limit.saturating_sub(1)).copied().filter(|_| more);
-        (self.found.into_values().take(self.limit).collect(), last)
+    /// Whether all of the page is told, and whether another follows is known.
+    fn is_whole(&self) -> bool {
+        self.told >= self.limit && !self.found.is_empty()
+    }
+
+    fn finish(mut self) -> Result<Option<Position>> {
+        self.settle(None)?;
+        Ok(self.last.filter(|_| !self.found.is_empty()))
     }
 }
 

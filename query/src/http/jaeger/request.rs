@@ -19,9 +19,9 @@ const MILLIS: i64 = 1_000_000;
 const HOUR: i64 = 3_600_000_000_000;
 pub(super) const DAY: i64 = 24 * HOUR;
 /// Traces of an answer unless it is said.
-const USUAL_TRACES: usize = 100;
+pub(super) const USUAL_TRACES: usize = 100;
 /// Most traces of an answer.
-const MOST_TRACES: usize = 1_500;
+pub(super) const MOST_TRACES: usize = 1_500;
 /// Most tags of a search, and traces that are asked for by id.
 const MOST_TAGS: usize = 64;
 
@@ -164,7 +164,7 @@ impl Request {
     }
 }
 
-fn range(start: i64, end: i64, name: &str) -> Result<TimeRange> {
+pub(super) fn range(start: i64, end: i64, name: &str) -> Result<TimeRange> {
     if start >= end {
         return Err(invalid(name, "the range ends before it begins"));
     }
@@ -200,17 +200,18 @@ pub(super) fn trace_id(text: &str) -> Result<TraceId> {
 }
 
 /// What one span of a trace must meet.
-struct Conditions<'a> {
-    service: Option<&'a str>,
-    operation: Option<&'a str>,
-    tags: Vec<(String, String)>,
-    shortest: Option<i64>,
-    longest: Option<i64>,
+pub(super) struct Conditions<'a> {
+    pub(super) service: Option<&'a str>,
+    pub(super) operation: Option<&'a str>,
+    pub(super) tags: Vec<(String, String)>,
+    /// Nanoseconds.
+    pub(super) shortest: Option<i64>,
+    pub(super) longest: Option<i64>,
 }
 
 impl Conditions<'_> {
     /// The same in TraceQL (P1).
-    fn query(&self) -> Result<String> {
+    pub(super) fn query(&self) -> Result<String> {
         if self.tags.len() > MOST_TAGS {
             return Err(invalid("tags", format!("at most {MOST_TAGS} tags are asked for")));
         }
