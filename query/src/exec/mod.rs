@@ -125,12 +125,7 @@ impl Executor {
     }
 
     /// The same, which is seen to come on.
-    pub(crate) async fn run_watched<T, J>(
-        &self,
-        context: QueryContext,
-        progress: Arc<Progress>,
-        job: J,
-    ) -> Result<T>
+    pub(crate) async fn run_watched<T, J>(&self, context: QueryContext, progress: Arc<Progress>, job: J) -> Result<T>
     where
         T: Send + 'static,
         J: FnOnce(&Control) -> Result<T> + Send + 'static,

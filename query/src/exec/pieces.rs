@@ -18,8 +18,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{Interval, MissedTickBehavior};
 
-/// Pieces that may wait for the reader: one that is being sent, and one that is ready.
-const ROOM: usize = 2;
+/// Pieces that may wait for the reader: of usual size, 16 MiB. Answers up to that do not keep a query that could end, and with it a
+/// place that another one waits for.
+const ROOM: usize = 16;
 /// How often a reader is told how far the query is: a person sees no more.
 const TELL_EVERY: Duration = Duration::from_millis(250);
 
@@ -187,6 +188,21 @@ mod tests {
             last = next(&mut pieces).await;
         }
         assert!(matches!(last, Some(Err(Error::Deadline { .. }))), "{last:?}");
+    }
+
+    #[tokio::test]
+    async fn between_pieces_it_is_told_how_far_the_query_is() {
+        let left = Arc::new(std::sync::atomic::AtomicUsize::new(3));
+        let tell = |done, all| format!("{done} of {all}").into_bytes();
+        let mut pieces = Pieces::of(Some(tell), move |outbox, progress| async move {
+            let _outbox = outbox;
+            let _scanning = progress.begin(left);
+            std::future::pending().await
+        });
+        assert_eq!(next(&mut pieces).await.unwrap().unwrap(), b"0 of 3");
+        // Nothing is told twice.
+        let again = tokio::time::timeout(2 * TELL_EVERY, next(&mut pieces)).await;
+        assert!(again.is_err(), "{again:?}");
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! The format is described in `tests/language/README.md`.
 
 mod differential;
+mod early;
 mod model;
 
 use super::{Axis, Found, SearchQuery, parse};

@@ -396,3 +396,29 @@ fn told_of(function: &Function) -> impl Iterator<Item = &Name> {
     };
     by.iter().chain(measure.and_then(measured))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s5_of_too_many_series_those_that_were_told_and_the_greatest_are_told() {
+        let series = |number: u32| Series {
+            labels: vec![("n".to_owned(), Value::Int(number.into()))],
+            values: vec![f64::from(number), f64::NAN],
+            exemplars: Vec::new(),
+        };
+        let all: Vec<Series> = (0..1_100).map(series).collect();
+        let told = BTreeSet::from([key_of(&all[3].labels)]);
+        let kept = |told: &BTreeSet<String>| -> Vec<f64> {
+            let answer = chosen(all.clone(), told);
+            assert_eq!((answer.series.len(), answer.left_out), (MOST_SERIES, Some(1_100)));
+            let mut values: Vec<f64> = answer.series.iter().map(|series| series.values[0]).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            values
+        };
+        assert_eq!(kept(&BTreeSet::new())[..2], [100.0, 101.0]);
+        assert_eq!(kept(&told)[..2], [3.0, 101.0]);
+        assert_eq!(chosen(all[..5].to_vec(), &told).left_out, None);
+    }
+}

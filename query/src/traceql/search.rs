@@ -3,7 +3,7 @@
 //! F1  A trace is found when its pipeline leaves spans. Traces stand by the best key of these, then by trace id; pages follow
 //!     each other without a gap and without a double, and the same question has the same answer.
 //! F2  What the store can leave out only proposes traces; each is then read whole and asked.
-//! F3  A proposal's key is never worse than the trace's own. So the answer is whole once as many traces as were asked for
+//! F3  A proposal's key is never worse than the trace's own (`trace::propose`). So the answer is whole once as many traces as were asked for
 //!     stand before the next proposal, and the store is told which keys are still of use.
 //! F4  A trace is told once, in its place: what is told early is what is told in the end.
 //!
@@ -18,12 +18,12 @@ use super::value::Value;
 use crate::column::{Columns, trace_id};
 use crate::error::{Error, Result};
 use crate::exec::Control;
-use crate::trace::{Matched, Position, Top};
+use crate::trace::{Matched, Position, propose};
 use query_api::trace::{Order, ServiceShare, TraceSummary};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
-use storage::scan::{Predicate, ScanOrder, ScanRequest, Threshold, TimeRange};
+use storage::scan::{Predicate, ScanRequest, TimeRange};
 
 const STATUS_ERROR: i32 = 2;
 /// Proposals of the first round beyond the page, where some may turn out to be none.
@@ -52,6 +52,27 @@ pub(crate) struct SearchQuery {
 pub(crate) struct Found {
     pub(crate) summary: TraceSummary,
     pub(crate) sets: Vec<FoundSet>,
+}
+
+/// What is told while a search goes on.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// The next trace of the page.
+    Trace(Found),
+    /// None yet: another trace is asked.
+    Asking,
+    /// None yet: the store is scanned again, which may take its time.
+    Scanning,
+}
+
+impl Told {
+    /// The trace, if it is one.
+    pub(crate) fn trace(self) -> Option<Found> {
+        match self {
+            Told::Trace(found) => Some(found),
+            Told::Asking | Told::Scanning => None,
+        }
+    }
 }
 
 /// One of its spansets.
@@ -107,8 +128,8 @@ impl Search {
     /// The traces of a page, and the place of the last one where another page follows.
     pub(crate) fn page(&self, control: &Control, query: &SearchQuery) -> Result<(Vec<Found>, Option<Position>)> {
         let mut all = Vec::new();
-        let last = self.tell(control, query, &mut |found| {
-            all.push(found);
+        let last = self.tell(control, query, &mut |told| {
+            all.extend(told.trace());
             Ok(())
         })?;
         Ok((all, last))
@@ -120,9 +141,10 @@ impl Search {
         &self,
         control: &Control,
         query: &SearchQuery,
-        tell: &mut dyn FnMut(Found) -> Result<()>,
+        tell: &mut dyn FnMut(Told) -> Result<()>,
     ) -> Result<Option<Position>> {
-        let mut page = Page { limit: query.limit, after: query.after, found: BTreeMap::new(), told: 0, last: None, tell };
+        let mut page =
+            Page { limit: query.limit, after: query.after, found: BTreeMap::new(), told: 0, last: None, tell };
         let mut asked: HashSet<TraceId> = HashSet::new();
         if let Some(few) = self.few(control, query)? {
             for trace in few {
@@ -133,7 +155,8 @@ impl Search {
         let mut keep = query.limit.saturating_add(if self.exact && query.after.is_none() { 1 } else { SPARE });
         loop {
             // Of exact proposals those of earlier pages are known without asking.
-            let top = self.proposals(control, query, query.after.filter(|_| self.exact), keep)?;
+            let after = query.after.filter(|_| self.exact);
+            let top = propose(control, (query.range, &self.left.predicate), query.order, after, keep)?;
             let exhausted = top.len() < keep;
             for proposal in top.into_sorted() {
                 page.settle(Some(proposal))?;
@@ -141,6 +164,7 @@ impl Search {
                     return page.finish();
                 }
                 if asked.insert(proposal.trace) {
+                    (page.tell)(Told::Asking)?;
                     control.charge(CANDIDATE_BYTES)?;
                     control.check()?;
                     page.add(control, self.ask(control, proposal.trace, query)?)?;
@@ -149,6 +173,7 @@ impl Search {
             if exhausted {
                 return page.finish();
             }
+            (page.tell)(Told::Scanning)?;
             keep = keep.saturating_mul(2);
         }
     }
@@ -179,46 +204,6 @@ impl Search {
         Ok(None)
     }
 
-    /// The first `keep` traces by the spans that may be left.
-    fn proposals(&self, control: &Control, query: &SearchQuery, after: Option<Position>, keep: usize) -> Result<Top> {
-        let key_column = if query.order == Order::Longest { column::DURATION } else { column::START };
-        let mut request = ScanRequest::all([column::TRACE_ID, key_column]);
-        request.time = query.range;
-        request.predicate = self.left.predicate.clone();
-        let threshold = match query.order {
-            Order::Newest | Order::Longest => Threshold::at_least(key_column),
-            Order::Oldest => Threshold::at_most(key_column),
-        };
-        request.order = match query.order {
-            Order::Newest => ScanOrder::Newest,
-            Order::Oldest => ScanOrder::Oldest,
-            Order::Longest => ScanOrder::Any,
-        };
-        request.threshold = Some(threshold.clone());
-        let mut top = Top::new(query.order, keep, after);
-        let mut charged = 0;
-        control.scan(Signal::Spans, request, |batch| {
-            let columns = Columns(batch);
-            let ids = columns.fixed(column::TRACE_ID)?;
-            let keys = match query.order {
-                Order::Longest => columns.int64(column::DURATION)?.values(),
-                Order::Newest | Order::Oldest => columns.times(column::START)?.values(),
-            };
-            keys.iter()
-                .enumerate()
-                .filter_map(|(row, key)| Some((*key, trace_id(ids, row)?)))
-                .for_each(|(key, trace)| top.offer(key, trace));
-            if let Some(bound) = top.bound() {
-                threshold.set(bound);
-            }
-            let grown = top.len().saturating_sub(charged);
-            charged += grown;
-            control.charge(grown * CANDIDATE_BYTES)
-        })?;
-        control.release(charged * CANDIDATE_BYTES);
-        Ok(top)
-    }
-
     /// Asks one trace.
     fn ask(&self, control: &Control, trace: TraceId, query: &SearchQuery) -> Result<Option<(Position, Found)>> {
         let stored = trace::read(control, trace, &self.columns)?;
@@ -228,7 +213,7 @@ impl Search {
         let places: BTreeSet<usize> = sets.iter().flat_map(|set| set.spans.iter().copied()).collect();
         let mut matched = Matched::default();
         for spot in places.iter().filter_map(|place| tree.spot(*place)) {
-            matched.add(spot.spans.start(spot.row), spot.spans.duration(spot.row));
+            matched.add(spot.spans.start(spot.row), spot.spans.duration(spot.row), spot.spans.status(spot.row));
         }
         let Some(position) = matched.best(query.order, trace) else { return Ok(None) };
         let sets = sets.into_iter().map(|set| self.describe(&tree, set, query.spans_per_set)).collect();
@@ -262,7 +247,7 @@ struct Page<'t> {
     found: BTreeMap<Position, Found>,
     told: usize,
     last: Option<Position>,
-    tell: &'t mut dyn FnMut(Found) -> Result<()>,
+    tell: &'t mut dyn FnMut(Told) -> Result<()>,
 }
 
 impl Page<'_> {
@@ -289,7 +274,7 @@ impl Page<'_> {
         {
             let (position, found) = first.remove_entry();
             (self.told, self.last) = (self.told + 1, Some(position));
-            (self.tell)(found)?;
+            (self.tell)(Told::Trace(found))?;
         }
         Ok(())
     }

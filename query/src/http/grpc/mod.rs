@@ -10,7 +10,7 @@
 //! Not here: which methods there are (`tempo::stream`, `jaeger::remote`), OTLP (the collector's doors).
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::{QueryState, tenant};
 use crate::config::Config;
@@ -107,7 +107,8 @@ fn context(config: &Config, headers: &HeaderMap) -> Result<QueryContext> {
         None => config.timeout,
         Some(text) => {
             let timeout = text.to_str().ok().and_then(timeout);
-            timeout.ok_or_else(|| Error::parameter(TIMEOUT, "expected up to eight digits and a unit: H, M, S, m, u, n"))?
+            timeout
+                .ok_or_else(|| Error::parameter(TIMEOUT, "expected up to eight digits and a unit: H, M, S, m, u, n"))?
         }
     };
     Ok(QueryContext { tenant: tenant(headers)?, timeout: timeout.min(config.max_timeout) })

@@ -12,8 +12,8 @@
 mod metrics;
 mod model;
 mod otlp;
-mod request;
 mod remote;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +22,7 @@ use super::{QueryState, panicked, tenant};
 use crate::error::{Error, Result};
 use crate::exec::{Control, QueryContext};
 use crate::service::{calls, operation_kinds};
+use crate::trace::Position;
 use crate::traceql::{self, SearchQuery};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
@@ -195,13 +196,17 @@ fn there(read: Result<TracesData>) -> Option<Result<TracesData>> {
     }
 }
 
-/// Tells the summaries of the traces that a search finds, newest first, each as soon as its place is known.
-fn searched(control: &Control, asked: &Search, tell: &mut dyn FnMut(TraceSummary) -> Result<()>) -> Result<()> {
+/// Tells the summaries of the traces that a search finds, newest first, each as soon as its place is known; gives the place of the
+/// last one where others follow.
+fn searched(
+    control: &Control,
+    asked: &Search,
+    tell: &mut dyn FnMut(TraceSummary) -> Result<()>,
+) -> Result<Option<Position>> {
     let search = traceql::parse(&asked.text)?.search()?;
-    let query =
-        SearchQuery { range: asked.range, order: Order::Newest, limit: asked.limit, spans_per_set: 0, after: None };
-    search.tell(control, &query, &mut |found| tell(found.summary))?;
-    Ok(())
+    let Search { range, limit, after, .. } = *asked;
+    let query = SearchQuery { range, order: Order::Newest, limit, spans_per_set: 0, after };
+    search.tell(control, &query, &mut |told| told.trace().map_or(Ok(()), |found| tell(found.summary)))
 }
 
 /// The traces that a search finds, whole.

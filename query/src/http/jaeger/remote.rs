@@ -1,11 +1,12 @@
 //! How does Jaeger itself run on Spanlight? By its gRPC API of remote storages, `jaeger.storage.v2`: `TraceReader`,
-//! `DependencyReader` and `Capabilities`, on the port of HTTP.
+//! `DependencyReader` and `Capabilities`, on the port of HTTP. As of its definitions 0.14.0.
 //!
 //! S1  A search means what it means in the other APIs (`request`), and has the same limits.
 //! S2  Traces are read and sent one after the other, newest first. A message has spans of one trace only; a large trace stands in
 //!     several, one behind the other; none is empty. What is not there is left out, and is no error: Jaeger says itself that it
 //!     found nothing.
-//! S3  What a search would have to leave out of account is refused: a structured filter, the token of a page.
+//! S3  What a search would have to leave out of account is refused: a structured filter, pages of what has none.
+//! S4  Pages of ids and summaries follow each other without a gap and without a double; a token belongs to its search.
 //!
 //! Not here: writing. Jaeger sends spans to the collector's doors (`writer` in its configuration), by OTLP.
 
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::exec::{Control, Outbox};
 use crate::http::QueryState;
 use crate::service::calls;
+use crate::trace::Position;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::post;
@@ -76,9 +78,9 @@ fn get_traces(message: &[u8], _: i64) -> Result<Asked> {
 }
 
 fn find_traces(message: &[u8], now: i64) -> Result<Asked> {
-    let search = grpc::decode::<Find>(message)?.search(now)?;
+    let search = grpc::decode::<Find>(message)?.query()?.search(now)?;
     Ok(Asked::new(move |control, outbox| {
-        searched(control, &search, &mut |summary| send_trace(control, outbox, id_of(&summary)?))
+        searched(control, &search, &mut |summary| send_trace(control, outbox, id_of(&summary)?)).map(drop)
     }))
 }
 
@@ -95,10 +97,10 @@ fn id_of(summary: &TraceSummary) -> Result<TraceId> {
 }
 
 fn find_trace_ids(message: &[u8], now: i64) -> Result<Asked> {
-    let search = grpc::decode::<Find>(message)?.search(now)?;
+    let (search, page) = grpc::decode::<Find>(message)?.query()?.page(now)?;
     Ok(Asked::one(move |control| {
         let mut out = Writer::default();
-        searched(control, &search, &mut |summary| {
+        let last = searched(control, &search, &mut |summary| {
             let id = id_of(&summary)?;
             let end = summary.start_unix_nano.saturating_add(summary.duration_nano);
             out.message(1, |out| {
@@ -108,22 +110,35 @@ fn find_trace_ids(message: &[u8], now: i64) -> Result<Asked> {
             });
             Ok(())
         })?;
+        write_token(&mut out, &search, page, last);
         Ok(out.0)
     }))
 }
 
 fn find_summaries(message: &[u8], now: i64) -> Result<Asked> {
-    let search = grpc::decode::<Find>(message)?.search(now)?;
+    let (search, page) = grpc::decode::<Find>(message)?.query()?.page(now)?;
     Ok(Asked::new(move |control, outbox| {
         let mut out = Writer::default();
-        searched(control, &search, &mut |summary| {
+        let last = searched(control, &search, &mut |summary| {
+            // The last message is the one with the token, so a full one waits for the next trace.
+            if out.0.len() >= MESSAGE_BYTES {
+                outbox.send(control, std::mem::take(&mut out).0)?;
+            }
             let id = id_of(&summary)?;
             let summary = Summary::new(control, summary)?;
             out.message(1, |out| summary.write(out, id));
-            if out.0.len() < MESSAGE_BYTES { Ok(()) } else { outbox.send(control, std::mem::take(&mut out).0) }
+            Ok(())
         })?;
+        write_token(&mut out, &search, page, last);
         if out.0.is_empty() { Ok(()) } else { outbox.send(control, out.0) }
     }))
+}
+
+/// `next_page_token`, where pages are asked for and another one follows.
+fn write_token(out: &mut Writer, search: &Search, page: Option<u64>, last: Option<Position>) {
+    if let (Some(hash), Some(last)) = (page, last) {
+        out.text(2, &message::token(search, hash, last));
+    }
 }
 
 fn get_services(_: &[u8], _: i64) -> Result<Asked> {
@@ -163,21 +178,15 @@ fn get_dependencies(message: &[u8], now: i64) -> Result<Asked> {
     }))
 }
 
-/// `SearchCapabilities`: a search needs no service, and one span meets all conditions.
+/// `SearchCapabilities`: a search needs no service, one span meets all conditions, and there are pages.
 fn get_capabilities(_: &[u8], _: i64) -> Result<Asked> {
     Ok(Asked::one(|_| {
         let mut out = Writer::default();
         out.message(1, |out| {
             out.varint(1, 1);
             out.varint(2, 1);
+            out.varint(4, 1);
         });
         Ok(out.0)
     }))
-}
-
-impl Find {
-    fn search(self, now: i64) -> Result<Search> {
-        let query = self.query.ok_or_else(|| Error::parameter("query", "the query is required"))?;
-        query.search(now)
-    }
 }

@@ -7,6 +7,7 @@
 use super::super::parameter::decode;
 use crate::error::{Error, Result};
 use crate::time;
+use crate::trace::Position;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write;
@@ -34,6 +35,8 @@ pub(super) struct Search {
     pub(super) text: String,
     pub(super) range: TimeRange,
     pub(super) limit: usize,
+    /// The last trace of the page before.
+    pub(super) after: Option<Position>,
 }
 
 /// The parameters of a request.
@@ -121,7 +124,7 @@ impl Request {
         };
         // The microsecond that is named last belongs to the range.
         let range = range(start, end.saturating_add(MICROS), "start")?;
-        Ok(Search { text: conditions.query()?, range, limit: self.limit("limit", self.text("limit"))? })
+        Ok(Search { text: conditions.query()?, range, limit: self.limit("limit", self.text("limit"))?, after: None })
     }
 
     /// A search of the third API.
@@ -144,7 +147,7 @@ impl Request {
         };
         let range = range(start, end.saturating_add(1), "query.startTimeMin")?;
         let limit = self.either("query.searchDepth", "query.num_traces");
-        Ok(Search { text: conditions.query()?, range, limit: self.limit("query.searchDepth", limit)? })
+        Ok(Search { text: conditions.query()?, range, limit: self.limit("query.searchDepth", limit)?, after: None })
     }
 
     /// `quantile`, above 0 and at most 1, as it is written.

@@ -115,11 +115,7 @@ impl QueryRangeResponse {
     }
 
     /// The same as several messages, each closed once it has about `size` bytes; a reader puts their series together.
-    pub(super) fn messages<E>(
-        &self,
-        size: usize,
-        mut send: impl FnMut(Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn messages<E>(&self, size: usize, mut send: impl FnMut(Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         let mut out = Writer::default();
         let close = |mut out: Writer| {
             self.wholeness.write(&mut out, &self.metrics);

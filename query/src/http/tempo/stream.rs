@@ -8,6 +8,9 @@
 //!
 //! Not here: what travels around messages (`grpc`), which fields the answers have (`json`, `series`, `tag`).
 
+#[cfg(test)]
+mod tests;
+
 use super::super::grpc::{self, Asked, MESSAGE_BYTES, Read};
 use super::super::protobuf::Writer;
 use super::json::{SearchMetrics, TraceSearchMetadata};
@@ -17,6 +20,7 @@ use super::{ask, tag};
 use crate::error::Result;
 use crate::exec::{Control, Outbox};
 use crate::http::QueryState;
+use crate::traceql::Told;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::post;
@@ -147,9 +151,14 @@ fn search(message: &[u8], now: i64) -> Result<Asked> {
     let job = move |control: &Control, outbox: &Outbox| {
         let (search, query) = ask::search(&request)?;
         let mut traces = Traces { out: Writer::default(), begun: Instant::now() };
-        search.tell(control, &query, &mut |found| {
-            traces.out.message(1, |out| TraceSearchMetadata::new(found).write(out));
-            if traces.out.0.len() < MESSAGE_BYTES && traces.begun.elapsed() < TRACES_EVERY {
+        search.tell(control, &query, &mut |told| {
+            // Where a scan follows, what is there does not wait for it.
+            let is_due = matches!(told, Told::Scanning) || traces.begun.elapsed() >= TRACES_EVERY;
+            if let Some(found) = told.trace() {
+                traces.out.message(1, |out| TraceSearchMetadata::new(found).write(out));
+            }
+            let size = traces.out.0.len();
+            if size < MESSAGE_BYTES && (size == 0 || !is_due) {
                 return Ok(());
             }
             let (done, all) = control.steps();
@@ -242,7 +251,8 @@ fn send_all(control: &Control, outbox: &Outbox, messages: Vec<Vec<u8>>) -> Resul
 
 fn tags_request(message: &[u8], now: i64) -> Result<Request> {
     let asked: TagsRequest = grpc::decode(message)?;
-    let pairs = Pairs::default().text("scope", asked.scope).number("start", asked.start, "").number("end", asked.end, "");
+    let pairs =
+        Pairs::default().text("scope", asked.scope).number("start", asked.start, "").number("end", asked.end, "");
     Ok(Request::of(pairs.0, Vec::new(), now))
 }
 

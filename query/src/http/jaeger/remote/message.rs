@@ -6,8 +6,11 @@ use super::super::super::protobuf::Writer;
 use super::super::model::Dependency;
 use super::super::otlp::{Share, Summary};
 use super::super::request::{self, Conditions, Search};
+use crate::cursor::Cursor;
 use crate::error::{Error, Result};
+use crate::trace::Position;
 use prost::Message;
+use query_api::trace::Order;
 use storage::model::TraceId;
 use storage::scan::TimeRange;
 
@@ -42,7 +45,7 @@ pub(super) struct Operations {
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Find {
     #[prost(message, optional, tag = "1")]
-    pub(super) query: Option<Query>,
+    query: Option<Query>,
 }
 
 /// `TraceQueryParameters`.
@@ -137,23 +140,52 @@ impl Traces {
     }
 }
 
+impl Find {
+    /// What is asked for.
+    pub(super) fn query(self) -> Result<Query> {
+        self.query.ok_or_else(|| Error::parameter("query", "the query is required"))
+    }
+}
+
 impl Query {
-    /// The same search as the other APIs have.
+    /// The same search as the other APIs have; not one of pages, for its answer has no room for a token.
     pub(super) fn search(self, now: i64) -> Result<Search> {
+        if self.pagination.is_some() {
+            return Err(Error::parameter("pagination", "traces have no pages; ask for ids or summaries"));
+        }
+        self.meaning(now)
+    }
+
+    /// A search of a page, if it is one, with what belongs into its token.
+    pub(super) fn page(mut self, now: i64) -> Result<(Search, Option<u64>)> {
+        let Some(page) = self.pagination.take() else { return Ok((self.meaning(now)?, None)) };
+        if page.page_size == 0 || self.search_depth != 0 {
+            let message = "a page has a `page_size`, and takes the place of `search_depth`";
+            return Err(Error::parameter("pagination", message));
+        }
+        // Jaeger keeps them in a map, whose order is another one each time.
+        self.attributes.sort_by(|one, other| one.key.cmp(&other.key));
+        let hash = xxhash_rust::xxh3::xxh3_64(&self.encode_to_vec());
+        let mut search = self.meaning(now)?;
+        search.limit = usize::try_from(page.page_size).unwrap_or(usize::MAX).min(request::MOST_TRACES);
+        if !page.page_token.is_empty() {
+            let cursor = Cursor::<16>::decode(&page.page_token, hash);
+            let cursor = cursor.map_err(|refused| Error::parameter("page_token", refused.to_string()))?;
+            search.range = cursor.range;
+            search.after = Some(Position::new(Order::Newest, cursor.key, TraceId(cursor.tie)));
+        }
+        Ok((search, Some(hash)))
+    }
+
+    fn meaning(self, now: i64) -> Result<Search> {
         if self.filter.is_some() {
             let message = "structured filters are not understood; `Capabilities` does not name any";
             return Err(Error::parameter("filter", message));
         }
-        let pagination = self.pagination.unwrap_or_default();
-        if !pagination.page_token.is_empty() {
-            let message = "a page's token is not understood; `Capabilities` does not name pages";
-            return Err(Error::parameter("pagination", message));
-        }
-        let limit = match (pagination.page_size, self.search_depth) {
-            (0, 0) => request::USUAL_TRACES,
-            (0, depth) => usize::try_from(depth)
-                .map_err(|_| Error::parameter("search_depth", "the number of traces is not negative"))?,
-            (size, _) => usize::try_from(size).unwrap_or(usize::MAX),
+        let limit = match usize::try_from(self.search_depth) {
+            Ok(0) => request::USUAL_TRACES,
+            Ok(depth) => depth.min(request::MOST_TRACES),
+            Err(_) => return Err(Error::parameter("search_depth", "the number of traces is not negative")),
         };
         let conditions = Conditions {
             service: Some(self.service_name.as_str()).filter(|name| !name.is_empty()),
@@ -165,8 +197,14 @@ impl Query {
         let start = moment("start_time_min", self.start_time_min)?.unwrap_or(i64::MIN);
         let end = moment("start_time_max", self.start_time_max)?.unwrap_or(now);
         let range = request::range(start, end.saturating_add(1), "start_time_min")?;
-        Ok(Search { text: conditions.query()?, range, limit: limit.min(request::MOST_TRACES) })
+        Ok(Search { text: conditions.query()?, range, limit, after: None })
     }
+}
+
+/// The token of the page that follows.
+pub(super) fn token(search: &Search, hash: u64, last: Position) -> String {
+    let (key, tie) = (last.key(Order::Newest), last.trace.0);
+    Cursor { filter_hash: hash, range: search.range, key, tie }.encode()
 }
 
 impl Attribute {
