@@ -58,7 +58,7 @@ pub(crate) struct Found {
 #[derive(Debug)]
 pub(crate) enum Told {
     /// The next trace of the page.
-    Trace(Found),
+    Trace(Box<Found>),
     /// None yet: another trace is asked.
     Asking,
     /// None yet: the store is scanned again, which may take its time.
@@ -69,7 +69,7 @@ impl Told {
     /// The trace, if it is one.
     pub(crate) fn trace(self) -> Option<Found> {
         match self {
-            Told::Trace(found) => Some(found),
+            Told::Trace(found) => Some(*found),
             Told::Asking | Told::Scanning => None,
         }
     }
@@ -274,7 +274,7 @@ impl Page<'_> {
         {
             let (position, found) = first.remove_entry();
             (self.told, self.last) = (self.told + 1, Some(position));
-            (self.tell)(Told::Trace(found))?;
+            (self.tell)(Told::Trace(Box::new(found)))?;
         }
         Ok(())
     }
