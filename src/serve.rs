@@ -86,9 +86,9 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
         Ok(())
     });
     let closing = shutdown.clone();
-    roles.spawn(async move {
-        axum::serve(doors.http, router).with_graceful_shutdown(closing.cancelled_owned()).await.context("HTTP API")
-    });
+    roles.spawn(
+        async move { query::http::serve(doors.http, router, closing.cancelled_owned()).await.context("HTTP API") },
+    );
     for (name, listener) in [("OTLP/gRPC", doors.otlp_grpc), ("OTLP/HTTP", doors.otlp_http)] {
         let (door, closing) = (collector.clone(), shutdown.clone());
         roles.spawn(async move { door.serve(listener, closing.cancelled_owned()).await.context(name) });

@@ -31,7 +31,7 @@ const STRANGERS: [(&str, &[&str]); 3] = [
         "storage",
         &["axum", "datafusion", "hyper", "opentelemetry-proto", "prost", "rdkafka", "reqwest", "tonic", "tower-http"],
     ),
-    ("query", &["opentelemetry-proto", "rdkafka", "tonic"]),
+    ("query", &["opentelemetry-proto", "rdkafka"]),
     ("query-api", &["arrow-array", "axum", "tokio"]),
 ];
 

@@ -2,7 +2,7 @@
 //!
 //! E1  What a caller is shown never holds a path, a host or a panic's text; those go to the log.
 //!
-//! Not here: HTTP status codes (`http::answer`).
+//! Not here: HTTP status codes (`http::answer`), gRPC's (`http::grpc`).
 
 use query_api::error::Class;
 use std::time::Duration;
@@ -40,6 +40,12 @@ pub enum Error {
     #[error("{message}")]
     Limit {
         /// Which limit, and what to do about it.
+        message: String,
+    },
+    /// The query's time is over.
+    #[error("{message}")]
+    Deadline {
+        /// How long it had, and what to do about it.
         message: String,
     },
     /// Too many queries run and wait.
@@ -92,7 +98,7 @@ impl Error {
         match self {
             Error::Parameter { .. } | Error::ForeignOrigin | Error::Method { .. } => Class::Caller,
             Error::NotFound { .. } => Class::NotFound,
-            Error::Limit { .. } => Class::Limit,
+            Error::Limit { .. } | Error::Deadline { .. } => Class::Limit,
             Error::Busy { .. } | Error::Cancelled | Error::Host { .. } => Class::Unavailable,
             Error::Cell { .. } => Class::Corrupt,
             Error::Bug { .. } => Class::Bug,

@@ -9,6 +9,7 @@ mod bad_input;
 mod browser;
 mod command_line;
 mod crash;
+mod jaeger;
 mod kafka;
 mod object_store;
 mod prometheus;

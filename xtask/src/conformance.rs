@@ -5,7 +5,8 @@
 //!
 //! F1  The last line on stdout is `NAME: P of T`; the status is 0 only when P equals T and T is not 0.
 //! F2  Cases see the binary from outside only: a fresh process with an empty data folder, ports chosen by itself. A suite
-//!     about what is inside (`promql`) is a test of its room, which is run here and whose verdict is printed.
+//!     about what is inside (`promql`) is a test of its room, which is run here and whose verdict is printed; so is what needs a
+//!     client that tasks do without (`jaeger` over gRPC).
 //!
 //! Not here: what the specification says (the cases).
 
@@ -21,7 +22,8 @@ mod wire;
 
 use crate::Outcome;
 use crate::repo::Repo;
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use std::process::Stdio;
 
 /// What a runner is given.
 pub(crate) struct Context {
@@ -46,7 +48,11 @@ struct Suite {
 }
 
 const SUITES: [Suite; 4] = [
-    Suite { name: "jaeger", about: "Jaeger's HTTP APIs: its searches over its traces, by both", run: jaeger::run },
+    Suite {
+        name: "jaeger",
+        about: "Jaeger's searches over its traces, by both HTTP APIs and as a remote storage",
+        run: jaeger::run,
+    },
     Suite { name: "otlp", about: "OTLP 1.11 over HTTP: statuses, partial success, limits, bad input", run: otlp::run },
     Suite { name: "promql", about: "PromQL: the test scripts of Prometheus 3.14", run: promql::run },
     Suite {
@@ -70,6 +76,26 @@ pub(crate) fn run(options: &[&str]) -> Result<Outcome> {
     let tally = (suite.run)(&context)?;
     println!("{name}: {} of {}", tally.passed, tally.total);
     Ok(if tally.passed == tally.total && tally.total > 0 { Outcome::Done } else { Outcome::Failed })
+}
+
+/// Runs a test that counts by itself, and reads its verdict, the last line that begins with its name. The whole workspace is named,
+/// so that no dependency is built twice.
+fn test(context: &Context, binaries: &[&str], test: &str, name: &str) -> Result<Tally> {
+    let output = crate::repo::cargo()
+        .args(["test", "--quiet", "--workspace"])
+        .args(binaries)
+        .args(["--", "--exact", test, "--nocapture"])
+        .current_dir(&context.repo.root)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo cannot be run")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let is_told = |line: &&str| context.verbose || line.starts_with("  ");
+    text.lines().filter(is_told).for_each(|line| println!("{line}"));
+    let verdict = text.lines().rev().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let Some(counts) = verdict else { bail!("{name}: the suite did not run to its end") };
+    let Some((passed, total)) = counts.split_once(" of ") else { bail!("{name}: {counts}") };
+    Ok(Tally { passed: passed.parse()?, total: total.parse()? })
 }
 
 fn list() -> String {

@@ -16,6 +16,10 @@ pub enum Order {
     Oldest,
     /// By the longest duration of a matching span, longest first.
     Longest,
+    /// By the number of matching spans, most first.
+    MostSpans,
+    /// By the number of matching spans that failed, most first.
+    MostErrors,
 }
 
 /// The answer of `GET /api/v1/traces`.

@@ -4,6 +4,7 @@
 //! C2  All memory is given back when the control is dropped.
 
 use super::cancel::Cancel;
+use super::progress::Progress;
 use crate::error::{Error, Result};
 use arrow_array::RecordBatch;
 use query_api::trace::{MissingBlock, Stats};
@@ -36,6 +37,7 @@ pub struct Control {
     snapshot: Snapshot,
     limits: Limits,
     cancel: Arc<Cancel>,
+    progress: Arc<Progress>,
     memory: Cell<u64>,
     total_memory: Arc<AtomicU64>,
     rows: Cell<u64>,
@@ -43,11 +45,17 @@ pub struct Control {
 }
 
 impl Control {
-    pub(super) fn new(snapshot: Snapshot, limits: Limits, cancel: Arc<Cancel>, total_memory: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(
+        snapshot: Snapshot,
+        limits: Limits,
+        (cancel, progress): (Arc<Cancel>, Arc<Progress>),
+        total_memory: Arc<AtomicU64>,
+    ) -> Self {
         Control {
             snapshot,
             limits,
             cancel,
+            progress,
             memory: Cell::new(0),
             total_memory,
             rows: Cell::new(0),
@@ -113,7 +121,7 @@ impl Control {
         request: ScanRequest,
         each: impl FnMut(&RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let progress = self.scan_counting_rows(signal, request, each)?;
+        let progress = self.scan_counting_rows(signal, request, Some(&self.progress), each)?;
         let mut stats = self.stats.borrow_mut();
         stats.blocks_read += progress.blocks_read;
         stats.blocks_pruned += progress.blocks_pruned;
@@ -124,12 +132,14 @@ impl Control {
         &self,
         signal: Signal,
         mut request: ScanRequest,
+        told: Option<&Progress>,
         mut each: impl FnMut(&RecordBatch) -> Result<()>,
     ) -> Result<ScanProgress> {
         let unbounded = || Threshold::at_least(schema::time_column(signal));
         self.cancel.watch(request.threshold.get_or_insert_with(unbounded).clone());
         self.check()?;
         let mut scan = self.snapshot.scan(signal, request)?;
+        let _under_way = told.map(|progress| progress.begin(scan.left()));
         for batch in scan.by_ref() {
             let batch = batch?;
             let _held = self.hold(batch.get_array_memory_size())?;
@@ -235,13 +245,33 @@ impl Control {
     ) -> Result<()> {
         let mut request = ScanRequest::all(columns);
         request.predicate = Predicate::Trace(trace);
-        let progress = self.scan_counting_rows(Signal::Spans, request, each)?;
+        // One trace is no progress that anybody would see.
+        let progress = self.scan_counting_rows(Signal::Spans, request, None, each)?;
         let mut stats = self.stats.borrow_mut();
         // A search that reads its traces one by one has counted their blocks before.
         if stats.blocks_read + stats.blocks_pruned == 0 {
             (stats.blocks_read, stats.blocks_pruned) = (progress.blocks_read, progress.blocks_pruned);
         }
         Ok(())
+    }
+
+    /// Blocks and batches that scans have read to their end, and all that they have begun with.
+    pub(crate) fn steps(&self) -> (u64, u64) {
+        self.progress.steps()
+    }
+
+    /// Does a part of the work whose memory is of no use after it.
+    pub(crate) fn give_back<T>(&self, part: impl FnOnce() -> Result<T>) -> Result<T> {
+        let before = self.memory.get();
+        let done = part();
+        let more = self.memory.get().saturating_sub(before);
+        self.release(usize::try_from(more).unwrap_or(usize::MAX));
+        done
+    }
+
+    /// How much longer the query may take.
+    pub(super) fn time_left(&self) -> Duration {
+        self.limits.deadline.saturating_duration_since(Instant::now())
     }
 
     /// What the query has cost so far.
@@ -294,7 +324,7 @@ impl Drop for Held<'_> {
 pub(super) fn past_deadline(timeout: Duration) -> Error {
     let message =
         format!("the query took longer than {timeout:?}; narrow the time range, or ask for a longer `timeout`");
-    Error::Limit { message }
+    Error::Deadline { message }
 }
 
 fn count(rows: usize) -> u64 {

@@ -4,16 +4,21 @@
 //! X2  At most `concurrency` queries run and `queue` wait; one more is refused at once.
 //! X3  When the caller drops the future, or the deadline passes, the query ends at its next check: between two row
 //!     groups of a scan at the latest. Permit and memory are given back when it has ended, not before.
+//!     An answer of several pieces waits for who reads it no longer than that, either (`pieces`).
 //! X4  A query that panics is an error of that query, and of nothing else.
 //!
 //! Not here: what is computed.
 
 mod cancel;
 mod control;
+mod pieces;
+mod progress;
 #[cfg(test)]
 mod tests;
 
 pub use control::{Control, Held};
+pub(crate) use pieces::{Outbox, Pieces, Tell};
+pub(crate) use progress::Progress;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -116,6 +121,15 @@ impl Executor {
         T: Send + 'static,
         J: FnOnce(&Control) -> Result<T> + Send + 'static,
     {
+        self.run_watched(context, Arc::default(), job).await
+    }
+
+    /// The same, which is seen to come on.
+    pub(crate) async fn run_watched<T, J>(&self, context: QueryContext, progress: Arc<Progress>, job: J) -> Result<T>
+    where
+        T: Send + 'static,
+        J: FnOnce(&Control) -> Result<T> + Send + 'static,
+    {
         let started = Instant::now();
         // A timeout past the end of the clock is none that anyone would see.
         let deadline = started.checked_add(context.timeout).unwrap_or(started + self.config.max_timeout);
@@ -144,7 +158,7 @@ impl Executor {
             // Dropped after `control`, which gives the memory back.
             let _permit = permit;
             let snapshot = engine.snapshot(&context.tenant);
-            let control = Control::new(snapshot, limits, cancel, memory);
+            let control = Control::new(snapshot, limits, (cancel, progress), memory);
             control.check()?;
             let answer = job(&control);
             control.describe(&within);

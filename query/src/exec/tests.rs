@@ -108,7 +108,7 @@ async fn x3_a_query_past_its_deadline_is_answered_at_once_and_ends() {
     let short = QueryContext { timeout: Duration::from_millis(20), ..context() };
     // The query itself hears of nothing until it checks, and still the caller is answered.
     let outcome = executor.run(short.clone(), waiting(started, may_go_on)).await;
-    assert!(matches!(outcome, Err(Error::Limit { .. })), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::Deadline { .. })), "{outcome:?}");
     // Its permit is still taken, so that waiting takes all the time that there is.
     let outcome = executor.run(short, |_| Ok(())).await;
     assert!(matches!(outcome, Err(Error::Busy { .. })), "{outcome:?}");

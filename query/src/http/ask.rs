@@ -408,6 +408,8 @@ fn order(text: &str) -> Result<Order, String> {
         "newest" => Ok(Order::Newest),
         "oldest" => Ok(Order::Oldest),
         "longest" => Ok(Order::Longest),
-        _ => Err("expected newest, oldest or longest".into()),
+        "most_spans" => Ok(Order::MostSpans),
+        "most_errors" => Ok(Order::MostErrors),
+        _ => Err("expected newest, oldest, longest, most_spans or most_errors".into()),
     }
 }

@@ -137,8 +137,9 @@ const TRACES: &[Parameter] = span_filters![
     query("limit", Kind::Count { default: 20, max: 1000 }, "Traces on a page."),
     query(
         "order",
-        Kind::Choice(&["newest", "oldest", "longest"]),
-        "By the latest start, the earliest start or the longest duration of a matching span; `newest` unless given.",
+        Kind::Choice(&["newest", "oldest", "longest", "most_spans", "most_errors"]),
+        "By the latest start, the earliest start or the longest duration of a matching span, or by the number of matching spans, or \
+         of those that failed; `newest` unless given.",
     ),
     CURSOR,
 ];

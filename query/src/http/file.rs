@@ -1,7 +1,9 @@
 //! How do the files of the UI reach the browser? Those that the binary holds, compressed when it was built.
 //!
 //! A path that names no file is the UI's own route and gets `index.html`. Without files there is a page that says how to get them.
+//! A call of gRPC that comes here is one of no method.
 
+use super::grpc;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 
@@ -21,6 +23,9 @@ const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; 
 
 /// Answers a path of the UI.
 pub fn serve_file(files: Files, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response<Body> {
+    if grpc::is_grpc(headers) {
+        return grpc::unknown(uri.path());
+    }
     if method != Method::GET && method != Method::HEAD {
         return answer(StatusCode::METHOD_NOT_ALLOWED, "text/plain", Bytes::from_static(b"only GET and HEAD\n"));
     }

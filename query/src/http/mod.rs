@@ -1,5 +1,5 @@
 //! How is a question asked over HTTP, and how answered? Spanlight's own API under `/api/v1`; Prometheus's (`prometheus`), Tempo's
-//! under `/tempo` (`tempo`) and Jaeger's under `/jaeger` (`jaeger`) beside it.
+//! under `/tempo` (`tempo`) and Jaeger's under `/jaeger` (`jaeger`) beside it. Both have gRPC services on the same port (`grpc`).
 //!
 //! W1  `endpoint::ENDPOINTS` is the one list of what there is: the router, the check of parameters and the OpenAPI
 //!     document are made from it.
@@ -9,18 +9,20 @@
 //!
 //! W1 and W2 are about our own API; `prometheus` keeps to other rules.
 //!
-//! Not here: what an answer consists of (`trace`, `service`, `log`, `metric`, `promql`), listening, which files the UI has.
+//! Not here: what an answer consists of (`trace`, `service`, `log`, `metric`, `promql`), which files the UI has.
 
 mod answer;
 mod ask;
 mod deletion;
 mod endpoint;
 mod file;
+mod grpc;
 mod jaeger;
 mod letter;
 mod openapi;
 mod parameter;
 mod prometheus;
+mod protobuf;
 mod state;
 mod status;
 mod tempo;
@@ -42,10 +44,12 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
 use axum::routing::{MethodFilter, any, on};
+use axum::serve::ListenerExt as _;
 use endpoint::{ENDPOINTS, Endpoint};
 use parameter::Parameters;
 use std::sync::Arc;
 use storage::model::TenantId;
+use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
@@ -66,7 +70,7 @@ pub fn router(state: impl Into<Arc<QueryState>>) -> Router {
         } else {
             MethodFilter::GET
         };
-        let handler = move |state, path, request| serve(endpoint, state, path, request);
+        let handler = move |state, path, request| called(endpoint, state, path, request);
         api = api.route(endpoint.path, on(filter, handler));
     }
     let api = api
@@ -81,7 +85,22 @@ pub fn router(state: impl Into<Arc<QueryState>>) -> Router {
         .merge(tempo::router(state))
 }
 
-async fn serve(
+/// Answers what comes to a listener until `shutdown` resolves; then finishes what is at hand.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    // An answer in several frames, as gRPC has it, would wait 40 ms for the client to confirm the first.
+    let at_once = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "failed to set TCP_NODELAY");
+        }
+    });
+    axum::serve(at_once, router).with_graceful_shutdown(shutdown).await
+}
+
+async fn called(
     endpoint: &'static Endpoint,
     State(state): State<Arc<QueryState>>,
     path: Result<Path<Vec<(String, String)>>, PathRejection>,

@@ -380,6 +380,9 @@ async fn a_trace_is_found_by_each_of_its_filters() {
         ("", &[&one, &two]),
         ("order=oldest", &[&two, &one]),
         ("order=longest", &[&one, &two]),
+        ("order=most_spans", &[&one, &two]),
+        ("order=most_errors", &[&one, &two]),
+        ("order=most_errors&q=%7B+status+%21%3D+error+%7D", &[&one, &two]),
         ("service=cart/%C3%A9", &[&one]),
         ("service=cart/%C3%A9&status=error", &[&one]),
         // One span must match all filters, not several together.
@@ -549,7 +552,7 @@ async fn a_busy_server_says_when_to_come_back_and_still_tells_its_status() {
         let mut answers = Vec::new();
         for endpoint in [services, status] {
             let path = Ok(Path(Vec::new()));
-            let response = serve(endpoint, State(state.clone()), path, request(endpoint, "")).await;
+            let response = called(endpoint, State(state.clone()), path, request(endpoint, "")).await;
             answers.push((response.status(), response.headers().get("retry-after").cloned()));
         }
         go_on.send(()).unwrap();

@@ -5,15 +5,17 @@
 pub(crate) use assemble::hex;
 
 mod assemble;
+mod propose;
 mod search;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod top;
 
+pub(crate) use propose::propose;
 pub(crate) use search::{Filter, SearchQuery, search};
 pub(crate) use summary::Matched;
-pub(crate) use top::{Position, Top};
+pub(crate) use top::Position;
 
 use crate::error::{Error, Result};
 use crate::exec::Control;
@@ -35,4 +37,11 @@ pub(crate) fn by_id(control: &Control, trace: TraceId) -> Result<TracesData> {
         return Err(Error::NotFound { what: format!("no span of trace {trace} is stored") });
     }
     Ok(data)
+}
+
+/// Every order there is.
+#[cfg(test)]
+pub(crate) fn any_order() -> impl proptest::strategy::Strategy<Value = query_api::trace::Order> {
+    use query_api::trace::Order;
+    proptest::sample::select(vec![Order::Newest, Order::Oldest, Order::Longest, Order::MostSpans, Order::MostErrors])
 }

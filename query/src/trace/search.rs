@@ -2,24 +2,20 @@
 //!
 //! F1  Traces are ordered by the best key of their matching spans, then by trace id; pages follow each other without a
 //!     gap and without a double, also where many traces share a key.
-//! F2  Only the first page's worth of candidates is held (`top`), and the store is told which keys are still of use.
+//! F2  Candidates are what a scan proposes (`propose`).
 //! F3  Counts and summaries are taken from the whole trace, not from what the scan happened to answer.
 //!
 //! How pages work: a candidate of a later page is the best span *after* the cursor; if its trace has a better one, the
 //! trace was on an earlier page. The whole trace tells, so nothing of earlier pages needs to be remembered.
 
+use super::propose::propose;
 use super::summary::summarise;
-use super::top::{Position, Top};
-use crate::column::{Columns, trace_id};
+use super::top::Position;
 use crate::error::Result;
 use crate::exec::Control;
 use query_api::trace::{Order, TraceSummary};
-use storage::model::Signal;
-use storage::model::schema::column;
-use storage::scan::{Compare, Field, Predicate, Scalar, ScanOrder, ScanRequest, Threshold, TimeRange};
+use storage::scan::{Predicate, ScanRequest, TimeRange};
 
-/// What a candidate takes in `Top`: two entries and their share of tree and table.
-const CANDIDATE_BYTES: usize = 128;
 /// Candidates beyond the page that a later page asks for, since some turn out to be of earlier pages.
 const SPARE: usize = 16;
 
@@ -63,7 +59,8 @@ pub(crate) fn search(control: &Control, query: &SearchQuery) -> Result<(Vec<Trac
     // One more than the page tells whether another follows.
     let mut keep = query.limit + 1 + if after.is_some() { SPARE } else { 0 };
     loop {
-        let top = candidates(control, query, after, keep)?;
+        let spans = (query.filter.range, &query.filter.predicate);
+        let top = propose(control, spans, query.order, after, keep)?;
         let exhausted = top.len() < keep;
         for position in top.into_sorted() {
             after = Some(position);
@@ -80,77 +77,6 @@ pub(crate) fn search(control: &Control, query: &SearchQuery) -> Result<(Vec<Trac
             return Ok((found, None));
         }
         keep = keep.saturating_mul(2);
-    }
-}
-
-/// The first `keep` traces by their matching spans after a place.
-fn candidates(control: &Control, query: &SearchQuery, after: Option<Position>, keep: usize) -> Result<Top> {
-    let mut request = query.filter.request(&[column::TRACE_ID, key_column(query.order)]);
-    if let Some(after) = after {
-        narrow(&mut request, query.order, after.key(query.order));
-    }
-    let threshold = match query.order {
-        Order::Newest => Threshold::at_least(column::START),
-        Order::Oldest => Threshold::at_most(column::START),
-        Order::Longest => Threshold::at_least(column::DURATION),
-    };
-    request.order = match query.order {
-        Order::Newest => ScanOrder::Newest,
-        Order::Oldest => ScanOrder::Oldest,
-        Order::Longest => ScanOrder::Any,
-    };
-    request.threshold = Some(threshold.clone());
-
-    let mut top = Top::new(query.order, keep, after);
-    let mut charged = 0;
-    control.scan(Signal::Spans, request, |batch| {
-        let columns = Columns(batch);
-        let traces = columns.fixed(column::TRACE_ID)?;
-        let mut offer = |row: usize, key: i64| {
-            if let Some(trace) = trace_id(traces, row) {
-                top.offer(key, trace);
-            }
-        };
-        match query.order {
-            Order::Longest => {
-                columns.int64(column::DURATION)?.values().iter().enumerate().for_each(|(row, key)| offer(row, *key));
-            }
-            Order::Newest | Order::Oldest => {
-                columns.times(column::START)?.values().iter().enumerate().for_each(|(row, key)| offer(row, *key));
-            }
-        }
-        if let Some(bound) = top.bound() {
-            threshold.set(bound);
-        }
-        let grown = top.len().saturating_sub(charged);
-        charged += grown;
-        control.charge(grown * CANDIDATE_BYTES)
-    })?;
-    control.release(charged * CANDIDATE_BYTES);
-    Ok(top)
-}
-
-/// The column that holds the key.
-fn key_column(order: Order) -> &'static str {
-    match order {
-        Order::Newest | Order::Oldest => column::START,
-        Order::Longest => column::DURATION,
-    }
-}
-
-/// Leaves out rows whose key comes before `key`.
-fn narrow(request: &mut ScanRequest, order: Order, key: i64) {
-    match order {
-        Order::Newest => request.time.end = request.time.end.min(key.saturating_add(1)),
-        Order::Oldest => request.time.start = request.time.start.max(key),
-        Order::Longest => {
-            let at_most = Predicate::Compare {
-                field: Field::Column(column::DURATION),
-                compare: Compare::LessOrEqual,
-                value: Scalar::Int(key),
-            };
-            request.predicate = std::mem::take(&mut request.predicate).and(at_most);
-        }
     }
 }
 

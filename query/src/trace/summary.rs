@@ -28,7 +28,7 @@ const COLUMNS: [&str; 7] = [
 pub(super) fn summarise(control: &Control, query: &SearchQuery, place: Position) -> Result<Option<TraceSummary>> {
     let mut columns = query.filter.predicate.columns();
     columns.extend(COLUMNS);
-    let request = query.filter.request(&[column::START, column::DURATION]);
+    let request = query.filter.request(&[column::START, column::DURATION, column::STATUS_CODE]);
     let mut matched = Matched::default();
     let mut extent = Extent::default();
     control.trace(place.trace, columns, |batch| {
@@ -44,14 +44,16 @@ pub(super) fn summarise(control: &Control, query: &SearchQuery, place: Position)
 #[derive(Debug, Default)]
 pub(crate) struct Matched {
     count: u32,
+    errors: u32,
     /// The earliest start, the latest start and the longest duration.
     ends: Option<(i64, i64, i64)>,
 }
 
 impl Matched {
     /// Takes a matching span.
-    pub(crate) fn add(&mut self, start: i64, duration: i64) {
+    pub(crate) fn add(&mut self, start: i64, duration: i64, status: i32) {
         self.count = self.count.saturating_add(1);
+        self.errors = self.errors.saturating_add(u32::from(status == STATUS_ERROR));
         let (first, last, longest) = self.ends.unwrap_or((start, start, duration));
         self.ends = Some((first.min(start), last.max(start), longest.max(duration)));
     }
@@ -63,6 +65,8 @@ impl Matched {
             Order::Newest => last,
             Order::Oldest => first,
             Order::Longest => longest,
+            Order::MostSpans => self.count.into(),
+            Order::MostErrors => self.errors.into(),
         };
         Some(Position::new(order, key, trace))
     }
@@ -81,7 +85,9 @@ fn add_rows(matched: &mut Matched, rows: &RecordBatch) -> Result<()> {
     let columns = Columns(rows);
     let starts = columns.times(column::START)?.values();
     let durations = columns.int64(column::DURATION)?.values();
-    starts.iter().zip(durations).for_each(|(start, duration)| matched.add(*start, *duration));
+    let codes = columns.int32(column::STATUS_CODE)?.values();
+    let spans = starts.iter().zip(durations).zip(codes);
+    spans.for_each(|((start, duration), code)| matched.add(*start, *duration, *code));
     Ok(())
 }
 

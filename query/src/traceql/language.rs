@@ -6,6 +6,7 @@
 //! The format is described in `tests/language/README.md`.
 
 mod differential;
+mod early;
 mod http;
 mod model;
 

@@ -6,6 +6,9 @@
 //! S3  Counts that need no more than the store's statistics are answered from them, and are equal to those of rows.
 //! S4  The same question has the same answer: which series, samples and exemplars are told depends on the spans only.
 //! S5  At most [`MOST_SERIES`] series are told, those of the greatest sums; that some were left out is said.
+//! S6  What is told early, of some of the spans, is told again in the end, with the same labels; so a reader who replaces values
+//!     by those that come later has the answer. Only series that stay are told early: not those of a comparison, nor those
+//!     that a second stage chooses among.
 //!
 //! Not here: spansets (`pipeline`), arithmetic of series (`combine`).
 
@@ -28,13 +31,17 @@ use crate::error::{Error, Result};
 use crate::exec::Control;
 use compare::Comparing;
 use fold::Folding;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
 use storage::scan::{Dimension, Group, ScanOrder, ScanRequest, VolumeRequest};
 
 /// Series of an answer: more lines than a chart shows.
 pub(crate) const MOST_SERIES: usize = 1000;
+/// Values that are told before the answer is whole: what takes a few milliseconds and megabytes.
+const MOST_EARLY_VALUES: usize = 200_000;
 
 /// Values over time.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,29 +81,56 @@ impl MetricsQuery {
 
     /// The series, by their labels; of each at most so many exemplars.
     pub(crate) fn series(&self, control: &Control, axis: &Axis, exemplars: usize) -> Result<Answer> {
-        let mut series = self.of(control, axis, &self.0, exemplars)?;
-        let all = series.len();
-        if all > MOST_SERIES {
-            let weight = |series: &Series| {
-                series.values.iter().filter(|value| value.is_finite()).map(|value| value.abs()).sum::<f64>()
-            };
-            series.sort_by_cached_key(|series| (std::cmp::Reverse(weight(series).to_bits()), key_of(&series.labels)));
-            series.truncate(MOST_SERIES);
-        }
-        series.sort_by_cached_key(|series| key_of(&series.labels));
-        Ok(Answer { series, left_out: (all > MOST_SERIES).then_some(all) })
+        let series = self.of(control, axis, &self.0, exemplars, &mut |_| Ok(()))?;
+        Ok(chosen(series, &BTreeSet::new()))
     }
 
-    fn of(&self, control: &Control, axis: &Axis, metrics: &Metrics, exemplars: usize) -> Result<Vec<Series>> {
+    /// The same, which tells every so often what there is so far (S6).
+    pub(crate) fn growing(
+        &self,
+        control: &Control,
+        axis: &Axis,
+        exemplars: usize,
+        every: Duration,
+        tell: &mut dyn FnMut(Answer) -> Result<()>,
+    ) -> Result<Answer> {
+        let (mut told, mut next) = (BTreeSet::new(), Instant::now() + every);
+        let series = self.of(control, axis, &self.0, exemplars, &mut |so_far| {
+            let begun = Instant::now();
+            if begun < next {
+                return Ok(());
+            }
+            if let Some(mut series) = so_far().filter(|series| series.len() <= MOST_SERIES) {
+                // Other exemplars may be chosen in the end, and nothing would replace these.
+                series.iter_mut().for_each(|series| series.exemplars.clear());
+                told.extend(series.iter().map(|series| key_of(&series.labels)));
+                tell(chosen(series, &BTreeSet::new()))?;
+            }
+            // Where telling takes long, it is done less often.
+            next = Instant::now() + every.max(10 * begun.elapsed());
+            Ok(())
+        })?;
+        Ok(chosen(series, &told))
+    }
+
+    fn of(
+        &self,
+        control: &Control,
+        axis: &Axis,
+        metrics: &Metrics,
+        exemplars: usize,
+        grown: Grown<'_>,
+    ) -> Result<Vec<Series>> {
         match metrics {
             // Two numbers were made one when the query was read.
             Metrics::Number(_) => Ok(Vec::new()),
             Metrics::Spans { pipeline, function, .. } => {
-                Source::new(pipeline, function, exemplars)?.series(control, axis)
+                Source::new(pipeline, function, exemplars)?.series(control, axis, grown)
             }
-            Metrics::Binary { op, left, right, .. } => self.binary(control, axis, *op, [left, right]),
+            Metrics::Binary { op, left, right, .. } => self.binary(control, axis, *op, [left, right], grown),
             Metrics::Then { inner, second, .. } => {
-                let series = self.of(control, axis, inner, exemplars)?;
+                // What is among the first or passes a bound now may not do so in the end.
+                let series = self.of(control, axis, inner, exemplars, &mut |_| Ok(()))?;
                 Ok(match second {
                     Second::Top(count) => combine::ranked(series, *count, true),
                     Second::Bottom(count) => combine::ranked(series, *count, false),
@@ -106,20 +140,55 @@ impl MetricsQuery {
         }
     }
 
-    fn binary(&self, control: &Control, axis: &Axis, op: Arithmetic, sides: [&Metrics; 2]) -> Result<Vec<Series>> {
+    fn binary(
+        &self,
+        control: &Control,
+        axis: &Axis,
+        op: Arithmetic,
+        sides: [&Metrics; 2],
+        grown: Grown<'_>,
+    ) -> Result<Vec<Series>> {
         match sides {
-            [Metrics::Number(left), right] => Ok(combine::with_number(self.of(control, axis, right, 0)?, |value| {
-                combine::calculate(op, *left, value)
-            })),
-            [left, Metrics::Number(right)] => Ok(combine::with_number(self.of(control, axis, left, 0)?, |value| {
-                combine::calculate(op, value, *right)
-            })),
+            [Metrics::Number(number), side] | [side, Metrics::Number(number)] => {
+                let is_left = matches!(sides, [Metrics::Number(_), _]);
+                let with_number = |series| {
+                    combine::with_number(series, |value| match is_left {
+                        true => combine::calculate(op, *number, value),
+                        false => combine::calculate(op, value, *number),
+                    })
+                };
+                let series = self.of(control, axis, side, 0, &mut |so_far| grown(&|| so_far().map(&with_number)))?;
+                Ok(with_number(series))
+            }
             [left, right] => {
-                let left = self.of(control, axis, left, 0)?;
-                Ok(combine::joined(op, left, self.of(control, axis, right, 0)?))
+                let left = self.of(control, axis, left, 0, &mut |_| Ok(()))?;
+                let right = self.of(control, axis, right, 0, &mut |so_far| {
+                    grown(&|| Some(combine::joined(op, left.clone(), so_far()?)))
+                })?;
+                Ok(combine::joined(op, left, right))
             }
         }
     }
+}
+
+/// Is offered what there is so far, which is made when it is asked for; none where it is too much to be told early.
+type Grown<'g> = &'g mut dyn FnMut(&dyn Fn() -> Option<Vec<Series>>) -> Result<()>;
+
+/// The series that are told, those that were told before among them (S5).
+fn chosen(mut series: Vec<Series>, told: &BTreeSet<String>) -> Answer {
+    let all = series.len();
+    if all > MOST_SERIES {
+        let weight = |series: &Series| {
+            series.values.iter().filter(|value| value.is_finite()).map(|value| value.abs()).sum::<f64>()
+        };
+        series.sort_by_cached_key(|series| {
+            let key = key_of(&series.labels);
+            (!told.contains(&key), Reverse(weight(series).to_bits()), key)
+        });
+        series.truncate(MOST_SERIES);
+    }
+    series.sort_by_cached_key(|series| key_of(&series.labels));
+    Answer { series, left_out: (all > MOST_SERIES).then_some(all) }
 }
 
 /// What tells series apart, and puts them in order.
@@ -153,6 +222,13 @@ impl Sink<'_> {
         match self {
             Sink::Folding(folding) => folding.take(control, spot),
             Sink::Comparing(comparing) => comparing.take(control, spot),
+        }
+    }
+
+    fn so_far(&self) -> Option<Vec<Series>> {
+        match self {
+            Sink::Folding(folding) if folding.values() <= MOST_EARLY_VALUES => Some(folding.series()),
+            Sink::Folding(_) | Sink::Comparing(_) => None,
         }
     }
 }
@@ -194,7 +270,7 @@ impl<'q> Source<'q> {
         Ok(Source { columnar: Columnar::new(&plan), plan, function, columns, exemplars, by_row, names_trace })
     }
 
-    fn series(&self, control: &Control, axis: &Axis) -> Result<Vec<Series>> {
+    fn series(&self, control: &Control, axis: &Axis, grown: Grown<'_>) -> Result<Vec<Series>> {
         let mut sink = match self.function {
             Function::Over { measure, by } => {
                 if let Some(series) = self.counted(control, axis, measure, by)? {
@@ -205,16 +281,16 @@ impl<'q> Source<'q> {
             Function::Compare(comparison) => Sink::Comparing(Comparing::new(axis.clone(), comparison)?),
         };
         let of_groups = match &self.columnar {
-            Some(columnar) => self.groups(control, axis, columnar, &mut sink)?,
+            Some(columnar) => self.groups(control, axis, columnar, &mut sink, &mut *grown)?,
             None => false,
         };
         if self.by_row {
-            self.rows(control, axis, &mut sink)?;
+            self.rows(control, axis, &mut sink, grown)?;
         } else if !of_groups {
-            self.traces(control, axis, &mut sink)?;
+            self.traces(control, axis, &mut sink, grown)?;
         }
         match sink {
-            Sink::Folding(folding) => Ok(folding.finish()),
+            Sink::Folding(folding) => Ok(folding.series()),
             Sink::Comparing(comparing) => Ok(comparing.finish()),
         }
     }
@@ -258,11 +334,11 @@ impl<'q> Source<'q> {
                 count.rows as f64,
             )?;
         }
-        Ok(Some(folding.finish()))
+        Ok(Some(folding.series()))
     }
 
     /// Gives each span that all filters leave to the sink.
-    fn rows(&self, control: &Control, axis: &Axis, sink: &mut Sink<'_>) -> Result<()> {
+    fn rows(&self, control: &Control, axis: &Axis, sink: &mut Sink<'_>, grown: Grown<'_>) -> Result<()> {
         let mut request = ScanRequest::all(self.columns.iter().copied());
         request.time = axis.range();
         let left = left_of(&self.plan);
@@ -284,12 +360,19 @@ impl<'q> Source<'q> {
                     sink.take(control, spot)?;
                 }
             }
-            Ok(())
+            grown(&|| sink.so_far())
         })
     }
 
     /// Gives the spans that are left of each row group to the sink, and those of traces that are asked one by one.
-    fn groups(&self, control: &Control, axis: &Axis, columnar: &Columnar, sink: &mut Sink<'_>) -> Result<bool> {
+    fn groups(
+        &self,
+        control: &Control,
+        axis: &Axis,
+        columnar: &Columnar,
+        sink: &mut Sink<'_>,
+        grown: Grown<'_>,
+    ) -> Result<bool> {
         let sought = Sought { range: axis.range(), order: ScanOrder::Any, threshold: None };
         let Some(mut scan) = columnar.scan(control, &sought)? else { return Ok(false) };
         let mut traces = Traces::default();
@@ -305,6 +388,7 @@ impl<'q> Source<'q> {
             traces.add_rows(control, &mut scan, &asked)?;
             if told_by_rows {
                 each_piece(control, &mut scan, &left.whole, &columns, |spans, _| sink.take_all(control, spans))?;
+                grown(&|| sink.so_far())?;
             }
         }
         trace::read_many(control, &mut scan, traces.list, &self.columns, |traces, spans| {
@@ -315,14 +399,15 @@ impl<'q> Source<'q> {
                     .into_iter()
                     .try_for_each(|(spans, row)| sink.take(control, Spot { spans, row, place: None }));
             }
-            trace::each_tree(traces, spans, |tree| self.trace(control, axis, tree, sink))
+            trace::each_tree(traces, spans, |tree| self.trace(control, axis, tree, sink))?;
+            grown(&|| sink.so_far())
         })?;
         control.count_traces(&scan);
         Ok(true)
     }
 
     /// Reads each trace that may have spans left, and gives these to the sink.
-    fn traces(&self, control: &Control, axis: &Axis, sink: &mut Sink<'_>) -> Result<()> {
+    fn traces(&self, control: &Control, axis: &Axis, sink: &mut Sink<'_>, grown: Grown<'_>) -> Result<()> {
         let mut request = ScanRequest::all([column::TRACE_ID]);
         request.time = axis.range();
         request.predicate = left_of(&self.plan).predicate;
@@ -333,6 +418,7 @@ impl<'q> Source<'q> {
             let stored = trace::read(control, id, &self.columns)?;
             let spans = stored.spans()?;
             self.trace(control, axis, &Tree::new(&spans), sink)?;
+            grown(&|| sink.so_far())?;
         }
         Ok(())
     }
@@ -366,4 +452,30 @@ fn told_of(function: &Function) -> impl Iterator<Item = &Name> {
         Function::Compare(_) => (&[][..], None),
     };
     by.iter().chain(measure.and_then(measured))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s5_of_too_many_series_those_that_were_told_and_the_greatest_are_told() {
+        let series = |number: u32| Series {
+            labels: vec![("n".to_owned(), Value::Int(number.into()))],
+            values: vec![f64::from(number), f64::NAN],
+            exemplars: Vec::new(),
+        };
+        let all: Vec<Series> = (0..1_100).map(series).collect();
+        let told = BTreeSet::from([key_of(&all[3].labels)]);
+        let kept = |told: &BTreeSet<String>| -> Vec<f64> {
+            let answer = chosen(all.clone(), told);
+            assert_eq!((answer.series.len(), answer.left_out), (MOST_SERIES, Some(1_100)));
+            let mut values: Vec<f64> = answer.series.iter().map(|series| series.values[0]).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            values
+        };
+        assert_eq!(kept(&BTreeSet::new())[..2], [100.0, 101.0]);
+        assert_eq!(kept(&told)[..2], [3.0, 101.0]);
+        assert_eq!(chosen(all[..5].to_vec(), &told).left_out, None);
+    }
 }

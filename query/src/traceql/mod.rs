@@ -36,7 +36,7 @@ pub(crate) use ast::Query;
 pub(crate) use list::{Distinct, Listed, distinct, intrinsic_names, keys_of_events_and_links, understood};
 pub(crate) use metric::{Answer, Axis, MOST_SERIES, MetricsQuery, Series};
 pub(crate) use problem::Problem;
-pub(crate) use search::{Found, FoundSet, FoundSpan, Search, SearchQuery};
+pub(crate) use search::{Found, FoundSet, FoundSpan, Search, SearchQuery, Told};
 pub(crate) use value::Value;
 
 use crate::error::{Error, Result};

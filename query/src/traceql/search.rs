@@ -3,8 +3,9 @@
 //! F1  A trace is found when its pipeline leaves spans. Traces stand by the best key of these, then by trace id; pages follow
 //!     each other without a gap and without a double, and the same question has the same answer.
 //! F2  What the store can leave out, or row groups say (`columnar`), only proposes traces; each is then read whole and asked.
-//! F3  A proposal's key is never worse than the trace's own. So the answer is whole once as many traces as were asked for
+//! F3  A proposal's key is never worse than the trace's own (`trace::propose`). So the answer is whole once as many traces as were asked for
 //!     stand before the next proposal, and the store is told which keys are still of use.
+//! F4  A trace is told once, in its place: what is told early is what is told in the end.
 //!
 //! Not here: spansets (`pipeline`), predicates (`lower`).
 
@@ -18,7 +19,7 @@ use super::value::Value;
 use crate::column::{Columns, trace_id};
 use crate::error::{Error, Result};
 use crate::exec::Control;
-use crate::trace::{Matched, Position, Top};
+use crate::trace::{Matched, Position, Top, propose};
 use arrow_array::RecordBatch;
 use query_api::trace::{Order, ServiceShare, TraceSummary};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -54,6 +55,27 @@ pub(crate) struct SearchQuery {
 pub(crate) struct Found {
     pub(crate) summary: TraceSummary,
     pub(crate) sets: Vec<FoundSet>,
+}
+
+/// What is told while a search goes on.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// The next trace of the page.
+    Trace(Box<Found>),
+    /// None yet: another trace is asked.
+    Asking,
+    /// None yet: the store is scanned again, which may take its time.
+    Scanning,
+}
+
+impl Told {
+    /// The trace, if it is one.
+    pub(crate) fn trace(self) -> Option<Found> {
+        match self {
+            Told::Trace(found) => Some(*found),
+            Told::Asking | Told::Scanning => None,
+        }
+    }
 }
 
 /// One of its spansets.
@@ -112,13 +134,30 @@ impl Search {
 
     /// The traces of a page, and the place of the last one where another page follows.
     pub(crate) fn page(&self, control: &Control, query: &SearchQuery) -> Result<(Vec<Found>, Option<Position>)> {
-        let mut page = Page { limit: query.limit, after: query.after, found: BTreeMap::new() };
+        let mut all = Vec::new();
+        let last = self.tell(control, query, &mut |told| {
+            all.extend(told.trace());
+            Ok(())
+        })?;
+        Ok((all, last))
+    }
+
+    /// Tells the traces of a page, each as soon as it is known that none comes before it (F4), and gives the place of the last one
+    /// where another page follows.
+    pub(crate) fn tell(
+        &self,
+        control: &Control,
+        query: &SearchQuery,
+        tell: &mut dyn FnMut(Told) -> Result<()>,
+    ) -> Result<Option<Position>> {
+        let mut page =
+            Page { limit: query.limit, after: query.after, found: BTreeMap::new(), told: 0, last: None, tell };
         let mut asked: HashSet<TraceId> = HashSet::new();
         if let Some(few) = self.few(control, query)? {
             for trace in few {
                 page.add(control, self.ask(control, trace, query)?)?;
             }
-            return Ok(page.finish());
+            return page.finish();
         }
         let mut keep = query.limit.saturating_add(if self.exact && query.after.is_none() { 1 } else { SPARE });
         // What predicates propose suffices where answers are common; to relate all spans is dear, but not when they are rare.
@@ -128,18 +167,21 @@ impl Search {
             let top = self.proposals(control, query, columnar, query.after.filter(|_| self.exact), keep)?;
             let exhausted = top.len() < keep;
             for proposal in top.into_sorted() {
-                if page.is_whole_before(proposal) {
-                    return Ok(page.finish());
+                page.settle(Some(proposal))?;
+                if page.is_whole() {
+                    return page.finish();
                 }
                 if asked.insert(proposal.trace) {
+                    (page.tell)(Told::Asking)?;
                     control.charge(CANDIDATE_BYTES)?;
                     control.check()?;
                     page.add(control, self.ask(control, proposal.trace, query)?)?;
                 }
             }
             if exhausted {
-                return Ok(page.finish());
+                return page.finish();
             }
+            (page.tell)(Told::Scanning)?;
             keep = keep.saturating_mul(2);
             columnar = self.columnar.as_ref();
         }
@@ -180,32 +222,14 @@ impl Search {
         after: Option<Position>,
         keep: usize,
     ) -> Result<Top> {
-        let key_column = if query.order == Order::Longest { column::DURATION } else { column::START };
-        let threshold = match query.order {
-            Order::Newest | Order::Longest => Threshold::at_least(key_column),
-            Order::Oldest => Threshold::at_most(key_column),
+        let by_groups = match columnar {
+            Some(columnar) => propose_by_groups(control, columnar, query, after, keep)?,
+            None => None,
         };
-        let order = match query.order {
-            Order::Newest => ScanOrder::Newest,
-            Order::Oldest => ScanOrder::Oldest,
-            Order::Longest => ScanOrder::Any,
-        };
-        let largest = query.order != Order::Oldest;
-        let mut best = Best { top: Top::new(query.order, keep, after), key_column, largest, threshold, charged: 0 };
-        let of_groups = match columnar {
-            Some(columnar) => propose_by_groups(control, columnar, query, order, &mut best)?,
-            None => false,
-        };
-        if !of_groups {
-            let mut request = ScanRequest::all([column::TRACE_ID, key_column]);
-            request.time = query.range;
-            request.predicate = self.left.predicate.clone();
-            request.order = order;
-            request.threshold = Some(best.threshold.clone());
-            control.scan(Signal::Spans, request, |batch| best.take(control, batch))?;
+        match by_groups {
+            Some(top) => Ok(top),
+            None => propose(control, (query.range, &self.left.predicate), query.order, after, keep),
         }
-        control.release(best.charged * CANDIDATE_BYTES);
-        Ok(best.top)
     }
 
     /// Asks one trace.
@@ -217,14 +241,14 @@ impl Search {
         let places: BTreeSet<usize> = sets.iter().flat_map(|set| set.spans.iter().copied()).collect();
         let mut matched = Matched::default();
         for spot in places.iter().filter_map(|place| tree.spot(*place)) {
-            matched.add(spot.spans.start(spot.row), spot.spans.duration(spot.row));
+            matched.add(spot.spans.start(spot.row), spot.spans.duration(spot.row), spot.spans.status(spot.row));
         }
         let Some(position) = matched.best(query.order, trace) else { return Ok(None) };
-        let sets = sets.into_iter().map(|set| self.tell(&tree, set, query.spans_per_set)).collect();
+        let sets = sets.into_iter().map(|set| self.describe(&tree, set, query.spans_per_set)).collect();
         Ok(Some((position, Found { summary: summary(trace, &tree, &matched), sets })))
     }
 
-    fn tell(&self, tree: &Tree<'_>, set: Spanset, most: usize) -> FoundSet {
+    fn describe(&self, tree: &Tree<'_>, set: Spanset, most: usize) -> FoundSet {
         let spots = set.spans.iter().take(most).filter_map(|place| tree.spot(*place));
         let spans = spots.map(|spot| {
             let attributes = self.told.iter().filter_map(|name| {
@@ -243,20 +267,29 @@ impl Search {
     }
 }
 
-/// Proposes traces by what is left of row groups, and by spans in memory; false where traces cannot be asked so.
+/// Proposes traces by what is left of row groups, and by spans in memory; `None` where traces cannot be asked so.
 fn propose_by_groups(
     control: &Control,
     columnar: &Columnar,
     query: &SearchQuery,
-    order: ScanOrder,
-    best: &mut Best,
-) -> Result<bool> {
+    after: Option<Position>,
+    keep: usize,
+) -> Result<Option<Top>> {
+    let (key_column, threshold, order) = match query.order {
+        Order::Newest => (column::START, Threshold::at_least(column::START), ScanOrder::Newest),
+        Order::Oldest => (column::START, Threshold::at_most(column::START), ScanOrder::Oldest),
+        Order::Longest => (column::DURATION, Threshold::at_least(column::DURATION), ScanOrder::Any),
+        // A row group does not know how many there are of a trace that is in another, too.
+        Order::MostSpans | Order::MostErrors => return Ok(None),
+    };
+    let largest = query.order != Order::Oldest;
+    let mut best = Best { top: Top::new(query.order, keep, after), key_column, largest, threshold, charged: 0 };
     let sought = Sought { range: query.range, order, threshold: Some(best.threshold.clone()) };
-    let Some(mut scan) = columnar.scan(control, &sought)? else { return Ok(false) };
+    let Some(mut scan) = columnar.scan(control, &sought)? else { return Ok(None) };
     let columns = [column::TRACE_ID, best.key_column];
     let mut apart = Apart::default();
     for batch in columnar.in_memory(&mut scan, query.range, columns)? {
-        apart.add(control, best, &batch)?;
+        apart.add(control, &best, &batch)?;
     }
     while scan.advance()? {
         control.check()?;
@@ -270,7 +303,7 @@ fn propose_by_groups(
             if is_whole {
                 best.take(control, &batch)?;
             } else {
-                apart.add(control, best, &batch)?;
+                apart.add(control, &best, &batch)?;
             }
         }
     }
@@ -293,7 +326,8 @@ fn propose_by_groups(
         best.offer(control, keys)
     })?;
     control.count_traces(&scan);
-    Ok(true)
+    control.release(best.charged * CANDIDATE_BYTES);
+    Ok(Some(best.top))
 }
 
 /// Traces that have to be put together, and the best key that each may have.
@@ -356,13 +390,17 @@ impl Best {
 }
 
 /// The best traces after a place.
-struct Page {
+struct Page<'t> {
     limit: usize,
     after: Option<Position>,
+    /// Those that are not told yet, and one more than the page: it says that another follows.
     found: BTreeMap<Position, Found>,
+    told: usize,
+    last: Option<Position>,
+    tell: &'t mut dyn FnMut(Told) -> Result<()>,
 }
 
-impl Page {
+impl Page<'_> {
     fn add(&mut self, control: &Control, found: Option<(Position, Found)>) -> Result<()> {
         let Some((position, found)) = found else { return Ok(()) };
         if self.after.is_some_and(|after| position <= after) {
@@ -370,8 +408,7 @@ impl Page {
         }
         control.charge(memory_of(&found))?;
         self.found.insert(position, found);
-        // One more than the page tells whether another follows.
-        if self.found.len() > self.limit.saturating_add(1)
+        if self.told + self.found.len() > self.limit.saturating_add(1)
             && let Some((_, dropped)) = self.found.pop_last()
         {
             control.release(memory_of(&dropped));
@@ -379,15 +416,27 @@ impl Page {
         Ok(())
     }
 
-    /// Whether no trace proposed at a place or later can be on the page.
-    fn is_whole_before(&self, proposal: Position) -> bool {
-        self.found.len() > self.limit && self.found.last_key_value().is_some_and(|(last, _)| *last < proposal)
+    /// Tells the traces of the page that stand before all that may still come.
+    fn settle(&mut self, proposal: Option<Position>) -> Result<()> {
+        while self.told < self.limit
+            && let Some(first) = self.found.first_entry()
+            && proposal.is_none_or(|proposal| *first.key() < proposal)
+        {
+            let (position, found) = first.remove_entry();
+            (self.told, self.last) = (self.told + 1, Some(position));
+            (self.tell)(Told::Trace(Box::new(found)))?;
+        }
+        Ok(())
     }
 
-    fn finish(self) -> (Vec<Found>, Option<Position>) {
-        let more = self.found.len() > self.limit;
-        let last = self.found.keys().nth(self.limit.saturating_sub(1)).copied().filter(|_| more);
-        (self.found.into_values().take(self.limit).collect(), last)
+    /// Whether all of the page is told, and whether another follows is known.
+    fn is_whole(&self) -> bool {
+        self.told >= self.limit && !self.found.is_empty()
+    }
+
+    fn finish(mut self) -> Result<Option<Position>> {
+        self.settle(None)?;
+        Ok(self.last.filter(|_| !self.found.is_empty()))
     }
 }
 

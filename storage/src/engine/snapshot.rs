@@ -16,6 +16,7 @@ use crate::model::{Signal, TenantId, TraceId, schema};
 use crate::scan::{ScanOrder, ScanRequest, TimeRange};
 use arrow_array::RecordBatch;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A tenant's rows at one moment.
@@ -104,6 +105,7 @@ impl Snapshot {
         Ok(Scan {
             signal,
             request: Arc::new(request),
+            left: Arc::new(AtomicUsize::new(sources.len())),
             sources: sources.into(),
             seen: self.view.manifest.version,
             open: None,
@@ -235,6 +237,8 @@ pub struct Scan {
     signal: Signal,
     request: Arc<ScanRequest>,
     sources: VecDeque<Source>,
+    /// How many sources are not read to their end.
+    left: Arc<AtomicUsize>,
     /// The version of the manifest that is seen.
     seen: u64,
     open: Option<Open>,
@@ -251,6 +255,11 @@ impl Scan {
             Some(Open::Head(scan)) => scan.rows_scanned,
         };
         ScanProgress { rows_scanned: self.progress.rows_scanned + in_open, ..self.progress }
+    }
+
+    /// How many blocks and batches are not read to their end, to be looked at from another thread while the scan goes on.
+    pub fn left(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.left)
     }
 
     fn next_of_open(&mut self) -> Option<Result<RecordBatch>> {
@@ -305,6 +314,7 @@ impl Iterator for Scan {
             if let Some(batch) = self.next_of_open() {
                 return Some(batch);
             }
+            self.left.store(self.sources.len(), Ordering::Relaxed);
             let source = self.sources.pop_front()?;
             if !self.admits(&source) {
                 self.progress.blocks_pruned += u64::from(matches!(source, Source::Block(_)));

@@ -3,9 +3,10 @@
 //!
 //! A1  Every search is asked by both HTTP APIs. The traces that come are those that are expected, no other, and whole: of the third
 //!     API every field of every span is compared, of the first what its model tells.
+//!     The same searches are asked of the remote storage by gRPC, by a test of the binary (`tests/it/jaeger`) whose verdict counts.
 //! A2  The corpora's file of OTLP becomes the answer that is beside it, to the letter.
 //!
-//! Not here: gRPC, lists of services (the tests of `query`).
+//! Not here: lists of services (the tests of `query`).
 
 use super::http::{self, Request, Response};
 use super::server::Server;
@@ -53,7 +54,7 @@ pub(super) fn run(context: &Context) -> Result<Tally> {
         None => eprintln!("jaeger: no corpora folder: the project's own cases only"),
     }
     let server = Server::start(&context.repo)?;
-    let (mut tally, mut suites) = (Tally::default(), Vec::new());
+    let (mut tallies, mut suites) = (BTreeMap::<&str, Tally>::new(), Vec::new());
     for folder in &folders {
         let fixtures = fixtures(&folder.join("traces"))?;
         for (name, trace) in &fixtures {
@@ -62,16 +63,17 @@ pub(super) fn run(context: &Context) -> Result<Tally> {
         }
         suites.push((folder, fixtures));
     }
-    let mut note = |caption: &str, outcome: Result<()>| {
+    let mut note = |api: &'static str, caption: &str, outcome: Result<()>| {
+        let tally = tallies.entry(api).or_default();
         tally.total += 1;
         match outcome {
             Ok(()) => {
                 tally.passed += 1;
                 if context.verbose {
-                    println!("ok    {caption}");
+                    println!("ok    {api}: {caption}");
                 }
             }
-            Err(error) => println!("FAIL  {caption}: {error:#}"),
+            Err(error) => println!("FAIL  {api}: {caption}: {error:#}"),
         }
     };
     for (folder, fixtures) in &suites {
@@ -80,15 +82,26 @@ pub(super) fn run(context: &Context) -> Result<Tally> {
         {
             let cases: Vec<Case> = serde_json::from_str(&std::fs::read_to_string(file)?)?;
             for case in &cases {
-                note(&format!("v1: {}", case.caption), first(server.http, case, fixtures));
-                note(&format!("v3: {}", case.caption), third(server.http, case, fixtures));
+                note("searches by v1", &case.caption, first(server.http, case, fixtures));
+                note("searches by v3", &case.caption, third(server.http, case, fixtures));
             }
         }
     }
     if let Some(corpora) = corpora {
-        note("a file of OTLP in the model of Jaeger", converted(server.http, &corpora));
+        note("conversions", "a file of OTLP in the model of Jaeger", converted(server.http, &corpora));
     }
-    Ok(tally)
+    tallies.insert("searches by gRPC storage", by_storage(context)?);
+    for (api, tally) in &tallies {
+        println!("  {api}: {} of {}", tally.passed, tally.total);
+    }
+    let sum = |of: fn(&Tally) -> usize| tallies.values().map(of).sum();
+    Ok(Tally { passed: sum(|tally| tally.passed), total: sum(|tally| tally.total) })
+}
+
+/// The searches as Jaeger asks a remote storage. A client of gRPC would make every task slow to build; the tests have one.
+fn by_storage(context: &Context) -> Result<Tally> {
+    const TEST: &str = "jaeger::searches_of_jaeger_find_its_traces_by_the_remote_storage";
+    super::test(context, &["--test", "it"], TEST, "jaeger storage")
 }
 
 fn fixtures(folder: &Path) -> Result<Fixtures> {

@@ -1,5 +1,5 @@
 //! How do Jaeger's users ask for traces? By Jaeger's HTTP APIs, under `/jaeger/api`: the first, which Grafana's data source and
-//! scripts use, and the third, which Jaeger's own UI searches with.
+//! scripts use, and the third, which Jaeger's own UI searches with; and by Jaeger itself, over gRPC (`remote`).
 //!
 //! G1  Paths, parameters and shapes are Jaeger's; what it does not know of parameters is ignored, as Jaeger does.
 //! G2  An error has Jaeger's shape, `errors` with a code and a message in the first API, `error` in the third, and the HTTP status
@@ -12,6 +12,7 @@
 mod metrics;
 mod model;
 mod otlp;
+mod remote;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use super::{QueryState, panicked, tenant};
 use crate::error::{Error, Result};
 use crate::exec::{Control, QueryContext};
 use crate::service::{calls, operation_kinds};
+use crate::trace::Position;
 use crate::traceql::{self, SearchQuery};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
@@ -33,7 +35,7 @@ use model::{Envelope, Trace};
 use query_api::error::Class;
 use query_api::otlp::TracesData;
 use query_api::trace::{Order, TraceSummary};
-use request::Request;
+use request::{Request, Search};
 use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -86,8 +88,8 @@ pub(super) fn router(state: Arc<QueryState>) -> Router {
         .route("/api/v3/trace-summaries", get(summaries_v3))
         .fallback(async || failed(Version::First, &Error::NotFound { what: "no such path".to_owned() }))
         .layer(CatchPanicLayer::custom(panicked))
-        .with_state(state);
-    Router::new().nest(PREFIX, api)
+        .with_state(Arc::clone(&state));
+    Router::new().nest(PREFIX, api).merge(remote::router(state))
 }
 
 type Asked = (State<Arc<QueryState>>, HeaderMap, RawQuery);
@@ -178,7 +180,7 @@ async fn search_v1(state: State<Arc<QueryState>>, headers: HeaderMap, query: Raw
     run(Version::First, (state, headers, query), |control, request| {
         let ids = request.trace_ids()?;
         let traces: Vec<TracesData> = match ids.is_empty() {
-            true => found(control, request, Version::First)?,
+            true => found(control, &request.search_v1()?)?,
             false => ids.into_iter().filter_map(|id| there(crate::trace::by_id(control, id))).collect::<Result<_>>()?,
         };
         Envelope::new(traces.iter().map(Trace::new).collect::<Vec<_>>()).to_value()
@@ -194,32 +196,33 @@ fn there(read: Result<TracesData>) -> Option<Result<TracesData>> {
     }
 }
 
-/// The summaries of the traces that a search finds, newest first.
-fn summaries(control: &Control, request: &Request, version: Version) -> Result<Vec<TraceSummary>> {
-    let asked = match version {
-        Version::First => request.search_v1()?,
-        Version::Third => request.search_v3()?,
-    };
+/// Tells the summaries of the traces that a search finds, newest first, each as soon as its place is known; gives the place of the
+/// last one where others follow.
+fn searched(
+    control: &Control,
+    asked: &Search,
+    tell: &mut dyn FnMut(TraceSummary) -> Result<()>,
+) -> Result<Option<Position>> {
     let search = traceql::parse(&asked.text)?.search()?;
-    let query =
-        SearchQuery { range: asked.range, order: Order::Newest, limit: asked.limit, spans_per_set: 0, after: None };
-    let (found, _) = search.page(control, &query)?;
-    Ok(found.into_iter().map(|found| found.summary).collect())
+    let Search { range, limit, after, .. } = *asked;
+    let query = SearchQuery { range, order: Order::Newest, limit, spans_per_set: 0, after };
+    search.tell(control, &query, &mut |told| told.trace().map_or(Ok(()), |found| tell(found.summary)))
 }
 
 /// The traces that a search finds, whole.
-fn found(control: &Control, request: &Request, version: Version) -> Result<Vec<TracesData>> {
-    let summaries = summaries(control, request, version)?;
-    let whole = |summary: TraceSummary| match summary.trace_id.parse() {
-        Ok(id) => there(crate::trace::by_id(control, id)),
-        Err(_) => Some(Err(Error::bug("a search found a trace whose id is none"))),
-    };
-    summaries.into_iter().filter_map(whole).collect()
+fn found(control: &Control, asked: &Search) -> Result<Vec<TracesData>> {
+    let mut traces = Vec::new();
+    searched(control, asked, &mut |summary| {
+        let id = summary.trace_id.parse().map_err(|_| Error::bug("a search found a trace whose id is none"))?;
+        traces.extend(there(crate::trace::by_id(control, id)).transpose()?);
+        Ok(())
+    })?;
+    Ok(traces)
 }
 
 async fn search_v3(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQuery) -> Response {
     run(Version::Third, (state, headers, query), |control, request| {
-        let traces = found(control, request, Version::Third)?;
+        let traces = found(control, &request.search_v3()?)?;
         Ok(otlp::Answer::new(traces.into_iter().flat_map(|trace| trace.resource_spans).collect()))
     })
     .await
@@ -227,10 +230,12 @@ async fn search_v3(state: State<Arc<QueryState>>, headers: HeaderMap, query: Raw
 
 async fn summaries_v3(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQuery) -> Response {
     run(Version::Third, (state, headers, query), |control, request| {
-        let summaries = summaries(control, request, Version::Third)?;
-        let summaries: Result<Vec<otlp::Summary>> =
-            summaries.into_iter().map(|summary| otlp::Summary::new(control, summary)).collect();
-        Ok(json!({ "summaries": summaries? }))
+        let mut summaries = Vec::new();
+        searched(control, &request.search_v3()?, &mut |summary| {
+            summaries.push(otlp::Summary::new(control, summary)?);
+            Ok(())
+        })?;
+        Ok(json!({ "summaries": summaries }))
     })
     .await
 }

@@ -50,9 +50,9 @@ impl<T: Serialize> Envelope<T> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Dependency {
-    parent: String,
-    child: String,
-    call_count: u64,
+    pub(super) parent: String,
+    pub(super) child: String,
+    pub(super) call_count: u64,
 }
 
 impl From<Call> for Dependency {

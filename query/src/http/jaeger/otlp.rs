@@ -33,24 +33,25 @@ impl Answer {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Summary {
     trace_id: String,
-    root_service_name: String,
-    root_operation_name: String,
+    pub(super) root_service_name: String,
+    pub(super) root_operation_name: String,
     #[serde(with = "query_api::nanos")]
-    min_start_time_unix_nano: i64,
+    pub(super) min_start_time_unix_nano: i64,
     #[serde(with = "query_api::nanos")]
-    max_end_time_unix_nano: i64,
-    span_count: u32,
-    error_span_count: u32,
-    orphan_span_count: u32,
-    services: Vec<Share>,
+    pub(super) max_end_time_unix_nano: i64,
+    pub(super) span_count: u32,
+    pub(super) error_span_count: u32,
+    pub(super) orphan_span_count: u32,
+    pub(super) services: Vec<Share>,
 }
 
+/// The part of a service.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Share {
-    name: String,
-    span_count: u32,
-    error_span_count: u32,
+pub(super) struct Share {
+    pub(super) name: String,
+    pub(super) span_count: u32,
+    pub(super) error_span_count: u32,
 }
 
 impl Summary {

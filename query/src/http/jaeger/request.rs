@@ -7,6 +7,7 @@
 use super::super::parameter::decode;
 use crate::error::{Error, Result};
 use crate::time;
+use crate::trace::Position;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write;
@@ -19,9 +20,9 @@ const MILLIS: i64 = 1_000_000;
 const HOUR: i64 = 3_600_000_000_000;
 pub(super) const DAY: i64 = 24 * HOUR;
 /// Traces of an answer unless it is said.
-const USUAL_TRACES: usize = 100;
+pub(super) const USUAL_TRACES: usize = 100;
 /// Most traces of an answer.
-const MOST_TRACES: usize = 1_500;
+pub(super) const MOST_TRACES: usize = 1_500;
 /// Most tags of a search, and traces that are asked for by id.
 const MOST_TAGS: usize = 64;
 
@@ -34,6 +35,8 @@ pub(super) struct Search {
     pub(super) text: String,
     pub(super) range: TimeRange,
     pub(super) limit: usize,
+    /// The last trace of the page before.
+    pub(super) after: Option<Position>,
 }
 
 /// The parameters of a request.
@@ -121,7 +124,7 @@ impl Request {
         };
         // The microsecond that is named last belongs to the range.
         let range = range(start, end.saturating_add(MICROS), "start")?;
-        Ok(Search { text: conditions.query()?, range, limit: self.limit("limit", self.text("limit"))? })
+        Ok(Search { text: conditions.query()?, range, limit: self.limit("limit", self.text("limit"))?, after: None })
     }
 
     /// A search of the third API.
@@ -144,7 +147,7 @@ impl Request {
         };
         let range = range(start, end.saturating_add(1), "query.startTimeMin")?;
         let limit = self.either("query.searchDepth", "query.num_traces");
-        Ok(Search { text: conditions.query()?, range, limit: self.limit("query.searchDepth", limit)? })
+        Ok(Search { text: conditions.query()?, range, limit: self.limit("query.searchDepth", limit)?, after: None })
     }
 
     /// `quantile`, above 0 and at most 1, as it is written.
@@ -164,7 +167,7 @@ impl Request {
     }
 }
 
-fn range(start: i64, end: i64, name: &str) -> Result<TimeRange> {
+pub(super) fn range(start: i64, end: i64, name: &str) -> Result<TimeRange> {
     if start >= end {
         return Err(invalid(name, "the range ends before it begins"));
     }
@@ -200,17 +203,18 @@ pub(super) fn trace_id(text: &str) -> Result<TraceId> {
 }
 
 /// What one span of a trace must meet.
-struct Conditions<'a> {
-    service: Option<&'a str>,
-    operation: Option<&'a str>,
-    tags: Vec<(String, String)>,
-    shortest: Option<i64>,
-    longest: Option<i64>,
+pub(super) struct Conditions<'a> {
+    pub(super) service: Option<&'a str>,
+    pub(super) operation: Option<&'a str>,
+    pub(super) tags: Vec<(String, String)>,
+    /// Nanoseconds.
+    pub(super) shortest: Option<i64>,
+    pub(super) longest: Option<i64>,
 }
 
 impl Conditions<'_> {
     /// The same in TraceQL (P1).
-    fn query(&self) -> Result<String> {
+    pub(super) fn query(&self) -> Result<String> {
         if self.tags.len() > MOST_TAGS {
             return Err(invalid("tags", format!("at most {MOST_TAGS} tags are asked for")));
         }

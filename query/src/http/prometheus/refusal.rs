@@ -89,7 +89,7 @@ impl From<Error> for Refusal {
             (Error::Cancelled, _) => Kind::Canceled,
             (_, Class::Caller) => Kind::BadData,
             (_, Class::NotFound) => Kind::NotFound,
-            (Error::Limit { message }, _) if message.starts_with("the query took longer") => Kind::Timeout,
+            (Error::Deadline { .. }, _) => Kind::Timeout,
             (_, Class::Limit) => Kind::Execution,
             (_, Class::Unavailable) => Kind::Unavailable,
             (_, Class::Corrupt | Class::Bug) => {

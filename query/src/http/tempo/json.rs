@@ -1,11 +1,11 @@
-//! Which shapes has Tempo's JSON? proto3's: camel case, 64-bit integers as texts.
+//! Which shapes has Tempo's JSON? proto3's: camel case, 64-bit integers as texts. What lists hold is written as protobuf, too.
 //!
 //! J1  Grafana's data source refuses a search or an instant query with a field that it does not know, so none is added here.
 //! J2  In traces ids are base64 and enums their names, as Go's `jsonpb` writes them.
 //!
-//! Not here: protobuf (`protobuf`).
+//! Not here: traces as protobuf (`protobuf`).
 
-use super::protobuf::id_bytes;
+use super::super::protobuf::{Writer, id_bytes, key_values};
 use crate::exec::Control;
 use crate::traceql::{Found, FoundSet, FoundSpan, Value};
 use base64::Engine as _;
@@ -32,13 +32,30 @@ pub(super) struct SearchMetrics {
 impl SearchMetrics {
     pub(super) fn of(control: &Control) -> Self {
         let stats = control.stats();
+        let jobs = jobs(control.steps().1);
         SearchMetrics {
             total_blocks: stats.blocks_read.saturating_add(stats.blocks_pruned).min(u32::MAX.into()),
-            completed_jobs: 1,
-            total_jobs: 1,
+            completed_jobs: jobs,
+            total_jobs: jobs,
             inspected_spans: stats.rows_scanned,
         }
     }
+
+    /// Of a search that goes on.
+    pub(super) fn under_way(done: u64, all: u64) -> Self {
+        SearchMetrics { total_blocks: 0, completed_jobs: jobs(done), total_jobs: jobs(all), inspected_spans: 0 }
+    }
+
+    pub(super) fn write(&self, out: &mut Writer) {
+        out.varint(3, self.total_blocks);
+        out.varint(4, self.completed_jobs.into());
+        out.varint(5, self.total_jobs.into());
+        out.varint(7, self.inspected_spans);
+    }
+}
+
+fn jobs(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// `SearchResponse`.
@@ -48,9 +65,10 @@ pub(super) struct SearchResponse {
     metrics: SearchMetrics,
 }
 
+/// A trace that was found.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TraceSearchMetadata {
+pub(super) struct TraceSearchMetadata {
     #[serde(rename = "traceID")]
     trace_id: String,
     root_service_name: String,
@@ -101,30 +119,74 @@ fn is_zero(count: &u32) -> bool {
 
 impl SearchResponse {
     pub(super) fn new(found: Vec<Found>, control: &Control) -> Self {
-        SearchResponse { traces: found.into_iter().map(metadata).collect(), metrics: SearchMetrics::of(control) }
+        SearchResponse {
+            traces: found.into_iter().map(TraceSearchMetadata::new).collect(),
+            metrics: SearchMetrics::of(control),
+        }
     }
 }
 
-fn metadata(found: Found) -> TraceSearchMetadata {
-    let summary = found.summary;
-    let stats = |share: query_api::trace::ServiceShare| {
-        (share.name, ServiceStats { span_count: share.span_count, error_count: share.error_count })
-    };
-    let span_sets: Vec<SpanSet> = found.sets.into_iter().map(span_set).collect();
-    TraceSearchMetadata {
-        trace_id: summary.trace_id,
-        root_service_name: summary.root_service,
-        root_trace_name: if summary.has_root { summary.root_name } else { "<root span not yet received>".to_owned() },
-        start_time_unix_nano: summary.start_unix_nano,
-        duration_ms: summary.duration_nano / 1_000_000,
-        span_set: span_sets.first().cloned(),
-        span_sets,
-        service_stats: summary.services.into_iter().map(stats).collect(),
+impl TraceSearchMetadata {
+    pub(super) fn new(found: Found) -> Self {
+        let summary = found.summary;
+        let stats = |share: query_api::trace::ServiceShare| {
+            (share.name, ServiceStats { span_count: share.span_count, error_count: share.error_count })
+        };
+        let root_trace_name =
+            if summary.has_root { summary.root_name } else { "<root span not yet received>".to_owned() };
+        let span_sets: Vec<SpanSet> = found.sets.into_iter().map(span_set).collect();
+        TraceSearchMetadata {
+            trace_id: summary.trace_id,
+            root_service_name: summary.root_service,
+            root_trace_name,
+            start_time_unix_nano: summary.start_unix_nano,
+            duration_ms: summary.duration_nano / 1_000_000,
+            span_set: span_sets.first().cloned(),
+            span_sets,
+            service_stats: summary.services.into_iter().map(stats).collect(),
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut Writer) {
+        out.text(1, &self.trace_id);
+        out.text(2, &self.root_service_name);
+        out.text(3, &self.root_trace_name);
+        out.int64(4, self.start_time_unix_nano);
+        out.varint(5, u32::try_from(self.duration_ms).unwrap_or(u32::MAX).into());
+        self.span_set.iter().for_each(|set| out.message(6, |out| set.write(out)));
+        self.span_sets.iter().for_each(|set| out.message(7, |out| set.write(out)));
+        for (service, stats) in &self.service_stats {
+            out.message(8, |out| {
+                out.text(1, service);
+                out.message(2, |out| {
+                    out.varint(1, stats.span_count.into());
+                    out.varint(2, stats.error_count.into());
+                });
+            });
+        }
+    }
+}
+
+impl SpanSet {
+    fn write(&self, out: &mut Writer) {
+        self.spans.iter().for_each(|span| out.message(1, |out| span.write(out)));
+        out.varint(2, self.matched as u64);
+        key_values(out, 3, &self.attributes);
+    }
+}
+
+impl Span {
+    fn write(&self, out: &mut Writer) {
+        out.text(1, &self.span_id);
+        out.text(2, &self.name);
+        out.int64(3, self.start_time_unix_nano);
+        out.int64(4, self.duration_nanos);
+        key_values(out, 5, &self.attributes);
     }
 }
 
 fn span_set(set: FoundSet) -> SpanSet {
-    SpanSet { spans: set.spans.into_iter().map(span).collect(), matched: set.matched, attributes: key_values(set.told) }
+    SpanSet { spans: set.spans.into_iter().map(span).collect(), matched: set.matched, attributes: named(set.told) }
 }
 
 fn span(span: FoundSpan) -> Span {
@@ -133,11 +195,12 @@ fn span(span: FoundSpan) -> Span {
         name: span.name,
         start_time_unix_nano: span.start,
         duration_nanos: span.duration,
-        attributes: key_values(span.attributes),
+        attributes: named(span.attributes),
     }
 }
 
-fn key_values(list: Vec<(String, Value<'_>)>) -> Vec<KeyValue> {
+/// Names and values as OTLP writes them.
+pub(super) fn named(list: Vec<(String, Value<'_>)>) -> Vec<KeyValue> {
     list.into_iter().map(|(key, value)| KeyValue { key, value: any_value(value) }).collect()
 }
 

@@ -1,4 +1,4 @@
-//! How does Grafana ask for traces? By Tempo's HTTP API, under `/tempo/api`.
+//! How does Grafana ask for traces? By Tempo's HTTP API, under `/tempo/api`, and by its gRPC service (`stream`).
 //!
 //! M1  Paths, parameters and shapes are Tempo's; what it does not know of parameters is ignored, as Tempo does.
 //! M2  An error is plain text with Tempo's status: 400 for a query that is none, 404 for a trace that is not there.
@@ -6,10 +6,12 @@
 //!
 //! Not here: what a query means (`traceql`), Spanlight's own API (the module above).
 
+mod ask;
 mod json;
 mod protobuf;
 mod request;
 mod series;
+mod stream;
 mod tag;
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,6 @@ use super::answer::{Body, accepts_gzip, large, small};
 use super::{QueryState, panicked, tenant};
 use crate::error::{Error, Result};
 use crate::exec::{Control, QueryContext};
-use crate::traceql::{self, Axis, SearchQuery};
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -26,7 +27,6 @@ use axum::response::Response;
 use axum::routing::get;
 use json::{Batches, SearchResponse, Trace, TraceById};
 use query_api::error::Class;
-use query_api::trace::Order;
 use request::Request;
 use serde_json::json;
 use series::{QueryInstantResponse, QueryRangeResponse};
@@ -57,8 +57,8 @@ pub(super) fn router(state: Arc<QueryState>) -> Router {
         .route("/api/v2/search/tag/{*tag}", get(values_v2))
         .fallback(async || text(StatusCode::NOT_FOUND, "404 page not found"))
         .layer(CatchPanicLayer::custom(panicked))
-        .with_state(state);
-    Router::new().nest(PREFIX, api)
+        .with_state(Arc::clone(&state));
+    Router::new().nest(PREFIX, api).merge(stream::router(state))
 }
 
 type Asked = (State<Arc<QueryState>>, HeaderMap, RawQuery);
@@ -111,14 +111,7 @@ mod erased {
 
 async fn search(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQuery) -> Response {
     run((state, headers, query), |control, request| {
-        let search = traceql::parse(&request.trace_query()?)?.search()?;
-        let query = SearchQuery {
-            range: request.range_or_all()?,
-            order: Order::Newest,
-            limit: request.count("limit", 20)?,
-            spans_per_set: request.count("spss", 3)?,
-            after: None,
-        };
+        let (search, query) = ask::search(&request)?;
         let (found, _) = search.page(control, &query)?;
         Ok(Box::new(SearchResponse::new(found, control)))
     })
@@ -127,11 +120,8 @@ async fn search(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQue
 
 async fn query_range(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQuery) -> Response {
     run((state, headers, query), |control, request| {
-        let query = traceql::parse(request.text("q").unwrap_or_default())?;
-        let range = request.range_or_recent()?;
-        let step = request.step()?.unwrap_or_else(|| Axis::usual_step(range));
-        let axis = Axis::steps(range, step)?;
-        let answer = query.metrics()?.series(control, &axis, request.exemplars(&query)?)?;
+        let (query, axis, exemplars) = ask::range(&request)?;
+        let answer = query.series(control, &axis, exemplars)?;
         Ok(Box::new(QueryRangeResponse::new(answer, &axis, control)))
     })
     .await
@@ -139,10 +129,8 @@ async fn query_range(state: State<Arc<QueryState>>, headers: HeaderMap, query: R
 
 async fn query_instant(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQuery) -> Response {
     run((state, headers, query), |control, request| {
-        let query = traceql::parse(request.text("q").unwrap_or_default())?;
-        let axis = Axis::whole(request.range_or_recent()?);
-        let answer = query.metrics()?.series(control, &axis, 0)?;
-        Ok(Box::new(QueryInstantResponse::new(answer, control)))
+        let (query, axis) = ask::instant(&request)?;
+        Ok(Box::new(QueryInstantResponse::new(query.series(control, &axis, 0)?, control)))
     })
     .await
 }

@@ -17,12 +17,21 @@ const USUAL_EXEMPLARS: usize = 100;
 #[derive(Debug)]
 pub(super) struct Request {
     pairs: Vec<(String, String)>,
+    /// Of a search without a query: attributes, and a part of what each has.
+    tags: Vec<(String, String)>,
     pub(super) now: i64,
 }
 
 impl Request {
     pub(super) fn read(query: &str, now: i64) -> Result<Self> {
-        Ok(Request { pairs: super::super::parameter::decode(query)?, now })
+        let mut request = Request::of(super::super::parameter::decode(query)?, Vec::new(), now);
+        request.tags = request.text("tags").map(logfmt).unwrap_or_default();
+        Ok(request)
+    }
+
+    /// What a message says, by the names that its fields have as parameters.
+    pub(super) fn of(pairs: Vec<(String, String)>, tags: Vec<(String, String)>, now: i64) -> Self {
+        Request { pairs, tags, now }
     }
 
     /// A parameter that is given and not empty.
@@ -110,9 +119,9 @@ impl Request {
             return Ok(query.to_owned());
         }
         let mut parts = Vec::new();
-        for (key, value) in self.text("tags").map(logfmt).unwrap_or_default() {
+        for (key, value) in &self.tags {
             let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-            let pattern = format!("(?is).*{}.*", regex::escape(&value));
+            let pattern = format!("(?is).*{}.*", regex::escape(value));
             let name = match key.as_str() {
                 "name" | "rootName" | "rootServiceName" => key.clone(),
                 "root.name" => "rootName".to_owned(),
@@ -121,7 +130,7 @@ impl Request {
                     parts.push(format!("status = {value}"));
                     continue;
                 }
-                _ => format!(".\"{}\"", quoted(&key)),
+                _ => format!(".\"{}\"", quoted(key)),
             };
             parts.push(format!("{name} =~ \"{}\"", quoted(&pattern)));
         }

@@ -1,8 +1,9 @@
-//! Which shapes have Tempo's answers of series?
+//! Which shapes have Tempo's answers of series, in JSON and in protobuf?
 //!
 //! J1  As in `json`: no field that Grafana's data source does not know.
 
-use super::json::{SearchMetrics, any_value};
+use super::super::protobuf::{Writer, key_values};
+use super::json::{SearchMetrics, named};
 use crate::exec::Control;
 use crate::traceql::{Answer, Axis, MOST_SERIES};
 use query_api::otlp::{AnyValue, KeyValue, double};
@@ -69,10 +70,6 @@ struct InstantSeries {
     value: f64,
 }
 
-fn labels(list: Vec<(String, crate::traceql::Value<'static>)>) -> Vec<KeyValue> {
-    list.into_iter().map(|(key, value)| KeyValue { key, value: any_value(value) }).collect()
-}
-
 fn text(key: &str, value: String) -> KeyValue {
     KeyValue { key: key.to_owned(), value: AnyValue::StringValue(value) }
 }
@@ -93,7 +90,7 @@ impl QueryRangeResponse {
     pub(super) fn new(answer: Answer, axis: &Axis, control: &Control) -> Self {
         let wholeness = wholeness(&answer, control);
         let series = answer.series.into_iter().map(|series| TimeSeries {
-            labels: labels(series.labels),
+            labels: named(series.labels),
             samples: series
                 .values
                 .into_iter()
@@ -116,6 +113,50 @@ impl QueryRangeResponse {
         });
         QueryRangeResponse { series: series.collect(), metrics: SearchMetrics::of(control), wholeness }
     }
+
+    /// The same as several messages, each closed once it has about `size` bytes; a reader puts their series together.
+    pub(super) fn messages<E>(&self, size: usize, mut send: impl FnMut(Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let mut out = Writer::default();
+        let close = |mut out: Writer| {
+            self.wholeness.write(&mut out, &self.metrics);
+            out.0
+        };
+        let mut series = self.series.iter().peekable();
+        while let Some(one) = series.next() {
+            out.message(1, |out| one.write(out));
+            if out.0.len() >= size && series.peek().is_some() {
+                send(close(std::mem::take(&mut out)))?;
+            }
+        }
+        send(close(out))
+    }
+}
+
+impl TimeSeries {
+    fn write(&self, out: &mut Writer) {
+        key_values(out, 1, &self.labels);
+        for sample in &self.samples {
+            out.message(2, |out| {
+                out.double(1, sample.value);
+                out.int64(2, sample.timestamp_ms);
+            });
+        }
+        for exemplar in &self.exemplars {
+            out.message(4, |out| {
+                key_values(out, 1, &exemplar.labels);
+                out.double(2, exemplar.value);
+                out.int64(3, exemplar.timestamp_ms);
+            });
+        }
+    }
+}
+
+impl Wholeness {
+    fn write(&self, out: &mut Writer, metrics: &SearchMetrics) {
+        out.message(2, |out| metrics.write(out));
+        out.varint(3, self.status.is_some().into());
+        out.text(4, self.message.as_deref().unwrap_or_default());
+    }
 }
 
 impl QueryInstantResponse {
@@ -123,8 +164,21 @@ impl QueryInstantResponse {
         let wholeness = wholeness(&answer, control);
         let series = answer.series.into_iter().filter_map(|series| {
             let value = series.values.first().copied().filter(|value| !value.is_nan())?;
-            Some(InstantSeries { labels: labels(series.labels), value })
+            Some(InstantSeries { labels: named(series.labels), value })
         });
         QueryInstantResponse { series: series.collect(), metrics: SearchMetrics::of(control), wholeness }
+    }
+
+    /// The same as one message: of several a reader would take the last.
+    pub(super) fn message(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        for series in &self.series {
+            out.message(1, |out| {
+                key_values(out, 1, &series.labels);
+                out.double(2, series.value);
+            });
+        }
+        self.wholeness.write(&mut out, &self.metrics);
+        out.0
     }
 }

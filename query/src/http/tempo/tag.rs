@@ -1,10 +1,12 @@
-//! Which attributes can be asked for, and which values have they?
+//! Which attributes can be asked for, and which values have they? In JSON and in protobuf.
 //!
 //! G1  Without `q` the answer comes from the store's own lists; with it the spans that match are read, up to a limit. A `q`
 //!     that is still being typed counts as far as it can be understood.
 //!
 //! Not here: the lists (`storage::scan`).
 
+use super::super::grpc::MESSAGE_BYTES;
+use super::super::protobuf::Writer;
 use super::request::Request;
 use crate::error::Result;
 use crate::exec::Control;
@@ -57,6 +59,54 @@ pub(super) struct TypedValues {
 pub(super) struct TypedValue {
     r#type: &'static str,
     value: String,
+}
+
+impl Names {
+    pub(super) fn messages(&self) -> Vec<Vec<u8>> {
+        in_messages(&self.names, |out, name| out.bytes(1, name.as_bytes()))
+    }
+}
+
+impl Scopes {
+    pub(super) fn messages(&self) -> Vec<Vec<u8>> {
+        in_messages(&self.scopes, |out, scope| {
+            out.message(1, |out| {
+                out.text(1, scope.name);
+                scope.tags.iter().for_each(|tag| out.bytes(2, tag.as_bytes()));
+            });
+        })
+    }
+}
+
+impl PlainValues {
+    pub(super) fn messages(&self) -> Vec<Vec<u8>> {
+        in_messages(&self.values, |out, value| out.bytes(1, value.as_bytes()))
+    }
+}
+
+impl TypedValues {
+    pub(super) fn messages(&self) -> Vec<Vec<u8>> {
+        in_messages(&self.values, |out, value| {
+            out.message(1, |out| {
+                out.text(1, value.r#type);
+                out.text(2, &value.value);
+            });
+        })
+    }
+}
+
+/// A list as messages of bounded size, one at least; a reader puts them together.
+fn in_messages<T>(list: impl IntoIterator<Item = T>, write: impl Fn(&mut Writer, T)) -> Vec<Vec<u8>> {
+    let mut messages = vec![Writer::default()];
+    for entry in list {
+        if messages.last().is_some_and(|last| last.0.len() >= MESSAGE_BYTES) {
+            messages.push(Writer::default());
+        }
+        if let Some(last) = messages.last_mut() {
+            write(last, entry);
+        }
+    }
+    messages.into_iter().map(|message| message.0).collect()
 }
 
 fn range(request: &Request) -> Result<TimeRange> {

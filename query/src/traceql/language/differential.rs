@@ -10,9 +10,9 @@ use super::super::parse;
 use super::model::{BASE, SpanModel, ValueModel, span_id};
 use super::{LIES, range, search_lines, series_lines, stored};
 use crate::fixture::{Fixture, block_on};
+use crate::trace::any_order;
 use crate::traceql::SearchQuery;
 use proptest::prelude::*;
-use query_api::trace::Order;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A value, as simply as can be.
@@ -563,7 +563,7 @@ proptest! {
     #[test]
     fn pages_follow_each_other_without_a_gap_and_without_a_double(
         spans in any_spans(), query in any_query(), lie in 0..LIES.len(), limit in 1usize..3,
-        order in prop_oneof![Just(Order::Newest), Just(Order::Oldest), Just(Order::Longest)],
+        order in any_order(),
     ) {
         let page = async |fixture: &Fixture, limit, after| {
             let search = parse(&query).unwrap().search().unwrap();

@@ -159,20 +159,30 @@ impl<'q> Folding<'q> {
         Ok(())
     }
 
+    /// How many values the groups have.
+    pub(super) fn values(&self) -> usize {
+        let each = match self.measure {
+            Measure::Quantile(_, quantiles) => quantiles.len(),
+            // By powers of two.
+            Measure::Histogram(_) => 64,
+            _ => 1,
+        };
+        self.groups.len().saturating_mul(self.axis.len()).saturating_mul(each)
+    }
+
     /// The series, by their labels.
-    pub(super) fn finish(mut self) -> Vec<Series> {
+    pub(super) fn series(&self) -> Vec<Series> {
+        let mut series: Vec<Series> = self.groups.values().flat_map(|group| self.series_of(group)).collect();
         if self.groups.is_empty() && self.by.is_empty() && matches!(self.measure, Measure::Rate | Measure::Count) {
             // No spans are a rate of zero.
             let steps = vec![Fold::default(); self.axis.len()];
-            self.groups.insert(String::new(), Group { labels: Vec::new(), steps, examples: BTreeMap::new() });
+            series = self.series_of(&Group { labels: Vec::new(), steps, examples: BTreeMap::new() });
         }
-        let groups: Vec<Group> = std::mem::take(&mut self.groups).into_values().collect();
-        let mut series: Vec<Series> = groups.into_iter().flat_map(|group| self.series_of(group)).collect();
         series.sort_by_cached_key(|series| key_of(&series.labels));
         series
     }
 
-    fn series_of(&self, group: Group) -> Vec<Series> {
+    fn series_of(&self, group: &Group) -> Vec<Series> {
         let mut labels: Vec<(String, Value<'static>)> =
             self.by.iter().map(ToString::to_string).zip(group.labels.iter().cloned()).collect();
         let values = |of: &dyn Fn(&Fold) -> f64| -> Vec<f64> {
@@ -198,7 +208,7 @@ impl<'q> Folding<'q> {
             if labels.is_empty() {
                 labels.push(("__name__".to_owned(), Value::Text(name.into())));
             }
-            let exemplars = self.exemplars_of(&group, &values);
+            let exemplars = self.exemplars_of(group, &values);
             return vec![Series { labels, values, exemplars }];
         }
         let scale = super::measured(self.measure).is_some_and(is_duration);
@@ -210,7 +220,7 @@ impl<'q> Folding<'q> {
                     let values = values(&|fold| scaled(quantile_of(&fold.powers, quantile)));
                     Series {
                         labels: with(&labels, "p", quantile),
-                        exemplars: self.exemplars_of(&group, &values),
+                        exemplars: self.exemplars_of(group, &values),
                         values,
                     }
                 })
