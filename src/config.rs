@@ -63,6 +63,7 @@ pub(crate) struct Otlp {
     pub(crate) tenant_bytes_in_flight: usize,
     pub(crate) tenant_bytes_per_second: u64,
     pub(crate) tenant_burst_bytes: u64,
+    pub(crate) tenant_active_series: usize,
     pub(crate) body_timeout_seconds: u64,
     pub(crate) max_connections: usize,
     pub(crate) cors_origins: Vec<String>,
@@ -86,6 +87,7 @@ pub(crate) struct Query {
     pub(crate) memory_bytes: u64,
     pub(crate) max_rows: u64,
     pub(crate) span_metrics: bool,
+    pub(crate) translation_strategy: query::TranslationStrategy,
     pub(crate) concurrency: usize,
     pub(crate) max_waiting: usize,
 }
@@ -148,6 +150,7 @@ impl Default for Otlp {
             tenant_bytes_in_flight: collector.tenant_bytes_in_flight,
             tenant_bytes_per_second: collector.tenant_bytes_per_second,
             tenant_burst_bytes: collector.tenant_burst_bytes,
+            tenant_active_series: collector.tenant_active_series,
             body_timeout_seconds: collector.body_timeout.as_secs(),
             max_connections: collector.max_connections,
             cors_origins: vec!["loopback".into()],
@@ -164,6 +167,7 @@ impl Default for Query {
             memory_bytes: query.memory_per_query,
             max_rows: query.max_rows,
             span_metrics: query.span_metrics,
+            translation_strategy: query.translation_strategy,
             concurrency: 4,
             max_waiting: query.queue,
         }
@@ -216,6 +220,7 @@ impl Config {
             tenant_bytes_in_flight: self.otlp.tenant_bytes_in_flight,
             tenant_bytes_per_second: self.otlp.tenant_bytes_per_second,
             tenant_burst_bytes: self.otlp.tenant_burst_bytes,
+            tenant_active_series: self.otlp.tenant_active_series,
             body_timeout: Duration::from_secs(self.otlp.body_timeout_seconds),
             max_connections: self.otlp.max_connections,
             cors_origins: CorsOrigins::new(self.otlp.cors_origins.clone()),
@@ -234,6 +239,7 @@ impl Config {
             memory_per_query: self.query.memory_bytes,
             max_rows: self.query.max_rows,
             span_metrics: self.query.span_metrics,
+            translation_strategy: self.query.translation_strategy,
         }
     }
 

@@ -160,6 +160,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
             })
         }),
         kafka: Box::new(move || kafka.report().map(kafka_status)),
+        doors: collector::describe_doors(),
         demo: Box::new(move |action| Ok(switch.act(action))),
         replay: Box::new(move |letter| {
             let door = door.clone();

@@ -33,5 +33,5 @@ mod trace;
 mod traceql;
 mod volume;
 
-pub use config::Config;
+pub use config::{Config, TranslationStrategy};
 pub use error::{Error, Result};

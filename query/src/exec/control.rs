@@ -4,6 +4,7 @@
 //! C2  All memory is given back when the control is dropped.
 
 use super::cancel::Cancel;
+use crate::config::TranslationStrategy;
 use crate::error::{Error, Result};
 use arrow_array::RecordBatch;
 use query_api::trace::{MissingBlock, Stats};
@@ -28,6 +29,7 @@ pub(super) struct Limits {
     pub(super) timeout: Duration,
     pub(super) memory: u64,
     pub(super) rows: u64,
+    pub(super) translation: TranslationStrategy,
 }
 
 /// A running query's hold on data, time and memory. One thread's; nothing of it outlives the query.
@@ -53,6 +55,11 @@ impl Control {
             rows: Cell::new(0),
             stats: RefCell::default(),
         }
+    }
+
+    /// How it calls OpenTelemetry's metrics in Prometheus.
+    pub(crate) fn translation(&self) -> TranslationStrategy {
+        self.limits.translation
     }
 
     /// Whether the query should go on. To be asked at least once per batch of rows.

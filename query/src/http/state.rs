@@ -72,6 +72,8 @@ pub struct Host {
     pub demo: SwitchDemo,
     /// What stores dead letters again.
     pub replay: ReplayLetter,
+    /// The doors that take telemetry in, as paths of OpenAPI.
+    pub doors: serde_json::Value,
 }
 
 impl Default for Host {
@@ -88,6 +90,7 @@ impl Default for Host {
                 DemoAction::Start | DemoAction::Stop => Err("this server has no demo workload".into()),
             }),
             replay: Box::new(|_| Box::pin(std::future::ready(Err("this server reads no messages".into())))),
+            doors: serde_json::Value::Null,
         }
     }
 }
@@ -105,6 +108,7 @@ pub struct QueryState {
     executor: Executor,
     clock: Arc<dyn Clock>,
     host: Host,
+    openapi: serde_json::Value,
     started: Instant,
     /// Held while a dead letter is replayed.
     replaying: Arc<tokio::sync::Mutex<()>>,
@@ -114,7 +118,8 @@ impl QueryState {
     /// Starts the executor. Fails where the system gives it no runtime.
     pub fn new(config: Config, engine: Arc<Engine>, clock: Arc<dyn Clock>, host: Host) -> std::io::Result<Self> {
         let executor = Executor::new(config, engine.clone())?;
-        Ok(QueryState { engine, executor, clock, host, started: Instant::now(), replaying: Arc::default() })
+        let openapi = super::openapi::with_doors(&host.doors);
+        Ok(QueryState { engine, executor, clock, host, openapi, started: Instant::now(), replaying: Arc::default() })
     }
 
     /// Runs the queries.
@@ -128,6 +133,11 @@ impl QueryState {
 
     pub(super) fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// The description of the API and of the process's doors.
+    pub(super) fn openapi(&self) -> &serde_json::Value {
+        &self.openapi
     }
 
     pub(super) fn replaying(&self) -> Arc<tokio::sync::Mutex<()>> {
