@@ -281,3 +281,23 @@ fn same_host(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Acti
         attempt.error("it redirects to another host, or away from TLS")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::dns::Resolve as _;
+    use std::str::FromStr as _;
+
+    #[tokio::test]
+    async fn k2_a_name_server_that_hangs_holds_some_threads_and_no_more() {
+        let lookups = Lookups::default();
+        let look = || lookups.resolve(reqwest::dns::Name::from_str("localhost").unwrap());
+        assert!(look().await.unwrap().count() > 0);
+        // As if so many lookups did not end.
+        let all = u32::try_from(MAX_LOOKUPS).unwrap();
+        let hanging = Arc::clone(&lookups.0).acquire_many_owned(all).await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(50), look()).await.is_err(), "it waits without a thread");
+        drop(hanging);
+        assert!(look().await.unwrap().count() > 0);
+    }
+}

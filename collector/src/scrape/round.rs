@@ -36,7 +36,7 @@ pub(super) async fn run(scraper: Scraper, target: Target, refused: Option<String
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let due = now.saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX));
     let target = Arc::new(target);
-    let mut round = Round { scraper, target, refused, due, known: Arc::default(), is_down: false };
+    let mut round = Round { scraper, target, refused, due, known: Arc::default(), is_down: false, has_less: false };
     loop {
         tokio::select! {
             biased;
@@ -56,6 +56,8 @@ struct Round {
     /// The series of the last scrape.
     known: Arc<Known>,
     is_down: bool,
+    /// Whether it was told that samples are left out.
+    has_less: bool,
 }
 
 impl Round {
@@ -150,20 +152,21 @@ impl Round {
         fetch::whole(request, limit, &mut reserve).await
     }
 
-    async fn store(&self, message: Vec<u8>) -> Result<(), String> {
+    async fn store(&mut self, message: Vec<u8>) -> Result<(), String> {
         let tenant = TenantId::default();
         let collector = &self.scraper.collector;
         let accepted = collector.accept(&tenant, Signal::Metrics, Encoding::Scraped, message.into()).await;
         let accepted = accepted.map_err(|refusal| refusal.to_string())?;
-        if let Some(message) = accepted.message {
+        let had_less = std::mem::replace(&mut self.has_less, accepted.message.is_some());
+        if let Some(message) = accepted.message.filter(|_| !had_less) {
             let (job, url) = (&self.scraper.job.job_name, &self.target.url);
-            tracing::warn!(job, url, message, "samples were left out");
+            tracing::warn!(job, url, message, "samples are left out");
         }
         Ok(())
     }
 
     /// Ends all series of a target that is gone.
-    async fn end(self) {
+    async fn end(mut self) {
         let time = self.scraper.collector.clock().now_unix_nano().div_euclid(1_000_000);
         if let Err(error) = self.store(gone(&self.target, &self.known, time)).await {
             self.tell(&error);

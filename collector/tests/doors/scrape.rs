@@ -165,10 +165,13 @@ async fn hostile_targets_are_down_and_others_go_on() {
         .route("/endless", get(async || stream(&[b'\n'; 64 << 10], Duration::ZERO)))
         .route(
             "/bomb",
-            get(async move || ([(header::CONTENT_ENCODING, "gzip"), (header::CONTENT_TYPE, "text/plain")], bomb)),
+            get(move || {
+                let answer = ([(header::CONTENT_ENCODING, "gzip"), (header::CONTENT_TYPE, "text/plain")], bomb.clone());
+                async move { answer }
+            }),
         )
         .route("/cloud", get(async || moved("http://169.254.169.254/latest/meta-data/".to_owned())))
-        .route("/elsewhere", get(async move || moved(format!("http://{elsewhere}/metrics"))))
+        .route("/elsewhere", get(move || async move { moved(format!("http://{elsewhere}/metrics")) }))
         .route("/loop", get(async || moved("/loop".to_owned())))
         .route("/same", get(async || moved("/metrics".to_owned())))
         .route("/page", get(async || axum::response::Html("<p>up 1</p>")))
@@ -217,14 +220,14 @@ async fn protobuf_is_scraped_with_native_histograms() {
     let histogram = field(7, &[head, bucket, span].concat());
     let family = [field(1, b"h"), vec![0x18, 4], field(4, &histogram)].concat();
     let body = [&[u8::try_from(family.len()).unwrap()], &family[..]].concat();
-    let told = move |headers: HeaderMap| async move {
-        let accepts = headers[header::ACCEPT].to_str().unwrap().to_owned();
-        if accepts.starts_with("application/vnd.google.protobuf") {
-            let kind = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
-            ([(header::CONTENT_TYPE, kind)], body).into_response()
-        } else {
-            text("h_count 1\n")
-        }
+    let told = move |headers: HeaderMap| {
+        let accepts = headers[header::ACCEPT].to_str().unwrap();
+        let kind = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+        let answer = match accepts.starts_with("application/vnd.google.protobuf") {
+            true => ([(header::CONTENT_TYPE, kind)], body.clone()).into_response(),
+            false => text("h_count 1\n"),
+        };
+        async move { answer }
     };
     let address = serve(Router::new().route("/metrics", get(told))).await;
     let native = "scrape_native_histograms: true";

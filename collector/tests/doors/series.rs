@@ -80,7 +80,7 @@ async fn an_explosion_of_labels_stops_at_the_limit_and_others_live_on() {
         "{{\"resourceMetrics\":[{{\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"otlp\",\"gauge\":{{\"dataPoints\":[{}]}}}}]}}]}}]}}",
         points.join(",")
     );
-    let answer = post_json(door.address, "/v1/metrics", body.as_bytes()).await;
+    let answer = post_json(door.address, "/v1/metrics", &body).await;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     assert!(answer.status == 200 && text.contains("\"rejectedDataPoints\":\"3\""), "{text}");
     assert!(text.contains("otlp{k=Int(0)}") || text.contains("otlp{k="), "{text}");

@@ -1,6 +1,7 @@
 //! Do Prometheus's own senders and readers find in Spanlight what they expect?
 
 mod import;
+mod limit;
 mod message;
 mod remote_write;
 mod scrape;

@@ -189,15 +189,17 @@ fn family_of<'n, 'f>(
     })
 }
 
-/// Memory that a text takes on its way, at most: a line becomes a series, a quoted text a symbol.
+/// Memory that a text takes on its way, at most: a line becomes a series, or a family in a table; a quoted text a symbol.
 pub(crate) fn weight(text: &[u8]) -> usize {
-    // A family with its text, its place in the table of families, and a series.
-    const LINE_BYTES: usize = 256;
+    const SERIES_BYTES: usize = 128;
+    const FAMILY_BYTES: usize = 256;
     const QUOTE_BYTES: usize = 24;
-    let (lines, quotes) = text.iter().fold((1usize, 0usize), |(lines, quotes), byte| {
-        (lines + usize::from(*byte == b'\n'), quotes + usize::from(*byte == b'"'))
-    });
-    let tables = lines.saturating_mul(LINE_BYTES).saturating_add(quotes.saturating_mul(QUOTE_BYTES));
+    let of_line = |line: &[u8]| {
+        let is_family = line.iter().find(|byte| !matches!(byte, b' ' | b'\t')) == Some(&b'#');
+        let quotes = line.iter().filter(|byte| **byte == b'"').count();
+        quotes * QUOTE_BYTES + if is_family { FAMILY_BYTES } else { SERIES_BYTES }
+    };
+    let tables = text.split(|byte| *byte == b'\n').map(of_line).fold(0usize, usize::saturating_add);
     text.len().saturating_mul(2).saturating_add(tables)
 }
 

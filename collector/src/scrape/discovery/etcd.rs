@@ -71,7 +71,8 @@ impl Prefix {
     pub(super) async fn look(&mut self) -> Result<Vec<Group>, String> {
         self.seen = None;
         let mut failure = String::new();
-        for _ in 0..self.settings.endpoints.len() {
+        // Once more than there are members: a token may have ended.
+        for _ in 0..=self.settings.endpoints.len() {
             let asked = tokio::time::timeout(LIST_TIMEOUT, self.range()).await;
             match asked.unwrap_or_else(|_| Err(format!("no answer within {} s", LIST_TIMEOUT.as_secs()))) {
                 Ok(range) => return self.groups(range),
