@@ -9,12 +9,12 @@ use crate::{assets, telemetry};
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::get;
-use collector::kafka::{PartitionReport, ReplayedLetter};
+use collector::kafka::{FrontReport, FrontTopicReport, KafkaReport, PartitionReport, ReplayedLetter};
 use collector::{Accepted, Collector, Encoding, KafkaFront, KafkaReceiver};
 use query::http::{Host, QueryState, Replay};
 use query::span_metrics::{SendMetrics, SpanMetrics};
 use query_api::letter::Replayed;
-use query_api::status::{KafkaPartition, KafkaStatus};
+use query_api::status::{KafkaFrontTopic, KafkaPartition, KafkaStatus};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -147,7 +147,8 @@ fn announce(doors: &Doors) -> Result<()> {
 }
 
 fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaReceiver) -> Result<Host> {
-    let (last, switch, kafka, door) = (collector.clone(), Arc::clone(demo), kafka.clone(), collector.clone());
+    let (last, switch, door, kafka) = (collector.clone(), Arc::clone(demo), collector.clone(), kafka.clone());
+    let (report, front) = (kafka.clone(), collector.clone());
     Ok(Host {
         version: env!("CARGO_PKG_VERSION").into(),
         otlp_grpc_endpoint: format!("http://{}", doors.otlp_grpc.local_addr()?),
@@ -159,22 +160,26 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
                 service: last.service,
             })
         }),
-        kafka: Box::new(move || kafka.report().map(kafka_status)),
         doors: collector::describe_doors(),
+        kafka: Box::new(move || kafka_status(report.report(), front.front())),
         demo: Box::new(move |action| Ok(switch.act(action))),
         replay: Box::new(move |letter| {
-            let door = door.clone();
-            let Replay { id, topic, signal, encoding, tenant, time, payload } = letter;
-            let letter = ReplayedLetter { id, topic, signal, encoding, tenant, time, payload };
+            let (kafka, door) = (kafka.clone(), door.clone());
+            let Replay { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload } = letter;
+            let letter = ReplayedLetter { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload };
             Box::pin(async move {
-                let Accepted { accepted, rejected, message, .. } = door.replay(letter).await?;
+                let Accepted { accepted, rejected, message, .. } = kafka.replay(&door, letter).await?;
                 Ok(Replayed { accepted, rejected, message })
             })
         }),
     })
 }
 
-fn kafka_status(report: collector::KafkaReport) -> KafkaStatus {
+fn kafka_status(report: Option<KafkaReport>, front: Option<FrontReport>) -> Option<KafkaStatus> {
+    if report.is_none() && front.is_none() {
+        return None;
+    }
+    let report = report.unwrap_or_default();
     let partition = |((topic, partition), told): ((String, i32), PartitionReport)| KafkaPartition {
         topic,
         partition: u64::try_from(partition).unwrap_or_default(),
@@ -187,8 +192,23 @@ fn kafka_status(report: collector::KafkaReport) -> KafkaStatus {
         dead_letters: told.dead_letters,
         lost: told.lost,
     };
-    let partitions = report.partitions.into_iter().map(partition).collect();
-    KafkaStatus { paused: report.paused, trouble: report.trouble, rebalances: report.rebalances, partitions }
+    let sent = |FrontTopicReport { topic, messages, bytes, unconfirmed }| KafkaFrontTopic {
+        topic,
+        messages,
+        bytes,
+        unconfirmed,
+    };
+    Some(KafkaStatus {
+        paused: report.paused,
+        trouble: report.trouble,
+        rebalances: report.rebalances,
+        partitions: report.partitions.into_iter().map(partition).collect(),
+        front: front.map(|FrontReport { trouble, in_flight, topics }| query_api::status::KafkaFront {
+            trouble,
+            in_flight,
+            topics: topics.into_iter().map(sent).collect(),
+        }),
+    })
 }
 
 /// Makes metrics of spans, which come in by the collector like any others.
@@ -210,7 +230,9 @@ fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, k
     let collector = collector.clone();
     // Doors open only after the store was opened and replayed, so who is reached is ready. A store that refuses writes stays so:
     // its answers are whole, its doors tell senders to come back, and unready would take both away.
-    let ready = move || std::future::ready(readied.readiness());
+    // The same holds of a front whose cluster is away.
+    let fronted = collector.clone();
+    let ready = move || std::future::ready(readied.readiness() + &fronted.readiness());
     let scraped = move || {
         let mut text = String::new();
         engine.render_metrics(&mut text);

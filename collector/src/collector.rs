@@ -9,7 +9,7 @@ use crate::decode::text::{self, TextFormat};
 use crate::decode::{self, Decoded, identity, json};
 use crate::error::Refusal;
 use crate::receiver::compression::{self, Compression};
-use crate::receiver::kafka::KafkaFront;
+use crate::receiver::kafka::{FrontReport, KafkaFront};
 use crate::telemetry::{CollectorMetrics, LastReceived, Tally};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -199,9 +199,20 @@ impl Collector {
         let (name, help) =
             ("spanlight_collector_series_left_out_total", "Data points of series past a tenant's limit.");
         out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {series_left_out}\n"));
-        if let Some(front) = &self.front {
-            front.render_metrics(out);
+        if let Some(front) = self.front() {
+            front.render(out);
         }
+    }
+
+    /// For `/ready`: what is amiss, a line each. Asks nobody.
+    pub fn readiness(&self) -> String {
+        let trouble = self.front().and_then(|front| front.trouble);
+        trouble.map_or_else(String::new, |what| format!("kafka does not take what the doors receive: {what}\n"))
+    }
+
+    /// How it goes with what is given to Kafka; `None` where the doors give it to the store.
+    pub fn front(&self) -> Option<FrontReport> {
+        self.front.as_ref().map(KafkaFront::report)
     }
 
     /// Bytes of memory reserved for requests now, and the most that ever were.

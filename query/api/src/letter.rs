@@ -23,9 +23,12 @@ pub struct DeadLettersResponse {
 pub struct DeadLetter {
     /// What names it in `/dead-letters/{id}`.
     pub id: String,
-    /// When it was sent.
+    /// When it was kept.
     #[serde(with = "nanos")]
     pub time_unix_nano: i64,
+    /// When its message was sent.
+    #[serde(with = "nanos")]
+    pub sent_unix_nano: i64,
     /// Its topic.
     pub topic: String,
     /// The partition of that.

@@ -47,6 +47,34 @@ pub struct KafkaStatus {
     pub rebalances: u64,
     /// The partitions that are or were read since then.
     pub partitions: Vec<KafkaPartition>,
+    /// How it goes with what the doors give to Kafka, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub front: Option<KafkaFront>,
+}
+
+/// What the doors give to Kafka instead of the store.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KafkaFront {
+    /// What went wrong last, if nothing was confirmed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Messages that are not confirmed yet.
+    pub in_flight: u64,
+    /// The topics.
+    pub topics: Vec<KafkaFrontTopic>,
+}
+
+/// What went to a topic since the process started.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KafkaFrontTopic {
+    /// Topic.
+    pub topic: String,
+    /// Messages of requests that were confirmed.
+    pub messages: u64,
+    /// Bytes of those.
+    pub bytes: u64,
+    /// Requests that were not confirmed as a whole; their senders were told.
+    pub unconfirmed: u64,
 }
 
 /// A partition of a topic. Counts are since the process started.

@@ -46,7 +46,7 @@ struct List {
     /// Of one topic.
     #[arg(long)]
     topic: Option<String>,
-    /// First moment at which they were sent: `now-1h`, `2026-11-27T08:00:00Z`; all of time unless given.
+    /// First moment at which they were kept: `now-1h`, `2026-11-27T08:00:00Z`; all of time unless given.
     #[arg(long, value_name = "TIME")]
     start: Option<String>,
     /// First moment after; now unless given.
@@ -81,6 +81,18 @@ struct ReplayArguments {
 
 /// Does it. Fails where a letter could not be replayed.
 pub fn run(arguments: &DeadLettersArguments) -> Result<ExitCode> {
+    match act(arguments) {
+        // Who reads along has seen enough.
+        Err(error) if is_closed_pipe(&*error) => Ok(ExitCode::SUCCESS),
+        done => done,
+    }
+}
+
+fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn act(arguments: &DeadLettersArguments) -> Result<ExitCode> {
     let client = Client::new(&arguments.server, &arguments.tenant)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let out = &mut std::io::stdout().lock();
@@ -119,24 +131,24 @@ async fn print_list(client: &Client, list: &List, out: &mut dyn Write) -> Result
 
 /// One line each, in columns.
 fn table(letters: &[DeadLetter]) -> String {
-    let heads = ["SENT", "STATE", "BYTES", "TENANT", "ID", "REASON"].map(str::to_owned);
+    let heads = ["KEPT", "STATE", "BYTES", "TENANT", "ID", "REASON"].map(str::to_owned);
     let row = |letter: &DeadLetter| {
         let state = match letter {
             DeadLetter { replayed: true, .. } => "replayed",
             DeadLetter { partial: true, .. } => "stored in part",
             _ => "not stored",
         };
-        let sent = jiff::Timestamp::from_nanosecond(letter.time_unix_nano.into());
-        let sent = sent.map_or_else(|_| "?".into(), |sent| format!("{sent:.3}"));
+        let kept = jiff::Timestamp::from_nanosecond(letter.time_unix_nano.into());
+        let kept = kept.map_or_else(|_| "?".into(), |kept| format!("{kept:.3}"));
         let size = letter.size.map_or_else(|| "?".into(), |size| size.to_string());
-        [sent, state.into(), size, plain(&letter.tenant), plain(&letter.id), plain(&letter.reason)]
+        [kept, state.into(), size, plain(&letter.tenant), plain(&letter.id), plain(&letter.reason)]
     };
     let rows: Vec<[String; 6]> = std::iter::once(heads).chain(letters.iter().map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let [sent, state, size, tenant, id] = [0, 1, 2, 3, 4].map(width);
+    let [kept, state, size, tenant, id] = [0, 1, 2, 3, 4].map(width);
     rows.iter().fold(String::new(), |mut text, [a, b, c, d, e, f]| {
         // Writing to a String does not fail.
-        writeln!(text, "{a:sent$}  {b:state$}  {c:>size$}  {d:tenant$}  {e:id$}  {f}").ok();
+        writeln!(text, "{a:kept$}  {b:state$}  {c:>size$}  {d:tenant$}  {e:id$}  {f}").ok();
         text
     })
 }

@@ -418,7 +418,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
                   `dead-letters`.",
         parameters: &[
             query("topic", Kind::Text, "The topic, exactly."),
-            query("start", Kind::Time, "First moment at which they were sent; all of time unless given."),
+            query("start", Kind::Time, "First moment at which they were kept; all of time unless given."),
             END,
             query("limit", Kind::Count { default: 100, max: 1000 }, "Letters at most."),
             TIMEOUT,

@@ -25,11 +25,13 @@ use storage::scan::{AttributeScope, Compare, Field, Predicate, Scalar, TimeRange
 /// A letter and the word of its replay; more only where processes replayed it at the same time.
 const RECORDS: usize = 16;
 
-/// A letter's id, which begins with its time.
+/// A letter's id: the time and place of its message.
 #[derive(Debug, Clone)]
 pub(super) struct LetterId {
     text: String,
-    time: i64,
+    sent: i64,
+    partition: u64,
+    offset: u64,
 }
 
 /// How a letter is read, where it is not as its topic says.
@@ -42,10 +44,16 @@ pub(super) struct How {
 
 impl LetterId {
     pub(super) fn read(text: &str) -> Result<LetterId> {
-        let time = text.split_once('-').and_then(|(time, _)| time.parse().ok());
-        let time =
-            time.ok_or_else(|| Error::parameter("id", "expected the `spanlight.dead_letter.id` of a log record"))?;
-        Ok(LetterId { text: text.to_owned(), time })
+        let read = || {
+            // Time before 1970 begins with the sign.
+            let at = text.get(1..)?.find('-')? + 1;
+            let (sent, place) = text.split_at_checked(at)?;
+            let mut place = place.splitn(4, '-').skip(1);
+            let mut number = || place.next()?.parse().ok();
+            Some(LetterId { text: text.to_owned(), sent: sent.parse().ok()?, partition: number()?, offset: number()? })
+        };
+        let why = "it is no id of a dead letter; the list of dead letters has them";
+        read().ok_or_else(|| Error::parameter("id", why))
     }
 }
 
@@ -82,7 +90,10 @@ pub(super) async fn replay(state: &Arc<QueryState>, context: QueryContext, id: L
             tenant: known(how.tenant, "spanlight.tenant")?,
             topic: known(None, "messaging.destination.name")?,
             payload: payload(&letter)?,
-            time: id.time,
+            partition: id.partition,
+            offset: id.offset,
+            time: letter.time_unix_nano,
+            sent: id.sent,
             id: id.text,
         };
         let replayed = (state.host().replay)(replay).await.map_err(|message| Error::Host { message })?;
@@ -98,8 +109,8 @@ pub(super) async fn replay(state: &Arc<QueryState>, context: QueryContext, id: L
 async fn find(state: &Arc<QueryState>, context: QueryContext, id: LetterId) -> Result<(LogRecord, bool)> {
     let field = Field::Attribute(AttributeScope::Any, ID.to_owned());
     let predicate = Predicate::Compare { field, compare: Compare::Equal, value: Scalar::Typed(id.text) };
-    let range = TimeRange { start: id.time, end: id.time.saturating_add(1) };
-    let query = log::SearchQuery { filter: log::Filter { range, predicate }, limit: RECORDS, after: None };
+    let query =
+        log::SearchQuery { filter: log::Filter { range: TimeRange::ALL, predicate }, limit: RECORDS, after: None };
     let job = move |control: &crate::exec::Control| {
         let (records, _) = log::search(control, &query)?;
         let is_partial = !control.missing().is_empty();

@@ -39,14 +39,20 @@ pub struct Replay {
     pub id: String,
     /// The topic that it came from.
     pub topic: String,
+    /// The partition of that.
+    pub partition: u64,
+    /// Its offset there.
+    pub offset: u64,
     /// `spans`, `logs` or `metrics`.
     pub signal: String,
     /// How it is written.
     pub encoding: String,
     /// Whose its records are.
     pub tenant: String,
-    /// When it was sent, in Unix nanoseconds.
+    /// When it was kept, in Unix nanoseconds.
     pub time: i64,
+    /// When the message was sent.
+    pub sent: i64,
     /// The message.
     pub payload: Vec<u8>,
 }

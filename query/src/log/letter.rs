@@ -1,6 +1,6 @@
 //! Which dead letters are there? Newest first, each with whether it was replayed, and without its bytes.
 //!
-//! D1  A letter and the word of its replay have the same time, so one scan from the newest on sees both before it ends.
+//! D1  A letter and the word of its replay have the same time, that of its keeping, so one scan from the newest on sees both before it ends.
 //! D2  No message is read: what is told of one stands in its record's attributes.
 //!
 //! Not here: a letter's bytes and its replay (`http::letter`).
@@ -29,7 +29,7 @@ const TOPIC: &str = "messaging.destination.name";
 /// Which letters are asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LettersQuery {
-    /// By the time at which they were sent.
+    /// By the time at which they were kept.
     pub(crate) range: TimeRange,
     /// Of one topic.
     pub(crate) topic: Option<String>,
@@ -118,7 +118,8 @@ fn predicate(query: &LettersQuery) -> Predicate {
 }
 
 fn read(time: i64, attributes: Map<'_>) -> DeadLetter {
-    let mut letter = DeadLetter { time_unix_nano: time, ..DeadLetter::default() };
+    // Once a letter had its message's time.
+    let mut letter = DeadLetter { time_unix_nano: time, sent_unix_nano: time, ..DeadLetter::default() };
     for (key, value) in attributes.iter() {
         match (key, value) {
             (ID, Value::String(text)) => letter.id = text.into(),
@@ -126,6 +127,7 @@ fn read(time: i64, attributes: Map<'_>) -> DeadLetter {
             ("messaging.destination.partition.id", Value::Int(number)) => letter.partition = natural(number),
             ("messaging.kafka.offset", Value::Int(number)) => letter.offset = natural(number),
             ("messaging.message.body.size", Value::Int(number)) => letter.size = Some(natural(number)),
+            ("spanlight.message.time", Value::Int(time)) => letter.sent_unix_nano = time,
             ("spanlight.reason", Value::String(text)) => letter.reason = text.into(),
             ("spanlight.tenant", Value::String(text)) => letter.tenant = text.into(),
             ("spanlight.signal", Value::String(text)) => letter.signal = text.into(),

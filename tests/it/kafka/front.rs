@@ -231,6 +231,11 @@ async fn a_cluster_that_is_away_is_told_and_nothing_is_acknowledged() {
     let (status, body) = send_logs(&door, 3..6).await;
     assert!(status == 503 && body.contains("kafka has not confirmed"), "{status} {body}");
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(ready(&door).await.contains("kafka does not take what the doors receive"), "{}", ready(&door).await);
+    let told = door.json("/api/v1/status").await["kafka"]["front"].clone();
+    assert!(told["trouble"].as_str().is_some_and(|what| what.contains("timed out")), "{told}");
+    let logs = told["topics"].as_array().unwrap().iter().find(|topic| topic["topic"] == "otlp_logs").unwrap();
+    assert_eq!((&logs["messages"], &logs["unconfirmed"]), (&1.into(), &1.into()), "{told}");
     // What waits for the cluster is bounded: further requests are told so at once.
     let large = || {
         spans(
@@ -243,6 +248,7 @@ async fn a_cluster_that_is_away_is_told_and_nothing_is_acknowledged() {
     assert!(answers.iter().any(|(_, body)| body.contains("too much is being received")), "{answers:?}");
     cluster.mock.broker_up(1).unwrap();
     eventually("the cluster's return", || async { (send_logs(&door, 6..7).await.0 == 200).then_some(()) }).await;
+    assert_eq!(ready(&door).await, "ready\n");
     assert!(metric(&door, "spanlight_kafka_front_unconfirmed_total").await >= 2.0);
     assert_eq!(metric(&door, "spanlight_collector_bytes_in_flight").await, 0.0);
     door.terminate();
@@ -253,6 +259,12 @@ async fn a_cluster_that_is_away_is_told_and_nothing_is_acknowledged() {
     let (status, body) = send_logs(&door, 7..8).await;
     assert!(status == 503 && body.contains("kafka has not confirmed"), "{status} {body}");
     assert_eq!(door.terminate().0, Some(0));
+}
+
+async fn ready(server: &Server) -> String {
+    let (status, body) = server.get("/ready").await;
+    assert_eq!(status, 200);
+    String::from_utf8(body.to_vec()).unwrap()
 }
 
 /// Sends some requests at a time.

@@ -67,7 +67,8 @@ async fn a_dead_letter_is_downloaded_and_replayed_once() {
         (format!("{spans}/replay?encoding=jaeger_proto&tenant=..%2Fetc"), 400, "../etc"),
         (format!("{lines}/replay"), 400, "no UTF-8"),
         ("/api/v1/dead-letters/1-0-0-none/replay".to_owned(), 404, "no such dead letter"),
-        ("/api/v1/dead-letters/none/replay".to_owned(), 400, "spanlight.dead_letter.id"),
+        ("/api/v1/dead-letters/none/replay".to_owned(), 400, "no id of a dead letter"),
+        ("/api/v1/dead-letters/1-x-0-none/replay".to_owned(), 400, "no id of a dead letter"),
     ] {
         let (found, answer) = json(&server, "POST", &path).await;
         assert!(found == status && answer.to_string().contains(what), "{path}: {found} {answer}");
@@ -92,6 +93,39 @@ async fn a_dead_letter_is_downloaded_and_replayed_once() {
     eventually("the letters", || async { (letters(&server).await == found).then_some(()) }).await;
     let (status, answer) = json(&server, "POST", &format!("{lines}/replay?encoding=raw")).await;
     assert!(status == 400 && answer.to_string().contains("replayed before"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_letter_is_as_old_as_its_keeping_however_old_its_message_is() {
+    let cluster = Cluster::new(&[("lines", 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    let topics = r#"{ lines = { signal = "logs", encoding = "text" } }"#;
+    let server = cluster.serve(dir.path(), &[("SPANLIGHT_KAFKA_TOPICS", topics)]);
+    let before = jiff::Timestamp::now().as_nanosecond();
+    for millis in [1, 86_400_000, 4_102_444_800_000] {
+        cluster.send_at(millis, "lines", 0, b"\xff", None);
+    }
+    cluster.flush();
+    let letters = eventually("the letters", || async {
+        let (_, answer) = json(&server, "GET", "/api/v1/dead-letters?start=now-1h").await;
+        let letters = answer["letters"].as_array().unwrap().clone();
+        (letters.len() == 3).then_some(letters)
+    })
+    .await;
+    let number = |letter: &Value, key: &str| letter[key].as_str().unwrap().parse::<i128>().unwrap();
+    let after = jiff::Timestamp::now().as_nanosecond();
+    assert!(letters.iter().all(|letter| (before..=after).contains(&number(letter, "time_unix_nano"))), "{letters:?}");
+    let mut sent: Vec<i128> = letters.iter().map(|letter| number(letter, "sent_unix_nano")).collect();
+    sent.sort_unstable();
+    assert_eq!(sent, [1_000_000, 86_400_000_000_000, 4_102_444_800_000_000_000]);
+    // What is stored of it has the message's time.
+    let old = letters.iter().find(|letter| number(letter, "sent_unix_nano") == sent[1]).unwrap();
+    let replay = format!("/api/v1/dead-letters/{}/replay?encoding=raw&tenant=old", old["id"].as_str().unwrap());
+    assert_eq!(json(&server, "POST", &replay).await.0, 200);
+    let old = [("x-scope-orgid", "old")];
+    let (_, answer) = request(&server.http, "GET", "/api/v1/logs?start=0", &old, Default::default()).await;
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer["logs"][0]["time_unix_nano"], "86400000000000", "{answer}");
 }
 
 /// What `spanlight dead-letters` prints, what it complains of, and whether it succeeded.
@@ -142,6 +176,15 @@ async fn dead_letters_are_listed_downloaded_and_replayed_at_the_terminal() {
     assert_eq!(ids, format!("{}\n", found["lines"]));
     let (table, _, _) = terminal(&server, &["list", "--topic", "otlp_spans"]);
     assert!(table.lines().count() == 2 && table.contains("replayed"), "{table}");
+
+    // Who has seen enough hears no complaint.
+    let address = format!("http://{}", server.http);
+    let mut reader = spanlight();
+    reader.args(["dead-letters", "--server", &address, "list"]).stdout(std::process::Stdio::piped());
+    let mut reader = reader.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(reader.stdout.take());
+    let output = reader.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let (_, complaint, done) = terminal(&server, &["list", "--limit", "0"]);
     assert!(!done && complaint.contains("limit"), "{complaint}");

@@ -45,7 +45,21 @@ impl Cluster {
     }
 
     pub(crate) fn send(&self, topic: &str, partition: i32, payload: &[u8], header: Option<(&str, &str)>) {
-        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition).payload(payload);
+        let now = jiff::Timestamp::now().as_millisecond();
+        self.send_at(now, topic, partition, payload, header);
+    }
+
+    /// The same, as a producer whose clock says something else does.
+    pub(crate) fn send_at(
+        &self,
+        millis: i64,
+        topic: &str,
+        partition: i32,
+        payload: &[u8],
+        header: Option<(&str, &str)>,
+    ) {
+        let mut record: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(topic).partition(partition).payload(payload).timestamp(millis);
         if let Some((key, value)) = header {
             record = record.headers(OwnedHeaders::new().insert(Header { key, value: Some(value) }));
         }

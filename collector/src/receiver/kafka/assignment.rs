@@ -44,6 +44,20 @@ pub(super) struct Position {
     pub(super) began: u64,
     /// The offset that comes next, or a later one.
     pub(super) next: u64,
+    /// What the client said, when this reading was begun, that it had handed over up to: the word of a reading before.
+    pub(super) before: Option<u64>,
+}
+
+impl Position {
+    /// Moves on to where the client says that it has handed over all that there is, unless that may be the word of a reading before; where it was.
+    pub(super) fn pass_to(&mut self, handed_over: Option<u64>) -> Option<u64> {
+        if handed_over.is_some() && handed_over == self.before {
+            return None;
+        }
+        self.before = None;
+        let to = handed_over.filter(|to| *to > self.next)?;
+        Some(std::mem::replace(&mut self.next, to))
+    }
 }
 
 /// The partitions that are ours.
@@ -200,5 +214,24 @@ impl Context {
     /// Says why nothing is read, or that it is.
     pub(super) fn pause(&self, why: Option<Paused>) {
         self.metrics.pause(why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_of_a_reading_before_moves_nothing() {
+        let begun = |before| Position { source: "kafka/a/x/0".into(), began: 7, next: 7, before };
+        let mut fresh = begun(None);
+        assert_eq!((fresh.pass_to(None), fresh.pass_to(Some(7)), fresh.pass_to(Some(9))), (None, None, Some(7)));
+        assert_eq!((fresh.pass_to(Some(8)), fresh.next), (None, 9));
+        // It was at 12 when it was begun anew at 7: until something else is heard, 12 is of then.
+        let mut again = begun(Some(12));
+        assert_eq!((again.pass_to(Some(12)), again.next), (None, 7));
+        assert_eq!((again.pass_to(Some(8)), again.pass_to(Some(12)), again.next), (Some(7), Some(8), 12));
+        let mut reset = begun(Some(12));
+        assert_eq!((reset.pass_to(None), reset.pass_to(Some(12))), (None, Some(7)));
     }
 }

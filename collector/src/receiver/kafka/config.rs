@@ -148,9 +148,13 @@ impl KafkaConfig {
         if self.tenant_header.contains(char::is_control) {
             return Err("`kafka.tenant_header` has a control character".into());
         }
-        if !self.is_front() {
-            return Ok(());
+        if self.is_front() {
+            self.check_front()?;
         }
+        super::check_client(self)
+    }
+
+    fn check_front(&self) -> Result<(), String> {
         if self.brokers.is_empty() || self.tenant_header.is_empty() {
             return Err("`kafka.brokers` or `kafka.tenant_header` is empty, and `kafka.role` is not `storage`".into());
         }
@@ -265,6 +269,24 @@ mod tests {
         assert!(error(KafkaConfig { role: Role::Front, ..KafkaConfig::default() }).contains("`kafka.brokers`"));
         let tenant_header = "a\0b".to_owned();
         assert!(error(KafkaConfig { tenant_header, ..KafkaConfig::default() }).contains("`kafka.tenant_header`"));
+    }
+
+    #[test]
+    fn values_that_the_client_does_not_take_are_told_before_anything_is_begun() {
+        let error = |role: Role, name: &str, value: &str| {
+            let librdkafka = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            let config = KafkaConfig { brokers: "a:1".into(), role, librdkafka, ..KafkaConfig::default() };
+            config.check().unwrap_err()
+        };
+        for role in [Role::Storage, Role::Front, Role::Both] {
+            assert!(error(role, "no.such.setting", "1").contains("no.such.setting"), "{role:?}");
+            assert!(error(role, "socket.timeout.ms", "soon").contains("socket.timeout.ms"), "{role:?}");
+        }
+        assert!(error(Role::Both, "linger.ms", "-7").contains("linger.ms"));
+        assert!(error(Role::Front, "message.max.bytes", "1000").contains("less than"));
+        if !cfg!(feature = "kafka-tls") {
+            assert!(error(Role::Front, "security.protocol", "SASL_SSL").contains("--features kafka-tls"));
+        }
     }
 
     #[test]

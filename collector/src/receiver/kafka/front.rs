@@ -10,17 +10,17 @@
 
 use super::config::KafkaConfig;
 use super::report::Hush;
-use super::{Usual, client_config};
+use super::{Usual, client_config, refused};
 use crate::decode::cut::Mould;
 use crate::error::Refusal;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread::Thread;
 use std::time::Duration;
 use storage::fs::Clock;
@@ -58,8 +58,34 @@ struct Shared {
     /// Partitions of each topic; 0 where that is not known yet.
     partitions: watch::Sender<[u32; 3]>,
     counting: Thread,
+    /// What went wrong last, if nothing was confirmed since.
+    trouble: Mutex<Option<String>>,
     hush: Hush,
     clock: Arc<dyn Clock>,
+}
+
+/// How it goes with what the doors give to Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrontReport {
+    /// What went wrong last, if nothing was confirmed since.
+    pub trouble: Option<String>,
+    /// Messages that are not confirmed yet.
+    pub in_flight: u64,
+    /// By topic.
+    pub topics: Vec<FrontTopicReport>,
+}
+
+/// What went to a topic since the process started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrontTopicReport {
+    /// Its name.
+    pub topic: String,
+    /// Messages of requests that were confirmed.
+    pub messages: u64,
+    /// Bytes of those.
+    pub bytes: u64,
+    /// Requests that were not confirmed as a whole.
+    pub unconfirmed: u64,
 }
 
 struct Topic {
@@ -114,15 +140,8 @@ impl KafkaFront {
         };
         let topics = [topic(Signal::Spans, spans), topic(Signal::Logs, logs), topic(Signal::Metrics, metrics)];
         let client = producer_config(config, bytes);
-        let message_bytes = match client.get("message.max.bytes") {
-            Some(text) => text.parse().map_err(|_| format!("`message.max.bytes` = `{text}` is no number"))?,
-            None => MAX_MESSAGE_BYTES,
-        };
-        let least = 4 * (AROUND_BYTES + config.tenant_header.len());
-        if message_bytes < least {
-            return Err(format!("`message.max.bytes` = {message_bytes} of `kafka.librdkafka` is less than {least}"));
-        }
-        let producer = producer(&client).map_err(|error| format!("`kafka.librdkafka`: {error}"))?;
+        let message_bytes = message_bytes(config, &client)?;
+        let producer = producer(&client).map_err(|error| refused(config, &error))?;
         let (give, take) = std::sync::mpsc::channel();
         let counting = std::thread::Builder::new().name("kafka-front".into());
         let counting = counting.spawn(move || take.recv().into_iter().for_each(|front| count(&front)));
@@ -135,6 +154,7 @@ impl KafkaFront {
             producer: RwLock::new(Arc::new(producer)),
             partitions: watch::Sender::new([0; 3]),
             counting: counting.thread().clone(),
+            trouble: Mutex::default(),
             hush: Hush::default(),
             clock,
         });
@@ -156,6 +176,7 @@ impl KafkaFront {
         if partitions == 0 {
             let topic = self.0.topic(signal);
             topic.unconfirmed.fetch_add(1, Ordering::Relaxed);
+            self.0.trouble(Some(format!("the cluster has not told of the topic `{}`", topic.name)));
             return Err(Refusal::Unconfirmed);
         }
         let around = AROUND_BYTES + self.0.header.len();
@@ -182,6 +203,7 @@ impl KafkaFront {
         let Some(error) = failed else {
             topic.messages.fetch_add(count as u64, Ordering::Relaxed);
             topic.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+            self.0.trouble(None);
             return Ok(());
         };
         topic.unconfirmed.fetch_add(1, Ordering::Relaxed);
@@ -196,35 +218,51 @@ impl KafkaFront {
         }
     }
 
+    /// What there is to tell.
+    pub(crate) fn report(&self) -> FrontReport {
+        let topic = |topic: &Topic| FrontTopicReport {
+            topic: topic.name.clone(),
+            messages: topic.messages.load(Ordering::Relaxed),
+            bytes: topic.bytes.load(Ordering::Relaxed),
+            unconfirmed: topic.unconfirmed.load(Ordering::Relaxed),
+        };
+        let in_flight = self.0.producer.read().unwrap_or_else(PoisonError::into_inner).in_flight_count();
+        FrontReport {
+            trouble: self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            in_flight: u64::try_from(in_flight).unwrap_or_default(),
+            topics: self.0.topics.iter().map(topic).collect(),
+        }
+    }
+}
+
+type Read = fn(&FrontTopicReport) -> u64;
+
+impl FrontReport {
     /// Appends the counters in Prometheus' text format.
-    pub fn render_metrics(&self, out: &mut String) {
-        type Read = fn(&Topic) -> u64;
+    pub(crate) fn render(&self, out: &mut String) {
         let families: [(&str, &str, Read); 3] = [
-            ("messages_total", "Messages that the cluster has confirmed.", |topic| {
-                topic.messages.load(Ordering::Relaxed)
-            }),
-            ("bytes_total", "Bytes of those messages, before compression.", |topic| {
-                topic.bytes.load(Ordering::Relaxed)
-            }),
-            ("unconfirmed_total", "Requests that the cluster did not confirm as a whole.", |topic| {
-                topic.unconfirmed.load(Ordering::Relaxed)
-            }),
+            ("messages_total", "Messages of requests that the cluster confirmed.", |topic| topic.messages),
+            ("bytes_total", "Bytes of those messages.", |topic| topic.bytes),
+            ("unconfirmed_total", "Requests that the cluster did not confirm as a whole.", |topic| topic.unconfirmed),
         ];
         for (name, help, read) in families {
             let name = format!("spanlight_kafka_front_{name}");
             out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n"));
-            for topic in &self.0.topics {
-                let label = topic.name.replace(['\\', '"', '\n'], "_");
+            for topic in &self.topics {
+                let label = topic.topic.replace(['\\', '"', '\n'], "_");
                 out.push_str(&format!("{name}{{topic=\"{label}\"}} {}\n", read(topic)));
             }
         }
-        let name = "spanlight_kafka_front_messages_in_flight";
-        let in_flight = self.0.producer.read().unwrap_or_else(PoisonError::into_inner).in_flight_count();
-        out.push_str(&format!("# HELP {name} Messages not confirmed yet.\n# TYPE {name} gauge\n{name} {in_flight}\n"));
+        let (name, value) = ("spanlight_kafka_front_messages_in_flight", self.in_flight);
+        out.push_str(&format!("# HELP {name} Messages not confirmed yet.\n# TYPE {name} gauge\n{name} {value}\n"));
     }
 }
 
 impl Shared {
+    fn trouble(&self, what: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
     fn topic(&self, signal: Signal) -> &Topic {
         let [spans, logs, metrics] = &self.topics;
         match signal {
@@ -263,6 +301,7 @@ impl Shared {
     /// Says what went wrong, and does what there is to do about it.
     fn complain(&self, error: &KafkaError, topic: &Topic, producer: &Arc<Producer>) -> Refusal {
         let code = error.rdkafka_error_code();
+        self.trouble(Some(error.to_string()));
         if code == Some(RDKafkaErrorCode::QueueFull) {
             return Refusal::Memory;
         }
@@ -346,6 +385,27 @@ fn count(front: &Weak<Shared>) {
 
 fn producer(config: &ClientConfig) -> Result<Producer, KafkaError> {
     Producer::from_config_and_context(config, Deliveries)
+}
+
+/// How long a message may be; an `Err` says that none would be long enough.
+fn message_bytes(config: &KafkaConfig, client: &ClientConfig) -> Result<usize, String> {
+    let bytes = match client.get("message.max.bytes") {
+        Some(text) => text.parse().map_err(|_| format!("`message.max.bytes` = `{text}` is no number"))?,
+        None => MAX_MESSAGE_BYTES,
+    };
+    let least = 4 * (AROUND_BYTES + config.tenant_header.len());
+    if bytes < least {
+        return Err(format!("`message.max.bytes` = {bytes} of `kafka.librdkafka` is less than {least}"));
+    }
+    Ok(bytes)
+}
+
+/// Whether a producer takes the settings; connects to nothing.
+pub(super) fn check(config: &KafkaConfig) -> Result<(), String> {
+    let mut client = producer_config(config, 1 << 20);
+    client.remove("bootstrap.servers");
+    client.create::<BaseProducer>().map_err(|error| refused(config, &error))?;
+    message_bytes(config, &client).map(drop)
 }
 
 fn producer_config(config: &KafkaConfig, bytes: usize) -> ClientConfig {

@@ -2,7 +2,8 @@
 //! message's bytes, where they came from, and why they could not be read.
 //!
 //! It is committed with the offsets that pass over it, like any row; so it is there once, and can be searched, listed and deleted as
-//! log records can.
+//! log records can. Its time is that of its keeping, from which its age counts, however old the message was; what names it is the message's
+//! place, which stays the same where it is read again.
 
 use super::config::Topic;
 use storage::model::attribute::{Map, MapBuilder, Value, put_value};
@@ -17,6 +18,8 @@ pub(super) const EVENT_NAME: &str = "spanlight.dead_letter";
 pub(super) const REPLAYED: &str = "spanlight.dead_letter.replayed";
 /// The attribute that names the letter.
 pub(super) const ID: &str = "spanlight.dead_letter.id";
+/// The attribute that says when the message was sent, in Unix nanoseconds.
+const SENT: &str = "spanlight.message.time";
 
 /// A message that could not be stored, or only in part.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +27,9 @@ pub(super) struct Letter<'a> {
     pub(super) topic: &'a str,
     pub(super) partition: i32,
     pub(super) offset: i64,
+    /// When the message was sent.
+    pub(super) sent: i64,
+    /// When it is kept.
     pub(super) time: i64,
     pub(super) key: Option<&'a [u8]>,
     pub(super) payload: &'a [u8],
@@ -34,9 +40,9 @@ pub(super) struct Letter<'a> {
 }
 
 impl Letter<'_> {
-    /// What names the letter among all: its time, which says where to look, and its place.
+    /// What names the letter among all: the message's time and place.
     pub(super) fn id(&self) -> String {
-        format!("{}-{}-{}-{}", self.time, self.partition, self.offset, self.topic)
+        format!("{}-{}-{}-{}", self.sent, self.partition, self.offset, self.topic)
     }
 }
 
@@ -60,6 +66,7 @@ pub(super) fn rows(letter: &Letter<'_>, topic: Option<&Topic>) -> Result<Batch, 
     }
     attributes.push("messaging.message.body.size", Value::Int(letter.payload.len().try_into().unwrap_or(i64::MAX)));
     attributes.push(ID, Value::String(&letter.id()));
+    attributes.push(SENT, Value::Int(letter.sent));
     attributes.push("spanlight.tenant", Value::String(letter.tenant));
     attributes.push("spanlight.reason", Value::String(letter.reason));
     attributes.push("spanlight.partial", Value::Bool(letter.partial));

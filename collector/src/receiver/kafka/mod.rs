@@ -19,7 +19,7 @@ mod report;
 mod topic_id;
 
 pub use config::{Begin, KafkaConfig, OnLoss, Role, TopicConfig};
-pub use front::KafkaFront;
+pub use front::{FrontReport, FrontTopicReport, KafkaFront};
 pub use replay::ReplayedLetter;
 pub use report::{KafkaReport, PartitionReport};
 
@@ -30,6 +30,7 @@ use message::MessageBounds;
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use reader::Reader;
 use report::KafkaMetrics;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,6 +48,7 @@ pub struct KafkaReceiver(Option<Arc<Running>>);
 
 #[derive(Debug)]
 struct Running {
+    engine: Arc<Engine>,
     stop: Arc<AtomicBool>,
     metrics: Arc<KafkaMetrics>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -64,7 +66,7 @@ impl KafkaReceiver {
         let metrics = Arc::new(KafkaMetrics::default());
         let context = Context::new(Arc::clone(engine), Arc::clone(&metrics));
         let consumer = BaseConsumer::from_config_and_context(&consumer_config(config), context);
-        let consumer = consumer.map_err(|error| format!("`kafka.librdkafka`: {error}{}", lack(config)))?;
+        let consumer = consumer.map_err(|error| refused(config, &error))?;
         consumer.subscribe(&topics.subscription()).map_err(|error| format!("`kafka.topics`: {error}"))?;
         let stop = Arc::new(AtomicBool::new(false));
         let bounds =
@@ -82,7 +84,8 @@ impl KafkaReceiver {
         let thread = std::thread::Builder::new().name("kafka".into()).spawn(|| reader.run());
         let thread = thread.map_err(|error| format!("failed to start a thread: {error}"))?;
         tracing::info!(brokers = config.brokers, group = config.group, "reading kafka");
-        Ok(KafkaReceiver(Some(Arc::new(Running { stop, metrics, thread: Mutex::new(Some(thread)) }))))
+        let (engine, thread) = (Arc::clone(engine), Mutex::new(Some(thread)));
+        Ok(KafkaReceiver(Some(Arc::new(Running { engine, stop, metrics, thread }))))
     }
 
     /// Ends the reading: flushes what was read, leaves the group, waits for it at most so long. What is not flushed by then is read
@@ -104,6 +107,11 @@ impl KafkaReceiver {
         } else if thread.join().is_err() {
             tracing::error!("the reading of kafka had ended in a panic");
         }
+    }
+
+    /// The store that takes what is read, if anything is.
+    fn engine(&self) -> Option<&Engine> {
+        self.0.as_ref().map(|running| &*running.engine)
     }
 
     /// How it goes; `None` where Kafka is not read.
@@ -130,6 +138,21 @@ fn lack(config: &KafkaConfig) -> &'static str {
 
 /// What is usual here, by each of its names, unless the settings say something else.
 type Usual<'a> = (&'a [&'a str], &'a str);
+
+/// Whether librdkafka takes the settings; connects to nothing.
+fn check_client(config: &KafkaConfig) -> Result<(), String> {
+    if config.is_read() {
+        let mut client = consumer_config(config);
+        client.remove("bootstrap.servers");
+        client.create::<BaseConsumer>().map_err(|error| refused(config, &error))?;
+    }
+    if config.is_front() { front::check(config) } else { Ok(()) }
+}
+
+/// Which setting the client does not take, and what this binary lacks.
+fn refused(config: &KafkaConfig, error: &KafkaError) -> String {
+    format!("`kafka.librdkafka`: {error}{}", lack(config))
+}
 
 fn client_config(config: &KafkaConfig, usual: &[Usual<'_>]) -> ClientConfig {
     let mut client = ClientConfig::new();

@@ -5,7 +5,9 @@
 //! R2  Rows are given to the store with the offsets that they came from. Where it does not take them, for want of room or because
 //!     others have brought the same, all partitions are begun anew from where it says.
 //! R3  What the store cannot take is not fetched: no more is in memory than librdkafka's queue and one portion.
-//! R4  The group is told how far the blocks are, after the fact, for those who look at its lag. Nothing here reads that.
+//! R4  What stands between messages and is none, as the end of a transaction, is passed over once nothing else is waiting: a partition whose end
+//!     it is has no lag, and nothing is lost when the cluster deletes it.
+//! R5  The group is told how far the blocks are, after the fact, for those who look at its lag. Nothing here reads that.
 //!
 //! Not here: what comes and goes (`assignment`), what a message holds (`message`).
 
@@ -15,10 +17,10 @@ use super::letter::{self, Letter};
 use super::message::{self, Message, MessageBounds};
 use super::report::{KafkaMetrics, PartitionReport};
 use super::topic_id;
-use rdkafka::Timestamp;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use rdkafka::{Offset, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +41,8 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How often partitions that are not begun are told of: each costs the cluster a question.
 const TELL_REST: Duration = Duration::from_secs(5);
+/// How often it is asked what stands behind the last messages.
+const PASS_EVERY: Duration = Duration::from_millis(500);
 /// How long what failed rests.
 const RETRY_MIN: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(10);
@@ -64,6 +68,7 @@ struct Pace {
     told_at: Duration,
     looked_at: Duration,
     rest_told_at: Duration,
+    pass_at: Duration,
 }
 
 /// What was read of a partition and is not given to the store yet.
@@ -84,7 +89,7 @@ impl Reader {
         while !self.stop.load(Ordering::Acquire) {
             self.follow_store(&mut pace);
             self.begin_pending(&mut pace);
-            let portions = self.gather();
+            let portions = self.gather(&mut pace);
             self.take(portions, &mut pace);
             self.tell(&mut pace);
         }
@@ -197,7 +202,7 @@ impl Reader {
         let mut starts = Vec::new();
         for (key, source, low, high) in found {
             match self.start_of(key, &source, (low, high)) {
-                Ok(at) => starts.push((key, Position { source, began: at, next: at }, high)),
+                Ok(at) => starts.push((key, Position { source, began: at, next: at, before: None }, high)),
                 Err(what) => drop(failed.get_or_insert(format!("{}/{}: {what}", key.0, key.1))),
             }
         }
@@ -224,9 +229,12 @@ impl Reader {
         }
         let list = list_of(starts.iter().map(|(key, position, _)| (*key, position.next)))?;
         self.consumer.incremental_assign(&list)?;
+        let before = self.handed_over().inspect_err(|_| drop(self.consumer.incremental_unassign(&list)))?;
+        let before: BTreeMap<Key, Option<u64>> = before.into_iter().collect();
         let mut partitions = self.consumer.context().partitions();
-        for ((topic, partition), position, high) in starts {
-            let next = position.next;
+        for (key, mut position, high) in starts {
+            let ((topic, partition), next) = (key, position.next);
+            position.before = before.get(key).copied().flatten();
             self.metrics.of(topic, *partition, |told| (told.position, told.end) = (next, high));
             partitions.stages.insert((Arc::clone(topic), *partition), Stage::Reading(position));
         }
@@ -274,12 +282,15 @@ impl Reader {
     }
 
     /// Reads what there is, up to a portion's size, and decodes it.
-    fn gather(&self) -> Portions {
+    fn gather(&self, pace: &mut Pace) -> Portions {
         let mut portions = Portions::new();
         let (mut messages, mut bytes, mut wait) = (0, 0, WAIT);
         while messages < PORTION_MESSAGES && bytes < PORTION_BYTES {
             match self.consumer.poll(wait) {
-                None => break,
+                None => {
+                    self.pass_over(&mut portions, pace);
+                    break;
+                }
                 Some(Ok(read)) => {
                     messages += 1;
                     bytes += read.payload_len();
@@ -295,6 +306,36 @@ impl Reader {
             wait = Duration::ZERO;
         }
         portions
+    }
+
+    /// Takes note of what librdkafka has passed over behind the last message (R4).
+    fn pass_over(&self, portions: &mut Portions, pace: &mut Pace) {
+        let now = self.clock.monotonic();
+        if now < pace.pass_at {
+            return;
+        }
+        pace.pass_at = now + PASS_EVERY;
+        let Ok(handed_over) = self.handed_over() else { return };
+        let mut partitions = self.consumer.context().partitions();
+        for (key, offset) in handed_over {
+            let Some(position) = partitions.position(&key) else { continue };
+            let Some(from) = position.pass_to(offset) else { continue };
+            let (to, source) = (position.next, Arc::clone(&position.source));
+            let new = || Portion { from, source: Some(source), ..Portion::default() };
+            portions.entry(key).or_insert_with(new).to = to;
+        }
+    }
+
+    /// Up to where the client has handed over what there is, and what is none, by partition; `None` where nothing was fetched yet.
+    fn handed_over(&self) -> Result<Vec<(Key, Option<u64>)>, KafkaError> {
+        let offset = |offset| match offset {
+            Offset::Offset(offset) => u64::try_from(offset).ok(),
+            _ => None,
+        };
+        let list = self.consumer.position()?;
+        let elements = list.elements();
+        let told = elements.iter().map(|at| ((at.topic().into(), at.partition()), offset(at.offset())));
+        Ok(told.collect())
     }
 
     /// Where an offset is out of range, where to go on is found out anew.
@@ -382,7 +423,7 @@ impl Reader {
     fn keep(
         &self,
         read: &BorrowedMessage<'_>,
-        (topic, tenant, time): (Option<&Topic>, &TenantId, i64),
+        (topic, tenant, sent): (Option<&Topic>, &TenantId, i64),
         reason: &str,
         partial: bool,
         portion: &mut Portion,
@@ -399,8 +440,8 @@ impl Reader {
             );
         }
         let (key, payload) = (read.key(), read.payload().unwrap_or_default());
-        let tenant = tenant.as_str();
-        let letter = Letter { topic: name, partition, offset, time, key, payload, tenant, reason, partial };
+        let (tenant, time) = (tenant.as_str(), self.clock.now_unix_nano());
+        let letter = Letter { topic: name, partition, offset, sent, time, key, payload, tenant, reason, partial };
         match letter::rows(&letter, topic) {
             Ok(batch) => {
                 portion.told.dead_letters += 1;
@@ -458,7 +499,7 @@ impl Reader {
         }
     }
 
-    /// From time to time tells the group how far the blocks are (R4), and looks whether topics were made anew.
+    /// From time to time tells the group how far the blocks are (R5), and looks whether topics were made anew.
     fn tell(&self, pace: &mut Pace) {
         let now = self.clock.monotonic();
         if now.saturating_sub(pace.told_at) >= TELL_EVERY {

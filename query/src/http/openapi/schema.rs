@@ -162,6 +162,7 @@ fn deletions() -> Vec<Named> {
     let letter = [
         Always("id", text()),
         Always("time_unix_nano", wide()),
+        Always("sent_unix_nano", wide()),
         Always("topic", text()),
         Always("partition", count()),
         Always("offset", count()),
@@ -488,7 +489,12 @@ fn status() -> Vec<Named> {
         Sometimes("trouble", text()),
         Always("rebalances", count()),
         Always("partitions", list_of("KafkaPartition")),
+        Sometimes("front", reference("KafkaFront")),
     ];
+    let front =
+        [Sometimes("trouble", text()), Always("in_flight", count()), Always("topics", list_of("KafkaFrontTopic"))];
+    let front_counts = ["messages", "bytes", "unconfirmed"].map(|name| Always(name, count()));
+    let front_topic = std::iter::once(Always("topic", text())).chain(front_counts);
     let counts = ["position", "committed", "lag", "messages", "rows", "dead_letters", "lost"];
     let partition = [Always("topic", text()), Always("partition", count()), Always("ours", flag())];
     let partition = partition.into_iter().chain(counts.map(|name| Always(name, count())));
@@ -513,6 +519,8 @@ fn status() -> Vec<Named> {
         ("SignalStatus", object("What is stored of one signal.", signal)),
         ("KafkaStatus", object("How the reading of Kafka goes.", kafka)),
         ("KafkaPartition", object("A partition of a topic.", partition)),
+        ("KafkaFront", object("What the doors give to Kafka instead of the store.", front)),
+        ("KafkaFrontTopic", object("What went to a topic.", front_topic)),
         ("LastReceived", object("The newest accepted request.", last)),
         ("DemoStatus", object("The demo workload.", [Always("running", flag()), Always("available", flag())])),
     ]

@@ -7,7 +7,7 @@ use crate::component::{message, text};
 use crate::state::format;
 use crate::state::kafka::{self, Course, Looks};
 use leptos::prelude::*;
-use query_api::status::{KafkaPartition, KafkaStatus, StatusResponse};
+use query_api::status::{KafkaFront, KafkaPartition, KafkaStatus, StatusResponse};
 
 /// Partitions shown until more are asked for.
 const SHOWN: usize = 100;
@@ -32,7 +32,13 @@ pub(super) fn section(status: Load<StatusResponse>) -> AnyView {
         let answer = status.data.get()?;
         let Some(told) = &answer.kafka else { return Some(off()) };
         let words = kafka::sentence(told);
+        let front = told.front.as_ref().map(front);
+        // A front alone reads nothing.
+        if front.is_some() && told.partitions.is_empty() {
+            return front;
+        }
         Some(view! {
+            {front}
             <header class="page-head"><h2>"Kafka"</h2><p class="quiet" data-testid="kafka-words">{words}</p></header>
             {table(told, looks, all)}
         }
@@ -53,6 +59,40 @@ fn off() -> AnyView {
             "With brokers set, the topics otlp_spans, otlp_metrics and otlp_logs are read, each message once; [kafka] in the settings names others.",
             lines.into_any(),
         )}
+    }
+    .into_any()
+}
+
+/// What the doors give to the cluster.
+fn front(told: &KafkaFront) -> AnyView {
+    let rows = told.topics.iter().map(|one| {
+        view! {
+            <tr>
+                <td class="name mono">{one.topic.clone()}</td>
+                <td class="num">{format::count(one.messages)}</td>
+                <td class="num">{format::bytes(one.bytes as f64)}</td>
+                <td class="num" class:bad={one.unconfirmed > 0}>{(one.unconfirmed > 0).then(mark)}{format::count(one.unconfirmed)}</td>
+            </tr>
+        }
+    });
+    let trouble =
+        told.trouble.clone().map(|what| message::partial(format!("The cluster takes nothing for now: {what}")));
+    let waiting = format!(
+        "the doors give what they receive to the cluster · {} not confirmed yet",
+        format::counted(told.in_flight, "message")
+    );
+    view! {
+        <header class="page-head"><h2>"Before the store"</h2><p class="quiet">{waiting}</p></header>
+        {trouble}
+        <table class="data" data-testid="front">
+            <thead><tr>
+                <th scope="col" class="left">"Topic"</th>
+                <th scope="col" title="Of requests that the cluster confirmed, since the server started">"Messages"</th>
+                <th scope="col">"Size"</th>
+                <th scope="col" title="Requests that the cluster did not confirm; their senders were told to send them again">"Not confirmed"</th>
+            </tr></thead>
+            <tbody>{rows.collect_view()}</tbody>
+        </table>
     }
     .into_any()
 }

@@ -83,7 +83,7 @@ fn shown(answer: &DeadLettersResponse, letters: Letters) -> AnyView {
         {partial}
         <table class="data letters">
             <thead><tr>
-                <th scope="col" class="left">"Sent"</th>
+                <th scope="col" class="left">"Kept"</th>
                 <th scope="col" class="left">"Topic"</th>
                 <th scope="col">"Partition"</th>
                 <th scope="col">"Offset"</th>
@@ -109,7 +109,7 @@ fn row(index: usize, letter: &DeadLetter, letters: Letters) -> AnyView {
     let size = letter.size.map_or_else(|| "–".to_owned(), |size| format::bytes(size as f64));
     view! {
         <tr class:selected=move || selected.get() == Some(index) data-testid="letter-row" data-letter=of_row>
-            <td class="sent quiet" title=calendar::rfc3339(letter.time_unix_nano)>{calendar::date_time(letter.time_unix_nano, app.offset())}</td>
+            <td class="sent quiet" title=format!("sent {}", calendar::rfc3339(letter.sent_unix_nano))>{calendar::date_time(letter.time_unix_nano, app.offset())}</td>
             <td class="name mono">{letter.topic.clone()}</td>
             <td class="num">{letter.partition}</td>
             <td class="num">{format::count(letter.offset)}</td>
