@@ -122,8 +122,16 @@ impl Admission {
         let mut series = ticket.account().series();
         series.turn(now, &self.series);
         let limit = self.tenant_series;
-        let new = |(_, hash): &(usize, u64)| !series.admit(*hash, limit, &self.series);
-        let left_out: Vec<(usize, u64)> = hashes.into_iter().enumerate().filter(new).collect();
+        let mut last = None;
+        let mut is_new = |hash: u64| match last {
+            Some((own, is_new)) if own == hash => is_new,
+            _ => {
+                let is_new = !series.admit(hash, limit, &self.series);
+                last = Some((hash, is_new));
+                is_new
+            }
+        };
+        let left_out: Vec<(usize, u64)> = hashes.into_iter().enumerate().filter(|(_, hash)| is_new(*hash)).collect();
         let (first, _) = *left_out.first()?;
         for (row, hash) in &left_out {
             series.blame(New { hash: *hash, name: identities.name(*row), labels: identities.labels(*row) });

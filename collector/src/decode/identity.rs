@@ -65,16 +65,29 @@ impl<'a> Identities<'a> {
         let resources = hashes(self.resource, xxh3_64);
         // What bears Prometheus's names has one origin, whatever its role.
         let scopes = hashes(self.scope, |scope| if Role::of(scope).is_some() { 0 } else { xxh3_64(scope) | 1 });
-        let of = |hashes: &[u64], column, row| hashes.get(key(column, row)).copied().unwrap_or_default();
-        let rows = 0..self.attributes.len();
-        rows.map(|row| {
-            let scope = of(&scopes, self.scope, row);
-            let resource = if scope == 0 { 0 } else { of(&resources, self.resource, row) };
+        let mut last: Option<([usize; 3], &[u8], u64)> = None;
+        let mut hashed = Vec::with_capacity(self.attributes.len());
+        for row in 0..self.attributes.len() {
+            let keys = [self.name, self.resource, self.scope].map(|column| key(column, row));
+            let attributes = self.attributes.value(row);
+            // Samples of one series commonly follow each other.
+            if let Some((own, same, hash)) = last
+                && own == keys
+                && same == attributes
+            {
+                hashed.push(hash);
+                continue;
+            }
+            let of = |hashes: &[u64], key: usize| hashes.get(key).copied().unwrap_or_default();
+            let [name, resource, scope] = keys;
+            let scope = of(&scopes, scope);
+            let resource = if scope == 0 { 0 } else { of(&resources, resource) };
             let origin = resource.rotate_left(31) ^ scope;
-            let seed = of(&names, self.name, row) ^ origin.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            xxh3_64_with_seed(self.attributes.value(row), seed)
-        })
-        .collect()
+            let hash = xxh3_64_with_seed(attributes, of(&names, name) ^ origin.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            last = Some((keys, attributes, hash));
+            hashed.push(hash);
+        }
+        hashed
     }
 
     /// A row's metric.
