@@ -157,6 +157,7 @@ pub(super) fn recorded(signal: Signal, record: &[u8]) -> Option<(Vec<Range<usize
     let mut number = || usize::try_from(take_varint(&mut rest)?).ok();
     let (mut ranges, mut end) = (Vec::new(), 0usize);
     for _ in 0..number()? {
+        // Each takes two bytes at least, so that a count which lies ends soon.
         let start = end.checked_add(number()?)?;
         end = start.checked_add(number()?)?;
         ranges.push(start..end);
@@ -191,4 +192,76 @@ pub(crate) fn written(batch: &Batch) -> super::remote::Written {
         }
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::DecodeLimits;
+    use crate::decode::remote::{self, Version, Written};
+    use crate::decode::text::{TextFormat, to_remote_write};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn decoded(text: &str) -> Decoded {
+        let format = TextFormat::detect(text.as_bytes());
+        let message = to_remote_write(format, text.as_bytes(), 1_000).unwrap();
+        remote::decode(Version::Two, 0, &message, &DecodeLimits::default()).unwrap()
+    }
+
+    fn series(text: &str) -> Vec<u64> {
+        let decoded = decoded(text);
+        Identities::of(&decoded.batch).unwrap().hashes(7)
+    }
+
+    #[test]
+    fn i1_a_series_is_its_name_and_labels() {
+        let one = series("a{x=\"1\",y=\"2\"} 1\n");
+        for same in [
+            "a{y=\"2\",x=\"1\"} 5 9\n",
+            "# TYPE a counter\na{x=\"1\",y=\"2\"} 1\n",
+            "# HELP a Help.\na{x=\"1\",y=\"2\",z=\"\"} 1\n",
+        ] {
+            assert_eq!(series(same), one, "{same}");
+        }
+        // An exemplar has a row of its own, and none but the series of its sample.
+        let with_exemplar = series("# TYPE a counter\na_total{x=\"1\"} 1 # {} 2 3\n# EOF\n");
+        assert_eq!((with_exemplar.len(), with_exemplar.iter().collect::<BTreeSet<_>>().len()), (2, 1));
+        let others = series("a 1\nb 1\na{x=\"1\"} 1\na{x=\"2\"} 1\na{y=\"1\"} 1\na 2\n");
+        assert_eq!(others.iter().collect::<BTreeSet<_>>().len(), 5);
+        assert_eq!(others.first(), others.last());
+    }
+
+    #[test]
+    fn what_is_left_is_counted_again() {
+        let text = "# TYPE a counter\na_total 1 # {} 2 3\na_total{x=\"1\"} 1 # {} 2 3\n# TYPE g gauge\ng 1\n# EOF\n";
+        let mut decoded = decoded(text);
+        let all = decoded.written;
+        assert_eq!((written(&decoded.batch), all), (all, Written { samples: 3, histograms: 0, exemplars: 2 }));
+        leave_out(&mut decoded, &[2, 3]).unwrap();
+        assert_eq!(written(&decoded.batch), Written { samples: 2, histograms: 0, exemplars: 1 });
+        assert_eq!(decoded.rejected, 2);
+        assert!(leave_out(&mut decoded, &[9]).is_none(), "there is no such row");
+    }
+
+    proptest! {
+        #[test]
+        fn i2_a_record_says_what_is_left_out(rows in proptest::collection::btree_set(0usize..40, 0..20), whole in proptest::collection::vec(any::<u8>(), 0..20)) {
+            let rows: Vec<usize> = rows.into_iter().collect();
+            let made = record(&rows, &whole);
+            let (left_out, rest) = recorded(Signal::Metrics, &made).unwrap();
+            prop_assert_eq!(left_out.into_iter().flatten().collect::<Vec<_>>(), rows);
+            prop_assert_eq!(rest, &whole);
+            prop_assert!(recorded(Signal::Logs, &made).is_none());
+        }
+
+        #[test]
+        fn i2_any_bytes_are_a_record_or_not(bytes in proptest::collection::vec(any::<u8>(), 0..30)) {
+            let tagged = [&[LEFT_OUT][..], &bytes].concat();
+            if let Some((left_out, _)) = recorded(Signal::Metrics, &tagged) {
+                let batch = decoded("a 1\nb 1\n").batch;
+                drop(replayed(&batch, &left_out));
+            }
+        }
+    }
 }
