@@ -10,7 +10,6 @@
 //! (`decode::identity`).
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write as _;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -153,8 +152,7 @@ impl ActiveSeries {
         let label = metric.labels.iter().max_by_key(|(_, values)| values.estimate());
         let mut told = format!("most of metric {}", quoted(name));
         if let Some((label, values)) = label.filter(|(_, values)| values.estimate() > 1) {
-            // Writing to a text cannot fail.
-            let _ = write!(told, ", where label {} had {values}", quoted(label));
+            told.push_str(&format!(", where label {} had {values}", quoted(label)));
         }
         told
     }

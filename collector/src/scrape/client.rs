@@ -11,7 +11,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -219,8 +219,8 @@ async fn either(text: Option<&Secret>, file: Option<&PathBuf>) -> Result<String,
 }
 
 /// What a file holds, without the blanks around it.
-async fn secret(path: &PathBuf) -> Result<String, String> {
-    let own = path.clone();
+async fn secret(path: &Path) -> Result<String, String> {
+    let own = path.to_owned();
     let read = tokio::task::spawn_blocking(move || super::read_file(&own, MAX_SECRET_BYTES));
     let bytes =
         read.await.map_err(|error| error.to_string())?.map_err(|error| format!("{}: {error}", path.display()))?;

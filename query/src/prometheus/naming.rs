@@ -103,7 +103,9 @@ fn without_end<'n>(name: &'n str, end: &str) -> &'n str {
 
 fn without_last(text: &str, letters: usize) -> &str {
     let mut kept = text.chars();
-    (0..letters).for_each(|_| drop(kept.next_back()));
+    for _ in 0..letters {
+        kept.next_back();
+    }
     kept.as_str()
 }
 

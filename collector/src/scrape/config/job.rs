@@ -173,14 +173,14 @@ pub(in super::super) struct DnsDiscovery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 pub(in super::super) enum RecordKind {
     #[default]
-    #[serde(alias = "srv")]
-    SRV,
-    #[serde(alias = "a")]
-    A,
-    #[serde(alias = "aaaa")]
-    AAAA,
-    #[serde(alias = "mx")]
-    MX,
+    #[serde(rename = "SRV", alias = "srv")]
+    Service,
+    #[serde(rename = "A", alias = "a")]
+    Address4,
+    #[serde(rename = "AAAA", alias = "aaaa")]
+    Address6,
+    #[serde(rename = "MX", alias = "mx")]
+    Mail,
 }
 
 /// A prefix under which services register themselves in etcd, commonly with a lease.
@@ -287,8 +287,8 @@ impl Job {
             if dns.names.is_empty() {
                 return Err("dns_sd_configs: there are no names".to_owned());
             }
-            if dns.port == 0 && dns.r#type != RecordKind::SRV {
-                return Err(format!("dns_sd_configs: records of type {:?} need a port", dns.r#type));
+            if dns.port == 0 && dns.r#type != RecordKind::Service {
+                return Err("dns_sd_configs: records of another type than SRV need a port".to_owned());
             }
         }
         for etcd in &mut self.etcd_sd_configs {

@@ -69,7 +69,7 @@ fn what_is_wrong_in_the_file_is_told() {
         ("http_sd_configs: [{url: 'ftp://a'}]", "neither http nor https"),
         ("http_sd_configs: [{url: 'http://a', refresh_interval: 0s}]", "refresh_interval is 0"),
         ("dns_sd_configs: [{names: []}]", "no names"),
-        ("dns_sd_configs: [{names: [a], type: A}]", "records of type A need a port"),
+        ("dns_sd_configs: [{names: [a], type: A}]", "records of another type than SRV need a port"),
         ("dns_sd_configs: [{names: [a], type: TXT}]", "unknown variant `TXT`"),
         ("etcd_sd_configs: [{endpoints: [], prefix: /a}]", "endpoints and a prefix are needed"),
         ("etcd_sd_configs: [{endpoints: [a], prefix: /a}]", "etcd_sd_configs: endpoint \"a\" is no URL"),

@@ -64,10 +64,10 @@ impl Records {
     /// A group for each record. A name that is not there has none; where nobody knows, that is an error.
     pub(super) async fn look(&self) -> Result<Vec<Group>, String> {
         let kind = match self.kind {
-            RecordKind::SRV => RecordType::SRV,
-            RecordKind::A => RecordType::A,
-            RecordKind::AAAA => RecordType::AAAA,
-            RecordKind::MX => RecordType::MX,
+            RecordKind::Service => RecordType::SRV,
+            RecordKind::Address4 => RecordType::A,
+            RecordKind::Address6 => RecordType::AAAA,
+            RecordKind::Mail => RecordType::MX,
         };
         let told = |error: &dyn std::fmt::Display| format!("{kind} records of {:?}: {error}", self.name);
         let looked = tokio::time::timeout(LIST_TIMEOUT, self.dns.resolver()?.lookup(self.name.as_str(), kind)).await;
