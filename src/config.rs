@@ -13,22 +13,9 @@ use std::time::Duration;
 use storage::object::ObjectStoreConfig;
 use storage::retention::RetentionConfig;
 
-/// Variables that tests and tasks read; they are no settings.
-const NOT_SETTINGS: [&str; 13] = [
-    "BENCH",
-    "BIN",
-    "BROWSER",
-    "CORPORA",
-    "KAFKA_LIB",
-    "KAFKA_MESSAGES",
-    "KAFKA_PYTHON",
-    "KILLS",
-    "S3_SERVER",
-    "SCREENSHOTS",
-    "SIM_FIRST",
-    "SIM_SEEDS",
-    "WASM_ROUTE",
-];
+/// Variables that tests and tasks read, parted by blanks; they are no settings.
+const NOT_SETTINGS: &str = "BENCH BIN BROWSER CORPORA KAFKA_LIB KAFKA_MESSAGES KAFKA_PYTHON KILLS S3_SERVER \
+    SCREENSHOTS SIM_FIRST SIM_SEEDS WASM_ROUTE";
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -271,7 +258,8 @@ pub(crate) fn load(arguments: &ServeArguments) -> Result<Config> {
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     let mut settings = Vec::new();
     for (name, value) in variables {
-        let Some(key) = name.strip_prefix("SPANLIGHT_").filter(|key| !NOT_SETTINGS.contains(key)) else { continue };
+        let is_setting = |key: &&str| NOT_SETTINGS.split(' ').all(|own| own != *key);
+        let Some(key) = name.strip_prefix("SPANLIGHT_").filter(is_setting) else { continue };
         let value = value.into_string().map_err(|_| anyhow::anyhow!("{name} is not UTF-8"))?;
         settings.push((key.to_owned(), value));
     }

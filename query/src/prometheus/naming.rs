@@ -79,7 +79,8 @@ impl Named<'_> {
 pub(super) fn certain_start(name: &str, strategy: TranslationStrategy) -> String {
     match strategy {
         TranslationStrategy::UnderscoreEscapingWithSuffixes => {
-            let kept: Vec<&str> = words(name).filter(|word| !matches!(*word, "total" | "ratio")).collect();
+            // Those two may move to the end.
+            let kept: Vec<&str> = words(name).take_while(|word| !matches!(*word, "total" | "ratio")).collect();
             after_digit(kept.join("_"))
         }
         TranslationStrategy::UnderscoreEscapingWithoutSuffixes => escaped(name),
