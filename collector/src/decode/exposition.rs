@@ -7,6 +7,7 @@
 
 use super::remote::writer::{Series, Writer};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Remote write's numbers of types.
@@ -20,6 +21,24 @@ pub(crate) const STATE_SET: i32 = 7;
 
 /// Labels, the name left out.
 pub(crate) type Labels<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+/// Names of labels, known where there are so many that comparing each with each would take long.
+#[derive(Debug, Default)]
+pub(crate) struct Names<'a>(HashSet<Cow<'a, str>>);
+
+impl<'a> Names<'a> {
+    /// Whether a name is among some labels. It is taken to be added to them otherwise.
+    pub(crate) fn is_twice(&mut self, labels: &Labels<'a>, name: &Cow<'a, str>) -> bool {
+        const FEW: usize = 32;
+        if labels.len() < FEW {
+            return labels.iter().any(|(other, _)| other == name);
+        }
+        if self.0.is_empty() {
+            self.0.extend(labels.iter().map(|(name, _)| name.clone()));
+        }
+        !self.0.insert(name.clone())
+    }
+}
 
 /// A measurement behind a sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,6 +128,19 @@ pub(crate) fn open_float(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_found_among_few_labels_and_among_many() {
+        let (mut labels, mut names) = (Labels::new(), Names::default());
+        for n in 0..100 {
+            let name: Cow<'_, str> = Cow::Owned(format!("l{n}"));
+            assert!(!names.is_twice(&labels, &name), "{n}");
+            labels.push((name, Cow::Borrowed("")));
+            for known in [0, n / 2, n] {
+                assert!(names.is_twice(&labels, &Cow::Owned(format!("l{known}"))), "{known} of {n}");
+            }
+        }
+    }
 
     #[test]
     fn numbers_in_labels_are_written_as_openmetrics_has_them() {

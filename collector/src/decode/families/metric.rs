@@ -1,6 +1,6 @@
 //! Which samples is one metric? One, or those of a summary's or histogram's parts.
 
-use super::super::exposition::{Exemplar, Family, Found, Labels, Measured, Sample, open_float};
+use super::super::exposition::{Exemplar, Family, Found, Labels, Measured, Names, Sample, open_float};
 use super::super::remote::MAX_LABELS;
 use super::super::remote::writer::{put_double, put_number};
 use super::super::wire::{Reader, Result as Walk, Within, bytes, fields, fixed64, varint};
@@ -125,6 +125,7 @@ impl<'a, 'f> Metrics<'a, 'f> {
     /// Reads a metric.
     pub(super) fn read(&mut self, message: &'a [u8], found: &mut impl FnMut(Found<'_, '_>)) -> Walk<Result<(), Unfit>> {
         (self.labels, self.timestamp, self.start) = (Labels::new(), None, 0);
+        let mut names = Names::default();
         // The value is that of the family's type; what else is there must be well-formed all the same.
         let mut value: &[u8] = &[];
         let wanted = match self.kind {
@@ -139,7 +140,7 @@ impl<'a, 'f> Metrics<'a, 'f> {
             match key {
                 key::LABEL => {
                     let label = pair(reader.bytes()?).within("label")?;
-                    if let Err(unfit) = keep(&mut self.labels, label) {
+                    if let Err(unfit) = keep(&mut self.labels, &mut names, label) {
                         return Ok(Err(unfit));
                     }
                 }
@@ -404,12 +405,13 @@ fn quantile(message: &[u8]) -> Walk<(f64, f64)> {
 
 fn exemplar(message: &[u8]) -> Walk<Result<Exemplar<'_>, Unfit>> {
     let mut exemplar = Exemplar { labels: Labels::new(), value: 0.0, timestamp: None };
+    let mut names = Names::default();
     let mut reader = Reader::new(message);
     while let Some(key) = reader.key()? {
         match key {
             key::EXEMPLAR_LABEL => {
                 let label = pair(reader.bytes()?).within("exemplar.label")?;
-                if let Err(unfit) = keep(&mut exemplar.labels, label) {
+                if let Err(unfit) = keep(&mut exemplar.labels, &mut names, label) {
                     return Ok(Err(format!("an exemplar: {unfit}")));
                 }
             }
@@ -449,17 +451,18 @@ fn pair(message: &[u8]) -> Walk<(&str, &str)> {
     Ok((name, value))
 }
 
-fn keep<'a>(labels: &mut Labels<'a>, (name, value): (&'a str, &'a str)) -> Result<(), Unfit> {
+fn keep<'a>(labels: &mut Labels<'a>, names: &mut Names<'a>, (name, value): (&'a str, &'a str)) -> Result<(), Unfit> {
     if name.is_empty() {
         return Err("a label has an empty name".to_owned());
     }
     if labels.len() >= MAX_LABELS {
         return Err(format!("there are more than {MAX_LABELS} labels"));
     }
-    if name == "__name__" || labels.iter().any(|(other, _)| *other == name) {
+    let own = Cow::Borrowed(name);
+    if name == "__name__" || names.is_twice(labels, &own) {
         return Err(format!("label {name:?} is given twice"));
     }
-    labels.push((Cow::Borrowed(name), Cow::Borrowed(value)));
+    labels.push((own, Cow::Borrowed(value)));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What does one line say?
 
 use super::super::exposition::{
-    COUNTER, Exemplar, GAUGE, GAUGE_HISTOGRAM, HISTOGRAM, INFO, Labels, Measured, STATE_SET, SUMMARY, Sample,
+    COUNTER, Exemplar, GAUGE, GAUGE_HISTOGRAM, HISTOGRAM, INFO, Labels, Measured, Names, STATE_SET, SUMMARY, Sample,
 };
 use super::super::remote::MAX_LABELS;
 use super::{Line, TextError, TextFormat};
@@ -213,6 +213,7 @@ impl<'a> Cursor<'a> {
 
     /// Labels behind their brace, to the closing one. A lone quoted text is the metric's name.
     fn labels(&mut self, labels: &mut Labels<'a>, mut metric: Option<&mut Option<Cow<'a, str>>>) -> Result<()> {
+        let mut names = Names::default();
         loop {
             self.skip_blanks();
             if self.take('}') {
@@ -231,13 +232,12 @@ impl<'a> Cursor<'a> {
                 self.expect('=')?;
                 self.skip_blanks();
                 let value = self.quoted()?;
-                if labels.iter().any(|(other, _)| *other == name) || name == "__name__" {
+                if name == "__name__" || names.is_twice(labels, &name) {
                     return Err(Wrong::new(start, format!("label {name:?} is given twice")));
                 }
                 if name.is_empty() {
                     return Err(Wrong::new(start, "a label has an empty name"));
                 }
-                // Looked at one by one, so that a line of a million labels is not compared a million times a million.
                 if labels.len() >= MAX_LABELS {
                     return Err(Wrong::new(start, format!("there are more than {MAX_LABELS} labels")));
                 }

@@ -107,6 +107,18 @@ fn jobs_have_what_the_head_says_unless_they_say_otherwise() {
 }
 
 #[test]
+fn what_yaml_takes_for_numbers_are_texts_where_texts_are_meant() {
+    let job = job(
+        "params: {level: [1, true]}\nbody_size_limit: 0\nscrape_interval: 0\nstatic_configs: [{targets: [a], labels: {port: 9100, on: yes, none: ''}}]",
+    );
+    assert_eq!(job.params["level"], ["1", "true"]);
+    let labels: Vec<(&str, &str)> =
+        job.static_configs[0].labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(labels, [("none", ""), ("on", "yes"), ("port", "9100")]);
+    assert_eq!((job.body_size_limit, job.scrape_interval), (0, Duration::from_secs(60)));
+}
+
+#[test]
 fn keys_about_http_are_read_among_a_sections_own() {
     let lines = "bearer_token_file: token\nmetrics_path: /x\ntls_config: {ca_file: /abs/ca, server_name: s}\nfollow_redirects: false\n\
                  http_headers: {X-A: {values: [a], files: [b]}}\nhttp_sd_configs:\n- proxy_url: http://p:1\n  url: http://a\n  basic_auth: {username: u, password_file: p}";

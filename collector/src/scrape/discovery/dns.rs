@@ -2,18 +2,17 @@
 
 use super::super::config::{DnsDiscovery, RecordKind};
 use super::{Group, LIST_TIMEOUT};
-use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Records of one name that are taken.
 const MAX_RECORDS: usize = 10_000;
 
-/// The name servers of this machine, looked up when they are first needed; or others.
+/// Whom to ask: the name servers of this machine, which are read anew for each look; or, in tests, a certain one.
 #[derive(Clone, Default)]
-pub(in super::super) struct Dns(Arc<OnceLock<TokioResolver>>);
+pub(in super::super) struct Dns(Option<TokioResolver>);
 
 impl std::fmt::Debug for Dns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -22,23 +21,17 @@ impl std::fmt::Debug for Dns {
 }
 
 impl Dns {
-    /// Asks a certain resolver.
     #[cfg(test)]
     pub(super) fn of(resolver: TokioResolver) -> Self {
-        Dns(Arc::new(resolver.into()))
+        Dns(Some(resolver))
     }
 
-    fn resolver(&self) -> Result<&TokioResolver, String> {
-        if let Some(resolver) = self.0.get() {
-            return Ok(resolver);
+    fn resolver(&self) -> Result<TokioResolver, String> {
+        if let Some(resolver) = &self.0 {
+            return Ok(resolver.clone());
         }
-        let built = TokioResolver::builder_tokio().and_then(|mut builder| {
-            // Records say themselves how long they last; a list that was asked for anew must not be an old one.
-            builder.options_mut().cache_size = 0;
-            builder.build()
-        });
-        let built = built.map_err(|error| format!("this machine's name servers: {error}"))?;
-        Ok(self.0.get_or_init(|| built))
+        let built = TokioResolver::builder_tokio().and_then(ResolverBuilder::build);
+        built.map_err(|error| format!("this machine's name servers: {error}"))
     }
 }
 
@@ -70,7 +63,8 @@ impl Records {
             RecordKind::Mail => RecordType::MX,
         };
         let told = |error: &dyn std::fmt::Display| format!("{kind} records of {:?}: {error}", self.name);
-        let looked = tokio::time::timeout(LIST_TIMEOUT, self.dns.resolver()?.lookup(self.name.as_str(), kind)).await;
+        let resolver = self.dns.resolver()?;
+        let looked = tokio::time::timeout(LIST_TIMEOUT, resolver.lookup(self.name.as_str(), kind)).await;
         let lookup = match looked.map_err(|_| told(&"no answer in time"))? {
             Ok(lookup) => lookup,
             Err(error) if error.is_no_records_found() => return Ok(Vec::new()),
