@@ -402,6 +402,7 @@ impl Shared {
         if decoded.rejected > 0 {
             return Err(Refusal::Malformed { what: decoded.message.unwrap_or_default() });
         }
+        ticket.reserve(message.len())?;
         let packed = remote::snappy::pack(message);
         let record = remote::record(remote::Version::Two, packed.is_some(), packed.as_deref().unwrap_or(message));
         Ok((decoded, record.into()))

@@ -52,6 +52,8 @@ use tokio::task::JoinSet;
 
 /// Targets of one job. A mistake in discovery must not become a million tasks.
 const MAX_TARGETS: usize = 10_000;
+/// What is wrong with targets is told so often at a time.
+const MAX_TOLD: usize = 100;
 /// Places that change at once are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
 
@@ -153,8 +155,8 @@ impl Targets {
                 match Target::new(job, address, &group.labels) {
                     Ok(Some(target)) if all.found.len() < MAX_TARGETS => drop(all.found.insert(target)),
                     Ok(Some(_)) => drop(all.bad.insert(format!("there are more than {MAX_TARGETS} targets"))),
-                    Ok(None) => {}
-                    Err(error) => drop(all.bad.insert(error)),
+                    Err(error) if all.bad.len() < MAX_TOLD => drop(all.bad.insert(error)),
+                    Ok(None) | Err(_) => {}
                 }
             }
         }
@@ -168,11 +170,11 @@ impl Targets {
 
 /// Reads a file of at most so many bytes. What is no file is not read: a pipe may never end.
 fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let metadata = file.metadata().map_err(|error| error.to_string())?;
-    if !metadata.is_file() {
+    // Looked at before: to open a pipe may take for ever, too.
+    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
         return Err("it is no file".to_owned());
     }
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     #[expect(clippy::disallowed_methods, reason = "the reader ends one byte behind the limit")]
     let read = file.take(limit as u64 + 1).read_to_end(&mut bytes);

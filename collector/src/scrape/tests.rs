@@ -284,5 +284,8 @@ fn only_files_are_read_and_not_past_their_limit() {
     assert_eq!(read_file(&path, 5).unwrap(), b"12345");
     assert!(read_file(&path, 4).unwrap_err().contains("longer than 4 bytes"));
     assert!(read_file(Path::new("/dev/zero"), 4).unwrap_err().contains("no file"));
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(read_file(&pipe, 4).unwrap_err().contains("no file"), "a pipe is not waited for");
     assert!(read_file(dir.path(), 4).is_err());
 }
