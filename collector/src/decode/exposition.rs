@@ -28,15 +28,15 @@ pub(crate) struct Names<'a>(HashSet<Cow<'a, str>>);
 
 impl<'a> Names<'a> {
     /// Whether a name is among some labels. It is taken to be added to them otherwise.
-    pub(crate) fn is_twice(&mut self, labels: &Labels<'a>, name: &Cow<'a, str>) -> bool {
+    pub(crate) fn is_twice(&mut self, labels: &Labels<'a>, name: Cow<'a, str>) -> bool {
         const FEW: usize = 32;
         if labels.len() < FEW {
-            return labels.iter().any(|(other, _)| other == name);
+            return labels.iter().any(|(other, _)| *other == name);
         }
         if self.0.is_empty() {
             self.0.extend(labels.iter().map(|(name, _)| name.clone()));
         }
-        !self.0.insert(name.clone())
+        !self.0.insert(name)
     }
 }
 
@@ -134,10 +134,10 @@ mod tests {
         let (mut labels, mut names) = (Labels::new(), Names::default());
         for n in 0..100 {
             let name: Cow<'_, str> = Cow::Owned(format!("l{n}"));
-            assert!(!names.is_twice(&labels, &name), "{n}");
+            assert!(!names.is_twice(&labels, name.clone()), "{n}");
             labels.push((name, Cow::Borrowed("")));
             for known in [0, n / 2, n] {
-                assert!(names.is_twice(&labels, &Cow::Owned(format!("l{known}"))), "{known} of {n}");
+                assert!(names.is_twice(&labels, Cow::Owned(format!("l{known}"))), "{known} of {n}");
             }
         }
     }

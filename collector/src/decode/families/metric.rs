@@ -458,11 +458,10 @@ fn keep<'a>(labels: &mut Labels<'a>, names: &mut Names<'a>, (name, value): (&'a 
     if labels.len() >= MAX_LABELS {
         return Err(format!("there are more than {MAX_LABELS} labels"));
     }
-    let own = Cow::Borrowed(name);
-    if name == "__name__" || names.is_twice(labels, &own) {
+    if name == "__name__" || names.is_twice(labels, Cow::Borrowed(name)) {
         return Err(format!("label {name:?} is given twice"));
     }
-    labels.push((own, Cow::Borrowed(value)));
+    labels.push((Cow::Borrowed(name), Cow::Borrowed(value)));
     Ok(())
 }
 

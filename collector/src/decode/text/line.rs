@@ -232,7 +232,7 @@ impl<'a> Cursor<'a> {
                 self.expect('=')?;
                 self.skip_blanks();
                 let value = self.quoted()?;
-                if name == "__name__" || names.is_twice(labels, &name) {
+                if name == "__name__" || names.is_twice(labels, name.clone()) {
                     return Err(Wrong::new(start, format!("label {name:?} is given twice")));
                 }
                 if name.is_empty() {
