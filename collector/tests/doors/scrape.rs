@@ -45,7 +45,11 @@ struct Sample {
 impl Scraping {
     /// Jobs, each a line or more; files beside them are put into `dir` before.
     async fn start(jobs: &[String], dir: tempfile::TempDir) -> Scraping {
-        let door = Door::usual().await;
+        Scraping::start_with(CollectorConfig::default(), jobs, dir).await
+    }
+
+    async fn start_with(config: CollectorConfig, jobs: &[String], dir: tempfile::TempDir) -> Scraping {
+        let door = Door::open(config).await;
         let path = dir.path().join("jobs.yml");
         let head = "global: {scrape_interval: 400ms, scrape_timeout: 300ms}\nscrape_configs:\n";
         std::fs::write(&path, format!("{head}{}", jobs.concat())).unwrap();
@@ -66,14 +70,14 @@ impl Scraping {
             let keys = names.normalized_keys();
             let values = column("value_double").as_primitive::<Float64Type>();
             let types = column("type").as_primitive::<arrow_array::types::Int32Type>();
-            for row in 0..write.batch.num_rows() {
+            for (row, key) in keys.into_iter().enumerate() {
                 let text = |value: Attribute<'_>| match value {
                     Attribute::String(text) => text.to_owned(),
                     other => format!("{other:?}"),
                 };
                 let labels = Map::new(column("attributes").as_binary::<i32>().value(row));
                 samples.push(Sample {
-                    name: names.values().as_string::<i32>().value(keys[row]).to_owned(),
+                    name: names.values().as_string::<i32>().value(key).to_owned(),
                     labels: labels.iter().map(|(key, value)| (key.to_owned(), text(value))).collect(),
                     value: values.iter().nth(row).unwrap(),
                     is_histogram: types.value(row) >= 3,
@@ -205,6 +209,33 @@ async fn hostile_targets_are_down_and_others_go_on() {
     assert_eq!(bad.map(own), [0; 9], "nothing of a scrape that fails is stored");
     assert_eq!(scraping.last("limited", "scrape_samples_scraped").unwrap().value, Some(2.0));
     assert_eq!(hits.load(Ordering::Relaxed), 0, "nobody else was asked");
+    scraping.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_target_sends_is_reserved_before_it_is_kept() {
+    let large = vec![b'\n'; 700 << 10];
+    let router = Router::new().route("/metrics", get(async || text("a 1\n"))).route(
+        "/large",
+        get(move || {
+            let answer = ([(header::CONTENT_TYPE, "text/plain")], large.clone());
+            async move { answer }
+        }),
+    );
+    let address = serve(router).await;
+    let most = 1 << 20;
+    let config = CollectorConfig {
+        max_request_bytes: most,
+        max_bytes_in_flight: most,
+        tenant_bytes_in_flight: most,
+        ..CollectorConfig::default()
+    };
+    let jobs = [job("small", &address, ""), job("large", &address, "metrics_path: /large")];
+    let scraping = Scraping::start_with(config, &jobs, folder()).await;
+    scraping.wait_up("small", 1.0).await;
+    scraping.wait_up("large", 0.0).await;
+    let (_, peak) = scraping.door.collector.bytes_in_flight();
+    assert!((700 << 10..=most).contains(&peak), "{peak}");
     scraping.close().await;
 }
 
