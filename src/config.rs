@@ -14,23 +14,9 @@ use std::time::Duration;
 use storage::object::ObjectStoreConfig;
 use storage::retention::RetentionConfig;
 
-/// Variables that tests and tasks read; they are no settings.
-const NOT_SETTINGS: [&str; 14] = [
-    "BENCH",
-    "BIN",
-    "BROWSER",
-    "CORPORA",
-    "KAFKA_LIB",
-    "KAFKA_MESSAGES",
-    "KAFKA_PYTHON",
-    "KILLS",
-    "PROMETHEUS",
-    "S3_SERVER",
-    "SCREENSHOTS",
-    "SIM_FIRST",
-    "SIM_SEEDS",
-    "WASM_ROUTE",
-];
+/// Variables that tests and tasks read, parted by blanks; they are no settings.
+const NOT_SETTINGS: &str = "BENCH BIN BROWSER CORPORA KAFKA_LIB KAFKA_MESSAGES KAFKA_PYTHON KILLS PROMETHEUS S3_SERVER \
+    SCREENSHOTS SIM_FIRST SIM_SEEDS WASM_ROUTE";
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +52,7 @@ pub(crate) struct Otlp {
     pub(crate) tenant_bytes_in_flight: usize,
     pub(crate) tenant_bytes_per_second: u64,
     pub(crate) tenant_burst_bytes: u64,
+    pub(crate) tenant_active_series: usize,
     pub(crate) body_timeout_seconds: u64,
     pub(crate) max_connections: usize,
     pub(crate) cors_origins: Vec<String>,
@@ -89,6 +76,7 @@ pub(crate) struct Query {
     pub(crate) memory_bytes: u64,
     pub(crate) max_rows: u64,
     pub(crate) span_metrics: bool,
+    pub(crate) translation_strategy: query::TranslationStrategy,
     pub(crate) concurrency: usize,
     pub(crate) max_waiting: usize,
 }
@@ -152,6 +140,7 @@ impl Default for Otlp {
             tenant_bytes_in_flight: collector.tenant_bytes_in_flight,
             tenant_bytes_per_second: collector.tenant_bytes_per_second,
             tenant_burst_bytes: collector.tenant_burst_bytes,
+            tenant_active_series: collector.tenant_active_series,
             body_timeout_seconds: collector.body_timeout.as_secs(),
             max_connections: collector.max_connections,
             cors_origins: vec!["loopback".into()],
@@ -168,6 +157,7 @@ impl Default for Query {
             memory_bytes: query.memory_per_query,
             max_rows: query.max_rows,
             span_metrics: query.span_metrics,
+            translation_strategy: query.translation_strategy,
             concurrency: 4,
             max_waiting: query.queue,
         }
@@ -220,6 +210,7 @@ impl Config {
             tenant_bytes_in_flight: self.otlp.tenant_bytes_in_flight,
             tenant_bytes_per_second: self.otlp.tenant_bytes_per_second,
             tenant_burst_bytes: self.otlp.tenant_burst_bytes,
+            tenant_active_series: self.otlp.tenant_active_series,
             body_timeout: Duration::from_secs(self.otlp.body_timeout_seconds),
             max_connections: self.otlp.max_connections,
             cors_origins: CorsOrigins::new(self.otlp.cors_origins.clone()),
@@ -238,6 +229,7 @@ impl Config {
             memory_per_query: self.query.memory_bytes,
             max_rows: self.query.max_rows,
             span_metrics: self.query.span_metrics,
+            translation_strategy: self.query.translation_strategy,
         }
     }
 
@@ -270,7 +262,8 @@ pub(crate) fn load(arguments: &ServeArguments) -> Result<Config> {
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     let mut settings = Vec::new();
     for (name, value) in variables {
-        let Some(key) = name.strip_prefix("SPANLIGHT_").filter(|key| !NOT_SETTINGS.contains(key)) else { continue };
+        let is_setting = |key: &&str| NOT_SETTINGS.split(' ').all(|own| own != *key);
+        let Some(key) = name.strip_prefix("SPANLIGHT_").filter(is_setting) else { continue };
         let value = value.into_string().map_err(|_| anyhow::anyhow!("{name} is not UTF-8"))?;
         settings.push((key.to_owned(), value));
     }

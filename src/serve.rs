@@ -160,6 +160,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
                 service: last.service,
             })
         }),
+        doors: collector::describe_doors(),
         kafka: Box::new(move || kafka_status(report.report(), front.front())),
         demo: Box::new(move |action| Ok(switch.act(action))),
         replay: Box::new(move |letter| {

@@ -6,7 +6,7 @@ use crate::config::CollectorConfig;
 use crate::decode::cut::{self, Mould};
 use crate::decode::remote::{self, Written};
 use crate::decode::text::{self, TextFormat};
-use crate::decode::{self, Decoded, json};
+use crate::decode::{self, Decoded, identity, json};
 use crate::error::Refusal;
 use crate::receiver::compression::{self, Compression};
 use crate::receiver::kafka::{FrontReport, KafkaFront};
@@ -48,8 +48,10 @@ pub enum Encoding {
     Json,
     /// Prometheus's remote write: metrics only.
     RemoteWrite(remote::Version),
-    /// A text of metrics; without a format it is OpenMetrics where it ends so.
+    /// A text of metrics; without a format it is OpenMetrics where it ends so. Stored whole or refused.
     Text(Option<TextFormat>),
+    /// What a scrape found, as remote write 2. Stored whole or refused.
+    Scraped,
 }
 
 /// What became of a request that was accepted, at least in parts.
@@ -184,6 +186,7 @@ impl Collector {
         self.metrics().render(out);
         let (now, peak) = self.bytes_in_flight();
         let (tenants, most_tenants) = self.shared.admission.tenants();
+        let (series, most_series, series_left_out) = self.shared.admission.series();
         for (name, help, value) in [
             ("bytes_in_flight", "Bytes of memory reserved for requests at the doors.", now),
             ("bytes_in_flight_peak", "The most that ever were.", peak),
@@ -194,10 +197,15 @@ impl Collector {
             ),
             ("tenants", "Tenants with an account of their own for memory and rate.", tenants),
             ("tenants_limit", "Such tenants at most; further ones share one.", most_tenants),
+            ("active_series", "Series of metrics that came within half an hour to an hour.", series),
+            ("active_series_limit", "Such series of all tenants at most; further ones are left out.", most_series),
         ] {
             let name = format!("spanlight_collector_{name}");
             out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
         }
+        let (name, help) =
+            ("spanlight_collector_series_left_out_total", "Data points of series past a tenant's limit.");
+        out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {series_left_out}\n"));
         if let Some(front) = self.front() {
             front.render(out);
         }
@@ -296,21 +304,28 @@ impl Shared {
         let bytes = message.len();
         self.admission.charge(&ticket, &tenant, bytes, self.clock.monotonic())?;
         let received_at = self.clock.now_unix_nano();
-        let (mut decoded, payload) = if let Encoding::Text(format) = encoding {
-            self.text(format, received_at, &message, &mut ticket)?
-        } else if let Encoding::RemoteWrite(version) = encoding {
-            ticket.reserve(wire_bytes)?;
-            let decoded = self.remote_write(version, received_at, &message, &mut ticket)?;
-            // The log keeps the smaller form where replay can unpack it.
-            let (is_snappy, kept) = if compression == Compression::Snappy { (true, &body) } else { (false, &message) };
-            (decoded, remote::record(version, is_snappy, kept).into())
-        } else {
-            drop(body);
-            if compression != Compression::None {
-                ticket.release(wire_bytes);
+        let (mut decoded, mut payload) = match encoding {
+            Encoding::Text(format) => self.text(format, received_at, &message, &mut ticket)?,
+            Encoding::Scraped => self.whole(received_at, &message, &mut ticket)?,
+            Encoding::RemoteWrite(version) => {
+                ticket.reserve(wire_bytes)?;
+                let decoded = self.remote_write(version, received_at, &message, &mut ticket)?;
+                // The log keeps the smaller form where replay can unpack it.
+                let (is_snappy, kept) =
+                    if compression == Compression::Snappy { (true, &body) } else { (false, &message) };
+                (decoded, remote::record(version, is_snappy, kept).into())
             }
-            self.otlp(signal, encoding, received_at, message, &mut ticket)?
+            Encoding::Protobuf | Encoding::Json => {
+                drop(body);
+                if compression != Compression::None {
+                    ticket.release(wire_bytes);
+                }
+                self.otlp(signal, encoding, received_at, message, &mut ticket)?
+            }
         };
+        if front.is_none() {
+            self.limit_series(&tenant, &mut decoded, &mut payload, &mut ticket)?;
+        }
         let mut accepted = Accepted {
             accepted: decoded.batch.num_rows() as u64,
             rejected: decoded.rejected,
@@ -385,10 +400,44 @@ impl Shared {
         ticket.reserve(text::weight(text))?;
         let format = format.unwrap_or_else(|| TextFormat::detect(text));
         let message = text::to_remote_write(format, text, received_at.div_euclid(1_000_000))?;
-        let decoded = self.remote_write(remote::Version::Two, received_at, &message, ticket)?;
-        let packed = remote::snappy::pack(&message);
-        let record = remote::record(remote::Version::Two, packed.is_some(), packed.as_deref().unwrap_or(&message));
+        self.whole(received_at, &message, ticket)
+    }
+
+    /// Decodes a message of remote write 2 of which nothing may be left out, and gives the log's form of it.
+    fn whole(&self, received_at: i64, message: &[u8], ticket: &mut Ticket) -> Result<(Decoded, Bytes), Refusal> {
+        let decoded = self.remote_write(remote::Version::Two, received_at, message, ticket)?;
+        if decoded.rejected > 0 {
+            return Err(Refusal::Malformed { what: decoded.message.unwrap_or_default() });
+        }
+        ticket.reserve(message.len())?;
+        let packed = remote::snappy::pack(message);
+        let record = remote::record(remote::Version::Two, packed.is_some(), packed.as_deref().unwrap_or(message));
         Ok((decoded, record.into()))
+    }
+
+    /// Leaves out the points of series that are one too many for their tenant.
+    fn limit_series(
+        &self,
+        tenant: &TenantId,
+        decoded: &mut Decoded,
+        payload: &mut Bytes,
+        ticket: &mut Ticket,
+    ) -> Result<(), Refusal> {
+        let now = self.clock.monotonic();
+        let Some(left_out) = self.admission.admit_series(ticket, tenant, &decoded.batch, now) else { return Ok(()) };
+        let is_remote_write = decoded.written != Written::default();
+        ticket.reserve(payload.len())?;
+        *payload = identity::record(&left_out.rows, payload).into();
+        let unfit = Refusal::Internal { what: "rows cannot be left out" };
+        identity::leave_out(decoded, &left_out.rows).ok_or(unfit)?;
+        if is_remote_write {
+            decoded.written = identity::written(&decoded.batch);
+        }
+        decoded.message = Some(match decoded.message.take() {
+            Some(first) => format!("{}; {first}", left_out.message),
+            None => left_out.message,
+        });
+        Ok(())
     }
 
     /// Decodes a message of remote write.
@@ -399,6 +448,7 @@ impl Shared {
         message: &[u8],
         ticket: &mut Ticket,
     ) -> Result<Decoded, Refusal> {
+        ticket.reserve(remote::table_bytes(version, message))?;
         let measured = remote::measure(version, message);
         let rows = measured.rows.min(self.config.decode.records);
         ticket.reserve(measured.bytes.saturating_add(rows.saturating_mul(ROW_BYTES)))?;

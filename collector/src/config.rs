@@ -11,6 +11,8 @@ pub const MAX_BYTES_IN_FLIGHT: usize = 256 << 20;
 pub const TENANT_BYTES_PER_SECOND: u64 = 256 << 20;
 /// Two seconds' worth, so that a burst after a restart of the senders passes.
 pub const TENANT_BURST_BYTES: u64 = 512 << 20;
+/// As many as a server of one gigabyte holds at 1 KiB each, with what they are told apart by (some 40 MB).
+pub const TENANT_ACTIVE_SERIES: usize = 1_000_000;
 /// The largest request at one megabyte per second.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Headers are sent at once; who takes longer holds a connection for nothing.
@@ -35,6 +37,8 @@ pub struct CollectorConfig {
     pub tenant_bytes_per_second: u64,
     /// Decompressed bytes that a tenant may send at once. Default 512 MiB.
     pub tenant_burst_bytes: u64,
+    /// Series of metrics that a tenant sends within half an hour to an hour; further ones are left out. Default 1,000,000.
+    pub tenant_active_series: usize,
     /// Time to send a request's body. Default 60 s.
     pub body_timeout: Duration,
     /// Time to send a request's headers. Default 10 s.
@@ -59,6 +63,7 @@ impl Default for CollectorConfig {
             tenant_bytes_in_flight: MAX_BYTES_IN_FLIGHT,
             tenant_bytes_per_second: TENANT_BYTES_PER_SECOND,
             tenant_burst_bytes: TENANT_BURST_BYTES,
+            tenant_active_series: TENANT_ACTIVE_SERIES,
             body_timeout: BODY_TIMEOUT,
             header_timeout: HEADER_TIMEOUT,
             shutdown_timeout: SHUTDOWN_TIMEOUT,
@@ -76,6 +81,7 @@ impl CollectorConfig {
         let positive = [
             ("max_request_bytes", self.max_request_bytes > 0),
             ("tenant_bytes_per_second", self.tenant_bytes_per_second > 0),
+            ("tenant_active_series", self.tenant_active_series > 0),
             ("body_timeout_seconds", !self.body_timeout.is_zero()),
             ("max_connections", self.max_connections > 0),
         ];

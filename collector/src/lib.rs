@@ -24,6 +24,7 @@ pub use collector::{Accepted, Collector, Encoding, Sink, engine_sink};
 pub use config::{CollectorConfig, CorsOrigins};
 pub use decode::remote;
 pub use error::Refusal;
+pub use receiver::describe_doors;
 pub use receiver::kafka::{self, KafkaConfig, KafkaFront, KafkaReceiver, KafkaReport};
 pub use scrape::ScrapeConfig;
 pub use telemetry::{CollectorMetrics, LastReceived};

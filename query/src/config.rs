@@ -1,9 +1,34 @@
 //! Which limits do queries have? Each with its reason.
 
+use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 const MIB: u64 = 1024 * 1024;
+
+/// How OpenTelemetry's metrics are called in Prometheus, by Prometheus's names for it. Names of what came by Prometheus's own doors are
+/// never changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum TranslationStrategy {
+    /// Underscores for what is no letter, digit or colon; suffixes for unit and kind: `http_server_duration_seconds`.
+    #[default]
+    UnderscoreEscapingWithSuffixes,
+    /// Underscores, no suffixes: `http_server_duration`.
+    UnderscoreEscapingWithoutSuffixes,
+    /// Names as they are, with suffixes: `http.server.duration_seconds`.
+    #[serde(rename = "NoUTF8EscapingWithSuffixes")]
+    NoUtf8EscapingWithSuffixes,
+    /// Names as they are: `http.server.duration`. Metrics of one name and different units become one.
+    NoTranslation,
+}
+
+impl TranslationStrategy {
+    /// Whether letters that older names do not have become underscores.
+    pub(crate) fn escapes(self) -> bool {
+        use TranslationStrategy::{UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes};
+        matches!(self, UnderscoreEscapingWithSuffixes | UnderscoreEscapingWithoutSuffixes)
+    }
+}
 
 /// Settings of the query side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +47,8 @@ pub struct Config {
     pub max_rows: u64,
     /// Whether metrics are made of spans (`span_metrics`). Default: no; they are series that somebody must want.
     pub span_metrics: bool,
+    /// How PromQL calls OpenTelemetry's metrics. Default: as Prometheus's own receiver does.
+    pub translation_strategy: TranslationStrategy,
 }
 
 impl Default for Config {
@@ -35,6 +62,7 @@ impl Default for Config {
             memory_per_query: 256 * MIB,
             max_rows: 1_000_000,
             span_metrics: false,
+            translation_strategy: TranslationStrategy::default(),
         }
     }
 }

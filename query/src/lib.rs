@@ -36,6 +36,6 @@ mod trace;
 mod traceql;
 mod volume;
 
-pub use config::Config;
+pub use config::{Config, TranslationStrategy};
 pub use door::Door;
 pub use error::{Error, Result};

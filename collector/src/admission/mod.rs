@@ -5,20 +5,29 @@
 //!     told to come again.
 //! A3  Tenants are told apart by a header that anybody can set, so their number here is bounded; those beyond it
 //!     share one account.
+//!
+//! - `bucket`: bytes per second.
+//! - `memory`: bytes at a time.
+//! - `series`: active series.
 
 mod bucket;
 mod memory;
+mod series;
 
 pub(crate) use memory::{Pool, Ticket};
 
 use crate::CollectorConfig;
+use crate::decode::identity::Identities;
 use crate::error::Refusal;
 use crate::telemetry::LastReceived;
 use bucket::Bucket;
+use series::{ActiveSeries, New, WHOLE, shown};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use storage::model::TenantId;
+use storage::model::{Batch, TenantId};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Tenants with an account of their own.
 const MAX_TENANTS: usize = 4_096;
@@ -33,6 +42,18 @@ pub(crate) struct Admission {
     tenant_bytes_in_flight: usize,
     rate: u64,
     burst: u64,
+    /// Active series that one tenant may have, and those of all.
+    tenant_series: usize,
+    series: AtomicUsize,
+    series_left_out: AtomicUsize,
+}
+
+/// Rows that do not come in, and what their sender is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// They rise.
+    pub(crate) rows: Vec<usize>,
+    pub(crate) message: String,
 }
 
 /// One tenant's account.
@@ -40,12 +61,22 @@ pub(crate) struct Admission {
 pub(crate) struct Account {
     memory: Pool,
     bucket: Mutex<Bucket>,
+    series: Mutex<ActiveSeries>,
     last: Mutex<Option<LastReceived>>,
 }
 
 impl Account {
     fn new(memory: usize, burst: u64) -> Self {
-        Account { memory: Pool::new(memory), bucket: Mutex::new(Bucket::full(burst)), last: Mutex::new(None) }
+        Account {
+            memory: Pool::new(memory),
+            bucket: Mutex::new(Bucket::full(burst)),
+            series: Mutex::default(),
+            last: Mutex::new(None),
+        }
+    }
+
+    fn series(&self) -> MutexGuard<'_, ActiveSeries> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_last(&self, last: LastReceived) {
@@ -63,7 +94,63 @@ impl Admission {
             tenant_bytes_in_flight: config.tenant_bytes_in_flight,
             rate: config.tenant_bytes_per_second,
             burst: config.tenant_burst_bytes,
+            tenant_series: config.tenant_active_series,
+            series: AtomicUsize::new(0),
+            series_left_out: AtomicUsize::new(0),
         }
+    }
+
+    /// Active series of all tenants, how many they may have, and data points of further ones that were left out.
+    pub(crate) fn series(&self) -> (usize, usize, usize) {
+        let most = self.tenant_series.saturating_mul(WHOLE);
+        (self.series.load(Ordering::Relaxed), most, self.series_left_out.load(Ordering::Relaxed))
+    }
+
+    /// Which rows of a tenant's metrics are of series that it may not have.
+    pub(crate) fn admit_series(
+        &self,
+        ticket: &Ticket,
+        tenant: &TenantId,
+        batch: &Batch,
+        now: Duration,
+    ) -> Option<LeftOut> {
+        let identities = Identities::of(batch)?;
+        let hashes = identities.hashes(xxh3_64(tenant.as_str().as_bytes()));
+        if self.series.load(Ordering::Relaxed) >= self.tenant_series.saturating_mul(WHOLE) {
+            self.turn_all(now);
+        }
+        let mut series = ticket.account().series();
+        series.turn(now, &self.series);
+        let limit = self.tenant_series;
+        let mut last = None;
+        let mut is_new = |hash: u64| match last {
+            Some((own, is_new)) if own == hash => is_new,
+            _ => {
+                let is_new = !series.admit(hash, limit, &self.series);
+                last = Some((hash, is_new));
+                is_new
+            }
+        };
+        let left_out: Vec<(usize, u64)> = hashes.into_iter().enumerate().filter(|(_, hash)| is_new(*hash)).collect();
+        let (first, _) = *left_out.first()?;
+        for (row, hash) in &left_out {
+            series.blame(New { hash: *hash, name: identities.name(*row), labels: identities.labels(*row) });
+        }
+        let (count, active) = (left_out.len(), series.count());
+        self.series_left_out.fetch_add(count, Ordering::Relaxed);
+        let message = format!(
+            "{count} data points of new series left out, {}; tenant {tenant} has {active} active series, and \
+             `otlp.tenant_active_series` allows {limit} (of all tenants {WHOLE} times as many); the first is {}",
+            series.told(),
+            shown(identities.name(first), identities.labels(first)),
+        );
+        Some(LeftOut { rows: left_out.into_iter().map(|(row, _)| row).collect(), message })
+    }
+
+    /// Lets go of series that tenants sent long ago, who may never come again.
+    fn turn_all(&self, now: Duration) {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.values().chain([&self.shared]).for_each(|account| account.series().turn(now, &self.series));
     }
 
     /// The memory that is in flight now, and the most that ever was.

@@ -15,7 +15,10 @@
 
 pub(crate) mod cut;
 mod envelope;
+pub(crate) mod exposition;
+pub(crate) mod families;
 pub mod foreign;
+pub(crate) mod identity;
 pub mod json;
 mod logs;
 mod metrics;
@@ -213,9 +216,11 @@ pub fn count_records(signal: Signal, payload: &[u8]) -> usize {
 pub fn wal_decoder(
     limits: DecodeLimits,
 ) -> impl Fn(Signal, i64, &[u8]) -> Result<Batch, String> + Send + Sync + 'static {
-    move |signal, received_at, payload| {
+    move |signal, received_at, record| {
+        let (left_out, payload) = identity::recorded(signal, record).unwrap_or((Vec::new(), record));
         let decoded = remote::recorded(signal, received_at, payload, &limits)
             .unwrap_or_else(|| decode(signal, received_at, payload, &limits).map_err(|error| error.to_string()));
-        decoded.map(|decoded| decoded.batch)
+        let batch = decoded?.batch;
+        if left_out.is_empty() { Ok(batch) } else { identity::replayed(&batch, &left_out) }
     }
 }

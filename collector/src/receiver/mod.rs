@@ -6,6 +6,7 @@
 
 mod body;
 pub(crate) mod compression;
+mod description;
 pub mod kafka;
 mod otlp_grpc;
 mod otlp_http;
@@ -13,6 +14,8 @@ mod patience;
 mod prometheus;
 mod server;
 mod status;
+
+pub use description::describe_doors;
 
 use crate::Collector;
 use crate::error::Refusal;

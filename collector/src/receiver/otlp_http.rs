@@ -20,6 +20,10 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// How long a browser remembers a preflight's answer: two hours, the most that any keeps.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("7200");
 
+/// Where each signal comes in.
+pub(super) const PATHS: [(&str, Signal); 3] =
+    [("/v1/traces", Signal::Spans), ("/v1/logs", Signal::Logs), ("/v1/metrics", Signal::Metrics)];
+
 pub(super) async fn call(collector: &Collector, request: Request<Body>) -> Response<Body> {
     let origin = allowed_origin(collector, request.headers());
     let preflight =
@@ -41,12 +45,7 @@ pub(super) async fn call(collector: &Collector, request: Request<Body>) -> Respo
 async fn export(collector: &Collector, request: Request<Body>) -> Response<Body> {
     let (head, mut body) = request.into_parts();
     let encoding = encoding(&head.headers);
-    let signal = match head.uri.path() {
-        "/v1/traces" => Some(Signal::Spans),
-        "/v1/logs" => Some(Signal::Logs),
-        "/v1/metrics" => Some(Signal::Metrics),
-        _ => None,
-    };
+    let signal = PATHS.iter().find(|(path, _)| *path == head.uri.path()).map(|(_, signal)| *signal);
     let outcome = match signal {
         None => Err(Refusal::NotFound { path: head.uri.path().to_owned() }),
         Some(signal) if head.method == Method::POST => {

@@ -128,7 +128,7 @@ fn compression(content_encoding: &str) -> Result<Compression, Refusal> {
     match content_encoding.trim().to_ascii_lowercase().as_str() {
         "" | "snappy" => Ok(Compression::Snappy),
         "zstd" => Ok(Compression::Zstd),
-        found => Err(Refusal::ContentEncoding { found: found.to_owned(), supported: "snappy" }),
+        found => Err(Refusal::ContentEncoding { found: found.to_owned(), supported: "snappy or zstd" }),
     }
 }
 

@@ -1,57 +1,91 @@
 //! How does Spanlight fetch metrics itself? As Prometheus scrapes: from a file in the shape of Prometheus's, whose jobs name targets or
 //! where to find them.
 //!
-//! S1  A scrape is stored whole or not at all; `up` and the `scrape_` series say which, at each time.
+//! S1  A scrape is stored whole or not at all, with `up` and the `scrape_` series that say which; but for samples that Prometheus leaves
+//!     out as well (told twice, or from a time far ahead), and for series past their tenant's limit.
 //! S2  A series that a target does not tell any more is marked as ended, with the next scrape; all of a target's are when it fails or is gone.
-//! S3  A target costs no more than its limits say: time, bytes, samples, labels. It cannot send the scraper elsewhere: redirects stay
-//!     with its host.
-//! S4  Targets of one interval do not come at one moment: each has its own offset, which it keeps.
+//! S3  A target costs no more than its limits say: time, bytes, samples, labels; its bytes are reserved as those of requests are. It
+//!     cannot send the scraper elsewhere: redirects stay with its host.
+//! S4  Targets of one interval do not come at one moment: each has its own offset in it, which it keeps, and its samples lie there.
 //! S5  Where discovery fails, the targets found last stay.
 //!
 //! - `config`: the file.
 //! - `relabel`: rules that rewrite labels.
-//! - `discovery`: groups of targets from files and over HTTP.
+//! - `discovery`: groups of targets from files, over HTTP, from the DNS and from etcd.
 //! - `target`: what a target is once its labels were rewritten.
+//! - `client`, `tls`: who asks.
 //! - `fetch`: one request.
-//! - `series`: what its text becomes.
+//! - `protocol`: the format of its answer.
+//! - `series`: what the answer becomes.
 //! - `round`: scrape after scrape of one target.
 //!
-//! Not here: the text's format (`decode::text`); how series are stored (`decode::remote`).
+//! Not here: the formats (`decode::text`, `decode::families`); how series are stored (`decode::remote`).
 
+mod client;
 mod config;
 mod discovery;
 mod fetch;
+mod protocol;
 mod relabel;
 mod round;
 mod series;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use config::{ScrapeConfig, ScrapeError};
 
 use crate::Collector;
+use client::{Client, Lookups};
 use config::Job;
-use fetch::Fetcher;
+use discovery::{Discovery, Dns, Group};
+use round::Scraper;
 use std::collections::{HashMap, HashSet};
+use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use target::Target;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-/// Between looks at what discovery finds.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// Targets of one job. A mistake in discovery must not become a million tasks.
 const MAX_TARGETS: usize = 10_000;
+/// What is wrong with targets is told so often at a time.
+const MAX_TOLD: usize = 100;
+/// Places that change at once are looked at together.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// The clients of a job: of its targets, and of its lists of them.
+#[derive(Debug)]
+struct Servers {
+    scrape: Arc<Client>,
+    lists: Vec<Client>,
+    etcd: Vec<Client>,
+}
+
+impl Servers {
+    /// Fails where certificates cannot be used.
+    fn of(job: &Job, lookups: &Lookups) -> Result<Self, String> {
+        let told = |error: String| format!("job {:?}: {error}", job.job_name);
+        let client = |settings| Client::new(settings, lookups).map_err(told);
+        Ok(Servers {
+            scrape: Arc::new(client(&job.http)?),
+            lists: job.http_sd_configs.iter().map(|list| client(&list.http)).collect::<Result<_, _>>()?,
+            etcd: job.etcd_sd_configs.iter().map(|prefix| client(&prefix.http)).collect::<Result<_, _>>()?,
+        })
+    }
+}
 
 impl ScrapeConfig {
     /// Scrapes until `shutdown` resolves; then lets go of everything at once, as nothing of it was acknowledged to anyone. Fails where
     /// the file of jobs cannot be used.
     pub async fn run(self, collector: Collector, shutdown: impl Future<Output = ()>) -> Result<(), ScrapeError> {
-        let mut jobs = JoinSet::new();
-        for job in self.load()?.list {
-            jobs.spawn(run_job(Arc::new(job), collector.clone()));
+        let (mut jobs, lookups, dns) = (JoinSet::new(), Lookups::default(), Dns::default());
+        for job in self.load()? {
+            let servers = Servers::of(&job, &lookups).map_err(|error| self.wrong(&error))?;
+            jobs.spawn(run_job(Arc::new(job), servers, dns.clone(), collector.clone()));
         }
         shutdown.await;
         jobs.shutdown().await;
@@ -60,20 +94,24 @@ impl ScrapeConfig {
 }
 
 /// Keeps the targets of a job as they are found.
-async fn run_job(job: Arc<Job>, collector: Collector) {
-    let fetcher = match Fetcher::new(&job) {
-        Ok(fetcher) => Arc::new(fetcher),
-        Err(error) => {
-            tracing::error!(job = job.job_name, error, "a job cannot be scraped");
-            return;
-        }
-    };
-    let mut discovery = discovery::Discovery::new(Arc::clone(&job), Arc::clone(&fetcher));
+async fn run_job(job: Arc<Job>, servers: Servers, dns: Dns, collector: Collector) {
+    let scraper = Scraper { job: Arc::clone(&job), client: Arc::clone(&servers.scrape), collector };
+    let discovery = Discovery::start(&job, servers, &dns);
     let mut running: HashMap<Target, oneshot::Sender<()>> = HashMap::new();
-    let mut rounds = JoinSet::new();
+    let (mut rounds, mut told) = (JoinSet::new(), HashSet::new());
+    let mut was_refused = None;
     loop {
-        let groups = discovery.look(collector.clock().monotonic()).await;
-        let found = found(&job, &groups);
+        let Targets { found, bad, refused } = Targets::of(&job, &discovery.groups());
+        // What is wrong is told once, until it was right in between.
+        for error in bad.difference(&told).chain(refused.iter().filter(|_| refused != was_refused)) {
+            tracing::warn!(job = job.job_name, error, "targets cannot be scraped");
+        }
+        told = bad;
+        if refused != was_refused {
+            // All of them are told to be down, or are not any more.
+            running.clear();
+            was_refused.clone_from(&refused);
+        }
         // Who is dropped here hears of it, and ends its series.
         running.retain(|target, _| found.contains(target));
         for target in found {
@@ -81,30 +119,65 @@ async fn run_job(job: Arc<Job>, collector: Collector) {
                 continue;
             }
             let (stop, stopped) = oneshot::channel();
-            let (job, fetcher, collector) = (Arc::clone(&job), Arc::clone(&fetcher), collector.clone());
-            rounds.spawn(round::run(job, target.clone(), fetcher, collector, stopped));
+            rounds.spawn(round::run(scraper.clone(), target.clone(), refused.clone(), stopped));
             running.insert(target, stop);
         }
-        while rounds.try_join_next().is_some() {}
-        tokio::time::sleep(LOOK_INTERVAL).await;
-    }
-}
-
-/// The targets of groups, each once.
-fn found(job: &Job, groups: &[discovery::Group]) -> HashSet<Target> {
-    let mut found = HashSet::new();
-    for group in groups {
-        for address in &group.targets {
-            match Target::new(job, address, &group.labels) {
-                Ok(Some(target)) if found.len() < MAX_TARGETS => drop(found.insert(target)),
-                Ok(Some(_)) => {
-                    tracing::warn!(job = job.job_name, limit = MAX_TARGETS, "a job has too many targets");
-                    return found;
+        loop {
+            tokio::select! {
+                () = discovery.changed() => break tokio::time::sleep(SETTLE).await,
+                Some(ended) = rounds.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(job = job.job_name, %error, "the scraping of a target ended early");
+                        break running.retain(|_, stop| !stop.is_closed());
+                    }
                 }
-                Ok(None) => {}
-                Err(error) => tracing::warn!(job = job.job_name, address, error, "a target cannot be scraped"),
             }
         }
     }
-    found
+}
+
+/// The targets of groups.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Targets {
+    /// Each once.
+    found: HashSet<Target>,
+    /// What is wrong with others.
+    bad: HashSet<String>,
+    /// Why none of them is asked.
+    refused: Option<String>,
+}
+
+impl Targets {
+    fn of(job: &Job, groups: &[Group]) -> Self {
+        let mut all = Targets::default();
+        for group in groups {
+            for address in &group.targets {
+                match Target::new(job, address, &group.labels) {
+                    Ok(Some(target)) if all.found.len() < MAX_TARGETS => drop(all.found.insert(target)),
+                    Ok(Some(_)) => drop(all.bad.insert(format!("there are more than {MAX_TARGETS} targets"))),
+                    Err(error) if all.bad.len() < MAX_TOLD => drop(all.bad.insert(error)),
+                    Ok(None) | Err(_) => {}
+                }
+            }
+        }
+        if job.target_limit > 0 && all.found.len() > job.target_limit {
+            let (found, limit) = (all.found.len(), job.target_limit);
+            all.refused = Some(format!("there are {found} targets, more than the {limit} of target_limit"));
+        }
+        all
+    }
+}
+
+/// Reads a file of at most so many bytes. What is no file is not read: a pipe may never end.
+fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
+    // Looked at before: to open a pipe may take for ever, too.
+    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    #[expect(clippy::disallowed_methods, reason = "the reader ends one byte behind the limit")]
+    let read = file.take(limit as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| error.to_string())?;
+    if bytes.len() > limit { Err(format!("it is longer than {limit} bytes")) } else { Ok(bytes) }
 }

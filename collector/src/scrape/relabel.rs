@@ -24,7 +24,7 @@ pub(super) struct Rule {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 enum Action {
     Replace,
     Keep,
@@ -37,6 +37,38 @@ enum Action {
     LabelKeep,
     Lowercase,
     Uppercase,
+}
+
+impl Action {
+    const ALL: [(&'static str, Action); 11] = [
+        ("replace", Action::Replace),
+        ("keep", Action::Keep),
+        ("drop", Action::Drop),
+        ("keepequal", Action::KeepEqual),
+        ("dropequal", Action::DropEqual),
+        ("hashmod", Action::HashMod),
+        ("labelmap", Action::LabelMap),
+        ("labeldrop", Action::LabelDrop),
+        ("labelkeep", Action::LabelKeep),
+        ("lowercase", Action::Lowercase),
+        ("uppercase", Action::Uppercase),
+    ];
+
+    /// As files write it.
+    fn name(self) -> &'static str {
+        Action::ALL.iter().find(|(_, action)| *action == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl TryFrom<String> for Action {
+    type Error = String;
+
+    /// In any case, as Prometheus reads it.
+    fn try_from(text: String) -> Result<Self, String> {
+        let found = Action::ALL.iter().find(|(name, _)| name.eq_ignore_ascii_case(&text));
+        let names = || Action::ALL.map(|(name, _)| name).join(", ");
+        found.map(|(_, action)| *action).ok_or_else(|| format!("{text:?} is no action; there are {}", names()))
+    }
 }
 
 impl Default for Rule {
@@ -69,11 +101,23 @@ impl Rule {
                 | Action::KeepEqual
                 | Action::DropEqual
         );
+        let action = self.action.name();
         if needs_target && self.target_label.is_empty() {
-            return Err(format!("a rule of action {:?} needs target_label", self.action));
+            return Err(format!("a rule of action {action} needs target_label"));
         }
         if self.action == Action::HashMod && self.modulus == 0 {
-            return Err("a rule of action HashMod needs modulus above 0".to_owned());
+            return Err("a rule of action hashmod needs modulus above 0".to_owned());
+        }
+        let usual = Rule::default();
+        let has_own_replacement = self.separator != usual.separator || self.replacement != usual.replacement;
+        let is_equality = matches!(self.action, Action::KeepEqual | Action::DropEqual);
+        if is_equality && (has_own_replacement || self.regex != usual.regex || self.modulus != 0) {
+            return Err(format!("a rule of action {action} has source_labels and target_label only"));
+        }
+        let is_of_names = matches!(self.action, Action::LabelDrop | Action::LabelKeep);
+        let has_labels = !self.source_labels.is_empty() || !self.target_label.is_empty();
+        if is_of_names && (has_own_replacement || has_labels || self.modulus != 0) {
+            return Err(format!("a rule of action {action} has regex only"));
         }
         Ok(())
     }

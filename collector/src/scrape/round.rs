@@ -1,29 +1,42 @@
 //! How is one target scraped, time after time?
 
+use super::client::Client;
 use super::config::Job;
-use super::fetch::Fetcher;
-use super::relabel::Labels;
-use super::series::{Report, Scraped, ended, scraped};
+use super::fetch;
+use super::protocol::{Format, accepted};
+use super::series::{Counts, Failure, Known, Report, Scraped, failed, gone, scraped};
 use super::target::Target;
+use crate::admission::Ticket;
 use crate::collector::{Collector, Encoding};
-use crate::decode::remote::Version;
-use std::collections::HashSet;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
 use std::sync::Arc;
+use std::time::Duration;
 use storage::model::{Signal, TenantId};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval_at};
 
-/// Scrapes until the target is gone.
-pub(super) async fn run(
-    job: Arc<Job>,
-    target: Target,
-    fetcher: Arc<Fetcher>,
-    collector: Collector,
-    mut stopped: oneshot::Receiver<()>,
-) {
-    let mut ticks = interval_at(tokio::time::Instant::now() + target.offset(), target.interval);
+const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
+/// A scrape that comes so late at most has the moment at which it was due, so that samples lie at even distances.
+const TOLERANCE: Duration = Duration::from_millis(2);
+
+/// What a round scrapes with.
+#[derive(Debug, Clone)]
+pub(super) struct Scraper {
+    pub(super) job: Arc<Job>,
+    pub(super) client: Arc<Client>,
+    pub(super) collector: Collector,
+}
+
+/// Scrapes until the target is gone. Where `refused` says why, nobody is asked, and the target is told to be down.
+pub(super) async fn run(scraper: Scraper, target: Target, refused: Option<String>, mut stopped: oneshot::Receiver<()>) {
+    let now = scraper.collector.clock().now_unix_nano();
+    let wait = target.wait(now);
+    let mut ticks = interval_at(tokio::time::Instant::now() + wait, target.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut round = Round { job, target: Arc::new(target), fetcher, collector, series: HashSet::new() };
+    let due = now.saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX));
+    let target = Arc::new(target);
+    let mut round = Round { scraper, target, refused, due, known: Arc::default(), is_down: false, has_less: false };
     loop {
         tokio::select! {
             biased;
@@ -35,70 +48,128 @@ pub(super) async fn run(
 }
 
 struct Round {
-    job: Arc<Job>,
+    scraper: Scraper,
     target: Arc<Target>,
-    fetcher: Arc<Fetcher>,
-    collector: Collector,
-    /// Those of the last scrape.
-    series: HashSet<Labels>,
+    refused: Option<String>,
+    /// A moment at which it was due, in Unix nanoseconds.
+    due: i64,
+    /// The series of the last scrape.
+    known: Arc<Known>,
+    is_down: bool,
+    /// Whether it was told that samples are left out.
+    has_less: bool,
 }
 
 impl Round {
-    fn now(&self) -> i64 {
-        self.collector.clock().now_unix_nano().div_euclid(1_000_000)
+    /// The time of what is scraped now, in milliseconds.
+    fn time(&self) -> i64 {
+        let now = self.scraper.collector.clock().now_unix_nano();
+        let interval = i64::try_from(self.target.interval.as_nanos()).unwrap_or(i64::MAX).max(1);
+        let late = now.saturating_sub(self.due).rem_euclid(interval);
+        let most = (self.target.interval / 100).min(TOLERANCE);
+        let is_in_time = u128::try_from(late).is_ok_and(|late| late <= most.as_nanos());
+        (if is_in_time { now - late } else { now }).div_euclid(1_000_000)
     }
 
     async fn scrape(&mut self) {
-        let (time, started) = (self.now(), self.collector.clock().monotonic());
-        let outcome = self.fetch_and_store(time).await;
-        let seconds = self.collector.clock().monotonic().saturating_sub(started).as_secs_f64();
-        let report = match outcome {
-            Ok(Scraped { series, samples, kept, added, .. }) => {
-                self.series = series;
-                Report { is_up: true, seconds, samples, kept, added }
-            }
-            Err(error) => {
-                tracing::debug!(job = self.job.job_name, url = self.target.url, error, "a scrape failed");
-                let gone = std::mem::take(&mut self.series);
-                self.store_or_tell(ended(&gone, time)).await;
-                Report { is_up: false, seconds, samples: 0, kept: 0, added: 0 }
+        let clock = self.scraper.collector.clock();
+        let (time, started) = (self.time(), clock.monotonic());
+        let seconds = || clock.monotonic().saturating_sub(started).as_secs_f64();
+        let failure = match self.read(time).await {
+            Err(failure) => failure,
+            Ok(Scraped { mut writer, known, counts, left_out }) => {
+                let report = Report { is_up: true, seconds: seconds(), counts };
+                report.write(&self.target, &mut writer, time);
+                match self.store(writer.finish()).await {
+                    Ok(()) => return self.succeed(known, left_out),
+                    Err(error) => Failure { error, counts },
+                }
             }
         };
-        self.store_or_tell(report.message(&self.target, time)).await;
+        let report = Report { is_up: false, seconds: seconds(), counts: Counts { added: 0, ..failure.counts } };
+        self.fail(&failure.error);
+        match self.store(failed(&self.target, &self.known, &report, time)).await {
+            // What could not be told now is told next time.
+            Ok(()) => self.known = Arc::default(),
+            Err(error) => self.tell(&error),
+        }
     }
 
-    async fn fetch_and_store(&self, time: i64) -> Result<Scraped, String> {
-        let most = self.collector.config().max_request_bytes;
-        let limit = if self.job.body_size_limit == 0 { most } else { self.job.body_size_limit.min(most) };
-        let answer = self.fetcher.metrics(&self.target.url, self.target.timeout, limit).await?;
-        let (job, target, before) = (Arc::clone(&self.job), Arc::clone(&self.target), self.series.clone());
-        let format = answer.format()?;
-        let read = tokio::task::spawn_blocking(move || scraped(&job, &target, (format, &answer.body), time, &before));
-        let mut scraped = read.await.map_err(|_| "reading the answer ended early")??;
-        self.store(std::mem::take(&mut scraped.message)).await?;
-        Ok(scraped)
+    fn succeed(&mut self, known: Known, left_out: usize) {
+        let (job, url) = (&self.scraper.job.job_name, &self.target.url);
+        if left_out > 0 {
+            tracing::debug!(job, url, left_out, "samples are there twice, or from a time far ahead");
+        }
+        if std::mem::take(&mut self.is_down) {
+            tracing::info!(job, url, "a target is up again");
+        }
+        self.known = Arc::new(known);
     }
 
-    async fn store(&self, message: Vec<u8>) -> Result<(), String> {
-        let (tenant, encoding) = (TenantId::default(), Encoding::RemoteWrite(Version::Two));
-        let accepted = self.collector.accept(&tenant, Signal::Metrics, encoding, message.into()).await;
+    /// Told once, until it is up again.
+    fn fail(&mut self, error: &str) {
+        let (job, url) = (&self.scraper.job.job_name, &self.target.url);
+        if std::mem::replace(&mut self.is_down, true) {
+            tracing::debug!(job, url, error, "a scrape failed");
+        } else {
+            tracing::warn!(job, url, error, "a target is down");
+        }
+    }
+
+    fn tell(&self, error: &str) {
+        let (job, url) = (&self.scraper.job.job_name, &self.target.url);
+        tracing::warn!(job, url, error, "what is told about a scrape was not stored");
+    }
+
+    async fn read(&self, time: i64) -> Result<Scraped, Failure> {
+        if let Some(refused) = &self.refused {
+            return Err(refused.clone().into());
+        }
+        let timeout = self.target.timeout;
+        let tenant = TenantId::default();
+        let mut ticket = self.scraper.collector.enter(&tenant).map_err(|refusal| refusal.to_string())?;
+        let fetched = tokio::time::timeout(timeout, self.fetch(&mut ticket)).await;
+        let answer = fetched.unwrap_or_else(|_| Err(format!("it took longer than {} s", timeout.as_secs_f64())))?;
+        let (job, target, known) = (Arc::clone(&self.scraper.job), Arc::clone(&self.target), Arc::clone(&self.known));
+        let format = Format::told(&answer.content_type, &job)?;
+        let read = tokio::task::spawn_blocking(move || {
+            ticket.reserve(format.weight(&answer.body)).map_err(|refusal| refusal.to_string())?;
+            scraped(&job, &target, (format, &answer.body), time, &known)
+        });
+        read.await.unwrap_or_else(|_| Err("reading the answer ended early".to_owned().into()))
+    }
+
+    async fn fetch(&self, ticket: &mut Ticket) -> Result<fetch::Answer, String> {
+        let Scraper { job, client, collector } = &self.scraper;
+        let most = collector.config().max_request_bytes;
+        let limit = if job.body_size_limit == 0 { most } else { job.body_size_limit.min(most) };
+        let request = client.request(Method::GET, &self.target.url).await?;
+        let request = request
+            .header(ACCEPT, accepted(job))
+            .header(ACCEPT_ENCODING, if job.enable_compression { "gzip" } else { "identity" })
+            .header(TIMEOUT_HEADER, self.target.timeout.as_secs_f64().to_string());
+        let mut reserve = |bytes| ticket.reserve(bytes).map_err(|refusal| refusal.to_string());
+        fetch::whole(request, limit, &mut reserve).await
+    }
+
+    async fn store(&mut self, message: Vec<u8>) -> Result<(), String> {
+        let tenant = TenantId::default();
+        let collector = &self.scraper.collector;
+        let accepted = collector.accept(&tenant, Signal::Metrics, Encoding::Scraped, message.into()).await;
         let accepted = accepted.map_err(|refusal| refusal.to_string())?;
-        if let Some(first) = accepted.message {
-            tracing::debug!(job = self.job.job_name, rejected = accepted.rejected, first, "samples were left out");
+        let had_less = std::mem::replace(&mut self.has_less, accepted.message.is_some());
+        if let Some(message) = accepted.message.filter(|_| !had_less) {
+            let (job, url) = (&self.scraper.job.job_name, &self.target.url);
+            tracing::warn!(job, url, message, "samples are left out");
         }
         Ok(())
     }
 
-    async fn store_or_tell(&self, message: Vec<u8>) {
-        if let Err(error) = self.store(message).await {
-            tracing::warn!(job = self.job.job_name, error, "what is told about a scrape was not stored");
-        }
-    }
-
     /// Ends all series of a target that is gone.
-    async fn end(self) {
-        let own = Report::series(&self.target);
-        let message = ended(self.series.iter().chain(&own), self.now());
-        self.store_or_tell(message).await;
+    async fn end(mut self) {
+        let time = self.scraper.collector.clock().now_unix_nano().div_euclid(1_000_000);
+        if let Err(error) = self.store(gone(&self.target, &self.known, time)).await {
+            self.tell(&error);
+        }
     }
 }

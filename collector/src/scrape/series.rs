@@ -1,113 +1,174 @@
-//! What does a target's text become? Series with the target's labels, and the end of those that are not in it any more.
+//! What does a target's answer become? Series with the target's labels, and the end of those that are not in it any more.
 
 use super::config::Job;
+use super::protocol::Format;
 use super::relabel::{self, Labels};
 use super::target::Target;
+use crate::decode::exposition::{Family, Found, GAUGE, write};
 use crate::decode::remote::writer::{Series, Writer};
-use crate::decode::text::{Family, Found, TextFormat, parse};
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::sync::Arc;
+use storage::model::record::{put_bytes, take_bytes};
 use storage::model::verbatim::STALE_BITS;
 
 const NAME: &str = "__name__";
+/// Samples that say to be of a time so far ahead of the scrape are left out, as by Prometheus: their block would never be full.
+const MAX_AHEAD_MILLISECONDS: i64 = 600_000;
+
+/// The labels of a series, packed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Identity(Box<[u8]>);
+
+impl Identity {
+    fn of(labels: &Labels) -> Self {
+        let mut packed = Vec::new();
+        for (name, value) in labels {
+            put_bytes(&mut packed, name.as_bytes());
+            put_bytes(&mut packed, value.as_bytes());
+        }
+        Identity(packed.into())
+    }
+
+    fn labels(&self) -> Labels {
+        let mut rest = &*self.0;
+        let mut text = || take_bytes(&mut rest).and_then(|bytes| std::str::from_utf8(bytes).ok()).map(str::to_owned);
+        std::iter::from_fn(|| Some((text()?, text()?))).collect()
+    }
+}
+
+/// Series whose end is told by their absence, each with what was told about its family: its end belongs to the same one.
+#[derive(Debug, Default)]
+pub(super) struct Known(HashMap<Identity, Arc<Family>>);
+
+impl Known {
+    /// Marks all as ended that are not in another.
+    fn end(&self, but: &Known, writer: &mut Writer, time: i64) {
+        for (identity, family) in self.0.iter().filter(|(identity, _)| !but.0.contains_key(*identity)) {
+            end(writer, &identity.labels(), family, time);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn labels(&self) -> std::collections::BTreeSet<Labels> {
+        self.0.keys().map(Identity::labels).collect()
+    }
+}
+
+/// How much there was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Counts {
+    /// Samples that were told.
+    pub(super) samples: usize,
+    /// Those that rules left.
+    pub(super) kept: usize,
+    /// Series that were not there before.
+    pub(super) added: usize,
+}
 
 /// What one scrape leaves.
 #[derive(Debug, Default)]
 pub(super) struct Scraped {
-    pub(super) message: Vec<u8>,
-    /// Series whose end is told by their absence.
-    pub(super) series: HashSet<Labels>,
-    pub(super) samples: usize,
-    pub(super) kept: usize,
-    pub(super) added: usize,
+    pub(super) writer: Writer,
+    pub(super) known: Known,
+    pub(super) counts: Counts,
+    /// Samples that were left out: told twice, or from a time far ahead.
+    pub(super) left_out: usize,
 }
 
-/// What is told about a scrape beside its samples.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Report {
-    pub(super) is_up: bool,
-    pub(super) seconds: f64,
-    pub(super) samples: usize,
-    pub(super) kept: usize,
-    pub(super) added: usize,
+/// Why nothing of an answer is kept, and how much of it was read.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: String,
+    pub(super) counts: Counts,
 }
 
-/// Reads a text; `before` are the series of the last scrape.
+impl From<String> for Failure {
+    fn from(error: String) -> Self {
+        Failure { error, counts: Counts::default() }
+    }
+}
+
+/// Reads an answer; `before` are the series of the last scrape.
 pub(super) fn scraped(
     job: &Job,
     target: &Target,
-    (format, text): (TextFormat, &[u8]),
+    (format, body): (Format, &[u8]),
     time: i64,
-    before: &HashSet<Labels>,
-) -> Result<Scraped, String> {
-    let (mut writer, mut all, mut failure) = (Writer::default(), Scraped::default(), None);
-    parse(format, text, |found| {
-        all.samples += 1;
+    before: &Known,
+) -> Result<Scraped, Failure> {
+    let (mut all, mut failure) = (Scraped::default(), None);
+    let parsed = format.parse(body, |found| {
+        all.counts.samples += 1;
         if failure.is_none() {
-            failure = keep(job, target, &found, time, (&mut writer, &mut all)).err();
+            failure = keep(job, target, &found, time, &mut all).err();
         }
-    })
-    .map_err(|error| error.to_string())?;
-    if let Some(failure) = failure {
-        return Err(failure);
+    });
+    if let Some(error) = parsed.err().or(failure) {
+        return Err(Failure { error, counts: all.counts });
     }
-    all.added = all.series.difference(before).count();
-    before.difference(&all.series).for_each(|labels| end(&mut writer, labels, time));
-    all.message = writer.finish();
+    let is_new = |identity: &&Identity| !before.0.contains_key(*identity);
+    all.counts.added = all.known.0.keys().filter(is_new).count();
+    before.end(&all.known, &mut all.writer, time);
     Ok(all)
 }
 
-fn keep(
-    job: &Job,
-    target: &Target,
-    found: &Found<'_, '_>,
-    time: i64,
-    (writer, all): (&mut Writer, &mut Scraped),
-) -> Result<(), String> {
+fn keep(job: &Job, target: &Target, found: &Found<'_, '_>, time: i64, all: &mut Scraped) -> Result<(), String> {
     let sample = &found.sample;
     let mut labels: Labels = sample.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    labels.retain(|_, value| !value.is_empty());
     add_target_labels(job, target, &mut labels);
     labels.insert(NAME.to_owned(), sample.name.to_string());
     if !relabel::apply(&job.metric_relabel_configs, &mut labels) {
         return Ok(());
     }
     check_limits(job, &labels)?;
-    all.kept += 1;
-    if job.sample_limit > 0 && all.kept > job.sample_limit {
+    let (name, others) = split(&labels).ok_or("a rule took a metric's name away")?;
+    all.counts.kept += 1;
+    if job.sample_limit > 0 && all.counts.kept > job.sample_limit {
         return Err(format!("there are more than the {} samples of sample_limit", job.sample_limit));
     }
     let told = sample.timestamp.filter(|_| job.honor_timestamps);
     let moment = told.unwrap_or(time);
-    let exemplar = sample.exemplar.as_ref();
-    let mut series = begin(writer, &labels)?;
-    series.sample(sample.value, moment, found.start);
-    if let Some(exemplar) = exemplar {
-        let labels = exemplar.labels.iter().map(|(name, value)| (&**name, &**value));
-        series.exemplar(labels, exemplar.value, exemplar.timestamp.unwrap_or(moment));
+    if moment > time.saturating_add(MAX_AHEAD_MILLISECONDS) {
+        all.left_out += 1;
+        return Ok(());
     }
-    let Family { r#type, help, unit } = found.family;
-    series.metadata(*r#type, help, unit);
-    series.finish();
-    if told.is_none() {
-        all.series.insert(labels);
+    if told.is_none() || job.track_timestamps_staleness {
+        let twice = all.known.0.insert(Identity::of(&labels), Arc::clone(found.family)).is_some();
+        // Of two samples of one series the first counts, as for Prometheus; with times of their own they may be two.
+        if twice && told.is_none() {
+            all.left_out += 1;
+            return Ok(());
+        }
     }
+    write(&mut all.writer, name, others, found, moment);
     Ok(())
 }
 
-/// The target's own labels win; what the text says under their names is kept beside, unless the job honours it.
+/// The target's own labels win; what is told under their names is kept beside, unless the job honours it. There an empty value says
+/// that the target's label is not wanted.
 fn add_target_labels(job: &Job, target: &Target, labels: &mut Labels) {
-    for (name, value) in &target.labels {
-        if !labels.contains_key(name) {
-            labels.insert(name.clone(), value.clone());
-        } else if !job.honor_labels
-            && let Some(told) = labels.insert(name.clone(), value.clone())
-        {
-            let mut other = format!("exported_{name}");
-            while labels.contains_key(&other) || target.labels.contains_key(&other) {
-                other.insert_str(0, "exported_");
+    if job.honor_labels {
+        for (name, value) in &target.labels {
+            if !labels.contains_key(name) {
+                labels.insert(name.clone(), value.clone());
             }
-            labels.insert(other, told);
         }
+        labels.retain(|_, value| !value.is_empty());
+        return;
+    }
+    labels.retain(|_, value| !value.is_empty());
+    let mut told: Vec<(&String, String)> = Vec::new();
+    for (name, value) in &target.labels {
+        told.extend(labels.insert(name.clone(), value.clone()).map(|told| (name, told)));
+    }
+    // Shorter names first, so that `exported_x` is the one of `x`.
+    told.sort_by_key(|(name, _)| name.len());
+    for (name, value) in told {
+        let mut other = format!("exported_{name}");
+        while labels.contains_key(&other) {
+            other.insert_str(0, "exported_");
+        }
+        labels.insert(other, value);
     }
 }
 
@@ -128,25 +189,31 @@ fn check_limits(job: &Job, labels: &Labels) -> Result<(), String> {
     Ok(())
 }
 
-fn begin<'w>(writer: &'w mut Writer, labels: &Labels) -> Result<Series<'w>, String> {
-    let name = labels.get(NAME).ok_or("a rule took a metric's name away")?;
+/// Name and other labels; `None` where there is no name.
+fn split(labels: &Labels) -> Option<(&str, impl Iterator<Item = (&str, &str)>)> {
     let others = labels.iter().filter(|(label, _)| *label != NAME);
-    Ok(Series::new(writer, name, others.map(|(label, value)| (label.as_str(), value.as_str()))))
+    Some((labels.get(NAME)?.as_str(), others.map(|(label, value)| (label.as_str(), value.as_str()))))
 }
 
 /// Marks a series as ended.
-fn end(writer: &mut Writer, labels: &Labels, time: i64) {
-    if let Ok(mut series) = begin(writer, labels) {
-        series.sample(f64::from_bits(STALE_BITS), time, 0);
-        series.finish();
-    }
+fn end(writer: &mut Writer, labels: &Labels, family: &Family, time: i64) {
+    single(writer, labels, family, f64::from_bits(STALE_BITS), time);
 }
 
-/// A message that ends series.
-pub(super) fn ended<'l>(all: impl IntoIterator<Item = &'l Labels>, time: i64) -> Vec<u8> {
-    let mut writer = Writer::default();
-    all.into_iter().for_each(|labels| end(&mut writer, labels, time));
-    writer.finish()
+fn single(writer: &mut Writer, labels: &Labels, family: &Family, value: f64, time: i64) {
+    let Some((name, others)) = split(labels) else { return };
+    let mut series = Series::new(writer, name, others);
+    series.sample(value, time, 0);
+    series.metadata(family);
+    series.finish();
+}
+
+/// What is told about a scrape beside its samples.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Report {
+    pub(super) is_up: bool,
+    pub(super) seconds: f64,
+    pub(super) counts: Counts,
 }
 
 impl Report {
@@ -158,29 +225,36 @@ impl Report {
         "scrape_series_added",
     ];
 
-    /// The series that tell about scrapes of a target.
-    pub(super) fn series(target: &Target) -> Vec<Labels> {
-        let named = |name: &str| {
+    fn write_all(target: &Target, values: [f64; 5], writer: &mut Writer, time: i64) {
+        let family = Family { r#type: GAUGE, ..Family::default() };
+        for (name, value) in Report::NAMES.into_iter().zip(values) {
             let mut labels = target.labels.clone();
             labels.insert(NAME.to_owned(), name.to_owned());
-            labels
-        };
-        Report::NAMES.into_iter().map(named).collect()
+            single(writer, &labels, &family, value, time);
+        }
     }
 
-    /// Them as a message.
-    pub(super) fn message(&self, target: &Target, time: i64) -> Vec<u8> {
+    /// Adds it to a message.
+    pub(super) fn write(&self, target: &Target, writer: &mut Writer, time: i64) {
         let up = if self.is_up { 1.0 } else { 0.0 };
-        let counts = [self.samples, self.kept, self.added].map(|count| count as f64);
-        let values = [up, self.seconds].into_iter().chain(counts);
-        let mut writer = Writer::default();
-        for (labels, value) in Report::series(target).iter().zip(values) {
-            if let Ok(mut series) = begin(&mut writer, labels) {
-                series.sample(value, time, 0);
-                series.metadata(crate::decode::text::GAUGE, "", "");
-                series.finish();
-            }
-        }
-        writer.finish()
+        let Counts { samples, kept, added } = self.counts;
+        let [samples, kept, added] = [samples, kept, added].map(|count| count as f64);
+        Report::write_all(target, [up, self.seconds, samples, kept, added], writer, time);
     }
+}
+
+/// A message that ends series of a target which failed.
+pub(super) fn failed(target: &Target, known: &Known, report: &Report, time: i64) -> Vec<u8> {
+    let mut writer = Writer::default();
+    known.end(&Known::default(), &mut writer, time);
+    report.write(target, &mut writer, time);
+    writer.finish()
+}
+
+/// A message that ends all series of a target that is gone.
+pub(super) fn gone(target: &Target, known: &Known, time: i64) -> Vec<u8> {
+    let mut writer = Writer::default();
+    known.end(&Known::default(), &mut writer, time);
+    Report::write_all(target, [f64::from_bits(STALE_BITS); 5], &mut writer, time);
+    writer.finish()
 }

@@ -1,9 +1,9 @@
 //! What is a target, once its labels were rewritten?
 
-use super::config::{Job, parse_duration};
+use super::config::{Job, duration_text, parse_duration};
 use super::relabel::{self, Labels};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64;
 
 const ADDRESS: &str = "__address__";
 const SCHEME: &str = "__scheme__";
@@ -26,14 +26,15 @@ impl Target {
     /// The target at an address with its group's labels; `None` where a rule drops it.
     pub(super) fn new(job: &Job, address: &str, group: &Labels) -> Result<Option<Self>, String> {
         let mut labels = group.clone();
-        let milliseconds = |duration: Duration| format!("{}ms", duration.as_millis());
+        // One with an empty value is not there.
+        labels.retain(|_, value| !value.is_empty());
         labels.insert(ADDRESS.to_owned(), address.to_owned());
         for (name, value) in [
             ("job", job.job_name.clone()),
             (SCHEME, job.scheme.clone()),
             (PATH, job.metrics_path.clone()),
-            (INTERVAL, milliseconds(job.scrape_interval)),
-            (TIMEOUT, milliseconds(job.scrape_timeout)),
+            (INTERVAL, duration_text(job.scrape_interval)),
+            (TIMEOUT, duration_text(job.scrape_timeout)),
         ] {
             labels.entry(name.to_owned()).or_insert(value);
         }
@@ -51,7 +52,8 @@ impl Target {
     fn finish(job: &Job, mut labels: Labels) -> Result<Self, String> {
         let take = |name: &str| labels.get(name).cloned().unwrap_or_default();
         let (address, scheme, path) = (take(ADDRESS), take(SCHEME), take(PATH));
-        if address.is_empty() || address.contains(['/', '?', '#', '@', ' ']) {
+        let is_foreign = |letter: char| letter.is_whitespace() || matches!(letter, '/' | '\\' | '?' | '#' | '@');
+        if address.is_empty() || address.contains(is_foreign) {
             return Err(format!("the address {address:?} is no host and port"));
         }
         let url = format!("{scheme}://{address}{}{path}", if path.starts_with('/') { "" } else { "/" });
@@ -59,19 +61,19 @@ impl Target {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("the scheme {scheme:?} is neither http nor https"));
         }
-        for (name, values) in &job.params {
-            // The first one is a label, which a rule may have changed; further ones follow it.
-            let further = values.get(1..).unwrap_or_default();
-            let first = take(&format!("{PARAMETER}{name}"));
-            let first = (!first.is_empty()).then_some(first);
-            for value in first.iter().chain(further) {
-                url.query_pairs_mut().append_pair(name, value);
+        let mut parameters = job.params.clone();
+        for (name, value) in &labels {
+            let Some(name) = name.strip_prefix(PARAMETER) else { continue };
+            // The first value is a label, which a rule may have changed; further ones follow it.
+            let values = parameters.entry(name.to_owned()).or_default();
+            match values.first_mut() {
+                Some(first) => first.clone_from(value),
+                None => values.push(value.clone()),
             }
         }
-        for (name, value) in &labels {
-            if let Some(name) = name.strip_prefix(PARAMETER).filter(|name| !job.params.contains_key(*name)) {
-                url.query_pairs_mut().append_pair(name, value);
-            }
+        for (name, value) in parameters.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
+        {
+            url.query_pairs_mut().append_pair(name, value);
         }
         let duration = |name: &str| parse_duration(&take(name)).filter(|duration| !duration.is_zero());
         let interval = duration(INTERVAL).ok_or_else(|| format!("{INTERVAL} is no duration above 0"))?;
@@ -84,11 +86,17 @@ impl Target {
         Ok(Target { url: url.into(), labels, interval, timeout })
     }
 
-    /// When in its interval it is scraped (S4).
-    pub(super) fn offset(&self) -> Duration {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
+    /// How long after a moment, in Unix nanoseconds, it is scraped first: at its own offset in its interval, whenever that moment
+    /// is (S4).
+    pub(super) fn wait(&self, now: i64) -> Duration {
         let interval = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX).max(1);
-        Duration::from_nanos(hasher.finish() % interval)
+        let mut identity = self.url.clone();
+        for (name, value) in &self.labels {
+            identity.extend(["\0", name, "\0", value]);
+        }
+        let offset = xxh3_64(identity.as_bytes()) % interval;
+        let passed = u64::try_from(now).unwrap_or_default() % interval;
+        let wait = if offset >= passed { offset - passed } else { interval - (passed - offset) };
+        Duration::from_nanos(wait)
     }
 }

@@ -1,17 +1,19 @@
 //! Do rules, limits and labels work as Prometheus's?
 
-use super::config::{Job, Jobs};
+use super::config::Job;
+use super::protocol::{Format, accepted};
 use super::relabel::{self, Labels};
-use super::series::{ended, scraped};
+use super::series::{Counts, Failure, Known, Report, Scraped, failed, gone, scraped};
 use super::*;
 use crate::decode::DecodeLimits;
+use crate::decode::families::Forms;
 use crate::decode::remote::{self, Version};
 use crate::decode::text::TextFormat;
 
 fn job(text: &str) -> Job {
     let indented = text.lines().map(|line| format!("  {line}\n")).collect::<String>();
     let file = format!("scrape_configs:\n- job_name: j\n{indented}");
-    Jobs::parse(&file).unwrap().list.remove(0)
+    config::parse(&file, Path::new("")).unwrap().remove(0)
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -65,65 +67,72 @@ fn every_action_rewrites_as_prometheus_does() {
 }
 
 #[test]
-fn what_is_wrong_in_the_file_is_told() {
-    for (text, expected) in [
-        ("scrape_configs:\n- job_name: a\n  metrics_pth: /x\n", "metrics_pth"),
-        ("scrape_configs:\n- job_name: a\n  scrape_interval: 5\n", "scrape_interval"),
-        ("scrape_configs:\n- job_name: a\n- job_name: a\n", "job \"a\" is there twice"),
-        (
-            "scrape_configs:\n- job_name: a\n  scrape_interval: 5s\n  scrape_timeout: 6s\n",
-            "longer than scrape_interval",
-        ),
-        ("scrape_configs:\n- job_name: a\n  scheme: ftp\n", "neither http nor https"),
-        ("scrape_configs:\n- job_name: a\n  relabel_configs: [{regex: '('}]\n", "cannot be used"),
-        ("scrape_configs:\n- job_name: a\n  relabel_configs: [{action: hashmod, target_label: x}]\n", "modulus"),
-        ("scrape_configs:\n- job_name: a\n  body_size_limit: ten\n", "no size"),
-        ("remote_write: []\n", "remote_write"),
-    ] {
-        let error = Jobs::parse(text).unwrap_err().to_string();
-        assert!(error.contains(expected), "{text}: {error}");
-    }
-    assert!(Jobs::parse("").unwrap().list.is_empty());
-    let jobs = Jobs::parse("global: {scrape_interval: 1m30s}\nscrape_configs: [{job_name: a, body_size_limit: 2MB}]\n")
-        .unwrap();
-    let job = &jobs.list[0];
-    assert_eq!(
-        (jobs.list.len(), job.scrape_interval, job.scrape_timeout),
-        (1, Duration::from_secs(90), Duration::from_secs(10))
-    );
-    assert_eq!((job.body_size_limit, job.metrics_path.as_str(), job.honor_timestamps), (2 << 20, "/metrics", true));
-}
-
-#[test]
 fn a_target_is_made_of_its_labels() {
     let job = job(
         "params: {module: [a, b]}\nrelabel_configs:\n- {source_labels: [__address__], target_label: __param_target}\n- {source_labels: [zone], regex: no, action: drop}",
     );
     let target = Target::new(&job, "host:9100", &labels(&[("zone", "z"), ("__meta_x", "y")])).unwrap().unwrap();
     assert_eq!(target.url, "http://host:9100/metrics?module=a&module=b&target=host%3A9100");
+    assert_eq!(target.timeout, Duration::from_secs(10));
     assert_eq!(target.labels, labels(&[("instance", "host:9100"), ("job", "j"), ("zone", "z")]));
-    assert!(target.offset() < target.interval, "S4");
-    assert_eq!(target.offset(), target.clone().offset(), "S4");
+    // An empty label is none: the target's own stand in its place.
+    let empty =
+        Target::new(&job, "host:9100", &labels(&[("zone", "z"), ("instance", ""), ("job", "")])).unwrap().unwrap();
+    assert_eq!(empty.labels, target.labels);
     assert_eq!(Target::new(&job, "host", &labels(&[("zone", "no")])), Ok(None));
-    for bad in ["", "a/b", "user@host", "a b"] {
+    for bad in ["", "a/b", "a\\b", "user@host", "a b", "a\tb", "a:b:c", "[::1"] {
         assert!(Target::new(&job, bad, &Labels::new()).is_err(), "{bad}");
     }
 }
 
+#[test]
+fn s4_a_target_keeps_its_offset() {
+    let job = job("scrape_interval: 20s");
+    let target = |address: &str| Target::new(&job, address, &Labels::new()).unwrap().unwrap();
+    let second = 1_000_000_000i64;
+    let due = |address: &str, now: i64| now + i64::try_from(target(address).wait(now).as_nanos()).unwrap();
+    for now in [0, 5 * second, 19 * second, 1_700_000_000 * second + 7] {
+        let offset = due("a", now).rem_euclid(20 * second);
+        assert_eq!(offset, due("a", 0), "the same at {now}");
+        assert!(due("a", now) - now <= 20 * second);
+    }
+    assert_ne!(due("a", 0), due("b", 0));
+}
+
+#[test]
+fn rules_see_the_interval_as_prometheus_writes_it() {
+    let text = "scrape_interval: 90s\nrelabel_configs: [{source_labels: [__scrape_interval__, __scrape_timeout__], target_label: both}, {source_labels: [both], regex: '.*', target_label: __scrape_timeout__, replacement: 5s}]";
+    let target = Target::new(&job(text), "h:1", &Labels::new()).unwrap().unwrap();
+    assert_eq!((target.labels["both"].as_str(), target.timeout), ("1m30s;10s", Duration::from_secs(5)));
+    let text = "relabel_configs: [{target_label: __scrape_interval__, replacement: '0'}]";
+    assert!(Target::new(&job(text), "h:1", &Labels::new()).unwrap_err().contains("no duration above 0"));
+}
+
+const TEXT: Format = Format::Text(TextFormat::Prometheus);
+
 /// What a text becomes, its samples as they are stored.
-fn stored(job: &Job, text: &str, before: &HashSet<Labels>) -> Result<(series::Scraped, u64), String> {
+fn stored(job: &Job, text: &str, before: &Known) -> Result<(Scraped, u64), String> {
     let target = Target::new(job, "h:1", &labels(&[("zone", "z")])).unwrap().unwrap();
-    let all = scraped(job, &target, (TextFormat::Prometheus, text.as_bytes()), 5_000, before)?;
-    let decoded = remote::decode(Version::Two, 0, &all.message, &DecodeLimits::default()).unwrap();
-    assert_eq!(decoded.rejected, 0, "{:?}", decoded.message);
-    let samples = decoded.written.samples;
+    let mut all = scraped(job, &target, (TEXT, text.as_bytes()), 5_000, before).map_err(|failure| failure.error)?;
+    let samples = count(std::mem::take(&mut all.writer).finish());
     Ok((all, samples))
+}
+
+/// How many samples a message has, none of which may be unfit.
+fn count(message: Vec<u8>) -> u64 {
+    let decoded = remote::decode(Version::Two, 0, &message, &DecodeLimits::default()).unwrap();
+    assert_eq!(decoded.rejected, 0, "{:?}", decoded.message);
+    decoded.written.samples
+}
+
+fn own(all: &Scraped) -> Vec<Labels> {
+    all.known.labels().into_iter().collect()
 }
 
 #[test]
 fn labels_of_the_target_win_unless_the_text_is_honoured() {
     let text = "a{zone=\"own\",exported_zone=\"x\",other=\"o\"} 1\n";
-    let (all, _) = stored(&job(""), text, &HashSet::new()).unwrap();
+    let (all, _) = stored(&job(""), text, &Known::default()).unwrap();
     let expected = [
         ("__name__", "a"),
         ("exported_exported_zone", "own"),
@@ -133,35 +142,150 @@ fn labels_of_the_target_win_unless_the_text_is_honoured() {
         ("other", "o"),
         ("zone", "z"),
     ];
-    assert_eq!(all.series, HashSet::from([labels(&expected)]));
-    let (all, _) = stored(&job("honor_labels: true"), text, &HashSet::new()).unwrap();
-    assert_eq!(all.series.iter().next().unwrap()["zone"], "own");
+    assert_eq!(own(&all), [labels(&expected)]);
+    let (all, _) = stored(&job("honor_labels: true"), text, &Known::default()).unwrap();
+    assert_eq!(own(&all)[0]["zone"], "own");
+    // As the Pushgateway says that a label of the target is not wanted.
+    let (all, _) = stored(&job("honor_labels: true"), "a{instance=\"\"} 1\n", &Known::default()).unwrap();
+    assert_eq!(own(&all), [labels(&[("__name__", "a"), ("job", "j"), ("zone", "z")])]);
+    let (all, _) = stored(&job(""), "a{instance=\"\"} 1\n", &Known::default()).unwrap();
+    assert_eq!(own(&all)[0]["instance"], "h:1");
+    // The shorter name takes the first name that is free, whatever the alphabet says.
+    let text = "relabel_configs: [{target_label: exported_zone, replacement: t}]";
+    let (all, _) = stored(&job(text), "a{zone=\"1\",exported_zone=\"2\"} 1\n", &Known::default()).unwrap();
+    let found = &own(&all)[0];
+    assert_eq!((&*found["exported_exported_zone"], &*found["exported_exported_exported_zone"]), ("1", "2"));
 }
 
 #[test]
 fn s2_series_that_are_not_there_any_more_are_ended_once() {
     let job = job("metric_relabel_configs: [{source_labels: [__name__], regex: c, action: drop}]");
-    let (first, samples) = stored(&job, "a 1\nb 2\nc 3\n", &HashSet::new()).unwrap();
-    assert_eq!((first.samples, first.kept, first.added, samples), (3, 2, 2, 2));
-    let (second, samples) = stored(&job, "b 2\nd 1\n", &first.series).unwrap();
-    assert_eq!((second.added, samples), (1, 3), "b, d and the end of a");
-    let (_, samples) = stored(&job, "b 2\nd 1\n", &second.series).unwrap();
+    let counts = |samples, kept, added| Counts { samples, kept, added };
+    let (first, samples) = stored(&job, "a 1\nb 2\nc 3\n", &Known::default()).unwrap();
+    assert_eq!((first.counts, samples), (counts(3, 2, 2), 2));
+    let (second, samples) = stored(&job, "b 2\nd 1\n", &first.known).unwrap();
+    assert_eq!((second.counts, samples), (counts(2, 2, 1), 3), "b, d and the end of a");
+    let (_, samples) = stored(&job, "b 2\nd 1\n", &second.known).unwrap();
     assert_eq!(samples, 2);
-    // What has a time of its own is not expected again.
-    let (timed, _) = stored(&job, "e 1 4000\n", &HashSet::new()).unwrap();
-    assert!(timed.series.is_empty());
-    assert!(!ended(&second.series, 6_000).is_empty());
+    // What has a time of its own is not expected again, unless the job says so.
+    let (timed, _) = stored(&job, "e 1 4000\n", &Known::default()).unwrap();
+    assert!(own(&timed).is_empty());
+    let (timed, _) = stored(&self::job("track_timestamps_staleness: true"), "e 1 4000\n", &Known::default()).unwrap();
+    assert_eq!(own(&timed).len(), 1);
+    let target = Target::new(&job, "h:1", &Labels::new()).unwrap().unwrap();
+    let report = Report { is_up: false, seconds: 1.0, counts: counts(0, 0, 0) };
+    assert_eq!(count(failed(&target, &second.known, &report, 6_000)), 2 + 5);
+    assert_eq!(count(gone(&target, &second.known, 6_000)), 2 + 5);
 }
 
 #[test]
-fn s3_limits_fail_the_whole_scrape() {
+fn the_end_of_a_series_belongs_to_its_family() {
+    let (first, _) = stored(&job(""), "# TYPE a counter\n# HELP a Help.\na 1\n", &Known::default()).unwrap();
+    let target = Target::new(&job(""), "h:1", &labels(&[("zone", "z")])).unwrap().unwrap();
+    let all = scraped(&job(""), &target, (TEXT, b""), 6_000, &first.known).unwrap();
+    let decoded = remote::decode(Version::Two, 0, &all.writer.finish(), &DecodeLimits::default()).unwrap();
+    let column = |name| decoded.batch.columns().column_by_name(name).unwrap().as_any_dictionary().values().clone();
+    use arrow_array::cast::AsArray as _;
+    assert_eq!(decoded.batch.num_rows(), 1);
+    assert_eq!(column("description").as_string::<i32>().value(0), "Help.", "no second series for the end");
+}
+
+#[test]
+fn what_is_told_twice_or_from_far_ahead_is_left_out() {
+    let (all, samples) =
+        stored(&job(""), "a 1\na 2\nb 1 605000\nc 1 605001\nd 1 1\nd 2 2\n", &Known::default()).unwrap();
+    assert_eq!((all.left_out, samples, all.counts.kept), (2, 4, 6));
+    let (all, samples) = stored(&job("honor_timestamps: false"), "c 1 605001\n", &Known::default()).unwrap();
+    assert_eq!((all.left_out, samples), (0, 1));
+}
+
+#[test]
+fn a_metric_that_changes_its_type_goes_on() {
+    let (first, _) = stored(&job(""), "# TYPE a counter\na 1\n", &Known::default()).unwrap();
+    let (second, samples) = stored(&job(""), "# TYPE a gauge\na 2\n", &first.known).unwrap();
+    assert_eq!((samples, second.counts.added), (1, 0), "the same labels: nothing ends, nothing begins");
+}
+
+#[test]
+fn s3_limits_fail_the_whole_scrape_and_tell_how_much_there_was() {
     let check = |limits: &str, text: &str, expected: &str| {
-        let error = stored(&job(limits), text, &HashSet::new()).map(drop).unwrap_err();
+        let job = job(limits);
+        let target = Target::new(&job, "h:1", &labels(&[("zone", "z")])).unwrap().unwrap();
+        let outcome = scraped(&job, &target, (TEXT, text.as_bytes()), 5_000, &Known::default());
+        let Failure { error, counts } = outcome.map(drop).unwrap_err();
         assert!(error.contains(expected), "{error}");
+        (counts.samples, counts.kept)
     };
-    check("sample_limit: 2", "a 1\nb 1\nc 1\n", "more than the 2 samples");
+    assert_eq!(check("sample_limit: 2", "a 1\nb 1\nc 1\nd 1\n", "more than the 2 samples"), (4, 3));
     check("label_limit: 5", "a{x=\"1\",y=\"2\"} 1\n", "\"a\" has more than the 5 labels");
     check("label_name_length_limit: 8", "a{long_name=\"1\"} 1\n", "long_name");
     check("label_value_length_limit: 3", "a{x=\"1234\"} 1\n", "of label \"x\"");
-    check("", "a 1\nb", "line 2, column 2");
+    assert_eq!(check("", "a 1\nb", "line 2, column 2"), (1, 1));
+    let nameless = "metric_relabel_configs: [{regex: __name__, action: labeldrop}]";
+    check(nameless, "a 1\n", "took a metric's name away");
+}
+
+#[test]
+fn a_job_with_too_many_targets_asks_none() {
+    let job = job("target_limit: 2\nrelabel_configs: [{source_labels: [__address__], regex: 'drop.*', action: drop}]");
+    let group = |targets: &[&str]| {
+        let targets = targets.iter().map(|target| (*target).to_owned()).collect();
+        [Group { targets, labels: Labels::new() }]
+    };
+    let two = Targets::of(&job, &group(&["a:1", "b:1", "a:1", "drop:1", "b/d"]));
+    assert_eq!((two.found.len(), two.refused, two.bad.len()), (2, None, 1));
+    let three = Targets::of(&job, &group(&["a:1", "b:1", "c:1"]));
+    assert_eq!(three.refused.as_deref(), Some("there are 3 targets, more than the 2 of target_limit"));
+    let many: Vec<Group> =
+        (0..=MAX_TARGETS).map(|n| Group { targets: vec![format!("h:{n}")], labels: Labels::new() }).collect();
+    let many = Targets::of(&self::job(""), &many);
+    assert_eq!((many.found.len(), many.bad.len()), (MAX_TARGETS, 1));
+}
+
+#[test]
+fn formats_are_asked_for_as_by_prometheus() {
+    assert_eq!(
+        accepted(&job("")),
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+         application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
+         text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+    );
+    assert!(accepted(&job("scrape_native_histograms: true")).starts_with("application/vnd.google.protobuf;proto="));
+    assert_eq!(accepted(&job("scrape_protocols: [PrometheusText0.0.4]")), "text/plain;version=0.0.4;q=0.6,*/*;q=0.5");
+}
+
+#[test]
+fn the_content_type_tells_the_format_and_the_job_what_else_it_may_be() {
+    let told = |content_type, settings: &str| Format::told(content_type, &job(settings));
+    let open = Ok(Format::Text(TextFormat::OpenMetrics));
+    assert_eq!(told("application/openmetrics-text; version=1.0.0; charset=utf-8", ""), open);
+    assert_eq!(told("Text/Plain", ""), Ok(TEXT));
+    let native = "scrape_native_histograms: true";
+    for (settings, forms) in [
+        ("", Forms::Classic),
+        ("always_scrape_classic_histograms: true", Forms::Classic),
+        (native, Forms::Native),
+        ("scrape_native_histograms: true\nalways_scrape_classic_histograms: true", Forms::Both),
+    ] {
+        assert_eq!(told("application/vnd.google.protobuf; encoding=delimited", settings), Ok(Format::Protobuf(forms)));
+    }
+    for unknown in ["", "text/html", "application/json"] {
+        let error = told(unknown, "").unwrap_err();
+        assert!(error.contains("fallback_scrape_protocol"), "{error}");
+        assert_eq!(told(unknown, "fallback_scrape_protocol: OpenMetricsText1.0.0"), open);
+    }
+}
+
+#[test]
+fn only_files_are_read_and_not_past_their_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    std::fs::write(&path, "12345").unwrap();
+    assert_eq!(read_file(&path, 5).unwrap(), b"12345");
+    assert!(read_file(&path, 4).unwrap_err().contains("longer than 4 bytes"));
+    assert!(read_file(Path::new("/dev/zero"), 4).unwrap_err().contains("no file"));
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(read_file(&pipe, 4).unwrap_err().contains("no file"), "a pipe is not waited for");
+    assert!(read_file(dir.path(), 4).is_err());
 }

@@ -7,6 +7,8 @@ mod bad_input;
 mod grpc;
 mod http;
 mod raw;
+mod scrape;
+mod series;
 
 use bytes::Bytes;
 use collector::{Collector, CollectorConfig, Sink};

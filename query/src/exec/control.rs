@@ -5,6 +5,7 @@
 
 use super::cancel::Cancel;
 use super::progress::Progress;
+use crate::config::TranslationStrategy;
 use crate::error::{Error, Result};
 use arrow_array::RecordBatch;
 use query_api::trace::{MissingBlock, Stats};
@@ -29,6 +30,7 @@ pub(super) struct Limits {
     pub(super) timeout: Duration,
     pub(super) memory: u64,
     pub(super) rows: u64,
+    pub(super) translation: TranslationStrategy,
 }
 
 /// A running query's hold on data, time and memory. One thread's; nothing of it outlives the query.
@@ -61,6 +63,11 @@ impl Control {
             rows: Cell::new(0),
             stats: RefCell::default(),
         }
+    }
+
+    /// How it calls OpenTelemetry's metrics in Prometheus.
+    pub(crate) fn translation(&self) -> TranslationStrategy {
+        self.limits.translation
     }
 
     /// Whether the query should go on. To be asked at least once per batch of rows.

@@ -145,6 +145,7 @@ impl Executor {
             timeout: context.timeout,
             memory: self.config.memory_per_query,
             rows: self.config.max_rows,
+            translation: self.config.translation_strategy,
         };
         let memory = self.memory.clone();
         let span = tracing::info_span!(

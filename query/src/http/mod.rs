@@ -160,7 +160,7 @@ async fn outcome(
     match ask {
         Ask::Status => answer::small(&status::status(state, &tenant)),
         Ask::Demo(action) => answer::small(&state.demo(action)?),
-        Ask::OpenApi => answer::small(openapi::document()),
+        Ask::OpenApi => answer::small(state.openapi()),
         Ask::Deletions(most) => deletion::list(state, QueryContext { tenant, timeout }, most, gzip).await,
         Ask::Delete(rows) => deletion::delete(state, QueryContext { tenant, timeout }, rows).await,
         Ask::DeadLetter(id) => letter::download(state, QueryContext { tenant, timeout }, id).await,

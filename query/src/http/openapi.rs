@@ -12,7 +12,17 @@ use super::endpoint::{BYTES, ENDPOINTS, Endpoint, Kind, Parameter, Place};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
-/// The document.
+/// The document with the doors of the process around, as paths of OpenAPI; where they cannot be that, without.
+pub(super) fn with_doors(doors: &Value) -> Value {
+    let mut whole = document().clone();
+    let doors = doors.as_object().into_iter().flatten();
+    if let Some(paths) = whole.get_mut("paths").and_then(Value::as_object_mut) {
+        paths.extend(doors.map(|(path, methods)| (path.clone(), methods.clone())));
+    }
+    whole
+}
+
+/// The document of the API alone.
 pub(super) fn document() -> &'static Value {
     static DOCUMENT: LazyLock<Value> = LazyLock::new(make);
     &DOCUMENT

@@ -79,6 +79,8 @@ pub struct Host {
     pub demo: SwitchDemo,
     /// What stores dead letters again.
     pub replay: ReplayLetter,
+    /// The doors that take telemetry in, as paths of OpenAPI.
+    pub doors: serde_json::Value,
 }
 
 impl Default for Host {
@@ -95,6 +97,7 @@ impl Default for Host {
                 DemoAction::Start | DemoAction::Stop => Err("this server has no demo workload".into()),
             }),
             replay: Box::new(|_| Box::pin(std::future::ready(Err("this server reads no messages".into())))),
+            doors: serde_json::Value::Null,
         }
     }
 }
@@ -113,6 +116,7 @@ pub struct QueryState {
     clock: Arc<dyn Clock>,
     host: Host,
     rules: Board,
+    openapi: serde_json::Value,
     started: Instant,
     /// Held while a dead letter is replayed.
     replaying: Arc<tokio::sync::Mutex<()>>,
@@ -122,8 +126,9 @@ impl QueryState {
     /// Starts the executor. Fails where the system gives it no runtime.
     pub fn new(config: Config, engine: Arc<Engine>, clock: Arc<dyn Clock>, host: Host) -> std::io::Result<Self> {
         let executor = Executor::new(config, engine.clone())?;
+        let openapi = super::openapi::with_doors(&host.doors);
         let (rules, started, replaying) = (Board::default(), Instant::now(), Arc::default());
-        Ok(QueryState { engine, executor, clock, host, rules, started, replaying })
+        Ok(QueryState { engine, executor, clock, host, rules, openapi, started, replaying })
     }
 
     /// Runs the queries.
@@ -142,6 +147,11 @@ impl QueryState {
 
     pub(super) fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// The description of the API and of the process's doors.
+    pub(super) fn openapi(&self) -> &serde_json::Value {
+        &self.openapi
     }
 
     pub(super) fn replaying(&self) -> Arc<tokio::sync::Mutex<()>> {

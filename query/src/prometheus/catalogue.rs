@@ -72,7 +72,7 @@ impl<'c> Catalogue<'c> {
         if accepts_targets(matchers) {
             let mut scan = self.store.scan_samples(&[], after, self.end, &[])?;
             for series in scan.leave_out(|_| true) {
-                if let Some(labels) = target_labels(&series) {
+                if let Some(labels) = target_labels(&series, self.store.strategy()) {
                     self.add(labels, matchers, found)?;
                 }
             }
@@ -82,8 +82,8 @@ impl<'c> Catalogue<'c> {
         let is_known = |series: &Series| role(series).is_some() || !matches!(series.r#type, HISTOGRAM | SUMMARY);
         for series in scan.leave_out(is_known) {
             self.control().check()?;
-            let own = own_labels(&series);
-            for name in names(&series) {
+            let own = own_labels(&series, self.store.strategy());
+            for name in names(&series, self.store.strategy()) {
                 self.add(own.with(NAME, &name), matchers, found)?;
             }
         }
@@ -91,7 +91,7 @@ impl<'c> Catalogue<'c> {
             self.control().check()?;
             let (series, samples) = read.map_err(crate::error::Error::from)?;
             let mut own = Gathered::new();
-            Translation::run(&series, &samples, &mut own);
+            Translation::run(&series, &samples, self.store.strategy(), &mut own);
             for labels in own.into_keys() {
                 self.add(labels, matchers, found)?;
             }
@@ -110,8 +110,8 @@ impl<'c> Catalogue<'c> {
         let mut has_targets = false;
         for series in self.stored()? {
             self.control().check()?;
-            has_targets |= target_labels(&series).is_some();
-            let Some(name) = base_name(&series) else { continue };
+            has_targets |= target_labels(&series, self.store.strategy()).is_some();
+            let Some(name) = base_name(&series, self.store.strategy()) else { continue };
             let (name, r#type) = match role(&series) {
                 None => (name, ""),
                 Some(_) => match told(&series) {
@@ -149,10 +149,10 @@ impl<'c> Catalogue<'c> {
             for read in self.store.scan(matchers, after, self.end.saturating_add(600_000), &[column::EXEMPLARS])? {
                 self.control().check()?;
                 let (series, samples) = read.map_err(crate::error::Error::from)?;
-                let own = own_labels(&series);
+                let own = own_labels(&series, self.store.strategy());
                 let is_verbatim = role(&series).is_some();
                 let suffix = if series.r#type == HISTOGRAM && !is_verbatim { "_bucket" } else { "" };
-                let Some(name) = base_name(&series) else { continue };
+                let Some(name) = base_name(&series, self.store.strategy()) else { continue };
                 let labels = own.with(NAME, &format!("{name}{suffix}"));
                 for row in 0..samples.len() {
                     for exemplar in Exemplar::list(samples.exemplars(row)) {
@@ -184,12 +184,17 @@ impl<'c> Catalogue<'c> {
         let ids = [("trace_id", exemplar.trace_id), ("span_id", exemplar.span_id)];
         let ids = ids.into_iter().filter(|(_, id)| !id.is_empty()).map(|(name, id)| (name.to_owned(), hex(id)));
         let others = exemplar.filtered_attributes.iter().filter_map(|(key, value)| match value {
-            AttributeValue::String(text) if !text.is_empty() => Some((self::name(key, is_verbatim)?, text.to_owned())),
+            AttributeValue::String(text) if !text.is_empty() => Some((self.name(key, is_verbatim)?, text.to_owned())),
             _ => None,
         });
         // An id of the exemplar's own comes last, and counts.
         let labels: BTreeMap<String, String> = others.chain(ids).collect();
         Some((Labels::new(labels), time, value))
+    }
+
+    /// What an attribute of an exemplar is called.
+    fn name(&self, key: &str, is_verbatim: bool) -> Option<String> {
+        if is_verbatim { Some(key.to_owned()) } else { super::naming::label(key, self.store.strategy()) }
     }
 
     /// The values of a label of the series that fit.
@@ -198,9 +203,9 @@ impl<'c> Catalogue<'c> {
             let mut found = BTreeSet::new();
             for series in self.stored()? {
                 if has_samples(&series) {
-                    found.extend(names(&series));
+                    found.extend(names(&series, self.store.strategy()));
                 }
-                if target_labels(&series).is_some() {
+                if target_labels(&series, self.store.strategy()).is_some() {
                     found.insert("target_info".to_owned());
                 }
             }
@@ -210,11 +215,6 @@ impl<'c> Catalogue<'c> {
         let values = series.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty());
         Ok(values.map(str::to_owned).collect())
     }
-}
-
-/// What an attribute of an exemplar is called.
-fn name(key: &str, is_verbatim: bool) -> Option<String> {
-    if is_verbatim { Some(key.to_owned()) } else { super::naming::label(key) }
 }
 
 /// Family and type of a series that bears Prometheus's names, as its sender told them; `None` where it told nothing. The parts of

@@ -1,6 +1,6 @@
 //! How are OpenTelemetry's metrics called in Prometheus, and what are their samples there?
 //!
-//! Names and conversions are those of Prometheus's own OTLP receiver with its default strategy (underscores, with suffixes):
+//! Names and conversions are those of Prometheus's own OTLP receiver, with any of its four strategies (`TranslationStrategy`):
 //! `job` and `instance` from the resource, its other attributes in `target_info`; explicit histograms become classic ones,
 //! exponential histograms native ones. Delta sums stay as they are; their start times let `rate` add them up.
 //!

@@ -4,6 +4,7 @@
 
 use super::naming::certain_start;
 use super::translate::{Gathered, Translation, has_samples, names, own_labels, target_labels};
+use crate::config::TranslationStrategy;
 use crate::error::Result as ServerResult;
 use crate::exec::Control;
 use crate::promql::{Matcher, Result, Source};
@@ -46,6 +47,10 @@ impl<'c> Store<'c> {
         Store { control }
     }
 
+    pub(super) fn strategy(&self) -> TranslationStrategy {
+        self.control.translation()
+    }
+
     /// Stored series with samples after one moment and until another, in milliseconds, that may fit.
     pub(super) fn scan(
         &self,
@@ -67,7 +72,8 @@ impl<'c> Store<'c> {
             request.matchers.push(matcher.map_err(crate::error::Error::from)?);
         }
         let mut scan = self.control.series(&request)?;
-        scan.leave_out(|series| !may_fit(series, matchers));
+        let strategy = self.strategy();
+        scan.leave_out(|series| !may_fit(series, matchers, strategy));
         Ok(scan)
     }
 
@@ -88,8 +94,9 @@ impl<'c> Store<'c> {
     fn candidates(&self, matchers: &[Matcher], time: TimeRange) -> ServerResult<Option<Vec<String>>> {
         let wanted = matchers.iter().find(|matcher| matcher.label == NAME && matcher.relation == Relation::Equal);
         let Some(wanted) = wanted.filter(|wanted| !wanted.value.is_empty()) else { return Ok(None) };
+        let strategy = self.strategy();
         let mut candidates = self.control.label_values(&Label::Name, time)?;
-        candidates.retain(|name| *name == wanted.value || wanted.value.starts_with(&certain_start(name)));
+        candidates.retain(|name| *name == wanted.value || wanted.value.starts_with(&certain_start(name, strategy)));
         // So many names in one pattern would cost more than they save.
         Ok(Some(candidates).filter(|candidates| candidates.len() <= 1000))
     }
@@ -100,12 +107,13 @@ impl<'c> Store<'c> {
         if !accepts_targets(matchers) {
             return Ok(Gathered::new());
         }
+        let strategy = self.strategy();
         let mut scan = self.scan_samples(&[], after, until, &[])?;
-        scan.leave_out(|series| !target_labels(series).is_some_and(|labels| fits(&labels, matchers)));
+        scan.leave_out(|series| !target_labels(series, strategy).is_some_and(|labels| fits(&labels, matchers)));
         for found in scan {
             self.control.check()?;
             let (series, samples) = found.map_err(crate::error::Error::from)?;
-            let Some(labels) = target_labels(&series) else { continue };
+            let Some(labels) = target_labels(&series, strategy) else { continue };
             let own = times.entry(labels).or_default();
             for time in samples.times().iter().map(|time| time.div_euclid(1_000_000)) {
                 let newest = own.entry(time.div_euclid(TARGET_STEP)).or_insert(time);
@@ -128,9 +136,9 @@ pub(super) fn fits(labels: &Labels, matchers: &[Matcher]) -> bool {
 }
 
 /// Whether one of the series that a stored one becomes may fit; labels of buckets and quantiles are not known yet.
-fn may_fit(series: &Series, matchers: &[Matcher]) -> bool {
+fn may_fit(series: &Series, matchers: &[Matcher], strategy: TranslationStrategy) -> bool {
     let (of_name, others): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(|matcher| matcher.label == NAME);
-    if !names(series).iter().any(|name| of_name.iter().all(|matcher| matcher.accepts(name))) {
+    if !names(series, strategy).iter().any(|name| of_name.iter().all(|matcher| matcher.accepts(name))) {
         return false;
     }
     let mut others =
@@ -138,7 +146,7 @@ fn may_fit(series: &Series, matchers: &[Matcher]) -> bool {
     if others.peek().is_none() {
         return true;
     }
-    let labels = own_labels(series);
+    let labels = own_labels(series, strategy);
     others.all(|matcher| matcher.accepts(labels.get(&matcher.label)))
 }
 
@@ -168,7 +176,7 @@ impl Source for Store<'_> {
             self.control.check()?;
             let (series, samples) = found.map_err(crate::error::Error::from)?;
             let mut own = Gathered::new();
-            Translation::run(&series, &samples, &mut own);
+            Translation::run(&series, &samples, self.strategy(), &mut own);
             own.retain(|labels, _| fits(labels, matchers));
             for (labels, samples) in own {
                 let weight: usize = samples.iter().map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();

@@ -3,6 +3,7 @@
 //! What bears Prometheus's names already (`storage::model::verbatim`) becomes itself: name, labels and numbers stay.
 
 use super::naming::{self, Named};
+use crate::config::TranslationStrategy;
 use crate::series::number::plain;
 use crate::series::{Bucket, CUSTOM_SCHEMA, Hint, Histogram, Labels, NAME, Sample, Value, stale};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,18 +53,18 @@ pub(super) fn told_type(series: &Series) -> String {
 }
 
 /// A metric's name in Prometheus, without the suffixes of its parts.
-pub(super) fn base_name(series: &Series) -> Option<String> {
+pub(super) fn base_name(series: &Series, strategy: TranslationStrategy) -> Option<String> {
     if role(series).is_some() {
         return Some(series.name.to_string());
     }
     let is_counter = series.r#type == SUM && series.is_monotonic;
     let is_gauge = series.r#type == GAUGE || (series.r#type == SUM && !series.is_monotonic);
-    Named { name: &series.name, unit: &series.unit, is_counter, is_gauge }.metric()
+    Named { name: &series.name, unit: &series.unit, is_counter, is_gauge }.metric(strategy)
 }
 
 /// Names of the series that a metric of this kind becomes.
-pub(super) fn names(series: &Series) -> Vec<String> {
-    let Some(base) = base_name(series) else { return Vec::new() };
+pub(super) fn names(series: &Series, strategy: TranslationStrategy) -> Vec<String> {
+    let Some(base) = base_name(series, strategy) else { return Vec::new() };
     if role(series).is_some() {
         return vec![base];
     }
@@ -76,11 +77,15 @@ pub(super) fn names(series: &Series) -> Vec<String> {
 }
 
 /// Attributes as labels. Where two become one label, their values stand side by side.
-fn attribute_labels(map: Map<'_>, value: impl Fn(&str) -> String) -> BTreeMap<String, String> {
+fn attribute_labels(
+    map: Map<'_>,
+    strategy: TranslationStrategy,
+    value: impl Fn(&str) -> String,
+) -> BTreeMap<String, String> {
     let keys: BTreeSet<&str> = map.iter().map(|(key, _)| key).collect();
     let mut labels: BTreeMap<String, String> = BTreeMap::new();
     for key in keys {
-        let (Some(name), value) = (naming::label(key), value(key)) else { continue };
+        let (Some(name), value) = (naming::label(key, strategy), value(key)) else { continue };
         if value.is_empty() {
             continue;
         }
@@ -104,23 +109,23 @@ fn identity(series: &Series) -> Vec<(String, String)> {
 }
 
 /// The labels that all series of a stored one have, the name left out.
-pub(super) fn own_labels(series: &Series) -> Labels {
+pub(super) fn own_labels(series: &Series, strategy: TranslationStrategy) -> Labels {
     if role(series).is_some() {
         let text = |key: &str| Label::Point(key.to_owned()).value(series).into_owned();
         return Labels::new(series.attributes().iter().map(|(key, _)| (key.to_owned(), text(key))));
     }
-    let attributes =
-        attribute_labels(series.attributes(), |key| Label::Point(key.to_owned()).value(series).into_owned());
+    let text = |key: &str| Label::Point(key.to_owned()).value(series).into_owned();
+    let attributes = attribute_labels(series.attributes(), strategy, text);
     Labels::new(attributes.into_iter().chain(identity(series)))
 }
 
 /// The labels of the resource's `target_info`; `None` where it would tell nothing.
-pub(super) fn target_labels(series: &Series) -> Option<Labels> {
+pub(super) fn target_labels(series: &Series, strategy: TranslationStrategy) -> Option<Labels> {
     if role(series).is_some() {
         return None;
     }
     let identity = identity(series);
-    let mut labels = attribute_labels(series.resource().attributes, |key| {
+    let mut labels = attribute_labels(series.resource().attributes, strategy, |key| {
         let is_identity = IDENTIFYING.contains(&key);
         if is_identity { String::new() } else { Label::Resource(key.to_owned()).value(series).into_owned() }
     });
@@ -148,10 +153,10 @@ pub(super) struct Translation<'a> {
 
 impl<'a> Translation<'a> {
     /// Adds the samples of a stored series to those of Prometheus's.
-    pub(super) fn run(series: &Series, samples: &'a Samples, into: &'a mut Gathered) {
-        let Some(base) = base_name(series) else { return };
+    pub(super) fn run(series: &Series, samples: &'a Samples, strategy: TranslationStrategy, into: &'a mut Gathered) {
+        let Some(base) = base_name(series, strategy) else { return };
         let is_delta = series.temporality == DELTA;
-        let (labels, is_verbatim) = (own_labels(series), role(series).is_some());
+        let (labels, is_verbatim) = (own_labels(series, strategy), role(series).is_some());
         let mut translation = Translation { samples, base, labels, is_delta, is_verbatim, into };
         match series.r#type {
             _ if !has_samples(series) => {}

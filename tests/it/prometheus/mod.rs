@@ -2,6 +2,7 @@
 
 mod debian;
 mod import;
+mod limit;
 mod message;
 mod remote_write;
 mod rules;

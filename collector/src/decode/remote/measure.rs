@@ -11,14 +11,23 @@ use super::{Version, histogram};
 pub(crate) struct Measured {
     /// Rows at most.
     pub(crate) rows: usize,
-    /// Bytes of labels, buckets and tables beside the rows' own.
+    /// Bytes of labels and buckets beside the rows' own.
     pub(crate) bytes: usize,
 }
 
-/// A text's place in the table of symbols.
-const SYMBOL_BYTES: usize = size_of::<&str>();
+/// A text's place in the table of symbols, and in that of their lengths, each with the room by which it grows.
+const SYMBOL_BYTES: usize = 2 * (size_of::<&str>() + size_of::<usize>());
 
-/// Measures a request; where it is malformed, what is before.
+/// Bytes of the tables of symbols, which grow while a request is measured and decoded: a symbol of two bytes has a place of sixteen.
+pub(crate) fn table_bytes(version: Version, message: &[u8]) -> usize {
+    let mut symbols = 0usize;
+    if version == Version::Two {
+        each(message, &[key_2::SYMBOLS], &mut |_| symbols += 1);
+    }
+    symbols.saturating_mul(SYMBOL_BYTES)
+}
+
+/// Measures a request; where it is malformed, what is before. The tables of symbols are not in it.
 pub(crate) fn measure(version: Version, message: &[u8]) -> Measured {
     let mut all = Measured::default();
     match version {
@@ -33,7 +42,6 @@ pub(crate) fn measure(version: Version, message: &[u8]) -> Measured {
         Version::Two => {
             let mut symbols = Vec::new();
             each(message, &[key_2::SYMBOLS], &mut |symbol| symbols.push(symbol.len()));
-            all.bytes = symbols.len().saturating_mul(SYMBOL_BYTES);
             each(message, &[key_2::SERIES], &mut |series| {
                 let labels = referred(series, &symbols);
                 add(series, labels, [key_2::SAMPLES, key_2::HISTOGRAMS, key_2::EXEMPLARS], &mut all);
@@ -56,7 +64,8 @@ fn add(series: &[u8], labels: usize, [samples, histograms, exemplars]: [u32; 3],
         all.bytes = all.bytes.saturating_add(histogram::measure(message));
     });
     all.rows = all.rows.saturating_add(rows);
-    all.bytes = all.bytes.saturating_add(rows.saturating_mul(labels));
+    // A series without rows has its labels looked at, too: a few bytes that refer to megabytes must not cost their time.
+    all.bytes = all.bytes.saturating_add(rows.max(1).saturating_mul(labels));
 }
 
 /// Bytes of the texts that a message refers to.

@@ -27,7 +27,7 @@ pub(crate) mod snappy;
 mod tests;
 pub(crate) mod writer;
 
-pub(crate) use measure::measure;
+pub(crate) use measure::{measure, table_bytes};
 
 use super::wire::Reader;
 use super::wire::Reason;

@@ -1,5 +1,6 @@
 //! How is a message of remote write 2 written? For what comes in by other doors, so that all is recorded and decoded in one way.
 
+use super::super::exposition::Family;
 use super::super::wire;
 use super::series::key_2;
 use std::collections::HashMap;
@@ -99,10 +100,20 @@ impl<'w> Series<'w> {
         put_bytes(&mut self.writer.message, &exemplar);
     }
 
-    pub(crate) fn metadata(&mut self, r#type: i32, help: &str, unit: &str) {
+    /// Adds a native histogram, given as its fields but for the times; a start of 0 is none.
+    pub(crate) fn histogram(&mut self, fields: &[u8], time: i64, start: i64) {
+        let mut histogram = Vec::with_capacity(fields.len() + 24);
+        histogram.extend_from_slice(fields);
+        put_number(&mut histogram, 15, time);
+        put_number(&mut histogram, 17, start);
+        put_varint(&mut self.writer.message, key_2::HISTOGRAMS.into());
+        put_bytes(&mut self.writer.message, &histogram);
+    }
+
+    pub(crate) fn metadata(&mut self, family: &Family) {
         let mut metadata = Vec::with_capacity(12);
-        let (help, unit) = (self.writer.reference(help), self.writer.reference(unit));
-        put_number(&mut metadata, 1, r#type.into());
+        let (help, unit) = (self.writer.reference(&family.help), self.writer.reference(&family.unit));
+        put_number(&mut metadata, 1, family.r#type.into());
         put_number(&mut metadata, 3, help.into());
         put_number(&mut metadata, 4, unit.into());
         if !metadata.is_empty() {
@@ -117,12 +128,12 @@ impl<'w> Series<'w> {
     }
 }
 
-fn put_double(out: &mut Vec<u8>, field: u32, value: f64) {
+pub(in super::super) fn put_double(out: &mut Vec<u8>, field: u32, value: f64) {
     put_varint(out, wire::fixed64(field).into());
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-fn put_number(out: &mut Vec<u8>, field: u32, value: i64) {
+pub(in super::super) fn put_number(out: &mut Vec<u8>, field: u32, value: i64) {
     if value != 0 {
         put_varint(out, wire::varint(field).into());
         put_varint(out, value.cast_unsigned());

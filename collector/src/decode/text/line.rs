@@ -1,9 +1,10 @@
 //! What does one line say?
 
-use super::{
-    COUNTER, Exemplar, GAUGE, GAUGE_HISTOGRAM, HISTOGRAM, INFO, Labels, Line, STATE_SET, SUMMARY, Sample, TextError,
-    TextFormat,
+use super::super::exposition::{
+    COUNTER, Exemplar, GAUGE, GAUGE_HISTOGRAM, HISTOGRAM, INFO, Labels, Measured, Names, STATE_SET, SUMMARY, Sample,
 };
+use super::super::remote::MAX_LABELS;
+use super::{Line, TextError, TextFormat};
 use std::borrow::Cow;
 
 /// What is wrong with a line, and at which byte.
@@ -99,10 +100,13 @@ impl<'a> Cursor<'a> {
         if is_open && self.rest() == " EOF" {
             return Ok(Line::End);
         }
+        // A keyword stands between blanks; otherwise it is a word of a comment.
+        let stands_alone = matches!(self.peek(), Some(' ' | '\t'));
         self.skip_blanks();
         let start = self.at;
         let keyword = self.word();
-        if !matches!(keyword, "TYPE" | "HELP" | "UNIT") || (keyword == "UNIT" && !is_open) {
+        let is_known = matches!(keyword, "TYPE" | "HELP") || (keyword == "UNIT" && is_open);
+        if !is_known || !stands_alone || self.peek().is_none() {
             return if is_open {
                 Err(Wrong::new(start, "expected HELP, TYPE, UNIT or EOF"))
             } else {
@@ -187,27 +191,29 @@ impl<'a> Cursor<'a> {
             self.labels(&mut labels, Some(&mut name))?;
             self.skip_blanks();
         }
+        let name = name.filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| Wrong::new(start, "there is no metric's name"))?;
-        let value = self.number("a value")?;
+        let value = Measured::Number(self.number("a value")?);
         self.skip_blanks();
         let mut timestamp = None;
         if self.peek().is_some_and(|letter| letter != '#') {
             timestamp = Some(self.timestamp(format)?);
             self.skip_blanks();
         }
-        let mut exemplar = None;
+        let mut exemplars = Vec::new();
         if format == TextFormat::OpenMetrics && self.take('#') {
-            exemplar = Some(self.exemplar()?);
+            exemplars.push(self.exemplar()?);
             self.skip_blanks();
         }
         match self.peek() {
-            None => Ok(Sample { name, labels, value, timestamp, exemplar }),
+            None => Ok(Sample { name, labels, value, timestamp, exemplars }),
             Some(_) => Err(self.wrong(format!("expected the end of the line, found {}", self.shown()))),
         }
     }
 
     /// Labels behind their brace, to the closing one. A lone quoted text is the metric's name.
     fn labels(&mut self, labels: &mut Labels<'a>, mut metric: Option<&mut Option<Cow<'a, str>>>) -> Result<()> {
+        let mut names = Names::default();
         loop {
             self.skip_blanks();
             if self.take('}') {
@@ -226,11 +232,14 @@ impl<'a> Cursor<'a> {
                 self.expect('=')?;
                 self.skip_blanks();
                 let value = self.quoted()?;
-                if labels.iter().any(|(other, _)| *other == name) || name == "__name__" {
+                if name == "__name__" || names.is_twice(labels, name.clone()) {
                     return Err(Wrong::new(start, format!("label {name:?} is given twice")));
                 }
                 if name.is_empty() {
                     return Err(Wrong::new(start, "a label has an empty name"));
+                }
+                if labels.len() >= MAX_LABELS {
+                    return Err(Wrong::new(start, format!("there are more than {MAX_LABELS} labels")));
                 }
                 labels.push((name, value));
                 self.skip_blanks();
@@ -255,7 +264,11 @@ impl<'a> Cursor<'a> {
             TextFormat::Prometheus => word.parse::<i64>().ok(),
             TextFormat::OpenMetrics => number(word).map(|seconds| (seconds * 1_000.0).round()).and_then(whole),
         };
-        parsed.ok_or_else(|| Wrong::new(start, format!("expected a timestamp, found {word:?}")))
+        let milliseconds = parsed.ok_or_else(|| Wrong::new(start, format!("expected a timestamp, found {word:?}")))?;
+        match milliseconds.checked_mul(1_000_000) {
+            Some(_) => Ok(milliseconds),
+            None => Err(Wrong::new(start, format!("the timestamp {word} is outside the years 1677 to 2262"))),
+        }
     }
 
     fn exemplar(&mut self) -> Result<Exemplar<'a>> {
@@ -266,7 +279,11 @@ impl<'a> Cursor<'a> {
         self.skip_blanks();
         let value = self.number("an exemplar's value")?;
         self.skip_blanks();
+        let start = self.at;
         let timestamp = if self.peek().is_some() { Some(self.timestamp(TextFormat::OpenMetrics)?) } else { None };
+        if timestamp.is_some_and(|time| time < 0) {
+            return Err(Wrong::new(start, "an exemplar's timestamp is before 1970"));
+        }
         Ok(Exemplar { labels, value, timestamp })
     }
 }

@@ -5,6 +5,7 @@
 //! T3  Times of Prometheus's format are milliseconds, those of OpenMetrics seconds. A sample without one has that of the text.
 //! T4  What OpenMetrics says with `_created` is the start time of the samples beside it, and a series of its own as in Prometheus.
 //! T5  OpenMetrics ends with `# EOF`: a text that was cut off is not taken for a whole one.
+//! T6  Bounds (`le`) and quantiles are numbers: those that are equal are one label, written as Prometheus 3 does (`1.0`).
 //!
 //! - `line`: one line.
 //!
@@ -14,10 +15,14 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use super::remote::writer::{Series, Writer};
+use super::exposition::{
+    COUNTER, Family, Found, GAUGE_HISTOGRAM, HISTOGRAM, INFO, Labels, Measured, SUMMARY, Sample, open_float, write,
+};
+use super::remote::writer::Writer;
 use line::Wrong;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// How a text is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,46 +54,6 @@ pub struct TextError {
     pub what: String,
 }
 
-/// Labels, the name left out.
-pub(crate) type Labels<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
-
-/// A measurement behind a sample.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Exemplar<'a> {
-    pub(crate) labels: Labels<'a>,
-    pub(crate) value: f64,
-    /// Milliseconds.
-    pub(crate) timestamp: Option<i64>,
-}
-
-/// A line with a value.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Sample<'a> {
-    pub(crate) name: Cow<'a, str>,
-    pub(crate) labels: Labels<'a>,
-    pub(crate) value: f64,
-    /// Milliseconds.
-    pub(crate) timestamp: Option<i64>,
-    pub(crate) exemplar: Option<Exemplar<'a>>,
-}
-
-/// What a text says about a family of metrics.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Family {
-    /// Remote write's number.
-    pub(crate) r#type: i32,
-    pub(crate) help: String,
-    pub(crate) unit: String,
-}
-
-/// A sample with what is known about its family.
-pub(crate) struct Found<'a, 'f> {
-    pub(crate) sample: Sample<'a>,
-    pub(crate) family: &'f Family,
-    /// Since when it counts, in milliseconds; 0 where that is not told.
-    pub(crate) start: i64,
-}
-
 /// What a line is.
 enum Line<'a> {
     Nothing,
@@ -109,7 +74,8 @@ pub(crate) fn parse<'a>(
         let good = text.get(..error.valid_up_to()).unwrap_or_default();
         place(&String::from_utf8_lossy(good), good.len(), "the text is not UTF-8".to_owned())
     })?;
-    let mut families: HashMap<Cow<'a, str>, Family> = HashMap::new();
+    let mut families: HashMap<Cow<'a, str>, Arc<Family>> = HashMap::new();
+    let none = Arc::new(Family::default());
     let starts = if format == TextFormat::OpenMetrics { starts(text)? } else { HashMap::new() };
     let mut has_ended = false;
     for (number, line) in (1usize..).zip(text.lines()) {
@@ -120,19 +86,20 @@ pub(crate) fn parse<'a>(
         match line::read(format, line).map_err(wrong)? {
             Line::Nothing => {}
             Line::End => has_ended = true,
-            Line::Type(name, r#type) => families.entry(name).or_default().r#type = r#type,
-            Line::Help(name, help) => families.entry(name).or_default().help = help,
-            Line::Unit(name, unit) => unit.clone_into(&mut families.entry(name).or_default().unit),
-            Line::Sample(sample) => {
-                let none = Family::default();
+            Line::Type(name, r#type) => Arc::make_mut(families.entry(name).or_default()).r#type = r#type,
+            Line::Help(name, help) => Arc::make_mut(families.entry(name).or_default()).help = help,
+            Line::Unit(name, unit) => unit.clone_into(&mut Arc::make_mut(families.entry(name).or_default()).unit),
+            Line::Sample(mut sample) => {
                 let (name, family) = family_of(format, &families, &sample.name).unwrap_or(("", &none));
                 // The start itself is none of the family's samples.
                 let is_start = name.len() < sample.name.len() && sample.name.ends_with("_created");
                 if is_start || starts.is_empty() || name.is_empty() {
+                    normalise(family, &mut sample.labels);
                     found(Found { sample, family: if is_start { &none } else { family }, start: 0 });
                     continue;
                 }
                 let start = starts.get(&identity(name, &sample.labels)).copied().unwrap_or_default();
+                normalise(family, &mut sample.labels);
                 found(Found { sample, family, start });
             }
         }
@@ -141,6 +108,20 @@ pub(crate) fn parse<'a>(
         return Err(place(text, text.len(), "the text ends without `# EOF`: it was cut off".to_owned()));
     }
     Ok(())
+}
+
+/// Writes a bound or quantile as all do (T6).
+fn normalise(family: &Family, labels: &mut Labels<'_>) {
+    let key = match family.r#type {
+        HISTOGRAM => "le",
+        SUMMARY => "quantile",
+        _ => return,
+    };
+    for (_, value) in labels.iter_mut().filter(|(name, _)| name == key) {
+        if let Ok(number) = value.parse() {
+            *value = Cow::Owned(open_float(number));
+        }
+    }
 }
 
 /// An error at a byte of a whole text.
@@ -159,7 +140,8 @@ fn starts(text: &str) -> Result<HashMap<String, i64>, TextError> {
         if let Line::Sample(sample) = read
             && let Some(family) = sample.name.strip_suffix("_created")
         {
-            let milliseconds = (sample.value * 1_000.0).round();
+            let Measured::Number(seconds) = sample.value else { continue };
+            let milliseconds = (seconds * 1_000.0).round();
             if milliseconds.abs() < 9e15 {
                 #[expect(clippy::cast_possible_truncation, reason = "its size was looked at")]
                 starts.insert(identity(family, &sample.labels), milliseconds as i64);
@@ -180,21 +162,12 @@ fn identity(family: &str, labels: &Labels<'_>) -> String {
     text
 }
 
-/// Remote write's numbers of types.
-pub(crate) const COUNTER: i32 = 1;
-pub(crate) const GAUGE: i32 = 2;
-pub(crate) const HISTOGRAM: i32 = 3;
-pub(crate) const GAUGE_HISTOGRAM: i32 = 4;
-pub(crate) const SUMMARY: i32 = 5;
-pub(crate) const INFO: i32 = 6;
-pub(crate) const STATE_SET: i32 = 7;
-
 /// The family that a sample belongs to, by its name and the suffixes of the family's type.
 fn family_of<'n, 'f>(
     format: TextFormat,
-    families: &'f HashMap<Cow<'_, str>, Family>,
+    families: &'f HashMap<Cow<'_, str>, Arc<Family>>,
     name: &'n str,
-) -> Option<(&'n str, &'f Family)> {
+) -> Option<(&'n str, &'f Arc<Family>)> {
     if let Some(family) = families.get(name) {
         return Some((name, family));
     }
@@ -216,31 +189,26 @@ fn family_of<'n, 'f>(
     })
 }
 
-/// Memory that a text takes on its way, at most: a line becomes a series, a quoted text a symbol.
+/// Memory that a text takes on its way, at most: a line becomes a series, or a family in a table; a quoted text a symbol.
 pub(crate) fn weight(text: &[u8]) -> usize {
-    const LINE_BYTES: usize = 96;
+    const SERIES_BYTES: usize = 128;
+    const FAMILY_BYTES: usize = 256;
     const QUOTE_BYTES: usize = 24;
-    let (lines, quotes) = text.iter().fold((1usize, 0usize), |(lines, quotes), byte| {
-        (lines + usize::from(*byte == b'\n'), quotes + usize::from(*byte == b'"'))
-    });
-    let tables = lines.saturating_mul(LINE_BYTES).saturating_add(quotes.saturating_mul(QUOTE_BYTES));
+    let of_line = |line: &[u8]| {
+        let is_family = line.iter().find(|byte| !matches!(byte, b' ' | b'\t')) == Some(&b'#');
+        let quotes = line.iter().filter(|byte| **byte == b'"').count();
+        quotes * QUOTE_BYTES + if is_family { FAMILY_BYTES } else { SERIES_BYTES }
+    };
+    let tables = text.split(|byte| *byte == b'\n').map(of_line).fold(0usize, usize::saturating_add);
     text.len().saturating_mul(2).saturating_add(tables)
 }
 
 /// Turns a text into a message of remote write 2; samples without a time get the one given, in milliseconds.
 pub(crate) fn to_remote_write(format: TextFormat, text: &[u8], time: i64) -> Result<Vec<u8>, TextError> {
     let mut writer = Writer::default();
-    parse(format, text, |Found { sample, family, start }| {
-        let labels = sample.labels.iter().map(|(name, value)| (&**name, &**value));
-        let timestamp = sample.timestamp.unwrap_or(time);
-        let mut series = Series::new(&mut writer, &sample.name, labels);
-        series.sample(sample.value, timestamp, start);
-        if let Some(exemplar) = &sample.exemplar {
-            let labels = exemplar.labels.iter().map(|(name, value)| (&**name, &**value));
-            series.exemplar(labels, exemplar.value, exemplar.timestamp.unwrap_or(timestamp));
-        }
-        series.metadata(family.r#type, &family.help, &family.unit);
-        series.finish();
+    parse(format, text, |found| {
+        let labels = found.sample.labels.iter().map(|(name, value)| (&**name, &**value));
+        write(&mut writer, &found.sample.name, labels, &found, found.sample.timestamp.unwrap_or(time));
     })?;
     Ok(writer.finish())
 }

@@ -1,5 +1,7 @@
 //! Are texts read as Prometheus reads them, and what is none told with its place?
 
+use super::super::exposition::Exemplar;
+use super::super::remote::MAX_LABELS;
 use super::*;
 use proptest::prelude::*;
 
@@ -10,15 +12,17 @@ fn read(format: TextFormat, text: &str) -> Result<Vec<String>, String> {
         let labels: Vec<String> = sample.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         let time = sample.timestamp.map_or_else(String::new, |time| format!(" @{time}"));
         let start = if start == 0 { String::new() } else { format!(" since {start}") };
-        let exemplar = sample.exemplar.map_or_else(String::new, |exemplar| {
-            let labels: Vec<String> = exemplar.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-            format!(" # {} {} {:?}", labels.join(","), exemplar.value, exemplar.timestamp)
+        let exemplar = sample.exemplars.iter().map(|Exemplar { labels, value, timestamp }| {
+            let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+            format!(" # {} {value} {timestamp:?}", labels.join(","))
         });
+        let exemplar: String = exemplar.collect();
+        let Measured::Number(value) = sample.value else { panic!("a text has numbers") };
         lines.push(format!(
             "{} {{{}}} {}{time}{start}{exemplar} type {}",
             sample.name,
             labels.join(","),
-            sample.value,
+            value,
             family.r#type
         ));
     });
@@ -88,7 +92,7 @@ i_info{v=\"1\"} 1\n\
             "foo_seconds_total {a=\"b\"} 17 @1520879607789 since 1520430000123 \
              # trace_id=\"KOO5S4vxi0o\" 0.67 Some(1520879606500) type 1",
             "foo_seconds_created {a=\"b\"} 1520430000.123 type 0",
-            "h_bucket {le=\"1\"} 2 since 5000 #  0.5 None type 3",
+            "h_bucket {le=\"1.0\"} 2 since 5000 #  0.5 None type 3",
             "h_bucket {le=\"+Inf\"} 2 since 5000 type 3",
             "h_count {} 2 since 5000 type 3",
             "h_sum {} 1 since 5000 type 3",
@@ -121,6 +125,10 @@ fn t1_what_is_wrong_is_told_with_line_and_column() {
         ("a 1 2 3", "line 1, column 7: expected the end of the line, found `3`"),
         ("# TYPE a countr", "line 1, column 10: \"countr\" is no type of a metric"),
         ("# TYPE a{} counter", "line 1, column 9: expected a blank"),
+        ("a 1\n{\"\"} 1", "line 2, column 1: there is no metric's name"),
+        ("a{\"\"=\"b\"} 1", "line 1, column 3: a label has an empty name"),
+        ("a 1 9223372036855", "line 1, column 5: the timestamp 9223372036855 is outside the years 1677 to 2262"),
+        ("a 1 -9223372036855", "line 1, column 5: the timestamp -9223372036855 is outside"),
     ] {
         let error = read(TextFormat::Prometheus, text).unwrap_err();
         assert!(error.starts_with(expected), "{text:?}: {error}");
@@ -132,12 +140,52 @@ fn t1_what_is_wrong_is_told_with_line_and_column() {
         ("# hello\n# EOF\n", "line 1, column 3: expected HELP, TYPE, UNIT or EOF"),
         ("a 1 # {b=\"c\"} x\n# EOF\n", "line 1, column 15: expected an exemplar's value"),
         ("a 1 # 5\n# EOF\n", "line 1, column 7: expected `{`"),
+        ("a 1 # {} 1 -5\n# EOF\n", "line 1, column 12: an exemplar's timestamp is before 1970"),
+        ("a 1 1e300\n# EOF\n", "line 1, column 5: expected a timestamp"),
+        ("a 1 9.3e9\n# EOF\n", "line 1, column 5: the timestamp 9.3e9 is outside the years"),
     ] {
         let error = read(TextFormat::OpenMetrics, text).unwrap_err();
         assert!(error.starts_with(expected), "{text:?}: {error}");
     }
     let error = parse(TextFormat::Prometheus, b"a 1\nb\xff 2", |_| {}).unwrap_err();
     assert_eq!((error.line, error.column), (2, 2));
+}
+
+#[test]
+fn a_line_of_many_labels_is_refused_before_they_are_compared() {
+    let line = |count: usize| {
+        let labels: String = (0..count).map(|n| format!("l{n}=\"\",")).collect();
+        format!("a{{{labels}}} 1\n")
+    };
+    assert_eq!(read(TextFormat::Prometheus, &line(MAX_LABELS)).unwrap().len(), 1);
+    use storage::fs::{Clock as _, SystemClock};
+    let clock = SystemClock::default();
+    let started = clock.monotonic();
+    let error = read(TextFormat::Prometheus, &line(1_000_000)).unwrap_err();
+    assert!(error.contains("there are more than 1024 labels") && error.starts_with("line 1, column "), "{error}");
+    assert!(clock.monotonic() - started < std::time::Duration::from_secs(5), "each label is not compared with each");
+}
+
+#[test]
+fn t6_bounds_and_quantiles_are_numbers() {
+    let text = "# TYPE h histogram\nh_bucket{le=\"5\"} 1\nh_bucket{le=\"1e3\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_bucket{le=\"x\"} 1\n\
+                # TYPE s summary\ns{quantile=\"0.50\",le=\"1\"} 1\n# TYPE g gauge\ng{le=\"1\"} 1\n";
+    assert_eq!(
+        prometheus(text),
+        [
+            "h_bucket {le=\"5.0\"} 1 type 3",
+            "h_bucket {le=\"1000.0\"} 1 type 3",
+            "h_bucket {le=\"+Inf\"} 1 type 3",
+            "h_bucket {le=\"x\"} 1 type 3",
+            "s {quantile=\"0.5\",le=\"1\"} 1 type 5",
+            "g {le=\"1\"} 1 type 2",
+        ]
+    );
+}
+
+#[test]
+fn a_keyword_that_does_not_stand_alone_is_a_comment() {
+    assert_eq!(prometheus("#TYPE a nonsense\n# TYPE\n# HELP\n# TYPES a b\na 1\n"), ["a {} 1 type 0"]);
 }
 
 #[test]
@@ -174,6 +222,7 @@ proptest! {
         parse(TextFormat::Prometheus, text.as_bytes(), |one| found.push(one.sample)).unwrap();
         prop_assert_eq!(found.len(), 1);
         prop_assert_eq!(&found[0].labels[0].1, &value);
-        prop_assert_eq!((found[0].value.to_bits(), found[0].timestamp), (number.to_bits(), Some(time)));
+        let Measured::Number(read) = found[0].value else { panic!("a text has numbers") };
+        prop_assert_eq!((read.to_bits(), found[0].timestamp), (number.to_bits(), Some(time)));
     }
 }

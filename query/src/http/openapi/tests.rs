@@ -293,3 +293,13 @@ fn answers_with_every_field_set_are_as_described() {
     };
     holds("LogRecord", serde_json::to_value(record).unwrap());
 }
+
+#[test]
+fn o2_the_doors_of_the_process_stand_beside_the_api() {
+    let doors = json!({ "/api/v1/import": { "post": { "summary": "A door." } } });
+    let whole = with_doors(&doors);
+    assert_eq!(whole.pointer("/paths/~1api~1v1~1import/post/summary"), Some(&json!("A door.")));
+    let paths = |document: &Value| document["paths"].as_object().unwrap().len();
+    assert_eq!(paths(&whole), paths(document()) + 1);
+    assert_eq!(&with_doors(&Value::Null), document());
+}

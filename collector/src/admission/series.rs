@@ -1,0 +1,286 @@
+//! How many series has a tenant, and may it have one more? Counted by what it sent lately, so that a label with a value of its own
+//! for every request fills neither the store nor the indexes.
+//!
+//! L1  A series that was seen in this window or in the one before is active, and always comes in.
+//! L2  A series that is new comes in while fewer are active than the limit says. Nothing else is left out.
+//! L3  What is held is a hash per series and window; all tenants together have [`WHOLE`] times the series of one.
+//! L4  What is left out is told by metric and label: those with the most new series and values since the limit was reached.
+//!
+//! Two series whose 64-bit hashes are equal count as one; that errs towards letting in. Not here: which rows are one series
+//! (`decode::identity`).
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A series is active for one to two of these: longer than any interval at which metrics are sent, shorter than a day of deployments.
+const WINDOW: Duration = Duration::from_secs(1_800);
+/// Tenants together may have so many times the series of one: a header names the tenant, so their number bounds nothing.
+pub(crate) const WHOLE: usize = 4;
+/// Metrics and labels that are looked at for the one to blame.
+const MAX_METRICS: usize = 16;
+const MAX_LABELS: usize = 32;
+/// Characters of the first series that is told.
+const TOLD_LETTERS: usize = 300;
+
+/// Takes a hash as its own.
+#[derive(Debug, Default, Clone, Copy)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64(bytes);
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+type Hashes = HashSet<u64, BuildHasherDefault<AsIs>>;
+
+/// The active series of one account.
+#[derive(Debug, Default)]
+pub(crate) struct ActiveSeries {
+    this: Hashes,
+    before: Hashes,
+    /// Those that are in both.
+    in_both: usize,
+    window_ends: Duration,
+    blame: Blame,
+}
+
+/// What to say of what is left out.
+#[derive(Debug, Default)]
+struct Blame {
+    metrics: BTreeMap<Box<str>, BlamedMetric>,
+    names: Distinct,
+}
+
+#[derive(Debug, Default)]
+struct BlamedMetric {
+    series: Distinct,
+    labels: BTreeMap<Box<str>, Distinct>,
+}
+
+/// A series that does not come in.
+#[derive(Debug)]
+pub(crate) struct New<'a, L> {
+    pub(crate) hash: u64,
+    pub(crate) name: &'a str,
+    /// Labels and their values as text.
+    pub(crate) labels: L,
+}
+
+impl ActiveSeries {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.this.len() + self.before.len() - self.in_both
+    }
+
+    /// Lets go of what was not seen for long.
+    pub(crate) fn turn(&mut self, now: Duration, whole: &AtomicUsize) {
+        if now < self.window_ends {
+            return;
+        }
+        let held = self.count();
+        let is_long_ago = now >= self.window_ends.saturating_add(WINDOW);
+        self.before = std::mem::take(&mut self.this);
+        if is_long_ago {
+            self.before = Hashes::default();
+        }
+        (self.in_both, self.blame) = (0, Blame::default());
+        self.window_ends = now.saturating_add(WINDOW);
+        whole.fetch_sub(held - self.count(), Ordering::Relaxed);
+    }
+
+    /// Whether a series comes in; takes note of it if it does.
+    pub(crate) fn admit(&mut self, hash: u64, limit: usize, whole: &AtomicUsize) -> bool {
+        if self.this.contains(&hash) {
+            return true;
+        }
+        if self.before.contains(&hash) {
+            self.in_both += 1;
+        } else {
+            let room = |all: usize| (all < limit.saturating_mul(WHOLE)).then_some(all + 1);
+            let is_full = self.count() >= limit;
+            if is_full || whole.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
+                return false;
+            }
+        }
+        self.this.insert(hash)
+    }
+
+    /// Takes note of a series that is left out.
+    pub(crate) fn blame<'l>(&mut self, series: New<'l, impl Iterator<Item = (&'l str, String)>>) {
+        self.blame.names.add(series.name.as_bytes());
+        if !self.blame.metrics.contains_key(series.name) {
+            if self.blame.metrics.len() >= MAX_METRICS {
+                return;
+            }
+            self.blame.metrics.insert(series.name.into(), BlamedMetric::default());
+        }
+        let Some(metric) = self.blame.metrics.get_mut(series.name) else { return };
+        metric.series.add(&series.hash.to_le_bytes());
+        for (label, value) in series.labels {
+            if let Some(values) = metric.labels.get_mut(label) {
+                values.add(value.as_bytes());
+            } else if metric.labels.len() < MAX_LABELS {
+                let mut values = Distinct::default();
+                values.add(value.as_bytes());
+                metric.labels.insert(label.into(), values);
+            }
+        }
+    }
+
+    /// Which metric and label have the most of what is left out (L4).
+    pub(crate) fn told(&self) -> String {
+        let names = self.blame.names.estimate();
+        let most = self.blame.metrics.iter().max_by_key(|(_, metric)| metric.series.estimate());
+        let Some((name, metric)) = most else { return String::new() };
+        let series = metric.series.estimate();
+        // Names that differ for every series are the label to blame, too.
+        if names > series {
+            return format!("most by label \"__name__\", which had {}", self.blame.names);
+        }
+        let label = metric.labels.iter().max_by_key(|(_, values)| values.estimate());
+        let mut told = format!("most of metric {}", quoted(name));
+        if let Some((label, values)) = label.filter(|(_, values)| values.estimate() > 1) {
+            told.push_str(&format!(", where label {} had {values}", quoted(label)));
+        }
+        told
+    }
+}
+
+/// A series as text, for people.
+pub(crate) fn shown<'l>(name: &str, labels: impl Iterator<Item = (&'l str, String)>) -> String {
+    let pairs: Vec<String> = labels.map(|(label, value)| format!("{label}={value:?}")).collect();
+    let text = format!("{name}{{{}}}", pairs.join(","));
+    if text.chars().count() <= TOLD_LETTERS {
+        return text;
+    }
+    text.chars().take(TOLD_LETTERS).chain(['…']).collect()
+}
+
+fn quoted(text: &str) -> String {
+    format!("{:?}", text.chars().take(TOLD_LETTERS).collect::<String>())
+}
+
+/// Bits by which distinct values are counted: hardly any error up to a thousand.
+const DISTINCT_BITS: usize = 4_096;
+
+/// How many distinct values there were, about: the share of bits that no value's hash set says so.
+#[derive(Debug)]
+struct Distinct {
+    bits: Box<[u64; DISTINCT_BITS / 64]>,
+    set: usize,
+}
+
+impl Default for Distinct {
+    fn default() -> Self {
+        Distinct { bits: Box::new([0; DISTINCT_BITS / 64]), set: 0 }
+    }
+}
+
+impl Distinct {
+    fn add(&mut self, value: &[u8]) {
+        let place = usize::try_from(xxh3_64(value) % DISTINCT_BITS as u64).unwrap_or_default();
+        if let Some(word) = self.bits.get_mut(place / 64) {
+            let bit = 1 << (place % 64);
+            self.set += usize::from(*word & bit == 0);
+            *word |= bit;
+        }
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a logarithm of at most 4,096, times as much"
+    )]
+    fn estimate(&self) -> usize {
+        let bits = DISTINCT_BITS as f64;
+        let free = (DISTINCT_BITS - self.set).max(1) as f64;
+        (-bits * (free / bits).ln()).round() as usize
+    }
+}
+
+impl std::fmt::Display for Distinct {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Where almost every bit is set, nobody knows.
+        if self.set * 16 > DISTINCT_BITS * 15 {
+            return write!(f, "more than 10000 values");
+        }
+        write!(f, "about {} values", self.estimate())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blame(active: &mut ActiveSeries, name: &str, labels: &[(&str, &str)]) {
+        let hash = xxh3_64(format!("{name}{labels:?}").as_bytes());
+        let labels = labels.iter().map(|(label, value)| (*label, (*value).to_owned()));
+        active.blame(New { hash, name, labels });
+    }
+
+    #[test]
+    fn l1_l2_known_series_come_in_and_new_ones_up_to_the_limit() {
+        let (mut active, whole) = (ActiveSeries::default(), AtomicUsize::new(0));
+        active.turn(Duration::ZERO, &whole);
+        let admitted: Vec<bool> = (0..5).map(|hash| active.admit(hash, 3, &whole)).collect();
+        assert_eq!(admitted, [true, true, true, false, false]);
+        assert!(active.admit(1, 3, &whole), "known");
+        assert_eq!((active.count(), whole.load(Ordering::Relaxed)), (3, 3));
+        // In the next window those of the one before are known still; the one after has forgotten them.
+        active.turn(WINDOW, &whole);
+        assert!(active.admit(2, 3, &whole) && !active.admit(7, 3, &whole));
+        active.turn(2 * WINDOW, &whole);
+        assert_eq!((active.count(), whole.load(Ordering::Relaxed)), (1, 1), "2 alone was seen again");
+        assert!(active.admit(7, 3, &whole));
+        active.turn(9 * WINDOW, &whole);
+        assert_eq!((active.count(), whole.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn l3_tenants_together_have_some_times_the_series_of_one() {
+        let whole = AtomicUsize::new(0);
+        let admitted = (0..10).map(|_| {
+            let mut active = ActiveSeries::default();
+            active.turn(Duration::ZERO, &whole);
+            (0..3).filter(|hash| active.admit(*hash, 2, &whole)).count()
+        });
+        assert_eq!(admitted.sum::<usize>(), 2 * WHOLE);
+    }
+
+    #[test]
+    fn l4_metric_and_label_are_told() {
+        let mut active = ActiveSeries::default();
+        blame(&mut active, "up", &[("job", "a")]);
+        assert_eq!(active.told(), "most of metric \"up\"");
+        for user in 0..800 {
+            blame(
+                &mut active,
+                "hits",
+                &[("path", "/"), ("user", &user.to_string()), ("zone", &(user % 7).to_string())],
+            );
+        }
+        let told = active.told();
+        let count = told.strip_prefix("most of metric \"hits\", where label \"user\" had about ");
+        let count: usize = count.and_then(|rest| rest.strip_suffix(" values")).unwrap().parse().unwrap();
+        assert!(count.abs_diff(800) < 40, "{count}");
+        for user in 0..20_000 {
+            blame(&mut active, "hits", &[("user", &user.to_string())]);
+        }
+        assert!(active.told().ends_with("label \"user\" had more than 10000 values"), "{}", active.told());
+        let mut active = ActiveSeries::default();
+        (0..500).for_each(|n| blame(&mut active, &format!("metric_{n}"), &[("job", "a")]));
+        assert!(active.told().starts_with("most by label \"__name__\", which had about "), "{}", active.told());
+    }
+}

@@ -1,0 +1,85 @@
+//! What does the file of jobs say? It has the shape of Prometheus's `scrape_configs`; what is not known is an error with its place.
+//!
+//! - `quantity`: durations and sizes.
+//! - `http`: how servers are asked.
+//! - `job`: a job and where its targets are found.
+
+mod http;
+mod job;
+mod quantity;
+#[cfg(test)]
+mod tests;
+
+pub(super) use self::http::{Authorization, BasicAuth, HttpSettings, OAuth2, Secret, TlsSettings, TlsVersion};
+pub(super) use job::{DnsDiscovery, EtcdDiscovery, FileDiscovery, HttpDiscovery, Job, Protocol, RecordKind};
+pub(super) use quantity::{duration_text, parse_duration};
+
+use job::Global;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why a file of jobs cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ScrapeError(pub(super) String);
+
+/// Scraping, as a person writes it in the settings file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScrapeConfig {
+    /// The file of jobs, in the shape of Prometheus's `scrape_configs`. Empty: nothing is scraped.
+    pub config_file: PathBuf,
+}
+
+impl ScrapeConfig {
+    /// The jobs of the file.
+    pub(super) fn load(&self) -> Result<Vec<Job>, ScrapeError> {
+        if self.config_file.as_os_str().is_empty() {
+            return Ok(Vec::new());
+        }
+        let told = |error: &dyn fmt::Display| self.wrong(error);
+        let text = std::fs::read_to_string(&self.config_file).map_err(|error| told(&error))?;
+        let folder = self.config_file.parent().unwrap_or(Path::new(""));
+        parse(&text, folder).map_err(|error| told(&error))
+    }
+
+    pub(super) fn wrong(&self, error: &dyn fmt::Display) -> ScrapeError {
+        ScrapeError(format!("`scrape.config_file` {}: {error}", self.config_file.display()))
+    }
+
+    /// Whether the file can be used, as far as that can be known without asking anyone.
+    pub fn check(&self) -> Result<(), String> {
+        let jobs = self.load().map_err(|error| error.to_string())?;
+        let lookups = super::client::Lookups::default();
+        let checked = jobs.iter().try_for_each(|job| super::Servers::of(job, &lookups).map(drop));
+        checked.map_err(|error| self.wrong(&error).to_string())
+    }
+}
+
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    global: Option<Global>,
+    scrape_configs: Option<Vec<Job>>,
+}
+
+/// Reads the text of a file that lies in a folder.
+pub(super) fn parse(text: &str, folder: &Path) -> Result<Vec<Job>, ScrapeError> {
+    let file: File = if text.trim().is_empty() {
+        File::default()
+    } else {
+        serde_saphyr::from_str(text).map_err(|error| ScrapeError(error.to_string()))?
+    };
+    let mut names = HashSet::new();
+    let global = file.global.unwrap_or_default().complete().map_err(|what| ScrapeError(format!("global: {what}")))?;
+    let mut list = file.scrape_configs.unwrap_or_default();
+    for job in &mut list {
+        job.complete(&global, folder).map_err(|what| ScrapeError(format!("job {:?}: {what}", job.job_name)))?;
+        if !names.insert(job.job_name.clone()) {
+            return Err(ScrapeError(format!("job {:?} is there twice", job.job_name)));
+        }
+    }
+    Ok(list)
+}

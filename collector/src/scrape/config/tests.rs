@@ -1,0 +1,146 @@
+//! Is what the file of jobs says taken as Prometheus takes it, and told with its place where it cannot be?
+
+use super::*;
+use std::time::Duration;
+
+fn read(text: &str) -> Result<Vec<Job>, String> {
+    parse(text, Path::new("/etc/jobs")).map_err(|error| error.to_string())
+}
+
+/// A file with one job that has these further lines.
+fn with(lines: &str) -> String {
+    let indented: String = lines.lines().map(|line| format!("  {line}\n")).collect();
+    format!("scrape_configs:\n- job_name: a\n{indented}")
+}
+
+fn job(lines: &str) -> Job {
+    read(&with(lines)).unwrap().remove(0)
+}
+
+#[test]
+fn unknown_keys_are_told_with_their_line() {
+    for (text, key, line) in [
+        (with("metrics_pth: /x"), "metrics_pth", 3),
+        (with("kubernetes_sd_configs: [{role: pod}]"), "kubernetes_sd_configs", 3),
+        (with("basic_auth:\n  username: a\n  pasword: b"), "pasword", 5),
+        (with("tls_config:\n  ca_fil: b"), "ca_fil", 4),
+        (with("static_configs:\n- targets: [a]\n  lables: {}"), "lables", 5),
+        (with("http_sd_configs:\n- url: http://a\n  tls_config: {}\n  refresh: 5s"), "refresh", 6),
+        (with("etcd_sd_configs:\n- endpoints: ['http://a']\n  prefix: /s\n  key: x"), "key", 6),
+        (with("dns_sd_configs:\n- names: [a]\n  typ: A"), "typ", 5),
+        (with("relabel_configs:\n- action: keep\n  regx: a"), "regx", 5),
+        ("global:\n  external_labels: {}\n".to_owned(), "external_labels", 2),
+        ("remote_write: []\n".to_owned(), "remote_write", 1),
+    ] {
+        let error = read(&text).unwrap_err();
+        assert!(error.contains(key) && error.contains(&format!("line {line}")), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn what_is_wrong_in_the_file_is_told() {
+    for (lines, expected) in [
+        ("scrape_interval: 5", "scrape_interval"),
+        ("scrape_interval: 5s\nscrape_timeout: 6s", "longer than scrape_interval"),
+        ("scheme: ftp", "neither http nor https"),
+        ("relabel_configs: [{regex: '('}]", "cannot be used"),
+        ("relabel_configs: [{action: hashmod, target_label: x}]", "modulus"),
+        ("relabel_configs: [{action: hash, target_label: x}]", "\"hash\" is no action; there are replace, keep"),
+        ("relabel_configs: [{action: uppercase}]", "action uppercase needs target_label"),
+        ("relabel_configs: [{action: labeldrop, source_labels: [a], regex: b}]", "action labeldrop has regex only"),
+        ("relabel_configs: [{action: keepequal, target_label: a, regex: b}]", "source_labels and target_label only"),
+        ("body_size_limit: ten", "no size"),
+        ("scrape_protocols: [PrometheusText0.0.4, PrometheusText0.0.4]", "one twice"),
+        ("scrape_protocols: [text]", "unknown variant `text`"),
+        ("basic_auth: {username: a}\nauthorization: {credentials: b}", "of basic_auth, authorization and oauth2 one"),
+        ("basic_auth: {username: a, username_file: b}", "username and username_file are both there"),
+        ("bearer_token: a\nauthorization: {credentials: b}", "bearer_token and authorization are both there"),
+        ("bearer_token: a\nbearer_token_file: b", "credentials and credentials_file are both there"),
+        ("authorization: {type: basic, credentials: b}", "is basic_auth"),
+        ("oauth2: {client_id: a, token_url: nowhere}", "token_url \"nowhere\" is no URL"),
+        ("tls_config: {cert_file: a}", "a certificate and its key come together"),
+        ("tls_config: {max_version: TLS11}", "max_version is below TLS12"),
+        ("tls_config: {min_version: SSL3}", "unknown variant `SSL3`"),
+        ("proxy_url: 'a b'", "proxy_url"),
+        ("http_headers: {Authorization: {values: [a]}}", "\"Authorization\" cannot be set"),
+        ("http_headers: {'a b': {values: [a]}}", "\"a b\" cannot be set"),
+        ("file_sd_configs: [{files: [a.txt]}]", "ends neither in .json nor"),
+        ("file_sd_configs: [{files: ['a*/b.json']}]", "a star before its last part"),
+        ("http_sd_configs: [{url: 'ftp://a'}]", "neither http nor https"),
+        ("http_sd_configs: [{url: 'http://a', refresh_interval: 0s}]", "refresh_interval is 0"),
+        ("dns_sd_configs: [{names: []}]", "no names"),
+        ("dns_sd_configs: [{names: [a], type: A}]", "records of another type than SRV need a port"),
+        ("dns_sd_configs: [{names: [a], type: TXT}]", "unknown variant `TXT`"),
+        ("etcd_sd_configs: [{endpoints: [], prefix: /a}]", "endpoints and a prefix are needed"),
+        ("etcd_sd_configs: [{endpoints: [a], prefix: /a}]", "etcd_sd_configs: endpoint \"a\" is no URL"),
+        ("etcd_sd_configs: [{endpoints: ['http://a'], prefix: /a, bearer_token: x}]", "users and passwords only"),
+        ("static_configs: [{targets: [a], labels: {'': b}}]", "a label has an empty name"),
+    ] {
+        let error = read(&with(lines)).unwrap_err();
+        assert!(error.contains(expected), "{lines}: {error}");
+    }
+    let twice = read("scrape_configs:\n- job_name: a\n- job_name: a\n").unwrap_err();
+    assert!(twice.contains("job \"a\" is there twice"), "{twice}");
+    let global = read("global: {scrape_interval: 1s, scrape_timeout: 2s}\n").unwrap_err();
+    assert!(global.contains("global: scrape_timeout is longer"), "{global}");
+    assert!(read("scrape_configs:\n- metrics_path: /a\n").unwrap_err().contains("job_name"));
+}
+
+#[test]
+fn jobs_have_what_the_head_says_unless_they_say_otherwise() {
+    for empty in ["", "# nothing\n", "global:\nscrape_configs:\n"] {
+        assert!(read(empty).unwrap().is_empty(), "{empty}");
+    }
+    let text = "global: {scrape_interval: 1m30s, sample_limit: 5, scrape_native_histograms: true}\nscrape_configs:\n\
+                - {job_name: a, body_size_limit: 2MB}\n- {job_name: b, sample_limit: 7, scrape_native_histograms: false, scrape_interval: 5s}\n";
+    let jobs = read(text).unwrap();
+    let [a, b] = jobs.as_slice() else { panic!("two jobs") };
+    assert_eq!((a.scrape_interval, a.scrape_timeout), (Duration::from_secs(90), Duration::from_secs(10)));
+    assert_eq!((b.scrape_interval, b.scrape_timeout), (Duration::from_secs(5), Duration::from_secs(5)));
+    assert_eq!((a.sample_limit, b.sample_limit, a.body_size_limit), (5, 7, 2 << 20));
+    assert_eq!((a.metrics_path.as_str(), a.honor_timestamps, a.honor_labels), ("/metrics", true, false));
+    assert_eq!((a.scrape_protocols.first(), a.scrape_protocols.len()), (Some(&Protocol::Protobuf), 5));
+    assert_eq!((b.scrape_protocols.first(), b.scrape_protocols.len()), (Some(&Protocol::OpenMetrics1), 4));
+    // An interval of 0 is none.
+    let jobs = read("global: {scrape_interval: 0s}\nscrape_configs: [{job_name: a, scrape_interval: 0s}]\n").unwrap();
+    assert_eq!(jobs[0].scrape_interval, Duration::from_secs(60));
+}
+
+#[test]
+fn what_yaml_takes_for_numbers_are_texts_where_texts_are_meant() {
+    let job = job(
+        "params: {level: [1, true]}\nbody_size_limit: 0\nscrape_interval: 0\nstatic_configs: [{targets: [a], labels: {port: 9100, on: yes, none: ''}}]",
+    );
+    assert_eq!(job.params["level"], ["1", "true"]);
+    let labels: Vec<(&str, &str)> =
+        job.static_configs[0].labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(labels, [("none", ""), ("on", "yes"), ("port", "9100")]);
+    assert_eq!((job.body_size_limit, job.scrape_interval), (0, Duration::from_secs(60)));
+}
+
+#[test]
+fn keys_about_http_are_read_among_a_sections_own() {
+    let lines = "bearer_token_file: token\nmetrics_path: /x\ntls_config: {ca_file: /abs/ca, server_name: s}\nfollow_redirects: false\n\
+                 http_headers: {X-A: {values: [a], files: [b]}}\nhttp_sd_configs:\n- proxy_url: http://p:1\n  url: http://a\n  basic_auth: {username: u, password_file: p}";
+    let job = job(lines);
+    assert_eq!(
+        (job.metrics_path.as_str(), job.http.follow_redirects, job.http.tls.server_name.as_str()),
+        ("/x", false, "s")
+    );
+    let auth = job.http.authorization.as_ref().unwrap();
+    assert_eq!(
+        (auth.r#type.as_str(), auth.credentials_file.as_deref()),
+        ("Bearer", Some(Path::new("/etc/jobs/token")))
+    );
+    assert_eq!(job.http.tls.ca_file.as_deref(), Some(Path::new("/abs/ca")), "paths are from the file's folder");
+    assert_eq!(job.http.headers["X-A"].files, [Path::new("/etc/jobs/b")]);
+    let list = &job.http_sd_configs[0];
+    assert_eq!(
+        (list.url.as_str(), list.http.follow_redirects, list.refresh_interval),
+        ("http://a", true, Duration::from_secs(60))
+    );
+    assert!(list.http.authorization.is_none(), "a list has credentials of its own, not the job's");
+    let password = list.http.basic_auth.as_ref().unwrap().password_file.as_deref();
+    assert_eq!(password, Some(Path::new("/etc/jobs/p")));
+    assert!(!format!("{:?}", self::job("bearer_token: hidden")).contains("hidden"), "secrets are not shown");
+}

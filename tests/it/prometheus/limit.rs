@@ -1,0 +1,59 @@
+//! Do limits and names hold from outside, also after the process was killed?
+
+use super::{post, value};
+use crate::server::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn series_past_the_limit_stay_out_when_the_log_is_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Server::start_with(dir.path(), &[], &[("SPANLIGHT_OTLP_TENANT_ACTIVE_SERIES", "3")]);
+    let server = start();
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let text: String = (0..8).map(|user| format!("hits{{user=\"{user}\"}} 1 {now}000\n")).collect();
+    let (status, answer) = post(&server.http, "/api/v1/import", &[], format!("up 1 {now}000\n{text}")).await;
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer.contains("metric \"hits\", where label \"user\" had about 6 values"), "{answer}");
+    let (status, answer) = post(&server.http, "/api/v1/import", &[], format!("up 2 {}000\n", now + 1)).await;
+    assert_eq!(status, 200, "a series that is known goes on: {answer}");
+    async fn check(server: &Server, now: u64) {
+        let later = (now + 2).to_string();
+        assert_eq!(value(server, "up", &later).await, "2");
+        assert_eq!(value(server, "count(hits)", &later).await, "2");
+    }
+    check(&server, now).await;
+    server.kill();
+    check(&start(), now).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_called_as_the_setting_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let body = format!(
+        r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"shop"}}}}]}},
+        "scopeMetrics":[{{"metrics":[{{"name":"shop.orders","unit":"By","sum":{{"isMonotonic":true,"aggregationTemporality":2,
+        "dataPoints":[{{"asInt":"7","timeUnixNano":"{now}000000000","attributes":[{{"key":"http.route","value":{{"stringValue":"/"}}}}]}}]}}}}]}}]}}]}}"#
+    );
+    let json = [("content-type", "application/json")];
+    for (strategy, query) in [
+        ("UnderscoreEscapingWithSuffixes", "shop_orders_bytes_total{http_route=\"/\",job=\"shop\"}"),
+        ("UnderscoreEscapingWithoutSuffixes", "shop_orders{http_route=\"/\"}"),
+        ("NoUTF8EscapingWithSuffixes", "{\"shop.orders_bytes_total\",\"http.route\"=\"/\"}"),
+        ("NoTranslation", "{\"shop.orders\",\"http.route\"=\"/\"}"),
+    ] {
+        let server = Server::start_with(dir.path(), &[], &[("SPANLIGHT_QUERY_TRANSLATION_STRATEGY", strategy)]);
+        let (status, answer) = post(&server.otlp_http, "/v1/metrics", &json, body.clone()).await;
+        assert_eq!(status, 200, "{answer}");
+        let later = (now + 1).to_string();
+        assert_eq!(value(&server, query, &later).await, "7", "{strategy}");
+        assert_eq!(value(&server, "count({__name__=~\".*orders.*\"})", &later).await, "1", "{strategy}");
+        let described = server.json("/api/v1/openapi.json").await;
+        for path in ["/api/v1/import", "/prometheus/api/v1/write", "/v1/metrics"] {
+            assert!(described["paths"][path]["post"]["summary"].is_string(), "{path}");
+        }
+        server.kill();
+    }
+    let mut wrong = crate::server::serve(dir.path(), &[]);
+    let told = wrong.env("SPANLIGHT_QUERY_TRANSLATION_STRATEGY", "Translate").output().unwrap();
+    assert!(!told.status.success() && String::from_utf8_lossy(&told.stderr).contains("NoTranslation"), "{told:?}");
+}
