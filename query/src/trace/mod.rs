@@ -15,7 +15,7 @@ mod top;
 pub(crate) use propose::propose;
 pub(crate) use search::{Filter, SearchQuery, search};
 pub(crate) use summary::Matched;
-pub(crate) use top::Position;
+pub(crate) use top::{Position, Top};
 
 use crate::error::{Error, Result};
 use crate::exec::Control;
