@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use prost::Message;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
+use std::slice::from_ref;
 use tonic::Code;
 use tower::ServiceExt;
 
@@ -340,9 +341,9 @@ async fn s1_a_search_may_be_one_of_tags_and_has_limits() {
         end: seconds(NOW),
         ..SearchRequest::default()
     };
-    assert_eq!(found(test.clone()).await, [newer.clone()]);
+    assert_eq!(found(test.clone()).await, from_ref(&newer));
     let earlier = SearchRequest { end: seconds(NOW) - 15, ..test };
-    assert_eq!(found(earlier).await, [older.clone()]);
+    assert_eq!(found(earlier).await, from_ref(&older));
     assert_eq!(found(SearchRequest::default()).await, [newer.clone(), older]);
     let tags = HashMap::from([("http.method".to_owned(), "g\"e".to_owned())]);
     assert!(found(SearchRequest { tags, ..SearchRequest::default() }).await.is_empty());
