@@ -209,6 +209,10 @@ impl Store {
         Ok((free < least).then_some(Shortage::Disk { free, least }))
     }
 
+    pub(super) fn is_half_full(&self) -> bool {
+        self.view().memory_bytes() > self.config.memory_limit_bytes / 2
+    }
+
     pub(super) fn free_bytes(&self) -> Result<u64> {
         let now = self.clock.monotonic();
         let mut measured = lock(&self.free_space);

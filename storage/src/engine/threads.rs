@@ -214,6 +214,11 @@ impl Engine {
         self.store.shortage()
     }
 
+    /// Whether rows wait for their blocks while half of the memory that they may have is taken: who can wait may let blocks be written first.
+    pub fn is_half_full(&self) -> bool {
+        self.store.flush_is_due() && self.store.is_half_full()
+    }
+
     /// The tenants that have data.
     pub fn tenants(&self) -> Vec<TenantId> {
         self.store.tenants()

@@ -39,8 +39,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::engine::Engine;
 
-/// What librdkafka holds before it is read, by default: half a second of a busy topic.
-const QUEUED_KILOBYTES: &str = "32768";
+/// What librdkafka holds before it is read, by default, and how long it does not fetch once it holds so much: its own second leaves the
+/// reader without messages for most of it.
+const QUEUED_KILOBYTES: &str = "16384";
+const QUEUED_BACKOFF_MILLIS: &str = "10";
+/// What one answer of a broker has at most, by default, packed as it is: in the queue it may be five times as much.
+const FETCHED_BYTES: &str = "4194304";
 
 /// The reading of Kafka, under way if it is set. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -169,8 +173,12 @@ fn client_config(config: &KafkaConfig, usual: &[Usual<'_>]) -> ClientConfig {
 }
 
 fn consumer_config(config: &KafkaConfig) -> ClientConfig {
-    let usual: [Usual<'_>; 2] =
-        [(&["queued.max.messages.kbytes"], QUEUED_KILOBYTES), (&["allow.auto.create.topics"], "false")];
+    let usual: [Usual<'_>; 4] = [
+        (&["queued.max.messages.kbytes"], QUEUED_KILOBYTES),
+        (&["fetch.max.bytes"], FETCHED_BYTES),
+        (&["fetch.queue.backoff.ms"], QUEUED_BACKOFF_MILLIS),
+        (&["allow.auto.create.topics"], "false"),
+    ];
     let mut client = client_config(config, &usual);
     client
         .set("group.id", &config.group)

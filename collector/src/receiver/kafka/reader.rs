@@ -4,7 +4,8 @@
 //!     what came before, that is told, counted, and only then passed over.
 //! R2  Rows are given to the store with the offsets that they came from. Where it does not take them, for want of room or because
 //!     others have brought the same, all partitions are begun anew from where it says.
-//! R3  What the store cannot take is not fetched: no more is in memory than librdkafka's queue and one portion.
+//! R3  What the store cannot take is not fetched: no more is in memory than librdkafka's queue and one portion. Where its memory is half full, the
+//!     reading waits a while for its blocks: the rest of it is for senders who cannot wait as Kafka's messages can.
 //! R4  What stands between messages and is none, as the end of a transaction, is passed over once nothing else is waiting: a partition whose end
 //!     it is has no lag, and nothing is lost when the cluster deletes it.
 //! R5  The group is told how far the blocks are, after the fact, for those who look at its lag. Nothing here reads that.
@@ -34,6 +35,9 @@ const PORTION_MESSAGES: usize = 2_000;
 const PORTION_BYTES: usize = 8 << 20;
 /// How long the next message is waited for, which is how soon the end is noticed.
 const WAIT: Duration = Duration::from_millis(100);
+/// How long the store's blocks are waited for before a portion, and how often it is looked at meanwhile.
+const WAIT_AT_MOST: Duration = Duration::from_secs(2);
+const WAIT_STEP: Duration = Duration::from_millis(5);
 /// How long the cluster may take to answer a question.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How often the group is told how far the blocks are, and topics are looked at.
@@ -89,6 +93,7 @@ impl Reader {
         while !self.stop.load(Ordering::Acquire) {
             self.follow_store(&mut pace);
             self.begin_pending(&mut pace);
+            self.wait_for_store();
             let portions = self.gather(&mut pace);
             self.take(portions, &mut pace);
             self.tell(&mut pace);
@@ -107,6 +112,18 @@ impl Reader {
             pace.relapses = relapses;
             self.metrics.relapsed();
             self.suspend();
+        }
+    }
+
+    /// Lets the store's blocks come after what is in memory (R3). Not for long: the group wants to hear of us, and of what has no end the
+    /// store says why.
+    fn wait_for_store(&self) {
+        let begun = self.clock.monotonic();
+        while self.engine.is_half_full()
+            && !self.stop.load(Ordering::Acquire)
+            && self.clock.monotonic().saturating_sub(begun) < WAIT_AT_MOST
+        {
+            std::thread::sleep(WAIT_STEP);
         }
     }
 
