@@ -56,6 +56,7 @@ fn metrics_are_named_as_by_prometheus() {
         (["a__b..c", "", "gauge"], ["a_b_c", "a__b_c", "a__b..c"]),
         (["job:up:sum", "", "gauge"], ["job:up:sum", "job:up:sum", "job:up:sum"]),
         (["naïve", "", "gauge"], ["na_ve", "na_ve", "naïve"]),
+        (["total.rate", "", "gauge"], ["total_rate", "total_rate", "total.rate"]),
         (["total", "1", "counter"], ["total", "total", "total_total"]),
     ];
     for ([name, unit, kind], expected) in cases {
@@ -63,6 +64,7 @@ fn metrics_are_named_as_by_prometheus() {
         for (strategy, expected) in STRATEGIES.into_iter().zip(expected) {
             let found = metric(name, unit, kind, strategy);
             assert_eq!(found.as_deref(), Some(expected), "{name} {unit} {kind} {strategy:?}");
+            assert!(expected.starts_with(&certain_start(name, strategy)), "{name} {strategy:?}");
         }
     }
     for (name, left) in [("", 0), ("...", 2), ("___", 3)] {
