@@ -378,7 +378,8 @@ async fn topics_made_anew_expired_messages_and_given_up_transactions_are_told_ap
         brokers.make_topic(LOGS, 1, &[]).await;
         let end = messages.end;
         produce(&brokers.producer(&[]), messages, &sent);
-        let server = brokers.serve(dir.path(), &[]);
+        // Nobody has seen what is in it, whatever is wanted of topics that were never read.
+        let server = brokers.serve(dir.path(), &[("SPANLIGHT_KAFKA_BEGIN", "latest")]);
         all_once(&server, end * RECORDS).await;
         assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 0.0);
         server.terminate();
@@ -388,6 +389,19 @@ async fn topics_made_anew_expired_messages_and_given_up_transactions_are_told_ap
     produce(&brokers.producer(&[]), 5_000..5_020, &sent);
     delete_before(120).await;
     produce(&brokers.producer(&[]), 170..180, &sent);
+    let server = brokers.serve(dir.path(), &[("SPANLIGHT_KAFKA_ON_LOSS", "stop")]);
+    let told = eventually("what is lost", || async {
+        let told = server.json("/api/v1/status").await["kafka"].clone();
+        told["trouble"].is_string().then_some(told)
+    })
+    .await;
+    assert!(told["trouble"].as_str().unwrap().contains("deleted before they were read"), "{told}");
+    assert_eq!(
+        (&told["partitions"][0]["lag"], &told["partitions"][0]["position"]),
+        (&30.into(), &100.into()),
+        "{told}"
+    );
+    server.terminate();
     let server = brokers.serve(dir.path(), &[]);
     all_once(&server, 180 * RECORDS).await;
     assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 20.0);

@@ -124,8 +124,13 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
+        let mut partitions = self.partitions();
         for (topic, statistics) in &statistics.topics {
             for (partition, statistics) in &statistics.partitions {
+                // Of what is not fetched they are old.
+                if partitions.position(&(topic.as_str().into(), *partition)).is_none() {
+                    continue;
+                }
                 // What a transaction has open cannot be read yet.
                 let end = if statistics.ls_offset > 0 { statistics.ls_offset } else { statistics.hi_offset };
                 if let Ok(end) = u64::try_from(end) {

@@ -1,6 +1,7 @@
 //! Which topics are read, from where, and as what?
 
 use super::message::Encoding;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use regex_automata::nfa::thompson::pikevm::PikeVM;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -192,6 +193,20 @@ enum Pattern {
     Expression(String, Box<PikeVM>),
 }
 
+impl Pattern {
+    fn text(&self) -> &str {
+        match self {
+            Pattern::Name(name) | Pattern::Expression(name, _) => name,
+        }
+    }
+}
+
+/// Whether a cluster takes it as the name of a topic.
+fn is_name(name: &str) -> bool {
+    let legal = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    (1..=249).contains(&name.len()) && name.chars().all(legal) && name != "." && name != ".."
+}
+
 /// A topic's settings, read.
 #[derive(Debug, Clone)]
 pub(super) struct Topic {
@@ -209,22 +224,28 @@ impl Topics {
             let encoding = Encoding::from_name(&topic.encoding, signal).map_err(|what| wrong(&what))?;
             let tenant = TenantId::new(&topic.tenant).map_err(|error| wrong(&error.to_string()))?;
             let pattern = if name.starts_with('^') {
+                // What there is not is a letter to POSIX, and would match nothing unsaid.
+                if let Some(class) = ["\\d", "\\D", "\\p", "\\P"].into_iter().find(|class| name.contains(class)) {
+                    return Err(wrong(&format!("extended regular expressions of POSIX have no `{class}`")));
+                }
                 let expression = PikeVM::new(name).map_err(|error| wrong(&error.to_string()))?;
                 Pattern::Expression(name.clone(), Box::new(expression))
-            } else {
+            } else if is_name(name) {
                 Pattern::Name(name.clone())
+            } else {
+                return Err(wrong("a topic's name has up to 249 letters, digits, `.`, `_` and `-`"));
             };
             Ok((pattern, Topic { signal, encoding, tenant }))
         };
         config.topics.iter().map(topic).collect::<Result<_, String>>().map(Topics)
     }
 
-    /// What librdkafka subscribes to.
-    pub(super) fn subscription(&self) -> Vec<&str> {
-        let names = self.0.iter().map(|(pattern, _)| match pattern {
-            Pattern::Name(name) | Pattern::Expression(name, _) => name.as_str(),
-        });
-        names.collect()
+    /// Has a consumer read them. An `Err` names one that it does not take: its expressions are those of POSIX.
+    pub(super) fn subscribe<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) -> Result<(), String> {
+        let names: Vec<&str> = self.0.iter().map(|(pattern, _)| pattern.text()).collect();
+        let Err(error) = consumer.subscribe(&names) else { return Ok(()) };
+        let culprit = names.iter().find(|name| consumer.subscribe(&[**name]).is_err()).copied().unwrap_or_default();
+        Err(format!("`kafka.topics.\"{culprit}\"` is no extended regular expression of POSIX: {error}"))
     }
 
     /// The settings of a topic: those of its name, else of the first expression that matches it.
@@ -263,6 +284,13 @@ mod tests {
         assert!(error(config("a", "traces", "otlp_proto")).contains("`kafka.topics.\"a\"`: `traces` is none of"));
         assert!(error(config("a", "logs", "avro")).contains("`avro`"));
         assert!(error(config("^(", "logs", "raw")).contains("\"^(\""));
+        for name in ["^rx-\\d+$", "^rx-\\p{Nd}$", "", "bad topic/name"] {
+            assert!(error(config(name, "logs", "raw")).contains(&format!("`kafka.topics.\"{name}\"`")), "{name}");
+        }
+        let brokers = "a:1".to_owned();
+        let error = error(KafkaConfig { brokers, ..config("^rx-(?:1|2)$", "logs", "raw") });
+        assert!(error.contains("`kafka.topics.\"^rx-(?:1|2)$\"`"), "{error}");
+        let error = |config: KafkaConfig| config.check().unwrap_err();
         assert!(error(config("a", "spans", "raw")).contains("raw"));
         let librdkafka = BTreeMap::from([("group.id".to_owned(), "x".to_owned())]);
         assert!(error(KafkaConfig { librdkafka, ..KafkaConfig::default() }).contains("group.id"));

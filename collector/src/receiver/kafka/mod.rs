@@ -45,6 +45,10 @@ const QUEUED_KILOBYTES: &str = "16384";
 const QUEUED_BACKOFF_MILLIS: &str = "10";
 /// What one answer of a broker has at most, by default, packed as it is: in the queue it may be five times as much.
 const FETCHED_BYTES: &str = "4194304";
+/// What a batch may have unpacked: one of zstd that has more stops its partition.
+const UNPACKED_BYTES: &str = "536870912";
+/// What no expression means.
+const NOT_READ: &str = "^__consumer_offsets$,^__transaction_state$";
 
 /// The reading of Kafka, under way if it is set. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -71,7 +75,7 @@ impl KafkaReceiver {
         let context = Context::new(Arc::clone(engine), Arc::clone(&metrics));
         let consumer = BaseConsumer::from_config_and_context(&consumer_config(config), context);
         let consumer = consumer.map_err(|error| refused(config, &error))?;
-        consumer.subscribe(&topics.subscription()).map_err(|error| format!("`kafka.topics`: {error}"))?;
+        topics.subscribe(&consumer)?;
         let stop = Arc::new(AtomicBool::new(false));
         let bounds =
             MessageBounds { bytes: collector.config().max_request_bytes, decode: collector.config().decode.clone() };
@@ -148,7 +152,8 @@ fn check_client(config: &KafkaConfig) -> Result<(), String> {
     if config.is_read() {
         let mut client = consumer_config(config);
         client.remove("bootstrap.servers");
-        client.create::<BaseConsumer>().map_err(|error| refused(config, &error))?;
+        let consumer = client.create::<BaseConsumer>().map_err(|error| refused(config, &error))?;
+        Topics::new(config)?.subscribe(&consumer)?;
     }
     if config.is_front() { front::check(config) } else { Ok(()) }
 }
@@ -173,7 +178,9 @@ fn client_config(config: &KafkaConfig, usual: &[Usual<'_>]) -> ClientConfig {
 }
 
 fn consumer_config(config: &KafkaConfig) -> ClientConfig {
-    let usual: [Usual<'_>; 4] = [
+    let usual: [Usual<'_>; 6] = [
+        (&["receive.message.max.bytes"], UNPACKED_BYTES),
+        (&["topic.blacklist"], NOT_READ),
         (&["queued.max.messages.kbytes"], QUEUED_KILOBYTES),
         (&["fetch.max.bytes"], FETCHED_BYTES),
         (&["fetch.queue.backoff.ms"], QUEUED_BACKOFF_MILLIS),

@@ -140,7 +140,10 @@ impl Reader {
     fn begin_pending(&self, pace: &mut Pace) {
         let pending = self.consumer.context().partitions().pending();
         let now = self.clock.monotonic();
-        if pending.is_empty() || now < pace.retry_at {
+        if pending.is_empty() {
+            return self.metrics.stuck(None);
+        }
+        if now < pace.retry_at {
             return;
         }
         // What cannot be stored is not fetched (R3).
@@ -159,6 +162,7 @@ impl Reader {
         match self.begin(&pending) {
             Ok(()) => {
                 pace.rest = Duration::ZERO;
+                self.metrics.stuck(None);
                 self.consumer.context().pause(None);
             }
             Err(what) => {
@@ -171,7 +175,7 @@ impl Reader {
                         "failed to begin partitions of kafka; it is tried again"
                     );
                 }
-                self.metrics.trouble(&what);
+                self.metrics.stuck(Some(what));
             }
         }
     }
@@ -205,12 +209,16 @@ impl Reader {
                 Ok((source, low, high)) => {
                     if self.engine.position(&source).is_none() {
                         self.tell_of_new(&key.0, key.1, &source);
-                        let at = if self.config.begin == Begin::Earliest { low } else { high };
+                        let is_new = self.namesake(&key.0, &source).is_some();
+                        let at = if self.config.begin == Begin::Earliest || is_new { low } else { high };
                         beginnings.insert(source.to_string(), at);
                     }
                     found.push((key, source, low, high));
                 }
-                Err(what) => drop(failed.get_or_insert(format!("{}/{}: {what}", key.0, key.1))),
+                Err(what) => {
+                    self.metrics.of(&key.0, key.1, |told| told.ours = true);
+                    failed.get_or_insert(format!("{}/{}: {what}", key.0, key.1));
+                }
             }
         }
         if !beginnings.is_empty() {
@@ -218,6 +226,9 @@ impl Reader {
         }
         let mut starts = Vec::new();
         for (key, source, low, high) in found {
+            // Also of one that cannot be begun it is told how far behind it is.
+            let at = self.engine.position(&source).unwrap_or(low);
+            self.metrics.of(&key.0, key.1, |told| (told.position, told.end, told.ours) = (at, high, true));
             match self.start_of(key, &source, (low, high)) {
                 Ok(at) => starts.push((key, Position { source, began: at, next: at, before: None }, high)),
                 Err(what) => drop(failed.get_or_insert(format!("{}/{}: {what}", key.0, key.1))),
@@ -259,12 +270,16 @@ impl Reader {
         Ok(())
     }
 
+    /// A partition of another topic that had that name.
+    fn namesake(&self, topic: &str, source: &str) -> Option<String> {
+        let (own, _) = source.rsplit_once('/')?;
+        let known = self.engine.sources(&format!("kafka/{topic}/"));
+        known.into_iter().find(|name| name.rsplit_once('/').is_some_and(|(other, _)| other != own))
+    }
+
     /// Says that a topic was made anew: what was read of its namesake stays.
     fn tell_of_new(&self, topic: &str, partition: i32, source: &str) {
-        let prefix = format!("kafka/{topic}/");
-        let end = format!("/{partition}");
-        let namesake = self.engine.sources(&prefix).into_iter().find(|name| name.ends_with(&end) && name != source);
-        if let Some(namesake) = namesake {
+        if let Some(namesake) = self.namesake(topic, source) {
             tracing::warn!(
                 topic,
                 partition,
@@ -282,7 +297,7 @@ impl Reader {
         let (to, what) = if at < low {
             (low, "messages were deleted before they were read")
         } else if at > high {
-            (high, "messages that had been read are there no more")
+            (high, "messages that had been read are there no more, and what may have come in their place is not read")
         } else {
             return Ok(at);
         };
@@ -294,7 +309,10 @@ impl Reader {
         self.engine.consume(&Consumption { rows: Vec::new(), read }).map_err(|error| error.to_string())?;
         let lost = low.saturating_sub(at);
         tracing::error!(topic, partition, at, low, high, lost, "{what}; reading goes on behind them");
-        self.metrics.of(topic, partition, |told| told.lost += lost);
+        self.metrics.of(topic, partition, |told| {
+            told.lost += lost;
+            told.truncations += u64::from(at > high);
+        });
         Ok(to)
     }
 
@@ -357,9 +375,15 @@ impl Reader {
 
     /// Where an offset is out of range, where to go on is found out anew.
     fn complain(&self, error: &KafkaError) {
-        self.metrics.trouble(&error.to_string());
+        let hint = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::BadCompression) => {
+                "; a batch may have more bytes unpacked than `receive.message.max.bytes` of `kafka.librdkafka`"
+            }
+            _ => "",
+        };
+        self.metrics.trouble(&format!("{error}{hint}"));
         if self.metrics.may_log("client", self.clock.monotonic()).is_some() {
-            tracing::warn!(%error, "kafka");
+            tracing::warn!(%error, "kafka{hint}");
         }
         let code = error.rdkafka_error_code();
         let moved = [RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::AutoOffsetReset];

@@ -28,6 +28,8 @@ pub struct PartitionReport {
     pub dead_letters: u64,
     /// Offsets that the cluster deleted before they were read.
     pub lost: u64,
+    /// How often the partition ended before what had been read of it: what was written anew below its end was not read.
+    pub truncations: u64,
     /// The offset that comes next.
     pub position: u64,
     /// Up to where rows are in blocks.
@@ -64,6 +66,8 @@ pub struct KafkaReport {
 #[derive(Debug, Default)]
 pub(super) struct KafkaMetrics {
     report: Mutex<KafkaReport>,
+    /// Why partitions cannot be begun, if some cannot: others that go on say nothing of them.
+    stuck: Mutex<Option<String>>,
     hush: Hush,
 }
 
@@ -74,7 +78,15 @@ impl KafkaMetrics {
 
     /// What there is to tell.
     pub(super) fn read(&self) -> KafkaReport {
-        self.report().clone()
+        let stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut report = self.report().clone();
+        report.trouble = stuck.or(report.trouble);
+        report
+    }
+
+    /// Says why partitions cannot be begun, or that all are.
+    pub(super) fn stuck(&self, why: Option<String>) {
+        *self.stuck.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     pub(super) fn rebalanced(&self) {
@@ -146,7 +158,7 @@ type Read = fn(&PartitionReport) -> u64;
 impl KafkaReport {
     /// Appends it in Prometheus' text format.
     pub fn render(&self, out: &mut String) {
-        let families: [(&str, &str, &str, Read); 10] = [
+        let families: [(&str, &str, &str, Read); 11] = [
             ("messages_total", "counter", "Messages whose rows are visible.", |told| told.messages),
             ("bytes_total", "counter", "Bytes of those messages.", |told| told.bytes),
             ("rows_total", "counter", "Rows of those messages.", |told| told.rows),
@@ -156,6 +168,9 @@ impl KafkaReport {
             ("tombstones_total", "counter", "Messages without a value.", |told| told.tombstones),
             ("dead_letters_total", "counter", "Messages that were kept as dead letters.", |told| told.dead_letters),
             ("lost_offsets_total", "counter", "Offsets that were deleted before they were read.", |told| told.lost),
+            ("truncations_total", "counter", "Ends of partitions before what had been read of them.", |told| {
+                told.truncations
+            }),
             ("position", "gauge", "The offset that comes next.", |told| told.position),
             ("committed_position", "gauge", "The offset up to which rows are in blocks.", |told| told.committed),
             ("lag", "gauge", "Messages that are there and not read yet.", PartitionReport::lag),
