@@ -31,7 +31,7 @@ impl Entry {
             bits if bits > HIGH_BITS => high >> (bits - HIGH_BITS),
             bits => high << (HIGH_BITS - bits),
         };
-        Entry(u128::from(low) << 112 | u128::from(high) << 64 | u128::from(block) << 32 | u128::from(row))
+        Entry((u128::from(low) << 112) | (u128::from(high) << 64) | (u128::from(block) << 32) | u128::from(row))
     }
 
     fn low(self) -> u16 {
@@ -39,11 +39,11 @@ impl Entry {
     }
 
     fn high(self) -> u64 {
-        u64::try_from(self.0 >> 64 & ((1 << HIGH_BITS) - 1)).unwrap_or(u64::MAX)
+        u64::try_from((self.0 >> 64) & ((1 << HIGH_BITS) - 1)).unwrap_or(u64::MAX)
     }
 
     fn block(self) -> u32 {
-        u32::try_from(self.0 >> 32 & u128::from(u32::MAX)).unwrap_or(u32::MAX)
+        u32::try_from((self.0 >> 32) & u128::from(u32::MAX)).unwrap_or(u32::MAX)
     }
 
     fn row(self) -> u32 {
@@ -91,7 +91,7 @@ fn entries(blocks: &[Shown], (pass, passes): (u64, u64)) -> Result<Option<(Vec<E
     for ((number, block), known) in (0u32..).zip(blocks).zip(&mut bits) {
         let walked = block.walk_traces(|hash, rows| {
             *known = hash.bits;
-            if u64::from(hash.low) * passes >> LOW_BITS == pass
+            if (u64::from(hash.low) * passes) >> LOW_BITS == pass
                 && let Some(row) = rows.first().and_then(|rows| u32::try_from(rows.start).ok())
             {
                 entries.push(Entry::new(hash.low, hash.high, hash.bits, number, row));
@@ -130,7 +130,7 @@ mod tests {
             hashes in proptest::collection::vec((0u64..40, 0usize..4), 0..60), bits in proptest::collection::vec(0u32..6, 4),
         ) {
             // Hashes of few bits, at both ends, so that many agree.
-            let hash = |number: u64| (number % 8) << 61 | number / 8;
+            let hash = |number: u64| ((number % 8) << 61) | (number / 8);
             let mut entries = Vec::new();
             for (row, &(number, block)) in (0u32..).zip(&hashes) {
                 let (hash, bits) = (hash(number), bits[block]);

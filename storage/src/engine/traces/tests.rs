@@ -128,7 +128,7 @@ fn k2_without_its_index_a_block_tells_of_no_trace() {
     let spans: Vec<Short> = (1..=200).map(|trace| (trace, 1, 0, i64::from(trace))).collect();
     stand.block(&spans);
     assert_eq!(stand.told().len(), 200);
-    let keys = path_of(&*stand.disk, Path::new("/data"), "keys.idx").unwrap();
+    let keys = path_of(&stand.disk, Path::new("/data"), "keys.idx").unwrap();
     let length = stand.disk.contents(&keys).unwrap().len() as u64;
     drop(stand.store);
     stand.disk.flip(&keys, length - 10, 3).unwrap();
