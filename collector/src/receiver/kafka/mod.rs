@@ -29,7 +29,7 @@ use config::Topics;
 use message::MessageBounds;
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext as _;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use reader::Reader;
 use report::KafkaMetrics;
