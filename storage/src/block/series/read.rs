@@ -30,6 +30,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 const HEADER_LEN: u64 = 16;
+/// Longer values of attributes are looked for in all groups.
+const MOST_PROPOSED: usize = 512;
 
 /// A block of series, open for reading.
 #[derive(Debug)]
@@ -233,7 +235,15 @@ fn proposed(predicate: &Predicate) -> Option<Result<Matcher>> {
         Field::Column(_) | Field::Attribute(AttributeScope::Any, _) => return None,
     };
     // An empty text is told from an absent one by rows only.
-    (!value.is_empty()).then(|| Matcher::new(label, Relation::Equal, value))
+    if value.is_empty() {
+        return None;
+    }
+    if let Field::Column(_) = field {
+        return Some(Matcher::new(label, Relation::Equal, value));
+    }
+    // Of an array each element counts; its text is that of JSON.
+    let or_array = || format!(r"{}|\[.*", regex_syntax::escape(value));
+    (value.len() <= MOST_PROPOSED).then(|| Matcher::new(label, Relation::Matches, &or_array()))
 }
 
 fn decompress(file: &Arc<CheckedFile>, frame: &Frame) -> Result<Vec<u8>> {
