@@ -353,7 +353,7 @@ async fn topics_made_anew_expired_messages_and_given_up_transactions_are_told_ap
     all_once(&server, 50 * RECORDS).await;
     assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 0.0);
     // Nor is the end of a transaction a message that lags, or one that is lost when it goes with what is before it.
-    for (what, value) in [("position", 62.0), ("lag", 0.0), ("committed_position", 62.0)] {
+    for (what, value) in [("position", 62.0), ("lag", 0.0)] {
         let name = format!("spanlight_kafka_{what}");
         eventually(&name, || async { (metric(&server, &name).await == value).then_some(()) }).await;
     }
@@ -392,10 +392,9 @@ async fn topics_made_anew_expired_messages_and_given_up_transactions_are_told_ap
     let server = brokers.serve(dir.path(), &[("SPANLIGHT_KAFKA_ON_LOSS", "stop")]);
     let told = eventually("what is lost", || async {
         let told = server.json("/api/v1/status").await["kafka"].clone();
-        told["trouble"].is_string().then_some(told)
+        told["trouble"].as_str().is_some_and(|what| what.contains("deleted before they were read")).then_some(told)
     })
     .await;
-    assert!(told["trouble"].as_str().unwrap().contains("deleted before they were read"), "{told}");
     assert_eq!(
         (&told["partitions"][0]["lag"], &told["partitions"][0]["position"]),
         (&30.into(), &100.into()),
