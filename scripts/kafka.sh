@@ -100,7 +100,8 @@ cluster() {
   local count=$1 dir pairs=() number
   dir=$(mktemp -d)
   # shellcheck disable=SC2064
-  trap "kill 0; wait; rm -rf '$dir'" EXIT
+  trap "kill \$(jobs -p) 2>/dev/null; wait; rm -rf '$dir'" EXIT
+  trap 'exit 130' INT TERM
   SPANLIGHT_KAFKA_LIB=$(jars)
   export SPANLIGHT_KAFKA_LIB
   for ((number = 0; number < count; number++)); do

@@ -93,7 +93,7 @@ impl Admission {
             memory: Arc::new(Pool::new(config.max_bytes_in_flight)),
             tenants: Mutex::default(),
             shared: Arc::new(shared),
-            own: Arc::new(Account::new(config.max_bytes_in_flight, config.tenant_burst_bytes)),
+            own: Arc::new(Account::new(usize::MAX, config.tenant_burst_bytes)),
             tenant_bytes_in_flight: config.tenant_bytes_in_flight,
             rate: config.tenant_bytes_per_second,
             burst: config.tenant_burst_bytes,
