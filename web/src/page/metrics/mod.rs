@@ -6,6 +6,8 @@ mod list;
 mod moment;
 mod query;
 
+pub(super) use query::ask;
+
 use crate::client::load::{Load, Old, load};
 use crate::component::app::{App, Entry};
 use crate::component::combobox::{Field, combobox};

@@ -105,7 +105,7 @@ pub(super) fn bar(asked: Asked, metadata: Load<Metadata>, chosen: Memo<Option<Me
 }
 
 /// What tells names, labels and values.
-fn ask(what: &What, _: &str) -> Option<String> {
+pub(in crate::page) fn ask(what: &What, _: &str) -> Option<String> {
     let (path, metric) = match what {
         What::Metric => (format!("{ROOT}/label/__name__/values"), ""),
         What::Label(metric) => (format!("{ROOT}/labels"), metric.as_str()),
