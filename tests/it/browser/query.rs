@@ -97,12 +97,12 @@ async fn browser_draws_promql_and_goes_from_an_exemplar_to_its_trace() {
     browser.wait_for_some("promql").await;
     browser.keys("promql", "sum by (job) (rate(http_server_request_duration_seconds_c").await;
     browser.wait_for_some("offer").await;
-    browser.keys("promql", &format!("{TAB}{{job=~\".*cart\"}}[1m])){ENTER}")).await;
+    browser.keys("promql", &format!("{TAB}{{job=~\".*gateway\"}}[1m])){ENTER}")).await;
     let ran = "return new URLSearchParams(location.search).get('query')";
-    let asked = "sum by (job) (rate(http_server_request_duration_seconds_count{job=~\".*cart\"}[1m]))";
+    let asked = "sum by (job) (rate(http_server_request_duration_seconds_count{job=~\".*gateway\"}[1m]))";
     browser.wait_for("the query in the address", ran).await;
     assert_eq!(browser.run(ran).await, asked);
-    let line = format!("{}?.textContent.includes('job=shop/cart') ?? false", element("legend"));
+    let line = format!("{}?.textContent.includes('job=shop/gateway') ?? false", element("legend"));
     refreshed(&browser, "a line", &line).await;
     browser.screenshot("promql").await;
 
