@@ -48,7 +48,7 @@ pub(super) fn page() -> AnyView {
     let words = move || {
         found.data.get().map(|d| {
             format!(
-                "{} series of {}, {} labels · {} came in this range{}",
+                "{} series of {}, {} labels · {} new in this range{}",
                 format::count(d.series_count),
                 format::counted(d.metric_count, "metric"),
                 format::count(d.label_count),
@@ -99,7 +99,7 @@ fn active(data: &CardinalityResponse) -> String {
     }
 }
 
-/// Series that came, hour by hour.
+/// New series, hour by hour.
 fn churn(data: &Arc<CardinalityResponse>) -> AnyView {
     let app = App::get();
     let (Some(first), Some(last)) = (data.created.first(), data.created.last()) else { return ().into_any() };
@@ -116,8 +116,8 @@ fn churn(data: &Arc<CardinalityResponse>) -> AnyView {
         }
     }
     let of_table = data.clone();
-    let drawn = plot::plot("Series that came by hour", RwSignal::new(None), move || {
-        let line = Line { label: "came".into(), colour: "--svc-0".into(), filled: true, cells: cells.clone() };
+    let drawn = plot::plot("New series by hour", RwSignal::new(None), move || {
+        let line = Line { label: "new".into(), colour: "--svc-0".into(), filled: true, cells: cells.clone() };
         Some(Plot {
             grid,
             lines: vec![line],
@@ -128,14 +128,14 @@ fn churn(data: &Arc<CardinalityResponse>) -> AnyView {
         })
     });
     let table = move || Table {
-        heads: ["Hour", "Series that came"].map(str::to_owned).to_vec(),
+        heads: ["Hour", "New series"].map(str::to_owned).to_vec(),
         rows: of_table
             .created
             .iter()
             .map(|one| vec![calendar::date_time(one.start_unix_nano, app.offset()), format::count(one.count)])
             .collect(),
     };
-    chart::framed("Series that came, by hour", "", drawn, table)
+    chart::framed("New series by hour", "", drawn, table)
 }
 
 /// A row of a table: its name, where it leads, its numbers, and its share of the largest.
@@ -180,12 +180,7 @@ fn metrics(data: &CardinalityResponse) -> AnyView {
         share: share(one.series_count, most),
         name: one.name.clone(),
     };
-    listed(
-        "Metrics with most series",
-        &["Series", "Came"],
-        "cardinality-metric",
-        data.metrics.iter().map(row).collect(),
-    )
+    listed("Metrics with most series", &["Series", "New"], "cardinality-metric", data.metrics.iter().map(row).collect())
 }
 
 fn labels(data: &CardinalityResponse) -> AnyView {

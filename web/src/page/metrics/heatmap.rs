@@ -38,6 +38,14 @@ impl Count {
         if query.contains("rate(") { Count::PerSecond } else { Count::Whole }
     }
 
+    /// A count in a table whose head says what is counted.
+    fn number(self, count: f64) -> String {
+        match self {
+            Count::Whole => format::count(count.round() as u64),
+            Count::PerSecond => format::rate(count),
+        }
+    }
+
     fn told(self, count: f64) -> String {
         match self {
             Count::Whole => format::counted(count.round() as u64, "measurement"),
@@ -168,7 +176,7 @@ fn map(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[Exemplar], show
             {canvas}<div class="exemplars">{diamonds}</div>
         </div>
     };
-    let table = move || as_table(app, &of_table, &unit);
+    let table = move || as_table(app, &of_table, &unit, count);
     chart::framed("Measurements", aside, body.into_any(), table)
 }
 
@@ -284,7 +292,7 @@ fn quantiles(heat: Arc<Heat>, unit: String, cursor: RwSignal<Option<usize>>) -> 
     chart::framed("Quantiles", aside, chart, table)
 }
 
-fn as_table(app: App, heat: &Heat, unit: &str) -> Table {
+fn as_table(app: App, heat: &Heat, unit: &str, counted: Count) -> Table {
     let mut rows = Vec::new();
     for column in (0..heat.grid.count).filter(|column| heat.total(*column) > 0.0) {
         for (row, count) in heat.cells[column].iter().enumerate().filter(|(_, count)| **count > 0.0) {
@@ -292,7 +300,7 @@ fn as_table(app: App, heat: &Heat, unit: &str) -> Table {
                 calendar::date_time(heat.grid.time(column), app.offset()),
                 format::measured(heat.edges[row], unit),
                 format::measured(heat.edges[row + 1], unit),
-                format::count(count.round() as u64),
+                counted.number(*count),
             ]);
         }
     }
