@@ -83,6 +83,7 @@ case $mode in
     run bash scripts/conformance.sh traceql
     run bash scripts/conformance.sh jaeger
     run bash scripts/conformance.sh promql
+    run bash scripts/conformance.sh promql --http
     ;;
   browser)
     build_web

@@ -8,8 +8,9 @@ use crate::config::TranslationStrategy;
 use crate::error::Result as ServerResult;
 use crate::exec::Control;
 use crate::promql::{Matcher, Result, Source};
-use crate::series::{Labels, NAME, RawSeries, Sample, Value};
+use crate::series::{Hint, Labels, NAME, RawSeries, Sample, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use storage::engine::{SeriesRequest, SeriesScan};
 use storage::metric::{Label, Relation, Series};
 use storage::model::schema::column;
@@ -35,6 +36,9 @@ const COLUMNS: [&str; 14] = [
 
 /// `target_info` has a sample per minute in which its resource sent something.
 const TARGET_STEP: i64 = 60_000;
+
+/// How far before a query's samples the histogram is looked for that tells whether their counter went on.
+const HINT_LOOKBACK: i64 = 300_000;
 
 /// The metrics of a tenant.
 #[derive(Debug)]
@@ -101,6 +105,26 @@ impl<'c> Store<'c> {
         Ok(Some(candidates).filter(|candidates| candidates.len() <= 1000))
     }
 
+    /// Adds the samples of all series but `target_info`; gives how many bytes they are charged with.
+    fn gather(&self, matchers: &[Matcher], after: i64, until: i64, gathered: &mut Gathered) -> Result<usize> {
+        let mut charged = 0;
+        for found in self.scan_samples(matchers, after, until, &COLUMNS)? {
+            self.control.check()?;
+            let (series, samples) = found.map_err(crate::error::Error::from)?;
+            let mut own = Gathered::new();
+            Translation::run(&series, &samples, self.strategy(), &mut own);
+            own.retain(|labels, _| fits(labels, matchers));
+            for (labels, samples) in own {
+                let weight: usize = samples.iter().map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();
+                let bytes = weight + labels.memory_bytes();
+                self.control.charge(bytes)?;
+                charged += bytes;
+                gathered.entry(labels).or_default().extend(samples);
+            }
+        }
+        Ok(charged)
+    }
+
     /// `target_info` of every resource that sent something.
     fn targets(&self, matchers: &[Matcher], after: i64, until: i64) -> Result<Gathered> {
         let mut times: BTreeMap<Labels, BTreeMap<i64, i64>> = BTreeMap::new();
@@ -124,6 +148,44 @@ impl<'c> Store<'c> {
             times.into_values().map(|time| Sample { time, start: 0, value: Value::Float(1.0) }).collect()
         };
         Ok(times.into_iter().map(|(labels, times)| (labels, samples(times))).collect())
+    }
+}
+
+/// By time. Of two samples of one millisecond the one that was written last counts.
+fn in_order(mut samples: Vec<Sample>) -> Vec<Sample> {
+    samples.sort_by_key(|sample| sample.time);
+    samples.dedup_by(|later, kept| {
+        let same = later.time == kept.time;
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
+    samples
+}
+
+/// Whether it is the sample before this histogram that tells what is known about a reset.
+fn has_open_hint(sample: &Sample) -> bool {
+    let hint = sample.value.histogram().filter(|_| !sample.value.is_stale()).map(|histogram| histogram.hint);
+    hint.is_some_and(|hint| matches!(hint, Hint::Unknown | Hint::NotReset))
+}
+
+/// Finds out which histograms go on where the one before them was, as Prometheus's store does. That a sender says so is not
+/// enough: samples may have been lost since, or have come later.
+fn settle_hints(before: Option<Sample>, samples: &mut [Sample]) {
+    let living = |sample: &Sample| sample.value.histogram().filter(|_| !sample.value.is_stale()).cloned();
+    let mut before = before.as_ref().and_then(living);
+    for sample in samples {
+        if has_open_hint(sample)
+            && let Value::Histogram(histogram) = &mut sample.value
+        {
+            let continues = before.as_ref().is_some_and(|before| histogram.continues(before));
+            let hint = if continues { Hint::NotReset } else { Hint::Unknown };
+            if histogram.hint != hint {
+                Arc::make_mut(histogram).hint = hint;
+            }
+        }
+        before = living(sample);
     }
 }
 
@@ -171,31 +233,15 @@ impl Source for Store<'_> {
         each: &mut dyn FnMut(RawSeries) -> Result<()>,
     ) -> Result<()> {
         let mut gathered = self.targets(matchers, after, until)?;
-        let mut charged = 0;
-        for found in self.scan_samples(matchers, after, until, &COLUMNS)? {
-            self.control.check()?;
-            let (series, samples) = found.map_err(crate::error::Error::from)?;
-            let mut own = Gathered::new();
-            Translation::run(&series, &samples, self.strategy(), &mut own);
-            own.retain(|labels, _| fits(labels, matchers));
-            for (labels, samples) in own {
-                let weight: usize = samples.iter().map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();
-                let bytes = weight + labels.memory_bytes();
-                self.control.charge(bytes)?;
-                charged += bytes;
-                gathered.entry(labels).or_default().extend(samples);
-            }
+        let mut charged = self.gather(matchers, after, until, &mut gathered)?;
+        let mut before = Gathered::new();
+        if gathered.values().any(|samples| samples.iter().min_by_key(|sample| sample.time).is_some_and(has_open_hint)) {
+            charged += self.gather(matchers, after.saturating_sub(HINT_LOOKBACK), after, &mut before)?;
         }
-        for (labels, mut samples) in gathered {
-            // Of two samples of one millisecond the one that was written last counts.
-            samples.sort_by_key(|sample| sample.time);
-            samples.dedup_by(|later, kept| {
-                let same = later.time == kept.time;
-                if same {
-                    std::mem::swap(later, kept);
-                }
-                same
-            });
+        for (labels, samples) in gathered {
+            let mut samples = in_order(samples);
+            let before = before.remove(&labels).and_then(|before| in_order(before).pop());
+            settle_hints(before, &mut samples);
             each(RawSeries { labels, samples })?;
         }
         self.control.release(charged);
