@@ -120,7 +120,8 @@ fn load(door: &mut Door, worlds: &[World], is_wanted: &dyn Fn(usize, usize) -> b
         let mut lens: BTreeMap<&Labels, usize> = BTreeMap::new();
         world.samples.iter().for_each(|(labels, _)| *lens.entry(labels).or_default() += 1);
         let mut places: BTreeMap<&Labels, usize> = BTreeMap::new();
-        let wanted = world.samples.iter().filter(|(labels, _)| {
+        let wanted = world.samples.iter().filter(|&pair| {
+            let (labels, _) = pair;
             let place = places.entry(labels).or_default();
             *place += 1;
             is_wanted(*place - 1, lens[labels])
