@@ -375,7 +375,8 @@ fn between(
                 let mut labels = left.labels.clone();
                 labels.retain(|label, _| if on { named.contains(label) } else { !named.contains(label) });
                 let value = if is_new { result } else { left.value };
-                results.push(One { labels, drops: is_new || left.drops, value });
+                // A comparison that leaves out brings a name back, as in Prometheus.
+                results.push(One { labels, drops: is_new, value });
             }
             _ => return Err(Unclear),
         }

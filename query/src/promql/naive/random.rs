@@ -71,7 +71,8 @@ pub(crate) fn series(dice: &mut Dice) -> Vec<Series> {
 }
 
 fn samples(dice: &mut Dice, is_counter: bool) -> Vec<(usize, f64)> {
-    let mut value = dice.below(1_000) as f64;
+    // Counters are never near 0: how far they are guessed back there was not always the same.
+    let mut value = if is_counter { 1_000.0 } else { 0.0 } + dice.below(1_000) as f64;
     let mut samples = Vec::new();
     let mut gap = 0;
     for place in 0..SAMPLES {
@@ -85,7 +86,7 @@ fn samples(dice: &mut Dice, is_counter: bool) -> Vec<(usize, f64)> {
             continue;
         }
         if is_counter {
-            value = if dice.one_in(50) { dice.below(5) as f64 } else { value + dice.below(100) as f64 / 4.0 };
+            value = if dice.one_in(50) { 500.0 + dice.below(5) as f64 } else { value + dice.below(100) as f64 / 4.0 };
         } else {
             value += dice.below(41) as f64 / 8.0 - 2.5;
         }
@@ -210,11 +211,12 @@ fn over(dice: &mut Dice, depth: usize) -> Query {
     };
     let function = dice.of(functions);
     let param = (function == "quantile_over_time").then(|| dice.of(&[0.0, 0.5, 0.95, 1.0]));
-    let length = dice.of(&[60, 150, 300, 900]);
     let range = if depth > 0 && dice.one_in(4) {
+        // None begins on a step: old Prometheus has it in the range.
+        let length = dice.of(&[61, 151, 307, 901]);
         Range::Subquery(Box::new(Query::random(dice, depth - 1)), length, dice.of(&[30, 60, 120]))
     } else {
-        Range::Selector(selector(dice, names), length)
+        Range::Selector(selector(dice, names), dice.of(&[60, 150, 300, 900]))
     };
     Query::Over(function, param, range)
 }
