@@ -78,6 +78,9 @@ struct Unclear;
 
 type Naive<T> = Result<T, Unclear>;
 
+/// A series, and its samples in a range.
+type Members = (One, Vec<(i64, f64)>);
+
 /// The value of a query at a moment, in milliseconds.
 fn value(query: &Query, stored: &[Series], time: i64) -> Naive<Vec<One>> {
     match query {
@@ -85,8 +88,8 @@ fn value(query: &Query, stored: &[Series], time: i64) -> Naive<Vec<One>> {
         Query::Selector(selector) => {
             let at = moment(selector, time);
             let found = selected(selector, stored).filter_map(|series| {
-                let seen = series.samples.iter().filter(|(place, _)| time_of(*place) <= at);
-                let (place, value) = seen.last()?;
+                let mut seen = series.samples.iter().rev().filter(|(place, _)| time_of(*place) <= at);
+                let (place, value) = seen.next()?;
                 let is_present = time_of(*place) > at - LOOKBACK && value.to_bits() != STALE;
                 is_present.then(|| One { labels: labels(series), drops: false, value: *value })
             });
@@ -153,7 +156,7 @@ fn each(function: &str, value: f64) -> f64 {
 
 /// A function over a range: the samples of each series in it, then what comes of them.
 fn over(function: &str, param: f64, range: &Range, stored: &[Series], time: i64) -> Naive<Vec<One>> {
-    let (after, until, inside): (i64, i64, Vec<(One, Vec<(i64, f64)>)>) = match range {
+    let (after, until, inside): (i64, i64, Vec<Members>) = match range {
         Range::Selector(selector, length) => {
             let until = moment(selector, time);
             let after = until - length * 1000;
@@ -166,7 +169,7 @@ fn over(function: &str, param: f64, range: &Range, stored: &[Series], time: i64)
         }
         Range::Subquery(inner, length, step) => {
             let (after, step) = (time - length * 1000, step * 1000);
-            let mut all: Vec<(One, Vec<(i64, f64)>)> = Vec::new();
+            let mut all: Vec<Members> = Vec::new();
             let mut at = (after.div_euclid(step) + 1) * step;
             while at <= time {
                 for one in value(inner, stored, at)? {

@@ -3,7 +3,7 @@
 //! D1  What scripts load at one time has a tenant of its own, so that all of it is in one server, and none sees another's.
 
 use super::remote;
-use super::reply::{Reply, Seen};
+use super::reply::{Line, Reply, Seen, Timed};
 use super::run::Said;
 use crate::promql::prepare::Frame;
 use crate::series::{Interval, Labels, Sample, Value};
@@ -159,28 +159,28 @@ fn reply(data: &Json, frame: Frame) -> Option<Reply> {
                 let cell =
                     if series["value"].is_null() { buckets(&series["histogram"])? } else { float(&series["value"])? };
                 (cell.0 == frame.start).then_some(())?;
-                Some(super::reply::Line { labels: labels(series)?, cells: vec![Some(cell.1)] })
+                Some(Line { labels: labels(series)?, cells: vec![Some(cell.1)] })
             });
             Reply::Instant(lines.collect::<Option<_>>()?)
         }
         "matrix" => {
-            let series: Option<Vec<(Labels, Vec<(i64, Seen)>)>> = result.as_array()?.iter().map(samples).collect();
+            let series: Option<Vec<Timed>> = result.as_array()?.iter().map(samples).collect();
             if frame.step == 0 { Reply::Range(series?) } else { Reply::Instant(at_steps(series?, frame)?) }
         }
         _ => return None,
     })
 }
 
-fn at_steps(series: Vec<(Labels, Vec<(i64, Seen)>)>, frame: Frame) -> Option<Vec<super::reply::Line>> {
+fn at_steps(series: Vec<Timed>, frame: Frame) -> Option<Vec<Line>> {
     let grid = frame.grid();
-    let line = |(labels, samples): (Labels, Vec<(i64, Seen)>)| {
+    let line = |(labels, samples): Timed| {
         let mut cells = vec![None; grid.count];
         for (time, seen) in samples {
             let step = usize::try_from((time - grid.start) / grid.step).ok()?;
             (grid.at(step) == time).then_some(())?;
             *cells.get_mut(step)? = Some(seen);
         }
-        Some(super::reply::Line { labels, cells })
+        Some(Line { labels, cells })
     };
     series.into_iter().map(line).collect()
 }
@@ -190,7 +190,7 @@ fn labels(series: &Json) -> Option<Labels> {
     Some(Labels::new(pairs.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))))
 }
 
-fn samples(series: &Json) -> Option<(Labels, Vec<(i64, Seen)>)> {
+fn samples(series: &Json) -> Option<Timed> {
     let list = |name: &str| series[name].as_array().cloned().unwrap_or_default();
     let floats: Option<Vec<(i64, Seen)>> = list("values").iter().map(float).collect();
     let histograms: Option<Vec<(i64, Seen)>> = list("histograms").iter().map(buckets).collect();

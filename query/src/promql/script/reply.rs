@@ -30,13 +30,16 @@ pub(super) struct Line {
     pub(super) cells: Vec<Option<Seen>>,
 }
 
+/// A series with its samples.
+pub(super) type Timed = (Labels, Vec<(i64, Seen)>);
+
 /// An answer.
 #[derive(Debug, Clone)]
 pub(super) enum Reply {
     Text(Vec<u8>),
     Scalar(Vec<f64>),
     Instant(Vec<Line>),
-    Range(Vec<(Labels, Vec<(i64, Seen)>)>),
+    Range(Vec<Timed>),
 }
 
 impl From<Answer> for Reply {
@@ -80,7 +83,7 @@ impl Reply {
     }
 
     /// Of a range JSON tells no scalars: they are one series without labels.
-    pub(super) fn as_scalar(self) -> Reply {
+    pub(super) fn into_scalar(self) -> Reply {
         let Reply::Instant(lines) = &self else { return self };
         let [line] = lines.as_slice() else { return self };
         let floats: Option<Vec<f64>> = line

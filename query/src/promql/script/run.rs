@@ -148,7 +148,7 @@ fn check_instant(eval: &Eval, place: &mut Place<'_>, expression: &str, time: i64
     }
     let mut middle = reply.at_step(1);
     if eval.scalar.is_some() && matches!(place, Place::Server(_)) {
-        middle = middle.as_scalar();
+        middle = middle.into_scalar();
     }
     compare(eval, middle, time, 1).map_err(|error| format!("as a range: {error}"))
 }
