@@ -166,7 +166,18 @@ impl Control {
         let unbounded = || Threshold::at_least(schema::time_column(Signal::Spans));
         self.cancel.watch(request.threshold.get_or_insert_with(unbounded).clone());
         self.check()?;
-        Ok(self.snapshot.traces(request)?)
+        let mut finder = self.snapshot.traces(request);
+        let mut held = 0;
+        while finder.advance()? {
+            self.check()?;
+            let bytes = finder.memory_bytes();
+            self.charge(bytes.saturating_sub(held))?;
+            held = held.max(bytes);
+        }
+        let scan = finder.finish();
+        // What it keeps counts until the query ends.
+        self.release(held.saturating_sub(scan.as_ref().map_or(0, TraceScan::memory_bytes)));
+        Ok(scan)
     }
 
     /// Takes note of what asking traces has cost, once that is done.
