@@ -65,8 +65,8 @@ where
     };
     let view = view! {
         <div class="virtual" node_ref=node on:scroll=move |_| measure() role=role aria-label=label tabindex="-1">
-            <div class="virtual-all" style=total>
-                <div class="virtual-window" style=shift>
+            <div class="virtual-all" role="presentation" style=total>
+                <div class="virtual-window" role="presentation" style=shift>
                     <For each=items key=|item| *item children=move |(_, index)| row(index) />
                 </div>
             </div>

@@ -1,14 +1,16 @@
-//! Which traces are there? Filters, a scatter of duration over time, and the list.
+//! Which traces are there? Filters, strips of what matches over time, what is different in a part of it, and the list.
 
 mod bar;
+mod difference;
 mod results;
 mod scatter;
+mod strips;
 
-use crate::client::paged::paged;
-use crate::component::app::App;
+use crate::client::paged::{Paged, paged};
+use crate::component::app::{App, Entry};
 use crate::component::message;
 use crate::state::filter::TraceFilter;
-use crate::state::format;
+use crate::state::{format, traceql};
 use leptos::prelude::*;
 use query_api::trace::SearchResponse;
 
@@ -47,8 +49,27 @@ pub(super) fn page() -> impl IntoView {
             {message::progress([found.first.running, found.growing])}
             <header class="page-head"><h1>"Traces"</h1><p class="quiet">{words}</p></header>
             {bar::bar(filter)}
-            {scatter::scatter(found)}
+            {charts(found, filter)}
             {results::results(found, filter)}
         </div>
     }
+}
+
+/// Spans in strips, or the traces that are listed as dots; the URL says which.
+fn charts(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -> AnyView {
+    let app = App::get();
+    let dots = Memo::new(move |_| app.params.with(|params| params.get("chart") == Some("dots")));
+    let spans = Memo::new(move |_| filter.with(|filter| filter.fault().is_none().then(|| traceql::spans(filter))));
+    let choice = move |(value, words): (bool, &'static str)| {
+        let choose = move |_| app.set(Entry::Replace, "chart", value.then_some("dots"));
+        view! { <button class:current=move || dots.get() == value aria-pressed=move || (dots.get() == value).to_string() on:click=choose>{words}</button> }
+    };
+    let choices = [(false, "All spans"), (true, "Listed traces")].map(choice).into_iter().collect_view();
+    view! {
+        <div class="block explore-charts">
+            <div class="segments" role="group" aria-label="What is drawn">{choices}</div>
+            {move || if dots.get() { scatter::scatter(found) } else { view! { {strips::strips(spans)}{difference::panel(spans)} }.into_any() }}
+        </div>
+    }
+    .into_any()
 }

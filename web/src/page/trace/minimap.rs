@@ -2,7 +2,6 @@
 
 use super::view::View;
 use crate::component::canvas::{self, Pen};
-use crate::state::hue;
 use crate::state::trace::tree::Trace;
 use crate::state::trace::window::Window;
 use leptos::prelude::*;
@@ -52,16 +51,14 @@ pub(super) fn minimap(view: View) -> AnyView {
 }
 
 fn draw(pen: &Pen, trace: &Trace, window: Window) {
-    let colours: Vec<String> = (0..hue::HUES).map(|i| pen.colour(&format!("--svc-{i}"))).collect();
     let error = pen.colour("--error");
-    let of_service: Vec<&str> =
-        trace.services.iter().map(|s| colours.get(hue::of(&s.name) as usize).map_or("", String::as_str)).collect();
+    let of_service = pen.services(trace.services.iter().map(|service| service.name.as_str()));
     let length = trace.duration.max(1) as f64;
     let rows = trace.rows.len().max(1) as f64;
     let row_height = (pen.height / rows).clamp(0.4, 4.0);
     pen.opacity(0.85);
     for (index, row) in trace.rows.iter().enumerate() {
-        pen.fill(if row.is_error() { &error } else { of_service[row.service] });
+        pen.fill(if row.is_error() { &error } else { &of_service[row.service] });
         let x = row.start as f64 / length * pen.width;
         let width = (row.duration as f64 / length * pen.width).max(1.0);
         let y =

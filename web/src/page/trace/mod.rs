@@ -1,10 +1,13 @@
-//! What happened in this trace? Header, minimap, and four ways to look: timeline, statistics, logs, JSON.
+//! What happened in this trace? Header, and seven ways to look: timeline, flame graph, statistics, logs, map, another trace
+//! beside it, JSON.
 
 mod detail;
+mod flame;
 mod header;
 mod json;
 mod keyboard;
 mod logs;
+mod map;
 mod minimap;
 mod statistics;
 mod timeline;
@@ -19,7 +22,14 @@ use leptos::prelude::*;
 use view::{Built, View};
 
 /// Tabs: what the URL says, and what they are called.
-const TABS: [(&str, &str); 4] = [("", "Timeline"), ("statistics", "Statistics"), ("logs", "Logs"), ("json", "JSON")];
+const TABS: [(&str, &str); 6] = [
+    ("", "Timeline"),
+    ("flame", "Flame"),
+    ("statistics", "Statistics"),
+    ("logs", "Logs"),
+    ("map", "Map"),
+    ("json", "JSON"),
+];
 
 /// The page.
 pub(super) fn page() -> impl IntoView {
@@ -67,7 +77,7 @@ fn not_here(found: Load<Built>, id: &str) -> AnyView {
 fn whole(view: View) -> AnyView {
     keyboard::listen(view);
     let app = view.app;
-    let tab = Memo::new(move |_| app.params.with(|p| p.get("tab").unwrap_or_default().to_owned()));
+    let tab = Memo::new(move |_| view.tab());
     let button = move |(key, words): (&'static str, &'static str)| {
         let here = move || tab.with(|t| t == key);
         view! {
@@ -76,8 +86,10 @@ fn whole(view: View) -> AnyView {
         }
     };
     let shown = move || match tab.get().as_str() {
+        "flame" => flame::tab(view),
         "statistics" => statistics::tab(view),
         "logs" => logs::tab(view),
+        "map" => map::tab(view),
         "json" => json::tab(view),
         _ => timeline::tab(view),
     };
