@@ -15,7 +15,7 @@ use leptos::prelude::*;
 use query_api::trace::SearchResponse;
 
 /// The page.
-pub(super) fn page() -> impl IntoView {
+pub(super) fn page() -> AnyView {
     super::title("Explore");
     let app = App::get();
     let filter = Memo::new(move |_| app.params.with(TraceFilter::read));
@@ -53,6 +53,7 @@ pub(super) fn page() -> impl IntoView {
             {results::results(found, filter)}
         </div>
     }
+    .into_any()
 }
 
 /// Spans in strips, or the traces that are listed as dots; the URL says which.
