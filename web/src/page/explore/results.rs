@@ -104,8 +104,8 @@ fn heads(filter: Memo<TraceFilter>) -> AnyView {
             <span role="columnheader">"Root"</span>
             <span role="columnheader">"Trace duration"<span class="quiet small">", log scale"</span></span>
             <span role="columnheader" class="num">{order("longest", "", "Longest match")}</span>
-            <span role="columnheader" class="num">"Spans"</span>
-            <span role="columnheader" class="num">"Errors"</span>
+            <span role="columnheader" class="num">{order("most_spans", "", "Spans")}</span>
+            <span role="columnheader" class="num">{order("most_errors", "", "Errors")}</span>
             <span role="columnheader">"Services"</span>
         </div>
     }

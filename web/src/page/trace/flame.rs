@@ -199,6 +199,7 @@ fn draw(pen: &Pen, view: View, scene: &Scene, hover: Option<usize>) {
     let first = (scene.scrolled / LANE) as usize;
     let last = ((scene.scrolled + pen.height) / LANE) as usize + 1;
     let from = scene.time(0.0);
+    let mut nothing = true;
     for lane in first..last.min(scene.flame.lanes.len()) {
         let rows = &scene.flame.lanes[lane];
         let y = TOP + lane as f64 * LANE - scene.scrolled;
@@ -207,6 +208,7 @@ fn draw(pen: &Pen, view: View, scene: &Scene, hover: Option<usize>) {
             let one = &trace.rows[row];
             let (left, right) = (scene.x(one.start).max(-2.0), scene.x(one.end()).min(pen.width + 2.0));
             let missed = searched && matches.binary_search(&row).is_err();
+            nothing = false;
             let bar = Bar { row, x: left, y, width: (right - left).max(1.0), missed };
             palette.bar(pen, scene, &bar);
             if critical {
@@ -230,6 +232,10 @@ fn draw(pen: &Pen, view: View, scene: &Scene, hover: Option<usize>) {
                 next = skipped;
             }
         }
+    }
+    if nothing {
+        pen.fill(&pen.colour("--quiet"));
+        pen.text("Nothing ran in these lanes at this time: scroll, or go to a span with f", pen.width / 2.0, pen.height / 2.0, Align::Middle);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::view::View;
 use crate::component::text;
 use crate::state::trace::critical;
-use crate::state::trace::repeat::{self, Repeat};
+use crate::state::trace::repeat::{self, How, Repeat};
 use crate::state::trace::tree::Trace;
 use crate::state::{calendar, format, hue, order};
 use leptos::prelude::*;
@@ -72,7 +72,11 @@ fn repeats(view: View, trace: &Trace) -> AnyView {
     let more = found.len().saturating_sub(REPEATS);
     let one = |repeat: &Repeat| {
         let (first, parent) = (&trace.rows[repeat.first], &trace.rows[repeat.parent]);
-        let how = if repeat.is_same { "the same call" } else { "in a loop" };
+        let how = match repeat.how {
+            How::Loop => "in a loop",
+            How::Same => "the same call",
+            How::Retry => "tried again after errors",
+        };
         let took = format!("{}, {} together", how, format::duration(repeat.total));
         let by = format!("{} {}", trace.services[parent.service].name, parent.span.name);
         let at = repeat.first;

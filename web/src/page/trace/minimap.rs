@@ -12,9 +12,12 @@ pub(super) fn minimap(view: View) -> AnyView {
     let drag = RwSignal::new(None::<(f64, f64)>);
     let (canvas, node) = canvas::drawing("All spans of the trace in miniature", move |pen| {
         if let Some(trace) = view.trace() {
-            let window = drag.get().map_or_else(|| view.window.get(), |(a, b)| Window::between(a, b));
-            draw(pen, &trace, window);
+            spans(pen, &trace);
         }
+    });
+    // A layer of its own: a window that moves draws no span again.
+    let (over, _) = canvas::drawing("The window", move |pen| {
+        shade(pen, drag.get().map_or_else(|| view.window.get(), |(a, b)| Window::between(a, b)));
     });
     let share = move |event: &web_sys::PointerEvent| {
         let canvas = node.get_untracked()?;
@@ -45,12 +48,12 @@ pub(super) fn minimap(view: View) -> AnyView {
     };
     view! {
         <div class="minimap" title="Drag to zoom, double click to show all" on:pointerdown=pressed on:pointermove=moved
-            on:pointerup=released on:dblclick=move |_| view.look_at(Window::default()) data-testid="minimap">{canvas}</div>
+            on:pointerup=released on:dblclick=move |_| view.look_at(Window::default()) data-testid="minimap">{canvas}<div class="over" aria-hidden="true">{over}</div></div>
     }
     .into_any()
 }
 
-fn draw(pen: &Pen, trace: &Trace, window: Window) {
+fn spans(pen: &Pen, trace: &Trace) {
     let error = pen.colour("--error");
     let of_service = pen.services(trace.services.iter().map(|service| service.name.as_str()));
     let length = trace.duration.max(1) as f64;
@@ -66,6 +69,9 @@ fn draw(pen: &Pen, trace: &Trace, window: Window) {
         pen.rect(x, y, width, row_height.max(1.0) - if row_height > 2.5 { 1.0 } else { 0.0 });
     }
     pen.opacity(1.0);
+}
+
+fn shade(pen: &Pen, window: Window) {
     if !window.is_whole() {
         let (start, end) = (window.start * pen.width, window.end * pen.width);
         pen.opacity(0.75);

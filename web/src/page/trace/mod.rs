@@ -1,6 +1,7 @@
 //! What happened in this trace? Header, and seven ways to look: timeline, flame graph, statistics, logs, map, another trace
 //! beside it, JSON.
 
+mod compare;
 mod detail;
 mod flame;
 mod header;
@@ -22,12 +23,13 @@ use leptos::prelude::*;
 use view::{Built, View};
 
 /// Tabs: what the URL says, and what they are called.
-const TABS: [(&str, &str); 6] = [
+const TABS: [(&str, &str); 7] = [
     ("", "Timeline"),
     ("flame", "Flame"),
     ("statistics", "Statistics"),
     ("logs", "Logs"),
     ("map", "Map"),
+    ("compare", "Compare"),
     ("json", "JSON"),
 ];
 
@@ -90,6 +92,7 @@ fn whole(view: View) -> AnyView {
         "statistics" => statistics::tab(view),
         "logs" => logs::tab(view),
         "map" => map::tab(view),
+        "compare" => compare::tab(view),
         "json" => json::tab(view),
         _ => timeline::tab(view),
     };
@@ -98,7 +101,7 @@ fn whole(view: View) -> AnyView {
         <div class="tab-bar">
             <div class="tabs" role="tablist" aria-label="Ways to look at the trace">{TABS.into_iter().map(button).collect_view()}</div>
             <span class="grow"></span>
-            {header::tools(view)}
+            {move || matches!(tab.get().as_str(), "" | "flame").then(|| header::tools(view))}
         </div>
         <div class="with-panel">
             <div class="tab-body">{shown}</div>

@@ -1,7 +1,7 @@
-//! Does a span ask for the same again and again? Calls in a loop (N+1), and the very same call made more than once.
+//! Does a span ask for the same again and again? Calls in a loop (N+1), the very same call made more than once, and retries.
 //!
 //! RP1  Only calls count: spans of kind client or producer, and spans of another service than their parent's.
-//! RP2  A call that follows a failed one like it is a retry, and no duplicate.
+//! RP2  A call that follows a failed one like it is a retry, and neither a duplicate nor part of a loop.
 //! RP3  One list of attributes per call is written and compared; linear but for the sorting of those.
 
 use super::super::{attribute, order};
@@ -18,6 +18,17 @@ const ASKED: [&str; 6] = ["db.query.text", "db.statement", "url.full", "http.url
 /// In a statement that stand for values that are not told.
 const PLACEHOLDERS: [&str; 4] = ["?", "$1", "%s", ":1"];
 
+/// How it is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Calls alike, one after the other.
+    Loop,
+    /// The very same call.
+    Same,
+    /// Most of the calls failed, and were tried again.
+    Retry,
+}
+
 /// What is repeated below one span.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repeat {
@@ -29,8 +40,8 @@ pub struct Repeat {
     pub count: usize,
     /// Nanoseconds that they take together.
     pub total: i64,
-    /// The very same call, and not only one like it.
-    pub is_same: bool,
+    /// How.
+    pub how: How,
 }
 
 /// All repeats, those that take longest first.
@@ -43,14 +54,18 @@ pub fn repeats(trace: &Trace) -> Vec<Repeat> {
     }
     let mut found = Vec::new();
     for ((parent, ..), rows) in groups.into_iter().filter(|(_, rows)| rows.len() > 1) {
-        let repeat = |rows: &[usize], is_same| {
+        let repeat = |rows: &[usize], how| {
             let total = rows.iter().map(|row| trace.rows[*row].duration).fold(0, i64::saturating_add);
-            Repeat { first: rows[0], parent, count: rows.len(), total, is_same }
+            Repeat { first: rows[0], parent, count: rows.len(), total, how }
         };
-        if rows.len() >= LOOP && in_turn(trace, &rows) >= IN_TURN {
-            found.push(repeat(&rows, false));
+        let is_long = rows.len() >= LOOP && in_turn(trace, &rows) >= IN_TURN;
+        let again = rows[..rows.len() - 1].iter().filter(|row| failed(trace, **row)).count();
+        if is_long && 2 * again >= rows.len() {
+            found.push(repeat(&rows, How::Retry));
+        } else if is_long && rows.len() - again >= LOOP {
+            found.push(repeat(&rows, How::Loop));
         } else {
-            found.extend(same(trace, &rows).iter().map(|rows| repeat(rows, true)));
+            found.extend(same(trace, &rows).iter().map(|rows| repeat(rows, How::Same)));
         }
     }
     let by_row = order::rising(found.iter().map(|repeat| repeat.first as f64));
@@ -67,14 +82,18 @@ fn in_turn(trace: &Trace, rows: &[usize]) -> f64 {
     waited as f64 / rows.len().saturating_sub(1).max(1) as f64
 }
 
+fn failed(trace: &Trace, row: usize) -> bool {
+    trace.rows[row].is_error() || trace.rows[row].errors_below > 0
+}
+
 /// Calls whose attributes say that the same was asked, more than once each.
 fn same(trace: &Trace, rows: &[usize]) -> Vec<Vec<usize>> {
     let mut by_words: HashMap<String, Vec<usize>> = HashMap::new();
-    let mut failed: HashMap<String, bool> = HashMap::new();
+    let mut ended: HashMap<String, bool> = HashMap::new();
     for row in rows {
         let span = &trace.rows[*row].span;
         let Some(words) = asked(&span.attributes) else { continue };
-        let before = failed.insert(words.clone(), trace.rows[*row].is_error() || trace.rows[*row].errors_below > 0);
+        let before = ended.insert(words.clone(), failed(trace, *row));
         if before != Some(true) {
             by_words.entry(words).or_default().push(*row);
         }
@@ -106,28 +125,29 @@ mod tests {
         ("a", Span { name: "SELECT".into(), kind: 3, attributes, status, ..span((id, 1, start, end)) })
     }
 
-    fn found(calls: Vec<(&'static str, Span)>) -> Vec<(usize, i64, bool)> {
+    fn found(calls: Vec<(&'static str, Span)>) -> Vec<(usize, i64, How)> {
         let mut spans = vec![("a", span((1, 0, 0, 1_000)))];
         spans.extend(calls);
-        repeats(&of(spans)).iter().map(|repeat| (repeat.count, repeat.total, repeat.is_same)).collect()
+        repeats(&of(spans)).iter().map(|repeat| (repeat.count, repeat.total, repeat.how)).collect()
     }
 
     #[test]
     fn calls_in_a_loop_are_told_once() {
-        let calls = |gap: u64| (0..6).map(|n| call(2 + n, n * gap, n * gap + 10, "", 0)).collect();
-        assert_eq!(found(calls(10)), [(6, 60, false)]);
+        let calls = |gap: u64, code| (0..6).map(|n| call(2 + n, n * gap, n * gap + 10, "", code)).collect();
+        assert_eq!(found(calls(10, 0)), [(6, 60, How::Loop)]);
+        assert_eq!(found(calls(10, 2)), [(6, 60, How::Retry)]);
         // At once they are a fan, not a loop.
-        assert_eq!(found(calls(1)), []);
+        assert_eq!(found(calls(1, 0)), []);
     }
 
     #[test]
     fn the_same_call_is_told_unless_it_is_a_retry() {
         let pair = |statement, code| found(vec![call(2, 0, 10, statement, code), call(3, 20, 30, statement, 0)]);
-        assert_eq!(pair("SELECT 1", 0), [(2, 20, true)]);
+        assert_eq!(pair("SELECT 1", 0), [(2, 20, How::Same)]);
         assert_eq!(pair("SELECT 1", 2), []);
         assert_eq!(pair("SELECT a WHERE b = ?", 0), []);
         assert_eq!(pair("", 0), []);
-        assert_eq!(pair("/find?a=1", 0), [(2, 20, true)]);
+        assert_eq!(pair("/find?a=1", 0), [(2, 20, How::Same)]);
         assert_eq!(found(vec![call(2, 0, 1, "SELECT 1", 0), call(3, 2, 3, "SELECT 2", 0)]), []);
     }
 }
