@@ -1,5 +1,7 @@
 //! Which fields have the answers? `query-api`'s types as JSON Schema.
 
+mod compare;
+
 use serde_json::{Map, Value, json};
 
 /// A reference to a schema by name.
@@ -14,6 +16,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         .chain(status())
         .chain(deletions())
         .chain(otlp())
+        .chain(compare::schemas())
         .map(|(name, schema)| (name.to_owned(), schema))
         .collect()
 }
