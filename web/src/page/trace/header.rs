@@ -23,8 +23,18 @@ fn filled(view: View, trace: Arc<Trace>) -> AnyView {
     let service = root.map_or("", |row| trace.services[row.service].name.as_str());
     let name = root.map_or_else(String::new, |row| row.span.name.clone());
     let errors = if trace.errors > 0 {
-        view! { <span class="fact error-text"><span class="error-mark" aria-hidden="true">"■"</span>{format::counted(trace.errors as u64, "error")}</span> }
-            .into_any()
+        let origin = trace.origin();
+        let show = move |_| {
+            if let Some(origin) = origin {
+                view.open(origin);
+            }
+        };
+        view! {
+            <button class="fact error-text plain" title="Shows where they began" data-testid="error-origin" on:click=show>
+                <span class="error-mark" aria-hidden="true">"■"</span>{format::counted(trace.errors as u64, "error")}" →"
+            </button>
+        }
+        .into_any()
     } else {
         ().into_any()
     };
@@ -112,8 +122,18 @@ fn shares(view: View, trace: &Trace) -> AnyView {
         let title = format!("{name}: {} of the critical path", format::percent(share));
         view! { <i style=format!("width:{:.2}%;--svc:{}", share * 100.0, hue::css(&name)) title=title></i> }
     });
-    let legend = parts.iter().take(6).map(share).map(|(name, share)| {
-        view! { <span class="legend-item">{text::service_name(&name)}<span class="quiet num">{format::percent(share)}</span></span> }
+    let legend = parts.iter().take(6).map(|part| {
+        let ((name, share), row) = (share(part), critical::longest_of(trace, &path, part.0));
+        let show = move |_| {
+            if let Some(row) = row {
+                view.open(row);
+            }
+        };
+        view! {
+            <button class="legend-item plain" title="Shows the span that was waited for longest" data-testid="critical-share" on:click=show>
+                {text::service_name(&name)}<span class="quiet num">{format::percent(share)}</span>
+            </button>
+        }
     });
     view! {
         <div class="shares">

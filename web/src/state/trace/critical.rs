@@ -100,6 +100,12 @@ pub fn by_service(trace: &Trace, path: &[Section]) -> Vec<i64> {
     shares
 }
 
+/// The row of a service that was waited for longest at a stretch.
+pub fn longest_of(trace: &Trace, path: &[Section], service: usize) -> Option<usize> {
+    let of_service = path.iter().filter(|section| trace.rows[section.row].service == service);
+    of_service.max_by_key(|section| section.end - section.start).map(|section| section.row)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::sample::trace;
@@ -124,6 +130,7 @@ mod tests {
         assert_eq!(by_service(&trace, &path), [100]);
         let by_row = by_row(path);
         assert_eq!(of_row(&by_row, 0).iter().map(|s| s.start).collect::<Vec<_>>(), [90, 0]);
+        assert_eq!((longest_of(&trace, &by_row, 0), longest_of(&trace, &by_row, 1)), (Some(2), None));
         assert_eq!((of_row(&by_row, 2).len(), of_row(&by_row, 3).len()), (1, 0));
     }
 

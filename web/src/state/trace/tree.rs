@@ -308,6 +308,12 @@ impl Trace {
         shown
     }
 
+    /// Where the errors began: of those with no error below, the one that ended first.
+    pub fn origin(&self) -> Option<usize> {
+        let first = |row: &usize| self.rows[*row].is_error() && self.rows[*row].errors_below == 0;
+        (0..self.rows.len()).filter(first).min_by_key(|row| self.rows[*row].end())
+    }
+
     /// Every row that has children.
     pub fn all_closed(&self) -> HashSet<usize> {
         (0..self.rows.len()).filter(|row| self.rows[*row].subtree > 1).collect()
