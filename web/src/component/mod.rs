@@ -6,6 +6,7 @@ pub(crate) mod call_map;
 pub(crate) mod canvas;
 pub(crate) mod chart;
 pub(crate) mod combobox;
+pub(crate) mod editor;
 pub(crate) mod effect;
 pub(crate) mod frame;
 pub(crate) mod keys;

@@ -8,6 +8,7 @@
 
 use super::filter::TraceFilter;
 use super::order;
+use super::traceql;
 use super::tempo::{self, Instant};
 use super::time::Range;
 use std::collections::BTreeMap;
@@ -51,6 +52,20 @@ impl Section {
         let inside = format!("{{ duration >= {low}ns && duration < {high}ns }}");
         let query = format!("{spans} | compare({inside}, {TOLD}, {}, {})", times.start, times.end);
         tempo::request(&query, range)
+    }
+}
+
+impl Section {
+    /// Makes its durations bounds of a search.
+    pub fn bound(self, filter: &mut TraceFilter) {
+        let Section { low, high, .. } = self;
+        if filter.query.is_empty() {
+            filter.min_duration = format!("{}us", low / 1_000);
+            filter.max_duration = format!("{}us", high.saturating_add(999) / 1_000);
+        } else {
+            let condition = format!("duration >= {low}ns && duration < {high}ns");
+            filter.query = traceql::narrowed(&filter.query, &condition);
+        }
     }
 }
 
@@ -156,6 +171,7 @@ fn ranked(by_key: BTreeMap<String, Vec<Share>>) -> Vec<Difference> {
 /// Adds what a value says to the filters of a search; whether there is a filter for it.
 pub fn narrow(filter: &mut TraceFilter, key: &str, value: &str) -> bool {
     match key {
+        _ if !filter.query.is_empty() => filter.query = traceql::narrowed(&filter.query, &traceql::condition(key, value)),
         "resource.service.name" => {
             // Operations belong to services.
             if filter.service != value {
@@ -219,6 +235,12 @@ mod tests {
         for bad in ["", "1,2,3", "2,1,0,5", "1,2,5,5", "1,2,-1,5", "a,2,0,5"] {
             assert_eq!(Section::parse(bad), None, "{bad}");
         }
+        let mut filter = TraceFilter::default();
+        one.bound(&mut filter);
+        assert_eq!((filter.min_duration.as_str(), filter.max_duration.as_str()), ("0us", "1us"));
+        filter.query = "{ }".into();
+        one.bound(&mut filter);
+        assert_eq!(filter.query, "{ } | { duration >= 0ns && duration < 5ns }");
         let asked = one.request("{ }", Range { start: 0, end: 9 });
         assert!(asked.starts_with("/tempo/api/metrics/query?q=%7B%20%7D%20%7C%20compare%28"), "{asked}");
     }
@@ -232,5 +254,8 @@ mod tests {
         assert!(!narrow(&mut filter, "kind", "server"));
         assert_eq!((filter.service.as_str(), filter.operation.as_str()), ("a", ""));
         assert_eq!(filter.attributes, ["http.route=/y"]);
+        filter.query = "{ }".into();
+        assert!(narrow(&mut filter, "kind", "server"));
+        assert_eq!(filter.query, "{ } | { kind = server }");
     }
 }

@@ -63,8 +63,9 @@ fn narrow(app: App, section: Section) {
         params.set("box", None);
         params.set("from", Some(&calendar::rfc3339(section.times.start)));
         params.set("to", Some(&calendar::rfc3339(section.times.end)));
-        params.set("min_duration", Some(&format!("{}us", section.low / 1_000)));
-        params.set("max_duration", Some(&format!("{}us", section.high.saturating_add(999) / 1_000)));
+        let mut filter = TraceFilter::read(params);
+        section.bound(&mut filter);
+        filter.write(params);
     });
 }
 
@@ -117,7 +118,7 @@ fn row(app: App, key: &str, share: &Share) -> AnyView {
     let bar = |share: f64| format!("width:{:.1}%", share.clamp(0.0, 1.0) * 100.0);
     let words = format!("{} in the box, {} of the others", format::percent(share.inside), format::percent(share.outside));
     let (name, value) = (key.to_owned(), share.value.clone());
-    let can_filter = difference::narrow(&mut TraceFilter::default(), key, &value);
+    let can_filter = app.params.with_untracked(|params| difference::narrow(&mut TraceFilter::read(params), key, &value));
     let choose = move |_| {
         app.change(Entry::Push, |params| {
             let mut filter = TraceFilter::read(params);

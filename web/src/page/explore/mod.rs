@@ -48,7 +48,7 @@ pub(super) fn page() -> AnyView {
         <div class="page">
             {message::progress([found.first.running, found.growing])}
             <header class="page-head"><h1>"Traces"</h1><p class="quiet">{words}</p></header>
-            {bar::bar(filter)}
+            {bar::bar(filter, found)}
             {charts(found, filter)}
             {results::results(found, filter)}
         </div>
@@ -69,7 +69,7 @@ fn charts(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -> AnyView {
     view! {
         <div class="block explore-charts">
             <div class="segments" role="group" aria-label="What is drawn">{choices}</div>
-            {move || if dots.get() { scatter::scatter(found) } else { view! { {strips::strips(spans)}{difference::panel(spans)} }.into_any() }}
+            {move || if dots.get() { scatter::scatter(found) } else { view! { {strips::strips(spans, found)}{difference::panel(spans)} }.into_any() }}
         </div>
     }
     .into_any()

@@ -3,6 +3,7 @@
 //! ST1  A drag over the heat map chooses a box, whose spans are compared with the others; over the other strips, a range of time.
 
 use crate::client::load::{Load, Old, load};
+use crate::client::paged::Paged;
 use crate::component::app::{App, Entry};
 use crate::component::canvas::{self, Align, Pen};
 use crate::component::chart::{self, Table};
@@ -15,6 +16,7 @@ use crate::state::time::Range;
 use crate::state::{calendar, format, scale};
 use leptos::prelude::*;
 use leptos::web_sys;
+use query_api::trace::SearchResponse;
 use std::sync::Arc;
 
 /// Pixels: above, of the strip of rates, of that of errors, between strips, and of the axis of time.
@@ -72,7 +74,7 @@ impl Frame {
 type Point = (f64, f64);
 
 /// The strips of `spans`, a set of them in TraceQL.
-pub(super) fn strips(spans: Memo<Option<String>>) -> AnyView {
+pub(super) fn strips(spans: Memo<Option<String>>, found: Paged<SearchResponse>) -> AnyView {
     let app = App::get();
     let ask = move |of: fn(&str, Range) -> String| move || Some(of(&spans.get()?, app.span()?));
     let (rates, durations) = (load::<Ranged>(Old::Keep, ask(strips::rates)), load::<Ranged>(Old::Keep, ask(strips::durations)));
@@ -101,7 +103,12 @@ pub(super) fn strips(spans: Memo<Option<String>>) -> AnyView {
             on:pointerleave=move |_| pointer.set(None)>{canvas}</div>
     };
     let table = move || strips.get().map_or_else(Table::default, |strips| as_table(app, &strips));
-    let failed = move |load: Load<Ranged>| load.failure.get().map(|failure| message::failed(&failure, move || load.retry()));
+    // What is wrong with the search itself is said once, by the list.
+    let is_told = move || found.first.failure.with(|failure| failure.as_ref().is_some_and(|failure| !failure.is_cancelled()));
+    let failed = move |load: Load<Ranged>| {
+        let failure = load.failure.get().filter(|_| !is_told())?;
+        Some(message::failed(&failure, move || load.retry()))
+    };
     let partial = move || {
         let said = rates.data.with(|data| data.as_ref().map(|data| data.message.clone())).filter(|said| !said.is_empty());
         said.map(message::partial)
