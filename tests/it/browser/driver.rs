@@ -109,7 +109,8 @@ impl Browser {
 
     /// Presses a key, with nothing in focus that is typed into.
     pub(crate) async fn key(&self, key: &str) {
-        self.run(&format!("window.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', cancelable: true }}))")).await;
+        self.run(&format!("window.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', cancelable: true }}))"))
+            .await;
     }
 
     /// Presses a key on an element.
@@ -121,8 +122,10 @@ impl Browser {
     /// Presses the mouse at one place of an element and lets it go at another: shares of the width, pixels from the top.
     pub(crate) async fn press(&self, selector: &str, from: (f64, f64), to: (f64, f64)) {
         let place = |(x, y): (f64, f64)| {
-            format!("const area = document.querySelector('{selector}').getBoundingClientRect(); \
-                     return [Math.round(area.left + area.width * {x}), Math.round(area.top + {y})]")
+            format!(
+                "const area = document.querySelector('{selector}').getBoundingClientRect(); \
+                     return [Math.round(area.left + area.width * {x}), Math.round(area.top + {y})]"
+            )
         };
         let (from, to) = (self.run(&place(from)).await, self.run(&place(to)).await);
         let step = |place: &Value| json!({"type": "pointerMove", "duration": 0, "x": place[0], "y": place[1]});

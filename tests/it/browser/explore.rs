@@ -48,13 +48,24 @@ async fn browser_explains_a_box_of_the_heat_map_and_filters_by_what_it_says() {
     let first = "const one = document.querySelector('[data-testid=\"difference\"]'); return [one.dataset.key, one.querySelector('.cutoff').textContent]";
     let found = browser.run(first).await;
     // The status tells the same as the pod does.
-    assert!([json!(["span.pod", "pod-7"]), json!(["span.pod", "pod-1"]), json!(["status", "error"]), json!(["status", "unset"])].contains(&found), "{found}");
+    assert!(
+        [
+            json!(["span.pod", "pod-7"]),
+            json!(["span.pod", "pod-1"]),
+            json!(["status", "error"]),
+            json!(["status", "unset"])
+        ]
+        .contains(&found),
+        "{found}"
+    );
     let counted = "return document.querySelector('[data-testid=\"differences\"]').textContent.includes('50 spans in the box, 450 others')";
     browser.wait_for("exact counts", counted).await;
     browser.screenshot("differences").await;
     let pod = "const row = [...document.querySelectorAll('[data-testid=\"difference-value\"]')].find(one => one.textContent.includes('pod-7') || one.textContent.includes('error')); row.click()";
     browser.run(pod).await;
-    browser.wait_for("the filter", "return location.search.includes('pod-7') || location.search.includes('status=error')").await;
+    browser
+        .wait_for("the filter", "return location.search.includes('pod-7') || location.search.includes('status=error')")
+        .await;
     let rows = "return [...document.querySelectorAll('[data-testid=\"trace-row\"]')].every(one => one.textContent.includes('900 ms'))";
     browser.wait_for("only slow traces", rows).await;
     browser.check_no_errors().await;
@@ -68,7 +79,12 @@ async fn browser_narrows_the_search_to_a_box_and_zooms_by_a_drag_over_the_rates(
     let (_dir, _server, browser) = open().await;
     browser.press(".strips", (0.08, 96.0), (0.98, 130.0)).await;
     browser.click("narrow").await;
-    browser.wait_for("durations in the address", "return location.search.includes('min_duration=') && !location.search.includes('box=')").await;
+    browser
+        .wait_for(
+            "durations in the address",
+            "return location.search.includes('min_duration=') && !location.search.includes('box=')",
+        )
+        .await;
     browser.wait_for_some("trace-row").await;
     let slow = browser.count("trace-row").await;
     assert!(slow > 0);
@@ -76,9 +92,9 @@ async fn browser_narrows_the_search_to_a_box_and_zooms_by_a_drag_over_the_rates(
     browser.press(".strips", (0.4, 20.0), (0.7, 20.0)).await;
     browser.wait_for("another range", &format!("return location.href !== '{before}'")).await;
     // The list is sorted by what its heads say.
-    for order in ["longest", "most_spans", "most_errors"] {
-        let head = ["Longest", "Spans", "Errors"][["longest", "most_spans", "most_errors"].iter().position(|one| *one == order).unwrap()];
-        browser.run(&format!("[...document.querySelectorAll('.heads .sort')].find(one => one.textContent.startsWith('{head}')).click()")).await;
+    for (order, head) in [("longest", "Longest"), ("most_spans", "Spans"), ("most_errors", "Errors")] {
+        let heads = "[...document.querySelectorAll('.heads .sort')]";
+        browser.run(&format!("{heads}.find(one => one.textContent.startsWith('{head}')).click()")).await;
         browser.wait_for(order, &format!("return location.search.includes('order={order}')")).await;
     }
     browser.check_no_errors().await;

@@ -60,13 +60,16 @@ impl Person {
 /// The service of the span that is selected, as stored.
 async fn selected(server: &Server, browser: &Browser) -> (String, Value) {
     browser.wait_for_some("span-details").await;
-    let found = browser.run("return [location.pathname.split('/').pop(), new URLSearchParams(location.search).get('span')]").await;
+    let found = browser
+        .run("return [location.pathname.split('/').pop(), new URLSearchParams(location.search).get('span')]")
+        .await;
     let (trace, span) = (found[0].as_str().unwrap(), found[1].as_str().unwrap());
     let stored = server.json(&format!("/api/v1/traces/{trace}")).await;
     for resource in stored["resourceSpans"].as_array().unwrap() {
         let attributes = resource["resource"]["attributes"].as_array().unwrap();
         let service = attributes.iter().find(|one| one["key"] == "service.name").unwrap();
-        let spans = resource["scopeSpans"].as_array().unwrap().iter().flat_map(|scope| scope["spans"].as_array().unwrap());
+        let spans =
+            resource["scopeSpans"].as_array().unwrap().iter().flat_map(|scope| scope["spans"].as_array().unwrap());
         if let Some(span) = spans.into_iter().find(|one| one["spanId"] == span) {
             return (service["value"]["stringValue"].as_str().unwrap().to_owned(), span.clone());
         }

@@ -35,16 +35,15 @@ fn shop(id: &str, start: u64, slow: u64) -> Value {
         let from = 5 + number * 8;
         shop.push(span(10 + number, 1, "SELECT", 3, from, from + 7, json!([text("db.system.name", "postgresql")])));
     }
-    let mut charge = span(3, 2, "Charge", 2, 65, end - 5, json!([text("card.kind", if slow > 0 { "debit" } else { "credit" })]));
+    let mut charge =
+        span(3, 2, "Charge", 2, 65, end - 5, json!([text("card.kind", if slow > 0 { "debit" } else { "credit" })]));
     charge["status"] = json!({"code": if slow > 0 { 2 } else { 0 }});
     charge["events"] = json!([{"timeUnixNano": at(70), "name": "card checked"}]);
     let mut payment = vec![charge];
     if slow > 0 {
         payment.push(span(4, 3, "Retry", 1, 80, 90, json!([])));
     }
-    let group = |service: &str, spans: Vec<Value>| {
-        json!({"resource": {"attributes": [text("service.name", service)]}, "scopeSpans": [{"spans": spans}]})
-    };
+    let group = |service: &str, spans: Vec<Value>| json!({"resource": {"attributes": [text("service.name", service)]}, "scopeSpans": [{"spans": spans}]});
     json!({"resourceSpans": [group("shop", shop), group("payment", payment)]})
 }
 
@@ -113,7 +112,8 @@ async fn browser_groups_spans_by_an_attribute_and_sorts_them_both_ways() {
     let (_dir, server, browser) = open().await;
     browser.go(&path(&server, "?tab=statistics")).await;
     browser.wait_for_some("group-row").await;
-    let names = "return [...document.querySelectorAll('[data-testid=\"group-row\"] .name')].map(one => one.textContent)";
+    let names =
+        "return [...document.querySelectorAll('[data-testid=\"group-row\"] .name')].map(one => one.textContent)";
     let choose = "const choice = document.querySelector('[data-testid=\"group-by\"]'); \
                   choice.value = 'attr.db.system.name'; choice.dispatchEvent(new Event('change'))";
     browser.run(choose).await;
@@ -143,12 +143,15 @@ async fn browser_shows_calls_events_repeats_and_where_errors_began() {
     browser.click("tab-logs").await;
     let event = "return document.querySelector('[data-testid=\"log-row\"]')?.textContent.includes('card checked')";
     browser.wait_for("the event", event).await;
-    let repeats = "return document.querySelector('[data-testid=\"repeats\"]').textContent.includes('6 × SELECT in a loop')";
+    let repeats =
+        "return document.querySelector('[data-testid=\"repeats\"]').textContent.includes('6 × SELECT in a loop')";
     browser.wait_for("the loop", repeats).await;
     browser.click("error-origin").await;
     browser.wait_for("the failed span", "return location.search.includes('span=0000000000000003')").await;
     // The whole trace as a file.
-    browser.run("window.kept = []; HTMLAnchorElement.prototype.click = function () { window.kept.push(this.download) }").await;
+    browser
+        .run("window.kept = []; HTMLAnchorElement.prototype.click = function () { window.kept.push(this.download) }")
+        .await;
     browser.click("tab-json").await;
     browser.click("download").await;
     browser.wait_for("a file", &format!("return window.kept[0] === '{TRACE}.json'")).await;
@@ -176,7 +179,8 @@ async fn browser_compares_a_trace_with_one_whose_id_is_pasted() {
     assert!(facts.as_str().unwrap().contains("+300 ms"), "{facts}");
     let rows = "return [...document.querySelectorAll('[data-testid=\"compare-row\"]')].map(one => [one.dataset.where, one.querySelector('.span-op').textContent])";
     let found = browser.run(rows).await;
-    let expected = json!([["same", "POST /checkout"], ["same", "Charge"], ["changed", "Charge"], ["only-here", "Retry"]]);
+    let expected =
+        json!([["same", "POST /checkout"], ["same", "Charge"], ["changed", "Charge"], ["only-here", "Retry"]]);
     assert_eq!(found, expected);
     browser.run("document.querySelector('[data-testid=\"compare-row\"][data-where=\"changed\"]').click()").await;
     let details = "const text = document.querySelector('[data-testid=\"compare-details\"]')?.innerText ?? ''; \
@@ -212,12 +216,22 @@ async fn browser_moves_through_the_tree_as_through_any_tree() {
     browser.run("document.querySelector('[role=tree]').focus({ focusVisible: true })").await;
     let at = "const tree = document.querySelector('[role=tree]'); \
               return document.getElementById(tree.getAttribute('aria-activedescendant'))?.dataset.span ?? ''";
-    for (key, span) in [("ArrowDown", "0000000000000001"), ("ArrowRight", "000000000000000a"), ("End", "0000000000000004"), ("ArrowLeft", "0000000000000003")] {
+    for (key, span) in [
+        ("ArrowDown", "0000000000000001"),
+        ("ArrowRight", "000000000000000a"),
+        ("End", "0000000000000004"),
+        ("ArrowLeft", "0000000000000003"),
+    ] {
         browser.key_on("[role=tree]", key).await;
         browser.wait_for(&format!("{span} after {key}"), &format!("return (() => {{ {at} }})() === '{span}'")).await;
     }
     browser.key_on("[role=tree]", "ArrowLeft").await;
-    browser.wait_for("the closed row", "return document.querySelector('[data-span=\"0000000000000003\"]').ariaExpanded === 'false'").await;
+    browser
+        .wait_for(
+            "the closed row",
+            "return document.querySelector('[data-span=\"0000000000000003\"]').ariaExpanded === 'false'",
+        )
+        .await;
     browser.key("?").await;
     browser.wait_for_some("key-sheet").await;
     browser.screenshot("keys").await;

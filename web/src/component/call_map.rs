@@ -36,7 +36,9 @@ pub(crate) fn drawn(map: &Map, edges: &[GraphEdge], drawn: Drawn<'_>) -> AnyView
         let edge = edges.get(arrow.edge)?;
         let width = 1 + (5.0 * (edge.call_count as f64 / most).sqrt()) as u32;
         let (far, failing) = (!drawn.near.has_call(arrow), (drawn.failing)(edge));
-        Some(view! { <path d=arrow.path.clone() stroke-width=width class="call" class:failing=failing class:far=far /> })
+        Some(
+            view! { <path d=arrow.path.clone() stroke-width=width class="call" class:failing=failing class:far=far /> },
+        )
     });
     let nodes = map.nodes.iter().enumerate().map(|(at, node)| boxed(node, drawn.near.has(at), &drawn));
     let (width, height) = (map.width as u32, map.height as u32);

@@ -94,7 +94,10 @@ fn drawn(map: &Map, edges: &[GraphEdge], near: &Around, focus: &str, seconds: f6
     let app = App::get();
     let words = |node: &Node| {
         let failed = call_map::failed(node);
-        (format!("{}{failed}", format::rate(node.calls as f64 / seconds.max(1.0))), sure_share(node.calls, node.failed) > FAILING)
+        (
+            format!("{}{failed}", format::rate(node.calls as f64 / seconds.max(1.0))),
+            sure_share(node.calls, node.failed) > FAILING,
+        )
     };
     let words = |node: &Node| if node.calls == 0 { ("calls".to_owned(), false) } else { words(node) };
     let choose = Callback::new(move |name: Option<String>| app.set(Entry::Push, "focus", name.as_deref()));

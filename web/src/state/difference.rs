@@ -8,9 +8,9 @@
 
 use super::filter::TraceFilter;
 use super::order;
-use super::traceql;
 use super::tempo::{self, Instant};
 use super::time::Range;
+use super::traceql;
 use std::collections::BTreeMap;
 
 /// Values of each attribute that the server tells.
@@ -171,7 +171,9 @@ fn ranked(by_key: BTreeMap<String, Vec<Share>>) -> Vec<Difference> {
 /// Adds what a value says to the filters of a search; whether there is a filter for it.
 pub fn narrow(filter: &mut TraceFilter, key: &str, value: &str) -> bool {
     match key {
-        _ if !filter.query.is_empty() => filter.query = traceql::narrowed(&filter.query, &traceql::condition(key, value)),
+        _ if !filter.query.is_empty() => {
+            filter.query = traceql::narrowed(&filter.query, &traceql::condition(key, value))
+        }
         "resource.service.name" => {
             // Operations belong to services.
             if filter.service != value {
@@ -225,7 +227,10 @@ mod tests {
         assert_eq!((found.inside, found.outside), (10, 100));
         assert_eq!(found.list.iter().map(|d| d.key.as_str()).collect::<Vec<_>>(), ["span.a", "resource.pod"]);
         assert_eq!(found.list[0].shares[0], Share { value: "x".into(), inside: 0.9, outside: 0.1 });
-        assert_eq!((found.list[1].alike.clone(), found.uncounted), (vec!["resource.uid".into()], vec!["span.id".into()]));
+        assert_eq!(
+            (found.list[1].alike.clone(), found.uncounted),
+            (vec!["resource.uid".into()], vec!["span.id".into()])
+        );
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::address::Params;
 use super::attribute;
 use super::time::Range;
-use query_api::otlp::{KeyValue, double};
 use query_api::nanos;
+use query_api::otlp::{KeyValue, double};
 use serde::Deserialize;
 
 /// The answer of `query_range`.

@@ -26,7 +26,11 @@ pub(super) fn panel(spans: Memo<Option<String>>) -> AnyView {
         let narrow = move |_| narrow(app, section);
         let words = move || {
             let (inside, outside) = found.data.with(|data| data.as_ref().map(|data| (data.inside, data.outside)))?;
-            Some(format!("{} in the box, {} others in the range", format::counted(inside, "span"), format::count(outside)))
+            Some(format!(
+                "{} in the box, {} others in the range",
+                format::counted(inside, "span"),
+                format::count(outside)
+            ))
         };
         let list = message::loaded(found, 4, move |differences| list(app, &differences, all));
         Some(view! {
@@ -104,7 +108,8 @@ fn card(app: App, one: &Difference) -> AnyView {
         view! { <span class="quiet small" title=names>{format!("and {} alike", one.alike.len())}</span> }
     });
     let rows = one.shares.iter().map(|share| row(app, &key, share)).collect_view();
-    let more = (one.more > 0).then(|| view! { <p class="quiet small">{format!("{} further values", format::count(one.more as u64))}</p> });
+    let more = (one.more > 0)
+        .then(|| view! { <p class="quiet small">{format!("{} further values", format::count(one.more as u64))}</p> });
     view! {
         <article class="difference" data-testid="difference" data-key=key.clone()>
             <h3><span class="mono">{key.clone()}</span>{alike}</h3>
@@ -116,9 +121,11 @@ fn card(app: App, one: &Difference) -> AnyView {
 
 fn row(app: App, key: &str, share: &Share) -> AnyView {
     let bar = |share: f64| format!("width:{:.1}%", share.clamp(0.0, 1.0) * 100.0);
-    let words = format!("{} in the box, {} of the others", format::percent(share.inside), format::percent(share.outside));
+    let words =
+        format!("{} in the box, {} of the others", format::percent(share.inside), format::percent(share.outside));
     let (name, value) = (key.to_owned(), share.value.clone());
-    let can_filter = app.params.with_untracked(|params| difference::narrow(&mut TraceFilter::read(params), key, &value));
+    let can_filter =
+        app.params.with_untracked(|params| difference::narrow(&mut TraceFilter::read(params), key, &value));
     let choose = move |_| {
         app.change(Entry::Push, |params| {
             let mut filter = TraceFilter::read(params);

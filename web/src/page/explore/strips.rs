@@ -77,7 +77,8 @@ type Point = (f64, f64);
 pub(super) fn strips(spans: Memo<Option<String>>, found: Paged<SearchResponse>) -> AnyView {
     let app = App::get();
     let ask = move |of: fn(&str, Range) -> String| move || Some(of(&spans.get()?, app.span()?));
-    let (rates, durations) = (load::<Ranged>(Old::Keep, ask(strips::rates)), load::<Ranged>(Old::Keep, ask(strips::durations)));
+    let (rates, durations) =
+        (load::<Ranged>(Old::Keep, ask(strips::rates)), load::<Ranged>(Old::Keep, ask(strips::durations)));
     let strips = Memo::new(move |_| {
         let range = app.span()?;
         let durations = durations.data.get();
@@ -85,11 +86,16 @@ pub(super) fn strips(spans: Memo<Option<String>>, found: Paged<SearchResponse>) 
     });
     let chosen = Memo::new(move |_| app.params.with(|params| Section::parse(params.get("box")?)));
     let (pointer, drag) = (RwSignal::new(None::<Point>), RwSignal::new(None::<(Point, Point)>));
-    let (canvas, node) = canvas::drawing("Spans that match over time: how many a second, how many failed, how long", move |pen| {
-        if let Some(strips) = strips.get() {
-            draw(pen, app, &Drawing { strips: &strips, pointer: pointer.get(), drag: drag.get(), chosen: chosen.get() });
-        }
-    });
+    let (canvas, node) =
+        canvas::drawing("Spans that match over time: how many a second, how many failed, how long", move |pen| {
+            if let Some(strips) = strips.get() {
+                draw(
+                    pen,
+                    app,
+                    &Drawing { strips: &strips, pointer: pointer.get(), drag: drag.get(), chosen: chosen.get() },
+                );
+            }
+        });
     let aside = move || {
         let strips = strips.get()?;
         let area = node.get()?.get_bounding_client_rect();
@@ -104,13 +110,15 @@ pub(super) fn strips(spans: Memo<Option<String>>, found: Paged<SearchResponse>) 
     };
     let table = move || strips.get().map_or_else(Table::default, |strips| as_table(app, &strips));
     // What is wrong with the search itself is said once, by the list.
-    let is_told = move || found.first.failure.with(|failure| failure.as_ref().is_some_and(|failure| !failure.is_cancelled()));
+    let is_told =
+        move || found.first.failure.with(|failure| failure.as_ref().is_some_and(|failure| !failure.is_cancelled()));
     let failed = move |load: Load<Ranged>| {
         let failure = load.failure.get().filter(|_| !is_told())?;
         Some(message::failed(&failure, move || load.retry()))
     };
     let partial = move || {
-        let said = rates.data.with(|data| data.as_ref().map(|data| data.message.clone())).filter(|said| !said.is_empty());
+        let said =
+            rates.data.with(|data| data.as_ref().map(|data| data.message.clone())).filter(|said| !said.is_empty());
         said.map(message::partial)
     };
     view! {
@@ -158,7 +166,11 @@ fn hands(
             return;
         }
         let (low, high) = (frame.nanos(&strips, from.1.max(to.1)), frame.nanos(&strips, from.1.min(to.1)));
-        let chosen = Section { times: Range { start, end: end.max(start + 1) }, low: low as i64, high: (high.ceil() as i64).max(low as i64 + 1) };
+        let chosen = Section {
+            times: Range { start, end: end.max(start + 1) },
+            low: low as i64,
+            high: (high.ceil() as i64).max(low as i64 + 1),
+        };
         // The range stays what it is while the box is looked at, or the box would wander out of it.
         let Ok(range) = app.range.get_untracked() else { return };
         app.change(Entry::Push, |params| {
@@ -174,7 +186,11 @@ fn idle(strips: &Strips) -> String {
     let seconds = strips.step as f64 / 1e9;
     let sum = |values: &[f64]| (values.iter().sum::<f64>() * seconds).round() as u64;
     let (all, failed) = (sum(&strips.rate), sum(&strips.errors));
-    format!("{}, {} with errors · drag a box on the durations to see what is different in it", format::counted(all, "span"), format::count(failed))
+    format!(
+        "{}, {} with errors · drag a box on the durations to see what is different in it",
+        format::counted(all, "span"),
+        format::count(failed)
+    )
 }
 
 /// What is under the pointer.
@@ -275,7 +291,13 @@ fn axes(pen: &Pen, app: App, strips: &Strips, frame: Frame) {
 fn bars(pen: &Pen, strips: &Strips, frame: Frame, (values, colour, top, height): (&[f64], &str, f64, f64)) {
     let most = values.iter().copied().fold(0.0, f64::max);
     pen.fill(&pen.colour("--quiet"));
-    let words = if most > 0.0 { format::rate(most) } else if colour == "--error" { "no errors".into() } else { "no spans".into() };
+    let words = if most > 0.0 {
+        format::rate(most)
+    } else if colour == "--error" {
+        "no errors".into()
+    } else {
+        "no spans".into()
+    };
     pen.text(&words, LEFT - 8.0, top + height / 2.0, Align::Right);
     pen.fill(&pen.colour(colour));
     for (step, value) in values.iter().enumerate().filter(|(_, value)| **value > 0.0) {
@@ -297,7 +319,12 @@ fn heat(pen: &Pen, strips: &Strips, frame: Frame) {
             // Square root: few are seen beside many.
             let shade = ((count / fullest).sqrt() * 7.999) as usize;
             pen.fill(colours.get(shade).map_or("", String::as_str));
-            pen.rect(side(step), edge(row + 1), (side(step + 1) - side(step)).max(1.0), (edge(row) - edge(row + 1)).max(1.0));
+            pen.rect(
+                side(step),
+                edge(row + 1),
+                (side(step + 1) - side(step)).max(1.0),
+                (edge(row) - edge(row + 1)).max(1.0),
+            );
         }
     }
 }
@@ -310,7 +337,10 @@ fn as_table(app: App, strips: &Strips) -> Table {
             calendar::date_time(strips.time(step), app.offset()),
             format::significant(strips.rate[step]),
             format::significant(strips.errors[step]),
-            slowest.map_or_else(|| "–".to_owned(), |row| format!("below {}", format::duration(strips.edges[row + 1] as i64))),
+            slowest.map_or_else(
+                || "–".to_owned(),
+                |row| format!("below {}", format::duration(strips.edges[row + 1] as i64)),
+            ),
         ]
     };
     Table { heads, rows: (0..strips.rate.len()).map(row).collect() }

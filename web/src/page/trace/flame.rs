@@ -7,11 +7,11 @@ use super::timeline::{label_of, ruler};
 use super::view::View;
 use crate::component::canvas::{self, Align, Pen};
 use crate::component::effect::effect;
+use crate::state::format;
 use crate::state::trace::critical;
 use crate::state::trace::flame::Flame;
 use crate::state::trace::tree::Trace;
 use crate::state::trace::window::Window;
-use crate::state::format;
 use leptos::html;
 use leptos::prelude::*;
 use leptos::web_sys;
@@ -216,7 +216,8 @@ fn draw(pen: &Pen, view: View, scene: &Scene, hover: Option<usize>) {
                 pen.fill(&palette.text);
                 sections.for_each(|s| line(pen, scene, (s.start, s.end), y + BAR + 1.0, 2.0));
             }
-            let marked = [(selected, 2.0), (at, 1.0), (hover, 1.0)].into_iter().find(|(marked, _)| *marked == Some(row));
+            let marked =
+                [(selected, 2.0), (at, 1.0), (hover, 1.0)].into_iter().find(|(marked, _)| *marked == Some(row));
             if let Some((_, wide)) = marked {
                 pen.outline(&palette.accent, wide, (bar.x, y, bar.width.max(3.0), BAR));
             }
@@ -235,7 +236,12 @@ fn draw(pen: &Pen, view: View, scene: &Scene, hover: Option<usize>) {
     }
     if nothing {
         pen.fill(&pen.colour("--quiet"));
-        pen.text("Nothing ran in these lanes at this time: scroll, or go to a span with f", pen.width / 2.0, pen.height / 2.0, Align::Middle);
+        pen.text(
+            "Nothing ran in these lanes at this time: scroll, or go to a span with f",
+            pen.width / 2.0,
+            pen.height / 2.0,
+            Align::Middle,
+        );
     }
 }
 

@@ -21,8 +21,7 @@ pub(super) fn tab(view: View) -> AnyView {
         let whole = found.cursor.with(Option::is_none);
         Arc::new(events.with(|events| found.rows.with(|logs| said::merged(logs, events, whole))))
     });
-    let why =
-        "No log record with this trace id is stored, and no span has an event. Services must log through OpenTelemetry, or add the trace id.";
+    let why = "No log record with this trace id is stored, and no span has an event. Services must log through OpenTelemetry, or add the trace id.";
     let none = move || message::empty("No logs of this trace", why, ().into_any());
     list::log_list(found, rows, none, list::Context::Trace)
 }

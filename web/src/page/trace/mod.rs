@@ -10,6 +10,7 @@ mod keyboard;
 mod logs;
 mod map;
 mod minimap;
+mod part;
 mod statistics;
 mod timeline;
 mod view;
@@ -20,6 +21,7 @@ use crate::component::effect::effect;
 use crate::component::message;
 use crate::state::address;
 use leptos::prelude::*;
+use part::Part;
 use view::{Built, View};
 
 /// Tabs: what the URL says, and what they are called.
@@ -91,8 +93,8 @@ fn whole(view: View) -> AnyView {
         "flame" => flame::tab(view),
         "statistics" => statistics::tab(view),
         "logs" => logs::tab(view),
-        "map" => map::tab(view),
-        "compare" => compare::tab(view),
+        "map" => part::tab(view, Part::Map),
+        "compare" => part::tab(view, Part::Compare),
         "json" => json::tab(view),
         _ => timeline::tab(view),
     };

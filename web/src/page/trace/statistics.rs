@@ -32,7 +32,8 @@ const GROUPS: usize = 1_000;
 /// The tab.
 pub(super) fn tab(view: View) -> AnyView {
     let app = view.app;
-    let param = move |key: &'static str| Memo::new(move |_| app.params.with(|p| p.get(key).unwrap_or_default().to_owned()));
+    let param =
+        move |key: &'static str| Memo::new(move |_| app.params.with(|p| p.get(key).unwrap_or_default().to_owned()));
     let (by, group) = (param("by"), param("group"));
     // A minus before the column's name turns the order around.
     let chosen = Memo::new(move |_| {
@@ -81,7 +82,8 @@ pub(super) fn tab(view: View) -> AnyView {
         Key::Status => vec!["Status".to_owned()],
         Key::Attribute(key) => vec![key],
     };
-    let titles = move || titles().into_iter().map(|words| view! { <th scope="col" class="left">{words}</th> }).collect_view();
+    let titles =
+        move || titles().into_iter().map(|words| view! { <th scope="col" class="left">{words}</th> }).collect_view();
     let count = move || {
         let count = found.with(Vec::len);
         let cut = if count > GROUPS { format!(", the first {GROUPS} shown") } else { String::new() };
@@ -140,8 +142,12 @@ fn row(view: View, trace: &Trace, group: &Group, sum: i64) -> AnyView {
         (None, None) => "without it".to_owned(),
     };
     let name = view! { <button class="link plain" class:quiet={group.name.is_none() && service.is_none()} title="Go to the first of them" on:click=open>{words}</button> };
-    let first_cell = service.filter(|_| group.name.is_some()).map(|name| view! { <td>{text::service_name(&name)}</td> });
-    let dot = group.service.filter(|_| group.name.is_none()).map(|service| text::service_dot(&trace.services[service].name, String::new()));
+    let first_cell =
+        service.filter(|_| group.name.is_some()).map(|name| view! { <td>{text::service_name(&name)}</td> });
+    let dot = group
+        .service
+        .filter(|_| group.name.is_none())
+        .map(|service| text::service_dot(&trace.services[service].name, String::new()));
     view! {
         <tr class="clickable" data-testid="group-row" on:click=move |_| view.open(first)>
             {first_cell}

@@ -55,9 +55,8 @@ pub fn edges(trace: &Trace) -> Vec<GraphEdge> {
 
 /// What a call's attributes name as its other end.
 fn peer(attributes: &[KeyValue], kind: i32) -> Option<(String, Connection)> {
-    let first = |keys: &[&str]| {
-        keys.iter().find_map(|key| attribute::find(attributes, key).filter(|name| !name.is_empty()))
-    };
+    let first =
+        |keys: &[&str]| keys.iter().find_map(|key| attribute::find(attributes, key).filter(|name| !name.is_empty()));
     let database = match (first(&SYSTEMS), first(&DATABASES)) {
         (Some(system), Some(name)) => Some(format!("{system}/{name}")),
         (system, name) => system.or(name),

@@ -3,9 +3,9 @@
 //! SD1  Latest first, as logs are read; at the same time an event stands before what was logged.
 //! SD2  While further logs may come, no event is older than the oldest log that has come: a list that grows keeps its rows.
 
+use super::super::attribute;
 use super::super::order;
 use super::tree::{Row, Trace};
-use super::super::attribute;
 use query_api::log::LogRecord;
 use query_api::otlp::{AnyValue, Event};
 
@@ -84,7 +84,10 @@ mod tests {
         let trace = of(vec![("a", Span { events, ..span((1, 0, 0, 10)) })]);
         let found = super::events(&trace);
         let body = |at: usize| found[at].body.clone().unwrap();
-        assert_eq!((times(&found), body(0), body(1)), (vec![9, 5], AnyValue::StringValue("boom".into()), AnyValue::StringValue("cache miss".into())));
+        assert_eq!(
+            (times(&found), body(0), body(1)),
+            (vec![9, 5], AnyValue::StringValue("boom".into()), AnyValue::StringValue("cache miss".into()))
+        );
         assert_eq!((found[0].severity_number, found[1].severity_number, found[0].service.as_str()), (ERROR, 0, "a"));
     }
 

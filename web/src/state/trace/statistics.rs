@@ -128,7 +128,9 @@ fn name(trace: &Trace, row: &Row, key: &Key) -> Option<String> {
         Key::Both | Key::Operation => Some(row.span.name.clone()),
         Key::Service => None,
         Key::Kind => Some(kind_word(row.span.kind).to_owned()),
-        Key::Status => Some(["unset", "ok", "error"].get(row.span.status.code as usize).unwrap_or(&"unset").to_string()),
+        Key::Status => {
+            Some(["unset", "ok", "error"].get(row.span.status.code as usize).unwrap_or(&"unset").to_string())
+        }
         Key::Attribute(key) => attribute::find(&row.span.attributes, key)
             .or_else(|| attribute::find(&trace.resources[row.resource].attributes, key))
             .or_else(|| attribute::find(&trace.scopes[row.scope].attributes, key)),

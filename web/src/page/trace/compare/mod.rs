@@ -98,7 +98,7 @@ fn offers(view: View) -> AnyView {
         let errors = u64::from(one.error_count);
         view! {
             <tr class="clickable" data-testid="compare-offer" on:click=move |_| compare_with(view, Some(&id))>
-                <td class="num"><button class="link plain">{calendar::date_time(one.start_unix_nano, view.app.offset())}</button></td>
+                <td><button class="link plain num">{calendar::date_time(one.start_unix_nano, view.app.offset())}</button></td>
                 <td class="num">{format::duration(one.duration_nano)}</td>
                 <td class="num">{format::count(u64::from(one.span_count))}</td>
                 <td class="num" class:bad={errors > 0}>{if errors > 0 { format::count(errors) } else { "–".into() }}</td>
@@ -142,7 +142,8 @@ fn compared(view: View, other: String) -> AnyView {
     let failed = move || {
         let failure = found.first.failure.get()?;
         if failure.is_not_found() {
-            let again = view! { <button class="button" on:click=move |_| compare_with(view, None)>"Choose another"</button> };
+            let again =
+                view! { <button class="button" on:click=move |_| compare_with(view, None)>"Choose another"</button> };
             let why = "No span of the other trace is stored: it was not sampled, has not arrived yet, or is older than the retention.";
             return Some(message::empty("The other trace was not found", why, again.into_any()));
         }
@@ -195,7 +196,10 @@ fn summary(view: View, answer: &CompareResponse) -> AnyView {
     let fact = |(name, value, class): (&'static str, String, &'static str)| {
         view! { <div class=format!("compare-fact {class}")><span class="quiet small">{name}</span><b class="num">{value}</b></div> }
     };
-    let partial = answer.stats.partial.then(|| message::partial("Blocks are damaged: spans may be missing on either side.".into()));
+    let partial = answer
+        .stats
+        .partial
+        .then(|| message::partial("Blocks are damaged: spans may be missing on either side.".into()));
     view! {
         {partial}
         <div class="compare-facts" data-testid="compare-facts">
@@ -209,9 +213,18 @@ fn summary(view: View, answer: &CompareResponse) -> AnyView {
 }
 
 fn whole(name: &'static str, one: &ComparedTrace, view: View) -> AnyView {
-    let errors = if one.error_count > 0 { format!(", {}", format::counted(u64::from(one.error_count), "error")) } else { String::new() };
+    let errors = if one.error_count > 0 {
+        format!(", {}", format::counted(u64::from(one.error_count), "error"))
+    } else {
+        String::new()
+    };
     let words = format!("{}{errors}", format::counted(u64::from(one.span_count), "span"));
-    let title = format!("{} {}, {}", one.root_service, one.root_name, calendar::date_time(one.start_unix_nano, view.app.offset()));
+    let title = format!(
+        "{} {}, {}",
+        one.root_service,
+        one.root_name,
+        calendar::date_time(one.start_unix_nano, view.app.offset())
+    );
     view! { <div class="compare-fact" title=title><span class="quiet small">{name}</span><b class="num">{format::duration(one.duration_nano)}</b><span class="quiet small num">{words}</span></div> }
         .into_any()
 }
@@ -227,7 +240,11 @@ fn services(answer: &CompareResponse) -> AnyView {
         let (words, class) = node::change(one.base.self_nano, one.other.self_nano);
         let both = |of: fn(&query_api::compare::ServiceSums) -> u32| {
             let (there, here) = (of(&one.base), of(&one.other));
-            if there == here { format::count(u64::from(here)) } else { format!("{} → {}", format::count(u64::from(there)), format::count(u64::from(here))) }
+            if there == here {
+                format::count(u64::from(here))
+            } else {
+                format!("{} → {}", format::count(u64::from(there)), format::count(u64::from(here)))
+            }
         };
         view! {
             <tr>
@@ -259,7 +276,8 @@ fn services(answer: &CompareResponse) -> AnyView {
 
 fn resource(one: &ResourceDifference) -> String {
     let list = |values: &[AnyValue]| {
-        let words: Vec<String> = values.iter().map(|value| format::cut(&attribute::text(value), 80).0.to_owned()).collect();
+        let words: Vec<String> =
+            values.iter().map(|value| format::cut(&attribute::text(value), 80).0.to_owned()).collect();
         if words.is_empty() { "–".to_owned() } else { words.join(", ") }
     };
     format!("{}: {} → {}", one.key, list(&one.base), list(&one.other))

@@ -81,7 +81,10 @@ pub(super) fn list(view: View, found: Paged<CompareResponse>) -> AnyView {
         open.set(HashSet::new());
     });
     let longest = Memo::new(move |_| {
-        let both = found.first.data.with(|data| data.as_ref().map(|data| data.base.duration_nano.max(data.other.duration_nano)));
+        let both = found
+            .first
+            .data
+            .with(|data| data.as_ref().map(|data| data.base.duration_nano.max(data.other.duration_nano)));
         both.unwrap_or(0).max(1)
     });
     let nodes = Nodes { view, found, heights, open, longest };
@@ -116,7 +119,9 @@ impl Nodes {
         let (mark, class, words) = Where::of(&node).told();
         let depth = node.depth as usize;
         let indent = depth.min(DEEPEST) * INDENT;
-        let took = |span: &Option<ComparedSpan>| span.as_ref().map_or_else(|| "–".to_owned(), |span| format::duration(span.duration_nano));
+        let took = |span: &Option<ComparedSpan>| {
+            span.as_ref().map_or_else(|| "–".to_owned(), |span| format::duration(span.duration_nano))
+        };
         let (changed, change_class) = match (&node.base, &node.other) {
             (Some(base), Some(other)) => change(base.duration_nano, other.duration_nano),
             _ => (words.to_owned(), "quiet small"),
@@ -130,11 +135,13 @@ impl Nodes {
             }
         };
         let bar = self.bar(&node);
-        let differing = (!node.attributes.is_empty()).then(|| view! { <span class="badge num" title="Attributes that differ">{node.attributes.len()}</span> });
+        let differing = (!node.attributes.is_empty())
+            .then(|| view! { <span class="badge num" title="Attributes that differ">{node.attributes.len()}</span> });
         let deep = (depth > DEEPEST).then(|| view! { <span class="badge num" title="Depth">{depth}</span> });
         let (service, name) = (node.service.clone(), format::cut(&node.name, text::LINE).0.to_owned());
+        let colour = format!("--svc:{}", hue::css(&service));
         view! {
-            <div class=format!("compare-item {class}") role="listitem" style=format!("--svc:{}", hue::css(&service))>
+            <div class=format!("compare-item {class}") role="listitem" style=colour>
                 <div class="compare-row" data-testid="compare-row" data-where=class on:click=toggle>
                     <span class="span-name"><span class="guides" style=format!("width:{indent}px")></span><i class="where" title=words>{mark}</i>{deep}<i class="edge"></i>
                         {error.then(|| view! { <span class="error-mark" title="Status is error">"■"</span> })}
@@ -151,13 +158,16 @@ impl Nodes {
 
     /// Longer to the right, shorter to the left, as shares of the longer trace.
     fn bar(self, node: &CompareNode) -> AnyView {
-        let Some((base, other)) = node.base.as_ref().zip(node.other.as_ref()) else { return view! { <span class="change-bar"></span> }.into_any() };
+        let Some((base, other)) = node.base.as_ref().zip(node.other.as_ref()) else {
+            return view! { <span class="change-bar"></span> }.into_any();
+        };
         let by = other.duration_nano.saturating_sub(base.duration_nano);
         let style = move || {
             let width = (by.abs() as f64 / self.longest.get() as f64).min(1.0) * 50.0;
             if by > 0 { format!("left:50%;width:{width:.2}%") } else { format!("right:50%;width:{width:.2}%") }
         };
-        view! { <span class="change-bar"><i class=if by > 0 { "slower" } else { "faster" } style=style></i></span> }.into_any()
+        let class = if by > 0 { "slower" } else { "faster" };
+        view! { <span class="change-bar"><i class=class style=style></i></span> }.into_any()
     }
 
     fn details(self, index: usize, node: &CompareNode) -> AnyView {
@@ -170,7 +180,11 @@ impl Nodes {
                 || "it is not there".to_owned(),
                 |span| {
                     let status = ["unset", "ok", "error"].get(span.status as usize).copied().unwrap_or("unset");
-                    let message = if span.status_message.is_empty() { String::new() } else { format!(": {}", format::cut(&span.status_message, text::LINE).0) };
+                    let message = if span.status_message.is_empty() {
+                        String::new()
+                    } else {
+                        format!(": {}", format::cut(&span.status_message, text::LINE).0)
+                    };
                     let (whole, own, start) = (span.duration_nano, span.self_nano, span.start_nano);
                     let [whole, own, start] = [whole, own, start].map(format::duration);
                     format!("{whole}, self {own}, at {start}, status {status}{message}")
