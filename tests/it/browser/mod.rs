@@ -9,6 +9,7 @@ mod explore;
 mod hostile;
 mod incident;
 mod large;
+mod query;
 mod status;
 mod trace;
 

@@ -447,15 +447,17 @@ async fn two_processes_share_partitions_and_a_bucket_and_store_messages_once() {
         eprintln!("not run: SPANLIGHT_S3_SERVER names no S3 server");
         return;
     };
-    let brokers = Brokers::start(lib, 1).await;
+    let mut brokers = Brokers::start(lib, 1).await;
     brokers.make_topic(LOGS, PARTITIONS, &[]).await;
     let dir = tempfile::tempdir().unwrap();
     let store = crate::object_store::Store::start(program.into(), &dir.path().join("s3")).await;
     let (producer, sent) = (brokers.producer(&[]), Arc::new(AtomicUsize::new(0)));
-    let messages = 4_000;
+    let (messages, kills, restarts) =
+        (number("SPANLIGHT_KAFKA_MESSAGES", 4_000), number("SPANLIGHT_KILLS", 6).min(20), 3);
+    let pace = messages.div_ceil(25 * kills.max(1));
     let producing = std::thread::spawn({
         let sent = Arc::clone(&sent);
-        move || produce_at(Kind::Logs, &producer, 0..messages, &sent, 20)
+        move || produce_at(Kind::Logs, &producer, 0..messages, &sent, pace)
     });
     let addresses = brokers.addresses();
     let serve = |number: usize| {
@@ -465,8 +467,11 @@ async fn two_processes_share_partitions_and_a_bucket_and_store_messages_once() {
     };
     let mut servers = vec![serve(0), serve(1)];
     let mut random = Pcg64::seed_from_u64(u64::from(std::process::id()));
-    for life in 0..6 {
+    for life in 0..kills {
         tokio::time::sleep(Duration::from_millis(random.random_range(1_000..4_000))).await;
+        if life % kills.div_ceil(restarts) == 1 {
+            brokers.restart(0).await;
+        }
         let number = life % 2;
         let server = servers.remove(number);
         // Some leave, some are killed.

@@ -74,7 +74,7 @@ pub(crate) fn editor(editor: Editor) -> AnyView {
     // What is wrong belongs to the text that ran, not to what is typed now.
     let wrong = Memo::new(move |_| fault.get().filter(|_| value.with(|ran| text.with(|text| ran == text))));
     let active = move || shared.at.get().map(|at| format!("{id}-{at}"));
-    let is_open = move || !offers.with(Vec::is_empty);
+    let is_open = Memo::new(move |_| !offers.with(Vec::is_empty));
     view! {
         <div class="editor" class:bad=move || wrong.with(Option::is_some)>
             <div class="editor-line">
@@ -82,13 +82,13 @@ pub(crate) fn editor(editor: Editor) -> AnyView {
                 <pre class="editor-colours" aria-hidden="true">{move || coloured(shared, wrong)}</pre>
                 <textarea node_ref=shared.field rows="1" data-query data-testid=testid aria-label=label placeholder=hint prop:value=text
                     role="combobox" aria-autocomplete="list" aria-multiline="true" aria-controls=controls
-                    aria-expanded=move || is_open().to_string() aria-activedescendant=active
+                    aria-expanded=move || is_open.get().to_string() aria-activedescendant=active
                     aria-invalid=move || wrong.with(Option::is_some).to_string() autocomplete="off" autocapitalize="off" spellcheck="false"
                     on:input=move |event| { text.set(event_target_value(&event)); look(shared); }
                     on:click=move |_| if want.with_untracked(Option::is_some) { look(shared) }
                     on:blur=move |_| want.set(None)
                     on:keydown=move |event| pressed(shared, &event, send)></textarea>
-                <Show when=is_open><Offers shared=shared id=list_id.clone() /></Show>
+                {move || is_open.get().then(|| listed(shared, list_id.clone()))}
             </div>
             <button class="button" on:click=move |_| send() data-testid=format!("{testid}-run")>"Run "<kbd>"⏎"</kbd></button>
             </div>
@@ -260,8 +260,7 @@ fn typed(text: &str) -> bool {
 }
 
 /// What fits, below the word that it would replace.
-#[component]
-fn Offers(shared: Shared, id: String) -> impl IntoView {
+fn listed(shared: Shared, id: String) -> AnyView {
     let Shared { offers, at, field, testid, .. } = shared;
     let place = move || {
         offers.track();
@@ -288,6 +287,7 @@ fn Offers(shared: Shared, id: String) -> impl IntoView {
             {move || offers.get().into_iter().enumerate().map(one).collect_view()}
         </ul>
     }
+    .into_any()
 }
 
 fn nearest() -> web_sys::ScrollIntoViewOptions {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Lines drawn at once.
 const LINES: usize = 24;
 /// Exemplars shown at once.
-pub(super) const EXEMPLARS: usize = 80;
+const EXEMPLARS: i64 = 80;
 
 /// A line with its name, and the service whose colour it has, if the colour is a service's.
 #[derive(Clone)]
@@ -119,17 +119,25 @@ pub(super) fn answered(found: &[answer::Line], unit: String, range: Range, exemp
     drawn("Result", strongest(lines.collect()), unit, range, exemplars)
 }
 
-/// The exemplars of all series that name a trace, newest first.
+/// The exemplars of all series that name a trace.
 pub(super) fn exemplars(series: &[Series]) -> Vec<Exemplar> {
     let all = series.iter().flat_map(|s| s.points.iter()).flat_map(|p| p.exemplars.iter());
-    let found: Vec<Exemplar> = all.filter(|e| !e.trace_id.is_empty()).cloned().collect();
-    let mut found = order::falling(found, |e| e.time_unix_nano as f64);
-    found.truncate(EXEMPLARS);
-    found
+    all.filter(|e| !e.trace_id.is_empty()).cloned().collect()
+}
+
+/// As many diamonds as can be told apart; `height` says where in the drawing a value is, if it matters.
+pub(super) fn diamonds(
+    exemplars: &[Exemplar],
+    range: Range,
+    unit: &str,
+    height: impl Fn(f64) -> Option<f64>,
+) -> Vec<AnyView> {
+    let kept = answer::spread(exemplars.to_vec(), range, EXEMPLARS);
+    kept.iter().filter_map(|one| diamond(one, range, unit, height(one.value))).collect()
 }
 
 /// A diamond that opens an exemplar's trace, at shares of the plotting area.
-pub(super) fn diamond(one: &Exemplar, range: Range, unit: &str, height: Option<f64>) -> Option<AnyView> {
+fn diamond(one: &Exemplar, range: Range, unit: &str, height: Option<f64>) -> Option<AnyView> {
     let app = App::get();
     let share = one.time_unix_nano.saturating_sub(range.start) as f64 / range.length().max(1) as f64;
     if !(0.0..=1.0).contains(&share) {
@@ -191,7 +199,7 @@ fn drawn(title: &'static str, mut lines: Vec<Named>, unit: String, range: Range,
             binary: unit_of_plot.starts_with("By"),
         })
     });
-    let diamonds = exemplars.iter().filter_map(|one| diamond(one, range, &unit, None)).collect_view();
+    let diamonds = diamonds(&exemplars, range, &unit, |_| None);
     let strip =
         (!exemplars.is_empty()).then(|| view! { <div class="exemplar-strip" aria-label="Exemplars">{diamonds}</div> });
     let aside = if count > LINES { format!("the {LINES} highest of {count} series") } else { String::new() };

@@ -87,7 +87,7 @@ pub(super) fn list(all: Load<MetricsResponse>, name: Memo<Option<String>>) -> An
             <input class="search wide" data-query type="search" placeholder="Name, type, unit or description" aria-label="Search metrics" spellcheck="false"
                 prop:value=move || app.params.with(|p| p.get("q").unwrap_or_default().to_owned())
                 on:input=move |event| app.set(Entry::Replace, "q", Some(&event_target_value(&event))) />
-            <p class="quiet small">{count}</p>
+            <p class="quiet small list-words"><span>{count}</span><a href=move || app.href("/cardinality", &[]) data-testid="to-cardinality">"Cardinality"</a></p>
             <div class="fill" class:none=move || fitting.with(|f| f.is_empty())>{rows}</div>
             {state}
         </nav>

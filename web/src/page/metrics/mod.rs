@@ -6,6 +6,8 @@ mod list;
 mod moment;
 mod query;
 
+pub(super) use query::ask;
+
 use crate::client::load::{Load, Old, load};
 use crate::component::app::{App, Entry};
 use crate::component::combobox::{Field, combobox};
@@ -53,11 +55,11 @@ pub(super) fn page() -> AnyView {
             <div class="split">
                 {list::list(all, name)}
                 <section class="metric">
-                    {query::bar(asked, metadata, chosen)}
+                    {query::bar(asked)}
                     {move || match name.get() {
                         None if is_asked.get() => ().into_any(),
                         None => message::empty("Choose a metric", "Its kind decides how it is drawn: rates, values, or a heat map with quantiles. Or write a query above.", ().into_any()),
-                        Some(name) => head(name, chosen, service, is_asked),
+                        Some(name) => view! { {head(name, chosen, service, is_asked)} {query::suggestions(asked, metadata, chosen)} }.into_any(),
                     }}
                     {move || match (is_asked.get(), name.with(Option::is_some)) {
                         (true, _) => query::drawing(asked),

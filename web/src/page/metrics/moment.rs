@@ -61,11 +61,20 @@ pub(super) fn choose(app: App, heat: &Heat, which: Which, column: Option<usize>)
     });
 }
 
-/// The comparison, once a moment is chosen.
+/// The comparison; before a moment is chosen, a way to choose one without a pointer.
 pub(super) fn comparison(heat: Arc<Heat>, unit: String, moments: Moments) -> AnyView {
-    let shown = move || {
-        let at = moments.at.get()?;
-        Some(compared(heat.clone(), unit.clone(), at, moments.against.get()))
+    let app = App::get();
+    let shown = move || match moments.at.get() {
+        Some(at) => compared(heat.clone(), unit.clone(), at, moments.against.get()),
+        None => {
+            let heat = heat.clone();
+            let newest = moment::next(&heat, heat.grid.count, false);
+            view! {
+                <p class="quiet small"><button class="link" data-testid="compare" disabled=newest.is_none()
+                    on:click=move |_| choose(app, &heat, Which::At, newest)>"Compare the newest moment with the rest of the range"</button></p>
+            }
+            .into_any()
+        }
     };
     view! { {shown} }.into_any()
 }

@@ -59,8 +59,8 @@ fn within(params: &mut Params, range: Range) {
     params.set("end", Some(&seconds(range.end)));
 }
 
-/// The editor, and queries that the chosen metric deserves.
-pub(super) fn bar(asked: Asked, metadata: Load<Metadata>, chosen: Memo<Option<Metric>>) -> AnyView {
+/// The editor.
+pub(super) fn bar(asked: Asked) -> AnyView {
     let app = App::get();
     let run = move |text: String| {
         let text = text.trim().to_owned();
@@ -70,7 +70,7 @@ pub(super) fn bar(asked: Asked, metadata: Load<Metadata>, chosen: Memo<Option<Me
         app.set(Entry::Push, "query", Some(&text));
     };
     let wrong = move || asked.answer.failure.get().filter(|f| f.status == 400).map(|f| fault::read(&f.message));
-    let field = editor(Editor {
+    editor(Editor {
         label: "PromQL query",
         hint: "PromQL: sum by (job) (rate(http_requests_total[5m]))",
         language: Language::PromQl,
@@ -79,7 +79,12 @@ pub(super) fn bar(asked: Asked, metadata: Load<Metadata>, chosen: Memo<Option<Me
         ask,
         run: Callback::new(run),
         testid: "promql",
-    });
+    })
+}
+
+/// Queries that the chosen metric deserves.
+pub(super) fn suggestions(asked: Asked, metadata: Load<Metadata>, chosen: Memo<Option<Metric>>) -> AnyView {
+    let app = App::get();
     let suggestions = move || {
         let metric = chosen.get()?;
         let name = metadata.data.with(|d| d.as_ref().map(|d| suggest::name(d, &metric)))?;
@@ -101,11 +106,11 @@ pub(super) fn bar(asked: Asked, metadata: Load<Metadata>, chosen: Memo<Option<Me
             </div>
         })
     };
-    view! { <div class="promql">{field}{suggestions}</div> }.into_any()
+    view! { {suggestions} }.into_any()
 }
 
 /// What tells names, labels and values.
-fn ask(what: &What, _: &str) -> Option<String> {
+pub(in crate::page) fn ask(what: &What, _: &str) -> Option<String> {
     let (path, metric) = match what {
         What::Metric => (format!("{ROOT}/label/__name__/values"), ""),
         What::Label(metric) => (format!("{ROOT}/labels"), metric.as_str()),
@@ -132,8 +137,7 @@ pub(super) fn drawing(asked: Asked) -> AnyView {
             return if wrong { ().into_any() } else { message::skeleton(8) };
         };
         let Some(range) = untrack(|| app.span()) else { return ().into_any() };
-        let exemplars =
-            asked.exemplars.data.with(|d| d.as_ref().map_or_else(Vec::new, |d| answer::exemplars(d, lines::EXEMPLARS)));
+        let exemplars = asked.exemplars.data.with(|d| d.as_ref().map_or_else(Vec::new, |d| answer::exemplars(d)));
         drawn(&answer, &untrack(|| asked.query.get()), range, exemplars)
     };
     view! { {failed}<div class="answer" class:stale=move || asked.answer.failure.with(Option::is_some)>{body}</div> }

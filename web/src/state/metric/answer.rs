@@ -209,8 +209,8 @@ fn classic(lines: &[Line], grid: Grid, columns: &mut [Vec<Bucket>]) {
     }
 }
 
-/// Exemplars that name a trace, newest first, at most so many.
-pub fn exemplars(answer: &ExemplarAnswer, most: usize) -> Vec<Exemplar> {
+/// Exemplars that name a trace.
+pub fn exemplars(answer: &ExemplarAnswer) -> Vec<Exemplar> {
     let all = answer.data.iter().flat_map(|series| &series.exemplars);
     let read = |one: &OneExemplar| {
         let id = |names: [&str; 2]| names.iter().find_map(|name| one.labels.get(*name)).cloned();
@@ -222,9 +222,20 @@ pub fn exemplars(answer: &ExemplarAnswer, most: usize) -> Vec<Exemplar> {
             ..Exemplar::default()
         })
     };
-    let mut found = order::falling(all.filter_map(read).collect(), |one: &Exemplar| one.time_unix_nano as f64);
-    found.truncate(most);
-    found
+    all.filter_map(read).collect()
+}
+
+/// At most so many exemplars all over a range: the greatest of each part of it, since those are what one wants to look into.
+pub fn spread(exemplars: Vec<Exemplar>, range: Range, most: i64) -> Vec<Exemplar> {
+    let grid = Grid::with_steps(range, most);
+    let mut kept: BTreeMap<usize, Exemplar> = BTreeMap::new();
+    for one in exemplars {
+        let Some(part) = grid.index(one.time_unix_nano) else { continue };
+        if kept.get(&part).is_none_or(|other| other.value < one.value) {
+            kept.insert(part, one);
+        }
+    }
+    kept.into_values().collect()
 }
 
 /// The step of a query over a range, in whole seconds: about 240 of them, round.
@@ -300,6 +311,21 @@ mod tests {
         assert_eq!(service(&lines[0]), Some("a"));
         assert_eq!(names(&lines[..1]), ["m job=shop/a, x=1"]);
         assert_eq!(names(&[line(&[])]), ["value"]);
+    }
+
+    #[test]
+    fn exemplars_are_the_greatest_all_over_the_range() {
+        let text = r#"{"data":[{"exemplars":[
+            {"labels":{"trace_id":"a","span_id":"b"},"value":"1","timestamp":1.5},
+            {"labels":{"trace_id":"c"},"value":"2e0","timestamp":2.5},
+            {"labels":{"trace_id":"d"},"value":"0.5","timestamp":55},
+            {"labels":{"trace_id":"e"},"value":"9","timestamp":999},
+            {"labels":{},"value":"9","timestamp":3}]}]}"#;
+        let all = exemplars(&object::read(text).unwrap());
+        assert_eq!(all.len(), 4);
+        let kept = spread(all, Range { start: 0, end: 60_000_000_000 }, 6);
+        let ids: Vec<&str> = kept.iter().map(|one| one.trace_id.as_str()).collect();
+        assert_eq!(ids, ["c", "d"]);
     }
 
     #[test]

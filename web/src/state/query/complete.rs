@@ -292,6 +292,7 @@ mod tests {
         let value = |key: &str| What::Value(key.to_owned());
         of("{ ^", What::Attribute, "");
         of("{ .a = 1 && res^ }", What::Attribute, "res");
+        of("{ service.na^", What::Attribute, "service.na");
         of("{ resource.service.name = ^ }", value("resource.service.name"), "");
         of("{ name = \"GET ^/x\" }", value("name"), "\"GET /x\"");
         of("{ name = \"GET ^", value("name"), "\"GET ");

@@ -191,7 +191,8 @@ impl<'a> Scanner<'a> {
 
     fn of_traces(&mut self, word: &str) -> Kind {
         let next = self.peek();
-        if TRACEQL_SCOPES.contains(&word) && next == Some('.') {
+        // A name that lacks its scope is still typed as one word.
+        if next == Some('.') {
             return self.attribute();
         }
         if TRACEQL_SCOPES.contains(&word) && next == Some(':') {
@@ -255,6 +256,7 @@ mod tests {
             ),
             (r#"{span."a b".c=~`x|y`}"#, r#"s:{ n:span."a b".c s:=~ t:`x|y` s:}"#),
             ("{ .a != nil } !>> { span:id = 1 }", "s:{ n:.a s:!= w:nil s:} s:!>> s:{ n:span:id s:= n:1 s:}"),
+            ("{ service.na", "s:{ n:service.na"),
             ("{ } | rate() by (name) // why", "s:{ s:} s:| f:rate s:( s:) f:by s:( n:name s:) c:// why"),
             ("{ name = \"open", "s:{ n:name s:= t:\"open"),
         ];
