@@ -1,6 +1,6 @@
 //! What is different in the box? Attributes ranked by how much they set its spans apart; a click on a value filters by it.
 
-use crate::client::load::{Old, load_with};
+use crate::client::load::{Load, Old, load_with};
 use crate::component::app::{App, Entry};
 use crate::component::{message, text};
 use crate::state::difference::{self, Difference, Differences, Section, Share};
@@ -11,14 +11,25 @@ use leptos::prelude::*;
 /// Attributes shown before a person asks for the rest.
 const SHOWN: usize = 9;
 
-/// The panel; nothing while no box is chosen.
-pub(super) fn panel(spans: Memo<Option<String>>) -> AnyView {
+/// The box that the URL names.
+fn chosen(app: App) -> Option<Section> {
+    app.params.with(|params| Section::parse(params.get("box")?))
+}
+
+/// Asks how the spans in the box differ from the other ones of `spans`.
+pub(super) fn ask(spans: Memo<Option<String>>) -> Load<Differences> {
     let app = App::get();
-    let chosen = Memo::new(move |_| app.params.with(|params| Section::parse(params.get("box")?)));
+    let chosen = Memo::new(move |_| chosen(app));
     let path = move || Some(chosen.get()?.request(&spans.get()?, app.span()?));
-    let found = load_with(Old::Keep, path, |body, path| {
+    load_with(Old::Keep, path, |body, path| {
         crate::client::fetch::read(body, path).map(|answer| Differences::new(&answer))
-    });
+    })
+}
+
+/// The panel; nothing while no box is chosen.
+pub(super) fn panel(found: Load<Differences>) -> AnyView {
+    let app = App::get();
+    let chosen = Memo::new(move |_| chosen(app));
     let all = RwSignal::new(false);
     let shown = move || {
         let section = chosen.get()?;
@@ -35,7 +46,6 @@ pub(super) fn panel(spans: Memo<Option<String>>) -> AnyView {
         let list = message::loaded(found, 4, move |differences| list(app, &differences, all));
         Some(view! {
             <section class="differences block" data-testid="differences" aria-label="What is different in the box">
-                {message::progress([found.running])}
                 <header>
                     <h2>"What is different in the box"</h2>
                     <p class="quiet grow num">{told(app, section)}<span>{words}</span></p>

@@ -73,12 +73,23 @@ impl Frame {
 /// A place on the canvas.
 type Point = (f64, f64);
 
-/// The strips of `spans`, a set of them in TraceQL.
-pub(super) fn strips(spans: Memo<Option<String>>, found: Paged<SearchResponse>) -> AnyView {
+/// What is asked for the strips.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) rates: Load<Ranged>,
+    pub(super) durations: Load<Ranged>,
+}
+
+/// Asks for the strips of `spans`, a set of them in TraceQL.
+pub(super) fn ask(spans: Memo<Option<String>>) -> Asked {
     let app = App::get();
-    let ask = move |of: fn(&str, Range) -> String| move || Some(of(&spans.get()?, app.span()?));
-    let (rates, durations) =
-        (load::<Ranged>(Old::Keep, ask(strips::rates)), load::<Ranged>(Old::Keep, ask(strips::durations)));
+    let of = move |of: fn(&str, Range) -> String| load(Old::Keep, move || Some(of(&spans.get()?, app.span()?)));
+    Asked { rates: of(strips::rates), durations: of(strips::durations) }
+}
+
+/// The strips.
+pub(super) fn strips(Asked { rates, durations }: Asked, found: Paged<SearchResponse>) -> AnyView {
+    let app = App::get();
     let strips = Memo::new(move |_| {
         let range = app.span()?;
         let durations = durations.data.get();
@@ -110,8 +121,7 @@ pub(super) fn strips(spans: Memo<Option<String>>, found: Paged<SearchResponse>) 
     };
     let table = move || strips.get().map_or_else(Table::default, |strips| as_table(app, &strips));
     // What is wrong with the search itself is said once, by the list.
-    let is_told =
-        move || found.first.failure.with(|failure| failure.as_ref().is_some_and(|failure| !failure.is_cancelled()));
+    let is_told = move || found.first.failure.with(Option::is_some);
     let failed = move |load: Load<Ranged>| {
         let failure = load.failure.get().filter(|_| !is_told())?;
         Some(message::failed(&failure, move || load.retry()))
@@ -122,7 +132,6 @@ pub(super) fn strips(spans: Memo<Option<String>>, found: Paged<SearchResponse>) 
         said.map(message::partial)
     };
     view! {
-        {message::progress([rates.running, durations.running])}
         {move || failed(rates).or_else(|| failed(durations))}
         {partial}
         {chart::framed("Matching spans", aside, body.into_any(), table)}

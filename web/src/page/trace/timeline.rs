@@ -13,6 +13,7 @@ use crate::state::trace::critical;
 use crate::state::trace::tree::{Row, Trace};
 use crate::state::trace::window::Window;
 use crate::state::{format, hue, number, scale};
+use leptos::attr::custom::custom_attribute;
 use leptos::prelude::*;
 use leptos::web_sys;
 use std::sync::Arc;
@@ -173,11 +174,12 @@ fn row(view: View, index: usize) -> AnyView {
     let open = has_children.then(|| (!view.closed.with_untracked(|c| c.contains(&at))).to_string());
     let hit = move || view.matches.with(|m| m.binary_search(&at).is_ok());
     let missed = move || !view.wanted.with(|w| w.trim().is_empty()) && !hit();
-    let (id, error, level) = (one.span.span_id.clone(), one.is_error(), (one.depth + 1).to_string());
+    let (id, error, level) =
+        (one.span.span_id.clone(), one.is_error(), custom_attribute("aria-level", (one.depth + 1).to_string()));
     let colour = format!("--svc:{}", hue::css(&service));
     let names = names(view, &trace, at, service);
     view! {
-        <div class="span-row" role="treeitem" id=row_id(at) attr:aria-level=level attr:aria-posinset=place attr:aria-setsize=siblings
+        <div class="span-row" role="treeitem" id=row_id(at) {..level} aria-posinset=place aria-setsize=siblings
             aria-expanded=open aria-label=label
             aria-selected=move || state().to_string() class:selected=state class:at=move || view.at.get() == Some(at)
             class:hit=hit class:missed=missed class:failed=error style=colour
