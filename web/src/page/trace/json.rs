@@ -35,7 +35,7 @@ pub(super) fn tab(view: View) -> AnyView {
             label: "JSON",
             row: move |index| {
                 let line = lines.get(index).map(|line: &String| json::shown(line)).unwrap_or_default();
-                view! { <div class="json-line mono"><span class="quiet num">{index + 1}</span><code>{line}</code></div> }.into_any()
+                view! { <div class="json-line mono" role="listitem"><span class="quiet num">{index + 1}</span><code>{line}</code></div> }.into_any()
             },
             foot: ().into_any(),
         });

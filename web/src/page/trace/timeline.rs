@@ -122,7 +122,7 @@ fn handle(width: RwSignal<f64>) -> AnyView {
         width.update(|w| *w = (*w + by).clamp(160.0, 900.0));
     };
     view! {
-        <div class="handle" node_ref=node role="separator" aria-orientation="vertical" aria-label="Width of the names" tabindex="0"
+        <div class="handle" node_ref=node role="separator" aria-orientation="vertical" aria-valuenow=move || format!("{:.0}", width.get()) aria-valuemin="160" aria-valuemax="900" aria-label="Width of the names" tabindex="0"
             on:pointerdown=pressed on:pointermove=moved on:pointerup=released on:keydown=keys></div>
     }
     .into_any()
@@ -168,7 +168,6 @@ fn row(view: View, index: usize) -> AnyView {
     let Some(one) = trace.rows.get(at) else { return ().into_any() };
     let service = trace.services[one.service].name.clone();
     let state = move || view.selected.get() == Some(at);
-    let label = label_of(&trace, at);
     let (place, siblings) = (one.place.to_string(), one.siblings.to_string());
     let has_children = one.subtree > 1;
     let open = has_children.then(|| (!view.closed.with_untracked(|c| c.contains(&at))).to_string());
@@ -180,7 +179,7 @@ fn row(view: View, index: usize) -> AnyView {
     let names = names(view, &trace, at, service);
     view! {
         <div class="span-row" role="treeitem" id=row_id(at) {..level} aria-posinset=place aria-setsize=siblings
-            aria-expanded=open aria-label=label
+            aria-expanded=open
             aria-selected=move || state().to_string() class:selected=state class:at=move || view.at.get() == Some(at)
             class:hit=hit class:missed=missed class:failed=error style=colour
             data-testid="span-row" data-span=id on:click=move |_| { view.at.set(Some(at)); view.select(Some(at)); }>
@@ -202,15 +201,20 @@ fn names(view: View, trace: &Trace, at: usize, service: String) -> AnyView {
             view.fold(at);
         };
         let glyph = if closed { "▸" } else { "▾" };
-        view! { <button class="twisty" aria-label=words tabindex="-1" on:click=fold>{glyph}</button> }.into_any()
+        view! { <button class="twisty" aria-hidden="true" title=words tabindex="-1" on:click=fold>{glyph}</button> }
+            .into_any()
     } else {
         view! { <span class="twisty"></span> }.into_any()
     };
     let hidden = closed.then(|| view! { <span class="badge num">{format::count(one.subtree as u64 - 1)}</span> });
     let below = (closed && one.errors_below > 0)
-        .then(|| view! { <span class="error-mark hollow" title="Errors below">"□"</span> });
-    let error = one.is_error().then(|| view! { <span class="error-mark" title="Status is error">"■"</span> });
-    let flaw = one.flaw.map(|flaw| view! { <span class="flaw" title=flaw.words()>"▲"</span> });
+        .then(|| view! { <span class="error-mark hollow" role="img" aria-label="errors below" title="Errors below">"□"</span> });
+    let error = one
+        .is_error()
+        .then(|| view! { <span class="error-mark" role="img" aria-label="error" title="Status is error">"■"</span> });
+    let flaw = one
+        .flaw
+        .map(|flaw| view! { <span class="flaw" role="img" aria-label=flaw.words() title=flaw.words()>"▲"</span> });
     let deep = (one.depth > DEEPEST).then(|| view! { <span class="badge num" title="Depth">{one.depth}</span> });
     view! {
         <div class="span-name">
