@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 const TOLD: usize = 40;
 /// Values shown of one.
 const VALUES: usize = 5;
+/// Of attributes that tell the same, the one that everybody knows is told.
+const KNOWN: [&str; 4] = ["name", "kind", "status", "resource.service.name"];
 /// A difference below this is none.
 const LEAST: f64 = 0.01;
 
@@ -161,7 +163,10 @@ fn ranked(by_key: BTreeMap<String, Vec<Share>>) -> Vec<Difference> {
         shares.truncate(VALUES);
         let spread = |shares: &[Share]| shares.iter().map(|s| (s.inside, s.outside)).collect::<Vec<_>>();
         match list.iter_mut().find(|other| other.more == more && spread(&other.shares) == spread(&shares)) {
-            Some(other) => other.alike.push(key),
+            Some(other) => {
+                let told = if KNOWN.contains(&key.as_str()) { std::mem::replace(&mut other.key, key) } else { key };
+                other.alike.push(told);
+            }
             None => list.push(Difference { key, shares, more, alike: Vec::new() }),
         }
     }
@@ -216,6 +221,8 @@ mod tests {
             one("baseline", "resource.pod", "p1", 10.0),
             one("selection", "resource.uid", "7", 5.0),
             one("baseline", "resource.uid", "7", 10.0),
+            one("selection", "resource.service.name", "s", 5.0),
+            one("baseline", "resource.service.name", "s", 10.0),
             one("baseline", "span.even", "z", 0.5),
             one("selection_total", "span.a", "nil", 10.0),
         ];
@@ -225,11 +232,11 @@ mod tests {
         series.push(failed);
         let found = Differences::new(&Instant { series, ..Instant::default() });
         assert_eq!((found.inside, found.outside), (10, 100));
-        assert_eq!(found.list.iter().map(|d| d.key.as_str()).collect::<Vec<_>>(), ["span.a", "resource.pod"]);
+        assert_eq!(found.list.iter().map(|d| d.key.as_str()).collect::<Vec<_>>(), ["span.a", "resource.service.name"]);
         assert_eq!(found.list[0].shares[0], Share { value: "x".into(), inside: 0.9, outside: 0.1 });
         assert_eq!(
             (found.list[1].alike.clone(), found.uncounted),
-            (vec!["resource.uid".into()], vec!["span.id".into()])
+            (vec!["resource.pod".into(), "resource.uid".into()], vec!["span.id".into()])
         );
     }
 
