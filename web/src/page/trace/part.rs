@@ -1,5 +1,7 @@
 //! Which tabs' code comes when they are opened? What is seldom looked at, so that a trace is shown sooner.
 //!
+//! One part for all of them: each further part cuts what is shared into more files.
+//!
 //! Not here: how code is cut into parts (`cargo xtask web`), the parts of pages (`page::code`).
 
 use super::view::View;
@@ -14,12 +16,12 @@ mod code {
     use super::Tab;
     use leptos::wasm_split::{SplitLoaderError, wasm_split};
 
-    #[wasm_split(compare, wasm_split_path = ::leptos::wasm_split, fallible)]
+    #[wasm_split(tabs, wasm_split_path = ::leptos::wasm_split, fallible)]
     pub(super) fn compare() -> Result<Tab, SplitLoaderError> {
         Ok(super::super::compare::tab)
     }
 
-    #[wasm_split(calls, wasm_split_path = ::leptos::wasm_split, fallible)]
+    #[wasm_split(tabs, wasm_split_path = ::leptos::wasm_split, fallible)]
     pub(super) fn map() -> Result<Tab, SplitLoaderError> {
         Ok(super::super::map::tab)
     }
