@@ -44,10 +44,9 @@ pub fn edges(trace: &Trace) -> Vec<GraphEdge> {
             add(name(parent), name(row), connection, true, failed);
         }
         let answered = || trace.children(at).any(|child| trace.rows[child].service != row.service);
-        if matches!(row.span.kind, CLIENT | PRODUCER) && !answered() {
-            if let Some((peer, connection)) = peer(&row.span.attributes, row.span.kind) {
-                add(name(row), peer, connection, false, row.is_error());
-            }
+        let unanswered = matches!(row.span.kind, CLIENT | PRODUCER) && !answered();
+        if let Some((peer, connection)) = unanswered.then(|| peer(&row.span.attributes, row.span.kind)).flatten() {
+            add(name(row), peer, connection, false, row.is_error());
         }
     }
     edges.into_values().collect()
