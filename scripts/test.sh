@@ -74,8 +74,9 @@ case $mode in
     SPANLIGHT_S3_SERVER=$(bash scripts/s3.sh)
     SPANLIGHT_AXE=$(bash scripts/axe.sh)
     export SPANLIGHT_AXE
-    SPANLIGHT_PROMETHEUS=$(bash scripts/prometheus.sh)
-    export SPANLIGHT_PROMETHEUS
+    SPANLIGHT_PROMETHEUS=$(bash scripts/debian.sh prometheus promtool)
+    SPANLIGHT_NODE_EXPORTER=$(bash scripts/debian.sh prometheus-node-exporter prometheus-node-exporter)
+    export SPANLIGHT_PROMETHEUS SPANLIGHT_NODE_EXPORTER
     SPANLIGHT_KAFKA_LIB=$(bash scripts/kafka.sh)
     SPANLIGHT_KAFKA_PYTHON=$(bash scripts/kafka_python.sh)
     export SPANLIGHT_KAFKA_PYTHON SPANLIGHT_KAFKA_LIB SPANLIGHT_KAFKA_MESSAGES="${SPANLIGHT_KAFKA_MESSAGES:-200000}"
@@ -86,6 +87,7 @@ case $mode in
     run bash scripts/conformance.sh traceql
     run bash scripts/conformance.sh jaeger
     run bash scripts/conformance.sh promql
+    run bash scripts/conformance.sh promql --http
     ;;
   kafka)
     SPANLIGHT_KAFKA_LIB=$(bash scripts/kafka.sh)

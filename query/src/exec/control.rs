@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use storage::engine::{FacetScan, ScanProgress, SeriesRequest, SeriesScan, Snapshot, TraceRequest, TraceScan};
-use storage::metric::Label;
+use storage::metric::{Label, Matcher};
 use storage::model::{Signal, TraceId, schema};
 use storage::scan::{
     AttributeScope, Count, FacetValues, FactCost, Group, Keys, Predicate, ScanRequest, Threshold, TimeRange, Volume,
@@ -166,7 +166,18 @@ impl Control {
         let unbounded = || Threshold::at_least(schema::time_column(Signal::Spans));
         self.cancel.watch(request.threshold.get_or_insert_with(unbounded).clone());
         self.check()?;
-        Ok(self.snapshot.traces(request)?)
+        let mut finder = self.snapshot.traces(request);
+        let mut held = 0;
+        while finder.advance()? {
+            self.check()?;
+            let bytes = finder.memory_bytes();
+            self.charge(bytes.saturating_sub(held))?;
+            held = held.max(bytes);
+        }
+        let scan = finder.finish();
+        // What it keeps counts until the query ends.
+        self.release(held.saturating_sub(scan.as_ref().map_or(0, TraceScan::memory_bytes)));
+        Ok(scan)
     }
 
     /// Takes note of what asking traces has cost, once that is done.
@@ -235,6 +246,18 @@ impl Control {
     pub fn series(&self, request: &SeriesRequest) -> Result<SeriesScan> {
         self.check()?;
         Ok(self.snapshot.series(request)?)
+    }
+
+    /// Whether a series matches.
+    pub fn has_series(&self, matchers: &[Matcher], time: TimeRange) -> Result<bool> {
+        self.check()?;
+        Ok(self.snapshot.has_series(matchers, time)?)
+    }
+
+    /// Every label that a series has.
+    pub fn labels(&self, time: TimeRange) -> Result<Vec<Label>> {
+        self.check()?;
+        Ok(self.snapshot.labels(time)?)
     }
 
     /// Every value that a label of a series has.

@@ -207,3 +207,30 @@ async fn browser_ranks_metrics_and_labels_by_their_series() {
     browser.wait_for_some("cardinality-metric").await;
     browser.check_no_errors().await;
 }
+
+/// Has the code of the pages of metrics not come, from now on.
+const NO_CODE: &str = "window.__fetch = window.fetch; window.fetch = (what, how) => \
+    String(what).includes('split_metrics') ? Promise.reject(new TypeError('down')) : window.__fetch(what, how)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_says_when_the_code_of_a_page_does_not_come_and_asks_again() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    demo(&server).await;
+    let browser = Browser::open(1280, 800).await;
+    browser.go(&format!("http://{}/status", server.http)).await;
+    browser.wait_for_some("stored").await;
+    let parts = "return performance.getEntriesByType('resource').filter(e => e.name.includes('split_metrics')).length";
+    assert_eq!(browser.run(parts).await, 0, "code of a page that was not opened");
+    browser.run(NO_CODE).await;
+    browser
+        .run("[...document.querySelectorAll('a.place')].find(place => place.textContent === 'Metrics').click()")
+        .await;
+    browser.wait_for_some("error").await;
+    browser.run(&format!("window.fetch = window.__fetch; {}.querySelector('button').click()", element("error"))).await;
+    browser.wait_for_some("metric-list").await;
+    assert_eq!(browser.count("error").await, 0);
+}

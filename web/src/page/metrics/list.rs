@@ -111,7 +111,7 @@ fn row(
         <button class="metric-row" role="option" aria-selected=move || chosen().to_string() class:current=here class:selected=move || selected.get() == Some(index)
             data-testid="metric-row" data-metric=one.name.clone() title=one.description.clone() on:click=move |_| choose(index)>
             <span class="mono cutoff">{one.name.clone()}</span>
-            <span class="quiet small">{about}</span>
+            <span class="quiet small cutoff">{about}</span>
         </button>
     }
     .into_any()

@@ -38,15 +38,27 @@ pub struct Suggestion {
 /// The name that PromQL knows a metric by: it begins like the metric's own and has its unit and description. Of several the
 /// shortest; the metric's own name where metadata tells none.
 pub fn name(metadata: &Metadata, metric: &Metric) -> String {
-    let same = |c: char| if c.is_ascii_alphanumeric() || c == ':' { c } else { '_' };
-    let own: String = metric.name.chars().map(same).collect();
+    let own = plain(&metric.name);
     let fits = |name: &str| {
-        let name: String = name.chars().map(same).collect();
-        name.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        plain(name).strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
     };
     let told = |facts: &[Facts]| facts.iter().any(|f| f.help == metric.description && f.unit == metric.unit);
     let found = metadata.data.iter().filter(|(name, facts)| fits(name) && told(facts)).map(|(name, _)| name);
     found.min_by_key(|name| name.len()).unwrap_or(&metric.name).clone()
+}
+
+/// A name as Prometheus has always known names: what is no letter, digit or colon is one `_`, however much of it there is.
+fn plain(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_ascii_alphanumeric() || c == ':' {
+            out.push(c);
+        } else if !out.is_empty() && !out.ends_with('_') {
+            out.push('_');
+        }
+    }
+    out.truncate(out.trim_end_matches('_').len());
+    out
 }
 
 /// Queries by the kind of a metric, the best first.
@@ -152,6 +164,7 @@ mod tests {
             ]),
         };
         assert_eq!(name(&metadata, &metric("http.server", MetricType::Sum)), "http_server_seconds");
+        assert_eq!(name(&metadata, &metric("<http>..server!", MetricType::Sum)), "http_server_seconds");
         assert_eq!(name(&metadata, &metric("http.client", MetricType::Sum)), "http.client");
     }
 
