@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use storage::engine::{FacetScan, ScanProgress, SeriesRequest, SeriesScan, Snapshot, TraceRequest, TraceScan};
-use storage::metric::Label;
+use storage::metric::{Label, Matcher};
 use storage::model::{Signal, TraceId, schema};
 use storage::scan::{
     AttributeScope, Count, FacetValues, FactCost, Group, Keys, Predicate, ScanRequest, Threshold, TimeRange, Volume,
@@ -246,6 +246,18 @@ impl Control {
     pub fn series(&self, request: &SeriesRequest) -> Result<SeriesScan> {
         self.check()?;
         Ok(self.snapshot.series(request)?)
+    }
+
+    /// Whether a series matches.
+    pub fn has_series(&self, matchers: &[Matcher], time: TimeRange) -> Result<bool> {
+        self.check()?;
+        Ok(self.snapshot.has_series(matchers, time)?)
+    }
+
+    /// Every label that a series has.
+    pub fn labels(&self, time: TimeRange) -> Result<Vec<Label>> {
+        self.check()?;
+        Ok(self.snapshot.labels(time)?)
     }
 
     /// Every value that a label of a series has.

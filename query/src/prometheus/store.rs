@@ -3,16 +3,18 @@
 //! Metrics are found by name: of all stored names only those are looked at that could become the wanted one.
 
 use super::naming::certain_start;
-use super::translate::{Gathered, Translation, has_samples, names, own_labels, target_labels};
+use super::translate::{Gathered, Plain, Translation, has_samples, names, own_labels, target_labels};
 use crate::config::TranslationStrategy;
 use crate::error::Result as ServerResult;
 use crate::exec::Control;
 use crate::promql::{Matcher, Result, Source};
-use crate::series::{Labels, NAME, RawSeries, Sample, Value};
+use crate::series::{Hint, Labels, NAME, RawSeries, Sample, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use storage::engine::{SeriesRequest, SeriesScan};
 use storage::metric::{Label, Relation, Series};
 use storage::model::schema::column;
+use storage::model::verbatim::Role;
 use storage::scan::TimeRange;
 
 /// Columns that samples are made of.
@@ -35,6 +37,9 @@ const COLUMNS: [&str; 14] = [
 
 /// `target_info` has a sample per minute in which its resource sent something.
 const TARGET_STEP: i64 = 60_000;
+
+/// How far before a query's samples the histogram is looked for that tells whether their counter went on.
+const HINT_LOOKBACK: i64 = 300_000;
 
 /// The metrics of a tenant.
 #[derive(Debug)]
@@ -59,11 +64,13 @@ impl<'c> Store<'c> {
         until: i64,
         columns: &[&'static str],
     ) -> ServerResult<SeriesScan> {
-        let nanoseconds = |milliseconds: i64| milliseconds.saturating_add(1).saturating_mul(1_000_000);
-        let time = TimeRange { start: nanoseconds(after), end: nanoseconds(until) };
+        let time = range(after, until);
         let mut request = SeriesRequest::new(Vec::new(), time);
         request.columns = columns.to_vec();
-        if let Some(candidates) = self.candidates(matchers, time)? {
+        if self.bears_names_only(time)? {
+            // What is too much for an index is looked at afterwards.
+            request.matchers.extend(matchers.iter().filter_map(|matcher| stored_matcher(matcher).ok()));
+        } else if let Some(candidates) = self.candidates(matchers, time)? {
             let pattern = candidates.iter().map(|name| escaped(name)).collect::<Vec<_>>().join("|");
             let matcher = match candidates.as_slice() {
                 [only] => storage::metric::Matcher::new(Label::Name, Relation::Equal, only),
@@ -75,6 +82,13 @@ impl<'c> Store<'c> {
         let strategy = self.strategy();
         scan.leave_out(|series| !may_fit(series, matchers, strategy));
         Ok(scan)
+    }
+
+    /// Whether all series bear Prometheus's names, so that its labels are what is stored.
+    pub(super) fn bears_names_only(&self, time: TimeRange) -> ServerResult<bool> {
+        let roles = [Role::Samples, Role::Exemplars, Role::Metadata].map(|role| escaped(role.scope()));
+        let others = storage::metric::Matcher::new(Label::ScopeName, Relation::MatchesNot, &roles.join("|"));
+        Ok(!self.control.has_series(&[others.map_err(crate::error::Error::from)?], time)?)
     }
 
     /// The same without those whose points are no samples.
@@ -101,10 +115,40 @@ impl<'c> Store<'c> {
         Ok(Some(candidates).filter(|candidates| candidates.len() <= 1000))
     }
 
+    /// Adds the samples of all series but `target_info`; gives how many bytes they are charged with.
+    fn gather(&self, matchers: &[Matcher], after: i64, until: i64, held: &mut BTreeMap<Labels, Held>) -> Result<usize> {
+        let mut charged = 0;
+        let mut charge = |bytes: usize| {
+            charged += bytes;
+            self.control.charge(bytes)
+        };
+        for found in self.scan_samples(matchers, after, until, &COLUMNS)? {
+            self.control.check()?;
+            let (series, samples) = found.map_err(crate::error::Error::from)?;
+            if let Some(labels) = Plain::labels(&series, &samples, self.strategy()) {
+                if fits(&labels, matchers) {
+                    let plain = Plain::new(samples);
+                    charge(plain.memory_bytes() + labels.memory_bytes())?;
+                    held.entry(labels).or_default().0.push(Part::Plain(plain));
+                }
+                continue;
+            }
+            let mut own = Gathered::new();
+            Translation::run(&series, &samples, self.strategy(), &mut own);
+            own.retain(|labels, _| fits(labels, matchers));
+            for (labels, samples) in own {
+                let weight: usize = samples.iter().map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();
+                charge(weight + labels.memory_bytes())?;
+                held.entry(labels).or_default().0.push(Part::Samples(samples));
+            }
+        }
+        Ok(charged)
+    }
+
     /// `target_info` of every resource that sent something.
     fn targets(&self, matchers: &[Matcher], after: i64, until: i64) -> Result<Gathered> {
         let mut times: BTreeMap<Labels, BTreeMap<i64, i64>> = BTreeMap::new();
-        if !accepts_targets(matchers) {
+        if !accepts_targets(matchers) || self.bears_names_only(range(after, until))? {
             return Ok(Gathered::new());
         }
         let strategy = self.strategy();
@@ -124,6 +168,86 @@ impl<'c> Store<'c> {
             times.into_values().map(|time| Sample { time, start: 0, value: Value::Float(1.0) }).collect()
         };
         Ok(times.into_iter().map(|(labels, times)| (labels, samples(times))).collect())
+    }
+}
+
+/// After one moment and until another, both in milliseconds.
+pub(super) fn range(after: i64, until: i64) -> TimeRange {
+    let nanoseconds = |milliseconds: i64| milliseconds.saturating_add(1).saturating_mul(1_000_000);
+    TimeRange { start: nanoseconds(after), end: nanoseconds(until) }
+}
+
+/// A condition of PromQL where series bear Prometheus's names.
+fn stored_matcher(matcher: &Matcher) -> storage::error::Result<storage::metric::Matcher> {
+    let label = if matcher.label == NAME { Label::Name } else { Label::Point(matcher.label.clone()) };
+    storage::metric::Matcher::new(label, matcher.relation, &matcher.value)
+}
+
+/// What is held of a series until it is looked at, in the order in which it was read.
+#[derive(Default)]
+struct Held(Vec<Part>);
+
+enum Part {
+    Samples(Vec<Sample>),
+    Plain(Plain),
+}
+
+impl Held {
+    fn begins_with_open_hint(&self) -> bool {
+        let samples = self.0.iter().flat_map(|part| match part {
+            Part::Samples(samples) => samples.as_slice(),
+            Part::Plain(_) => &[],
+        });
+        samples.min_by_key(|sample| sample.time).is_some_and(has_open_hint)
+    }
+
+    fn in_order(self) -> Vec<Sample> {
+        let parts = self.0.into_iter().map(|part| match part {
+            Part::Samples(samples) => samples,
+            Part::Plain(plain) => plain.samples(),
+        });
+        in_order(parts.reduce(|all, part| [all, part].concat()).unwrap_or_default())
+    }
+}
+
+/// By time. Of two samples of one millisecond the one that was written last counts.
+fn in_order(mut samples: Vec<Sample>) -> Vec<Sample> {
+    if samples.is_sorted_by(|before, after| before.time < after.time) {
+        return samples;
+    }
+    samples.sort_by_key(|sample| sample.time);
+    samples.dedup_by(|later, kept| {
+        let same = later.time == kept.time;
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
+    samples
+}
+
+/// Whether it is the sample before this histogram that tells what is known about a reset.
+fn has_open_hint(sample: &Sample) -> bool {
+    let hint = sample.value.histogram().filter(|_| !sample.value.is_stale()).map(|histogram| histogram.hint);
+    hint.is_some_and(|hint| matches!(hint, Hint::Unknown | Hint::NotReset))
+}
+
+/// Finds out which histograms go on where the one before them was, as Prometheus's store does. That a sender says so is not
+/// enough: samples may have been lost since, or have come later.
+fn settle_hints(before: Option<Sample>, samples: &mut [Sample]) {
+    let living = |sample: &Sample| sample.value.histogram().filter(|_| !sample.value.is_stale()).cloned();
+    let mut before = before.as_ref().and_then(living);
+    for sample in samples {
+        if has_open_hint(sample)
+            && let Value::Histogram(histogram) = &mut sample.value
+        {
+            let continues = before.as_ref().is_some_and(|before| histogram.continues(before));
+            let hint = if continues { Hint::NotReset } else { Hint::Unknown };
+            if histogram.hint != hint {
+                Arc::make_mut(histogram).hint = hint;
+            }
+        }
+        before = living(sample);
     }
 }
 
@@ -170,32 +294,18 @@ impl Source for Store<'_> {
         until: i64,
         each: &mut dyn FnMut(RawSeries) -> Result<()>,
     ) -> Result<()> {
-        let mut gathered = self.targets(matchers, after, until)?;
-        let mut charged = 0;
-        for found in self.scan_samples(matchers, after, until, &COLUMNS)? {
-            self.control.check()?;
-            let (series, samples) = found.map_err(crate::error::Error::from)?;
-            let mut own = Gathered::new();
-            Translation::run(&series, &samples, self.strategy(), &mut own);
-            own.retain(|labels, _| fits(labels, matchers));
-            for (labels, samples) in own {
-                let weight: usize = samples.iter().map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();
-                let bytes = weight + labels.memory_bytes();
-                self.control.charge(bytes)?;
-                charged += bytes;
-                gathered.entry(labels).or_default().extend(samples);
-            }
+        let targets = self.targets(matchers, after, until)?.into_iter();
+        let mut held: BTreeMap<Labels, Held> =
+            targets.map(|(labels, samples)| (labels, Held(vec![Part::Samples(samples)]))).collect();
+        let mut charged = self.gather(matchers, after, until, &mut held)?;
+        let mut before = BTreeMap::new();
+        if held.values().any(Held::begins_with_open_hint) {
+            charged += self.gather(matchers, after.saturating_sub(HINT_LOOKBACK), after, &mut before)?;
         }
-        for (labels, mut samples) in gathered {
-            // Of two samples of one millisecond the one that was written last counts.
-            samples.sort_by_key(|sample| sample.time);
-            samples.dedup_by(|later, kept| {
-                let same = later.time == kept.time;
-                if same {
-                    std::mem::swap(later, kept);
-                }
-                same
-            });
+        for (labels, held) in held {
+            let mut samples = held.in_order();
+            let before = before.remove(&labels).and_then(|before| before.in_order().pop());
+            settle_hints(before, &mut samples);
             each(RawSeries { labels, samples })?;
         }
         self.control.release(charged);
