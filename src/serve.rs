@@ -148,7 +148,7 @@ fn announce(doors: &Doors) -> Result<()> {
 
 fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaReceiver) -> Result<Host> {
     let (last, switch, door, kafka) = (collector.clone(), Arc::clone(demo), collector.clone(), kafka.clone());
-    let (report, front) = (kafka.clone(), collector.clone());
+    let (report, front, series) = (kafka.clone(), collector.clone(), collector.clone());
     Ok(Host {
         version: env!("CARGO_PKG_VERSION").into(),
         otlp_grpc_endpoint: format!("http://{}", doors.otlp_grpc.local_addr()?),
@@ -160,6 +160,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
                 service: last.service,
             })
         }),
+        active_series: Box::new(move |tenant| Some(series.active_series(tenant))),
         doors: collector::describe_doors(),
         kafka: Box::new(move || kafka_status(report.report(), front.front())),
         demo: Box::new(move |action| Ok(switch.act(action))),

@@ -211,6 +211,12 @@ impl Collector {
         }
     }
 
+    /// How many series of a tenant came within half an hour to an hour, and how many may.
+    pub fn active_series(&self, tenant: &TenantId) -> (u64, u64) {
+        let (count, limit) = self.shared.admission.series_of(tenant, self.shared.clock.monotonic());
+        (count as u64, limit as u64)
+    }
+
     /// For `/ready`: what is amiss, a line each. Asks nobody.
     pub fn readiness(&self) -> String {
         let trouble = self.front().and_then(|front| front.trouble);

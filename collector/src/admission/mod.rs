@@ -106,6 +106,17 @@ impl Admission {
         (self.series.load(Ordering::Relaxed), most, self.series_left_out.load(Ordering::Relaxed))
     }
 
+    /// The active series of a tenant, and how many it may have.
+    pub(crate) fn series_of(&self, tenant: &TenantId, now: Duration) -> (usize, usize) {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = tenants.get(tenant).map_or(0, |account| {
+            let mut series = account.series();
+            series.turn(now, &self.series);
+            series.count()
+        });
+        (count, self.tenant_series)
+    }
+
     /// Which rows of a tenant's metrics are of series that it may not have.
     pub(crate) fn admit_series(
         &self,

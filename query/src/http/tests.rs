@@ -344,6 +344,23 @@ async fn hostile_texts_are_only_texts() {
 }
 
 #[tokio::test]
+async fn a_selector_that_is_none_is_refused_with_its_place_and_one_that_is_counts() {
+    let server = Server::new().await;
+    let answer = server.get("/metrics/cardinality?selector=%7Bjob%3D").await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let error = answer.error();
+    assert_eq!(error.r#where.as_deref(), Some("selector"));
+    assert!(error.message.contains("1:6: parse error"), "{}", error.message);
+    let counted = async |selector: &str| {
+        let path = format!("/metrics/cardinality?selector={selector}");
+        server.get(&path).await.read::<query_api::cardinality::CardinalityResponse>().series_count
+    };
+    let all = counted("").await;
+    assert!(all > 0);
+    assert_eq!((counted("%7Bjob%3D~%22.%2B%22%7D").await, counted("%7Bjob%3D%22nobody%22%7D").await), (all, 0));
+}
+
+#[tokio::test]
 async fn volumes_and_values_are_those_of_the_rows_that_match() {
     use query_api::volume::{AttributeValuesResponse, VolumeResponse};
     let server = Server::new().await;

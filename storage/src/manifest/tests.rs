@@ -30,6 +30,7 @@ pub(super) fn entry(id: u128) -> BlockEntry {
         min_time: i64::MIN,
         max_time: i64::MAX,
         meta_crc: 7,
+        resolution: Resolution::RAW,
     }
 }
 

@@ -2,12 +2,14 @@
 
 use crate::promql::ast::{Extension, Span};
 use crate::promql::note::{Note, Notes};
-use crate::series::{Histogram, Labels, Sample, Value};
+use crate::series::{Histogram, Labels, Sample, Stand, Value};
 use std::sync::Arc;
 
 /// Samples of a range, never none. With an extension there are samples beyond the range too.
 pub(crate) struct Window<'a> {
     pub(crate) samples: &'a [Sample],
+    /// What they say of samples that were left out.
+    pub(crate) stands: &'a [Stand],
     /// The range itself.
     pub(crate) exact: crate::promql::eval::Span,
     /// The step's time.
@@ -27,6 +29,27 @@ impl<'a> Window<'a> {
     /// Numbers with their times.
     pub(crate) fn floats(&self) -> Vec<(i64, f64)> {
         self.samples.iter().filter_map(|sample| Some((sample.time, sample.value.float()?))).collect()
+    }
+
+    /// How many samples there were.
+    pub(crate) fn count(&self) -> u64 {
+        let told: u64 = self.stands.iter().map(|stand| stand.count).sum();
+        (self.samples.len().saturating_sub(self.stands.len()) as u64).saturating_add(told)
+    }
+
+    /// Sums and counts of numbers that make up all that there were.
+    pub(crate) fn sums(&self) -> Vec<(f64, u64)> {
+        let mut stands = self.stands.iter().peekable();
+        let floats = self.floats().into_iter();
+        let sums = floats.map(|(time, value)| {
+            while stands.next_if(|stand| stand.time < time).is_some() {}
+            match stands.peek().filter(|stand| stand.time == time) {
+                None => (value, 1),
+                Some(Stand { count: 0, .. }) => (0.0, 0),
+                Some(stand) => (stand.sum.unwrap_or(value * stand.count as f64), stand.count),
+            }
+        });
+        sums.filter(|(_, count)| *count > 0).collect()
     }
 
     /// Histograms with their times.

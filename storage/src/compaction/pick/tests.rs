@@ -1,4 +1,5 @@
 use super::*;
+use crate::metric::Resolution;
 use crate::block::Window;
 use crate::model::{Signal, TenantId};
 use proptest::prelude::*;
@@ -24,6 +25,7 @@ fn entry(id: u128, days_ago: i64, bytes: u64) -> BlockEntry {
         min_time: time,
         max_time: time + 1,
         meta_crc: 0,
+        resolution: Resolution::RAW,
     }
 }
 
