@@ -66,6 +66,8 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     };
     let demo_switch = Arc::new(Demo::new(collector.clone()));
     let kafka = KafkaReceiver::start(&config.kafka, &collector, &engine).map_err(anyhow::Error::msg)?;
+    // What Kafka brings is not limited, and its series are not told from those of the doors.
+    collector.remember((!config.kafka.is_read()).then(|| Arc::clone(&engine))).await;
     let host = host(&doors, &collector, &demo_switch, &kafka)?;
     let state = QueryState::new(config.query(), Arc::clone(&engine), clock, host).context("failed to start queries")?;
     announce(&doors)?;

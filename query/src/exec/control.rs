@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use storage::engine::{FacetScan, ScanProgress, SeriesFacts, SeriesRequest, SeriesScan, Snapshot, TraceRequest, TraceScan};
+use storage::engine::{
+    FacetScan, ScanProgress, SeriesFacts, SeriesRequest, SeriesScan, Snapshot, TraceRequest, TraceScan,
+};
 use storage::metric::{Label, Resolution, Series};
 use storage::model::{Signal, TraceId, schema};
 use storage::scan::{
@@ -237,7 +239,8 @@ impl Control {
         Ok(self.snapshot.series(request)?)
     }
 
-    /// Gives every series of some block or of memory to `each`, with its first and last time there; one in several comes several times.
+    /// Gives every series of memory, and of each block of a range, to `each`, with its first and last time there; one in several comes
+    /// several times.
     pub fn each_series(&self, time: TimeRange, mut each: impl FnMut(&Series, SeriesFacts) -> Result<()>) -> Result<()> {
         self.check()?;
         let mut failed = Ok(());

@@ -1,7 +1,8 @@
 //! How many series are there, how many came, and which metrics and labels have the most?
 //!
 //! C1  It is counted from the indexes of blocks and from memory, a group of series at a time: no sample is read. A series counts where
-//!     its first and last time reach into the range, be it that none of its samples lies in it.
+//!     its first and last time in a block reach into the range, be it that none of its samples lies in it; and as new where no block
+//!     of the range, or of the hour before, has an earlier one.
 //! C2  What is held is a hash and a number per series, and each value of each label once; both are charged.
 //! C3  Names and labels are those of PromQL. What one series of the store becomes there, a bucket each, is one series here.
 //!
@@ -169,15 +170,16 @@ impl Tally {
             }
         }
         let (metric_count, label_count) = (self.metrics.len() as u64, self.labels.len() as u64);
-        let pairs = self.labels.iter().flat_map(|(name, label)| {
-            label.values.iter().map(move |(value, series)| (*series, name.as_ref(), value.as_ref()))
-        });
+        let pairs = self
+            .labels
+            .iter()
+            .flat_map(|(name, label)| label.values.iter().map(move |(value, series)| (*series, &**name, &**value)));
         let pairs = largest(pairs, query.limit).into_iter().map(|(series_count, name, value)| PairCardinality {
             name: name.to_owned(),
             value: value.to_owned(),
             series_count,
         });
-        let labels = self.labels.iter().map(|(name, label)| (label.values.len() as u64, name.as_ref(), label.series));
+        let labels = self.labels.iter().map(|(name, label)| (label.values.len() as u64, &**name, label.series));
         let labels = largest(labels, query.limit).into_iter().map(|(value_count, name, series_count)| {
             LabelCardinality { name: name.to_owned(), value_count, series_count }
         });
@@ -202,10 +204,7 @@ impl Tally {
 }
 
 /// Those of the greatest counts, then by name.
-fn largest<'t, T: Ord>(
-    all: impl Iterator<Item = (u64, &'t str, T)>,
-    limit: usize,
-) -> Vec<(u64, &'t str, T)> {
+fn largest<'t, T: Ord>(all: impl Iterator<Item = (u64, &'t str, T)>, limit: usize) -> Vec<(u64, &'t str, T)> {
     let mut kept: std::collections::BTreeSet<(Reverse<u64>, &str, T)> = std::collections::BTreeSet::new();
     for (count, name, other) in all {
         kept.insert((Reverse(count), name, other));
@@ -221,7 +220,8 @@ fn hours(range: TimeRange, by_hour: &HashMap<i64, u64>) -> Vec<CreatedSeries> {
     let last = range.end.saturating_sub(1).div_euclid(HOUR);
     let first = range.start.div_euclid(HOUR).max(last.saturating_sub(MOST_HOURS - 1));
     let count = |hour: i64| by_hour.get(&hour).copied().unwrap_or(0);
-    let hours = (first..=last).map(|hour| CreatedSeries { start_unix_nano: hour.saturating_mul(HOUR), count: count(hour) });
+    let hours =
+        (first..=last).map(|hour| CreatedSeries { start_unix_nano: hour.saturating_mul(HOUR), count: count(hour) });
     hours.collect()
 }
 

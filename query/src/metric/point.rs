@@ -6,7 +6,9 @@ use crate::error::Result;
 use crate::trace::hex;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt64Type};
 use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch, UInt32Array};
-use query_api::metric::{Downsampled, Exemplar, ExponentialHistogram, Histogram, MetricType, Point, PointValue, Quantile, Summary};
+use query_api::metric::{
+    Downsampled, Exemplar, ExponentialHistogram, Histogram, MetricType, Point, PointValue, Quantile, Summary,
+};
 use storage::model::record::{self, Number};
 use storage::model::schema::column;
 use storage::model::verbatim::FLOAT_COUNTS;

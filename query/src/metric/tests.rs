@@ -226,7 +226,8 @@ async fn c1_series_are_counted_once_wherever_they_lie_and_by_the_hour_in_which_t
     let range = |hours: i64| TimeRange { start: NOW - hours * hour, end: NOW };
     let all = counted(&fixture, range(3), "").await;
     assert_eq!((all.series_count, all.created_count, all.metric_count, all.label_count), (5, 3, 2, 4));
-    let created: Vec<(i64, u64)> = all.created.iter().map(|step| ((NOW - step.start_unix_nano) / hour, step.count)).collect();
+    let created: Vec<(i64, u64)> =
+        all.created.iter().map(|step| ((NOW - step.start_unix_nano) / hour, step.count)).collect();
     assert_eq!(created, [(3, 1), (2, 0), (1, 2)]);
     let metrics: Vec<(&str, u64, u64)> =
         all.metrics.iter().map(|metric| (metric.name.as_str(), metric.series_count, metric.created_count)).collect();

@@ -192,10 +192,15 @@ fn escaped(text: &str) -> String {
 
 impl Store<'_> {
     /// The series that fit, as the store has them at one resolution. Charges what they take.
-    fn gather(&self, matchers: &[Matcher], (after, until): (i64, i64), every: i64, charged: &mut usize) -> Result<Gathered> {
+    fn gather(
+        &self,
+        matchers: &[Matcher],
+        (after, until): (i64, i64),
+        every: i64,
+        charged: &mut usize,
+    ) -> Result<Gathered> {
         let is_raw = self.control.resolution(range(after, until), every).is_raw();
-        let columns: Vec<&str> =
-            COLUMNS.into_iter().chain(THINNED_COLUMNS.into_iter().filter(|_| !is_raw)).collect();
+        let columns: Vec<&str> = COLUMNS.into_iter().chain(THINNED_COLUMNS.into_iter().filter(|_| !is_raw)).collect();
         let mut gathered = self.targets(matchers, after, until, every)?;
         for found in self.scan_samples(matchers, after, until, (&columns, every))? {
             self.control.check()?;

@@ -143,7 +143,9 @@ impl Note {
 
     pub(crate) fn lacks_samples(resolution: i64, span: Span) -> Self {
         let length = duration::print(resolution);
-        let what = format!("data is downsampled to {length}, and the samples within each {length} that this needs are not there");
+        let what = format!(
+            "data is downsampled to {length}, and the samples within each {length} that this needs are not there"
+        );
         Note::warning(span, what)
     }
 

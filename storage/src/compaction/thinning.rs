@@ -58,7 +58,8 @@ fn plan(manifest: &Manifest, standing: &Standing<'_>, resolution: Resolution, no
     new.peek()?;
     let made = |entry: &BlockEntry| i64::try_from(entry.id.made_at()).unwrap_or(i64::MAX);
     let is_settled = |made: i64| made > now || now.saturating_sub(made) >= QUIET_NANOS;
-    if !new.all(|entry| is_settled(made(entry))) || !standing.is_whole() || standing.raw.iter().copied().any(is_damaged) {
+    if !new.all(|entry| is_settled(made(entry))) || !standing.is_whole() || standing.raw.iter().copied().any(is_damaged)
+    {
         return None;
     }
     let inputs = standing.raw.iter().map(|entry| entry.id).collect();

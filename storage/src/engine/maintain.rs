@@ -177,11 +177,9 @@ impl Store {
     ) -> Result<Option<Placed>> {
         let memory = MergeMemory::new(self.config.compaction.memory_bytes, &self.metrics.compaction_memory);
         let config = (&self.config.block, memory);
-        let made = self.make_block((&first.tenant, first.signal, first.window, written), |dir| {
-            match resolution {
-                None => merge(self.fs.as_ref(), dir, first.signal, inputs, config, pace),
-                Some(resolution) => thin(self.fs.as_ref(), dir, inputs, resolution, config, pace),
-            }
+        let made = self.make_block((&first.tenant, first.signal, first.window, written), |dir| match resolution {
+            None => merge(self.fs.as_ref(), dir, first.signal, inputs, config, pace),
+            Some(resolution) => thin(self.fs.as_ref(), dir, inputs, resolution, config, pace),
         })?;
         if let Some(made) = &made
             && let Err(error) = made.block.verify()

@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub(super) struct Chosen {
     /// Blocks that are not read: others are, that stand for them, or for which they do.
     pub(super) left_out: BTreeSet<BlockId>,
-    /// The coarsest of what is read in a range of time.
+    /// The coarsest of what is read in a range of time; where the reader's moments cut windows of some, the coarsest of those.
     pub(super) resolution: Resolution,
 }
 
@@ -45,14 +45,21 @@ impl Snapshot {
         let mut windows: BTreeMap<_, Standing<'_>> = BTreeMap::new();
         entries.iter().for_each(|entry| windows.entry(entry.window).or_default().add(entry));
         let mut chosen = Chosen::default();
+        let mut cut = Resolution::RAW;
         chosen.left_out.extend(entries.iter().map(|entry| entry.id));
         for standing in windows.values() {
             for entry in standing.read(every, |id| view.unread.contains_key(id)) {
                 chosen.left_out.remove(&entry.id);
                 if time.overlaps(entry.min_time, entry.max_time) {
                     chosen.resolution = chosen.resolution.max(entry.resolution);
+                    if !entry.resolution.divides(every) {
+                        cut = cut.max(entry.resolution);
+                    }
                 }
             }
+        }
+        if !cut.is_raw() {
+            chosen.resolution = cut;
         }
         chosen
     }

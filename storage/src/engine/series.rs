@@ -221,15 +221,15 @@ impl Snapshot {
         Ok(values.into_iter().collect())
     }
 
-    /// Gives each series of each block and of memory that has samples in a range of time, by its first and last one, until `each` says
-    /// that it is enough. A group of series at a time is in memory.
+    /// Gives each series of memory, and of each block with samples in a range of time, whether the series has some there or not, until
+    /// `each` says that it is enough. A group of series at a time is in memory.
     pub fn each_series(&self, time: TimeRange, mut each: impl FnMut(&Series, SeriesFacts) -> bool) -> Result<()> {
         for mut source in self.sources(time, 0) {
             for group in 0..source.groups() {
                 let stored = source.group(group);
                 for stored in source.noted(stored, self.missing_blocks())? {
                     let facts = SeriesFacts { first_time: stored.min_time, last_time: stored.max_time };
-                    if time.overlaps(facts.first_time, facts.last_time) && !each(&stored.series, facts) {
+                    if !each(&stored.series, facts) {
                         return Ok(());
                     }
                 }

@@ -7,8 +7,8 @@
 
 use super::assemble::{SeriesSource, Stored, rows};
 use super::field::Fields;
-use super::samples::Samples;
 use super::resolution::Resolution;
+use super::samples::Samples;
 use super::series::{self, Series};
 use crate::error::Result;
 use crate::model::schema::column as name;

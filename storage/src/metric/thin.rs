@@ -32,8 +32,9 @@ const DELTA: i32 = 1;
 const NO_RECORDED_VALUE: u32 = 1;
 /// Exemplars of a window that stay.
 const MOST_EXEMPLARS: usize = 8;
-/// What may be a counter or not is taken for one in windows where at most one of so many samples falls.
+/// What may be a counter or not is taken for one in windows where at most one of so many samples falls, or so few at all.
 const FEW: usize = 8;
+const FEWEST: usize = 2;
 
 /// What is known of a series that decides what stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +132,7 @@ fn keep_window(samples: &Samples, rows: Range<usize>, kind: Kind, kept: &mut Vec
         let places = anew(samples, kind, &living);
         let keeps = match kind {
             Kind::Numbers(Falls::None) => false,
-            Kind::Numbers(Falls::IfFew) => places.len() * FEW <= living.len(),
+            Kind::Numbers(Falls::IfFew) => places.len() <= (living.len() / FEW).max(FEWEST),
             _ => true,
         };
         let mut stay = BTreeSet::from([first, newest]);

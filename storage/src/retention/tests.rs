@@ -1,8 +1,8 @@
 use super::clock::DOUBT;
 use super::*;
-use crate::metric::Resolution;
 use crate::block::Window;
 use crate::fs::{Clock, SimulatedClock};
+use crate::metric::Resolution;
 use proptest::prelude::*;
 use std::time::Duration;
 

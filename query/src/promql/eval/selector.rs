@@ -210,8 +210,7 @@ impl Evaluator<'_> {
     pub(super) fn subquery_series(&mut self, subquery: &Subquery, grid: Grid) -> Result<Vec<RawSeries>> {
         let (inner, rows) = self.subquery_rows(subquery, Grid { count: 1, ..grid })?;
         let rows = named(rows)?;
-        let series =
-            rows.into_iter().map(|row| RawSeries::whole(row.labels, samples_of(inner, row.cells)));
+        let series = rows.into_iter().map(|row| RawSeries::whole(row.labels, samples_of(inner, row.cells)));
         Ok(series.collect())
     }
 

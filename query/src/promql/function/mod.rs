@@ -182,8 +182,13 @@ impl Evaluator<'_> {
 /// What a function asks of the samples of a range.
 fn needs_of(name: &str) -> Needs {
     match name {
-        "count_over_time" | "delta" | "first_over_time" | "last_over_time" | "present_over_time"
-        | "ts_of_first_over_time" | "ts_of_last_over_time" => Needs::Ends,
+        "count_over_time"
+        | "delta"
+        | "first_over_time"
+        | "last_over_time"
+        | "present_over_time"
+        | "ts_of_first_over_time"
+        | "ts_of_last_over_time" => Needs::Ends,
         "avg_over_time" | "sum_over_time" => Needs::Sums,
         "max_over_time" | "min_over_time" => Needs::Extremes,
         "increase" | "rate" | "resets" => Needs::Falls,

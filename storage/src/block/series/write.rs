@@ -12,7 +12,9 @@ use crate::block::meta::{BlockMeta, ColumnBytes, META, Summary};
 use crate::block::{BlockConfig, Interner};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
-use crate::metric::{Head, HeadReader, Resolution, Samples, Series, labels_of_resource, labels_of_scope, labels_of_series};
+use crate::metric::{
+    Head, HeadReader, Resolution, Samples, Series, labels_of_resource, labels_of_scope, labels_of_series,
+};
 use crate::model::record::{put_bytes, put_varint};
 use crate::model::{Batch, Signal};
 use roaring::RoaringBitmap;

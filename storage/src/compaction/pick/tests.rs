@@ -1,6 +1,6 @@
 use super::*;
-use crate::metric::Resolution;
 use crate::block::Window;
+use crate::metric::Resolution;
 use crate::model::{Signal, TenantId};
 use proptest::prelude::*;
 use std::sync::Arc;

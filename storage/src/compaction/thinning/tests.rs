@@ -55,14 +55,19 @@ fn a1_a_window_is_thinned_when_it_is_old_and_the_oldest_first() {
     assert_eq!(next(&all, &config(&[(300, 1)])), Some((vec![2, 3], None, 300)));
     assert_eq!(next(&all, &config(&[(300, 3)])), None);
     let mut other = config(&[(300, 3)]);
-    let own = TenantRetention { downsampling: Some(vec![config(&[(60, 1)]).downsampling[0]]), ..TenantRetention::default() };
+    let own =
+        TenantRetention { downsampling: Some(vec![config(&[(60, 1)]).downsampling[0]]), ..TenantRetention::default() };
     other.tenants.insert("default".to_owned(), own);
     assert_eq!(next(&all, &other), Some((vec![2, 3], None, 60)), "as the tenant wants it");
     let done = manifest(&[entry(2, 3, 24, 0), entry(3, 3, 20, 0), entry(3, 3, 1, 300)]);
     assert_eq!(next(&done, &config(&[(300, 1)])), None);
     assert_eq!(next(&done, &config(&[(300, 1), (3_600, 1)])), Some((vec![2, 3], None, 3_600)));
     let other_windows = [Window::OTHER, Window::FUTURE].map(|window| BlockEntry { window, ..entry(1, 3, 20, 0) });
-    assert_eq!(next(&manifest(&other_windows[..1]), &config(&[(300, 1)])), None, "rows that are far away stay as they are");
+    assert_eq!(
+        next(&manifest(&other_windows[..1]), &config(&[(300, 1)])),
+        None,
+        "rows that are far away stay as they are"
+    );
     assert_eq!(next(&manifest(&other_windows[1..]), &config(&[(300, 1)])), None);
 }
 

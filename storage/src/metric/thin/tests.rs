@@ -88,7 +88,8 @@ fn d2_both_sides_of_a_fall_of_a_counter_stay_and_of_a_gauge_its_extremes() {
 
 #[test]
 fn d2_a_marker_behind_the_last_sample_stays_and_others_do_not() {
-    let thin = thinned(&counter(), doubles(&[(1, Some(1.0)), (2, None), (3, Some(2.0)), (4, Some(3.0)), (5, None)]), minute());
+    let thin =
+        thinned(&counter(), doubles(&[(1, Some(1.0)), (2, None), (3, Some(2.0)), (4, Some(3.0)), (5, None)]), minute());
     let times: Vec<(i64, Option<u64>)> = rows(&thin).iter().map(|row| (row.0, row.2)).collect();
     assert_eq!(times, [(1, Some(0)), (4, Some(3)), (5, None)]);
     let alone = thinned(&counter(), doubles(&[(1, None), (2, None)]), minute());
@@ -140,9 +141,17 @@ fn histogram(counts: &[(i32, [u64; 3])]) -> Samples {
 
 #[test]
 fn d2_a_bucket_that_fell_is_a_fall_though_the_count_rose() {
-    let thin = thinned(&series(4, 2, false), histogram(&[(0, [1, 1, 0]), (0, [2, 2, 0]), (0, [9, 1, 0]), (0, [9, 2, 0])]), minute());
+    let thin = thinned(
+        &series(4, 2, false),
+        histogram(&[(0, [1, 1, 0]), (0, [2, 2, 0]), (0, [9, 1, 0]), (0, [9, 2, 0])]),
+        minute(),
+    );
     assert_eq!(thin.times.len(), 4);
-    let thin = thinned(&series(3, 2, false), histogram(&[(0, [1, 1, 0]), (0, [2, 2, 0]), (0, [3, 2, 0]), (0, [9, 2, 1])]), minute());
+    let thin = thinned(
+        &series(3, 2, false),
+        histogram(&[(0, [1, 1, 0]), (0, [2, 2, 0]), (0, [3, 2, 0]), (0, [9, 2, 1])]),
+        minute(),
+    );
     assert_eq!(thin.times, [SECOND, 4 * SECOND]);
     assert_eq!((thin.value(0), thin.value(1)), (Some(Number::Int(0)), Some(Number::Int(4))));
     // Buckets may come before those that were there.
