@@ -142,8 +142,8 @@ need_lints() {
 
 what=${1:-}
 case $what in
-  run | test | test-full | browser | bench | lint) ;;
-  *) echo "setup.sh: say run, test, test-full, browser, bench or lint" >&2; exit 2 ;;
+  run | test | test-full | kafka | browser | bench | lint) ;;
+  *) echo "setup.sh: say run, test, test-full, kafka, browser, bench or lint" >&2; exit 2 ;;
 esac
 
 need_rust
@@ -159,6 +159,10 @@ case $what in
     wish_wasm || fail "what looks at the web UI needs it to be built"
     need_browser
     if [ "$what" = test-full ]; then need_go; need_java; need_python; wish_openssl; fi
+    ;;
+  kafka)
+    need_java
+    need_python
     ;;
   lint)
     need_lints

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs the tests and sums them up: scripts/test.sh [full|browser]
+# Runs the tests and sums them up: scripts/test.sh [full|kafka|browser]
 #
 # Plain:   whatever needs nothing but this machine and cargo's registry.
 # full:    all of it with more simulation seeds, a real S3 server, Apache Kafka, Debian's Prometheus, the conformance suites, and the UI in headless Chromium.
+# kafka:   only those with Apache Kafka itself.
 # browser: only the UI in headless Chromium.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
@@ -15,8 +16,8 @@ case $mode in
     # Again: OpenSSL's headers may have come.
     . scripts/env.sh
     ;;
-  browser) bash scripts/setup.sh browser ;;
-  *) echo "test.sh: say nothing, full or browser, not $mode" >&2; exit 2 ;;
+  kafka | browser) bash scripts/setup.sh "$mode" ;;
+  *) echo "test.sh: say nothing, full, kafka or browser, not $mode" >&2; exit 2 ;;
 esac
 
 log=$(mktemp)
@@ -83,6 +84,13 @@ case $mode in
     run bash scripts/conformance.sh traceql
     run bash scripts/conformance.sh jaeger
     run bash scripts/conformance.sh promql
+    ;;
+  kafka)
+    SPANLIGHT_KAFKA_LIB=$(bash scripts/kafka.sh)
+    SPANLIGHT_KAFKA_PYTHON=$(bash scripts/kafka_python.sh)
+    export SPANLIGHT_KAFKA_LIB SPANLIGHT_KAFKA_PYTHON
+    # The same features as `cargo test --workspace`, so that no dependency is built twice.
+    run cargo test --workspace --test it ${LOCKED[@]+"${LOCKED[@]}"} -- kafka::real
     ;;
   browser)
     build_web

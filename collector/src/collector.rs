@@ -275,6 +275,11 @@ impl Collector {
         self.shared.admission.enter(tenant, self.shared.clock.monotonic())
     }
 
+    /// Memory for what the process itself fetches.
+    pub(crate) fn own_ticket(&self) -> Ticket {
+        self.shared.admission.own()
+    }
+
     /// Decodes and stores a request.
     pub(crate) async fn process(&self, incoming: Incoming) -> Result<Accepted, Refusal> {
         let signal = incoming.signal;
@@ -368,11 +373,11 @@ impl Shared {
             None => Handover::Store(Write { tenant, signal, received_at, payload, batch: decoded.batch }),
             Some((front, mould)) => {
                 drop(decoded.batch);
-                ticket.release(self.row_bytes(signal, &payload));
+                ticket.release(columns_bytes(signal, &payload, &self.config.decode));
                 let mut reserve = |bytes| ticket.reserve(bytes);
                 let cut = cut::cut(signal, &payload, &decoded.left_out, mould, &mut reserve)?;
                 accepted.leave_out_large(&cut, mould);
-                ticket.release(2 * payload.len());
+                ticket.release(payload.len());
                 drop(payload);
                 if cut.messages.is_empty() { Handover::Nothing } else { Handover::Kafka(front, cut.messages) }
             }
@@ -408,15 +413,10 @@ impl Shared {
         } else {
             (message, 0)
         };
-        // Columns hold what the message holds, and a fixed part for each row.
-        ticket.reserve(payload.len().saturating_add(self.row_bytes(signal, &payload)))?;
+        ticket.reserve(columns_bytes(signal, &payload, &self.config.decode))?;
         let mut decoded = decode::decode(signal, received_at, &payload, &self.config.decode)?;
         decoded.warnings += json_warnings;
         Ok((decoded, payload))
-    }
-
-    fn row_bytes(&self, signal: Signal, payload: &[u8]) -> usize {
-        decode::count_records(signal, payload).min(self.config.decode.records).saturating_mul(ROW_BYTES)
     }
 
     /// Decodes a text of metrics, and gives the message of remote write that says the same, for the log.
@@ -500,6 +500,12 @@ impl Accepted {
             )
         });
     }
+}
+
+/// Memory of the columns of a message of OTLP: they hold what it holds, and a fixed part for each row.
+pub(crate) fn columns_bytes(signal: Signal, payload: &[u8], limits: &decode::DecodeLimits) -> usize {
+    let rows = decode::count_records(signal, payload).min(limits.records);
+    payload.len().saturating_add(rows.saturating_mul(ROW_BYTES))
 }
 
 /// Cuts a message to [`MAX_MESSAGE_BYTES`].

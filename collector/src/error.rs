@@ -54,6 +54,9 @@ pub enum Refusal {
     /// The header X-Scope-OrgID is no tenant name.
     #[error("X-Scope-OrgID: {0}")]
     Tenant(#[from] storage::model::InvalidTenant),
+    /// The header X-Scope-OrgID names a tenant that Spanlight alone writes to.
+    #[error("X-Scope-OrgID: this tenant is Spanlight's own, for the dead letters of Kafka")]
+    OwnTenant,
     /// The Content-Type is not one of OTLP's.
     #[error("Content-Type {found:?} is not supported; use {supported}")]
     MediaType {
@@ -123,7 +126,7 @@ impl Refusal {
             Refusal::TooLarge { .. } => "too_large",
             Refusal::TooHeavy { .. } => "too_heavy",
             Refusal::Slow { .. } => "slow",
-            Refusal::Tenant(_) => "tenant",
+            Refusal::Tenant(_) | Refusal::OwnTenant => "tenant",
             Refusal::MediaType { .. } | Refusal::ContentEncoding { .. } => "media_type",
             Refusal::NotFound { .. } | Refusal::Method { .. } => "path",
             Refusal::Rate { .. } => "rate",
@@ -141,6 +144,7 @@ impl Refusal {
             Refusal::Malformed { .. }
             | Refusal::Slow { .. }
             | Refusal::Tenant(_)
+            | Refusal::OwnTenant
             | Refusal::MediaType { .. }
             | Refusal::ContentEncoding { .. }
             | Refusal::NotFound { .. }
@@ -166,7 +170,7 @@ impl Refusal {
 
     pub(crate) fn http_status(&self) -> StatusCode {
         match self {
-            Refusal::Malformed { .. } | Refusal::Tenant(_) => StatusCode::BAD_REQUEST,
+            Refusal::Malformed { .. } | Refusal::Tenant(_) | Refusal::OwnTenant => StatusCode::BAD_REQUEST,
             Refusal::TooLarge { .. } | Refusal::TooHeavy { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Slow { .. } => StatusCode::REQUEST_TIMEOUT,
             Refusal::MediaType { .. } | Refusal::ContentEncoding { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -183,7 +187,9 @@ impl Refusal {
 
     pub(crate) fn grpc_code(&self) -> Code {
         match self {
-            Refusal::Malformed { .. } | Refusal::Tenant(_) | Refusal::MediaType { .. } => Code::InvalidArgument,
+            Refusal::Malformed { .. } | Refusal::Tenant(_) | Refusal::OwnTenant | Refusal::MediaType { .. } => {
+                Code::InvalidArgument
+            }
             Refusal::TooLarge { .. } | Refusal::TooHeavy { .. } | Refusal::Rate { .. } => Code::ResourceExhausted,
             Refusal::Slow { .. } => Code::DeadlineExceeded,
             Refusal::ContentEncoding { .. } | Refusal::NotFound { .. } | Refusal::Method { .. } => Code::Unimplemented,

@@ -1,10 +1,19 @@
-// Sets the theme that was chosen before the first paint, then starts the interface.
+// Sets the theme that was chosen before the first paint, asks for the code of the page, then starts the interface.
 // Lives here because it decides how the very first frame looks, and because the page's policy forbids inline scripts.
 try {
   const theme = localStorage.getItem("spanlight.theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
 } catch {
   // A browser that keeps nothing follows the system.
+}
+
+// Files of each part of the program, filled in by `cargo xtask web`; asked for now, they come along with the program.
+const PARTS = {};
+const PART_OF = { explore: "explore", trace: "trace", logs: "logs", metric: "metrics" };
+for (const file of PARTS[PART_OF[location.pathname.split("/")[1]] ?? "services"] ?? []) {
+  const link = document.createElement("link");
+  Object.assign(link, { rel: "preload", as: "fetch", type: "application/wasm", crossOrigin: "anonymous", href: "/" + file });
+  document.head.append(link);
 }
 
 import("/web.js")

@@ -57,7 +57,10 @@ async fn dispatch(State(collector): State<Collector>, request: Request<Body>) ->
 fn tenant(headers: &HeaderMap) -> Result<TenantId, Refusal> {
     match headers.get(TENANT_HEADER) {
         None => Ok(TenantId::default()),
-        Some(name) => Ok(TenantId::new(name.to_str().unwrap_or_default())?),
+        Some(name) => {
+            let tenant = TenantId::new(name.to_str().unwrap_or_default())?;
+            if kafka::is_own(&tenant) { Err(Refusal::OwnTenant) } else { Ok(tenant) }
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! Not here: how an answer is computed (`query`), how it is drawn (`web`).
 
 pub mod cardinality;
+pub mod compare;
 pub mod deletion;
 pub mod error;
 pub mod letter;

@@ -41,6 +41,7 @@ pub(super) struct Delete {
 #[derive(Debug)]
 pub(super) enum DataAsk {
     Trace(TraceId),
+    CompareTraces(trace::CompareQuery, u64),
     Traces(trace::SearchQuery, u64),
     TraceQl(Box<traceql::Search>, traceql::SearchQuery, u64),
     Services(TimeRange),
@@ -69,13 +70,14 @@ impl Ask {
             Call::Deletions => return Ok(Ask::Deletions(parameters.limit()?)),
             Call::DeadLetter | Call::Replay => return dead_letter(call, parameters),
             Call::DeleteTrace => {
-                let predicate = Predicate::Trace(trace_id(parameters)?);
+                let predicate = Predicate::Trace(trace_id(parameters, "trace_id")?);
                 return Ok(Ask::Delete(Delete { signal: Signal::Spans, range: TimeRange::ALL, predicate }));
             }
             Call::DeleteSpans | Call::DeleteLogs | Call::DeleteMetrics => {
                 return delete(call, parameters).map(Ask::Delete);
             }
-            Call::Trace => DataAsk::Trace(trace_id(parameters)?),
+            Call::Trace => DataAsk::Trace(trace_id(parameters, "trace_id")?),
+            Call::CompareTraces => compare(parameters)?,
             Call::Traces => traces(parameters)?,
             Call::Services | Call::Operations | Call::ServiceGraph => of_services(call, parameters)?,
             Call::Logs => logs(parameters)?,
@@ -126,6 +128,15 @@ impl DataAsk {
     pub(super) fn answer(self, control: &Control, gzip: bool) -> Result<Body> {
         match self {
             DataAsk::Trace(id) => answer::large(control, &trace::by_id(control, id)?, gzip),
+            DataAsk::CompareTraces(query, filter_hash) => {
+                let mut answer = trace::compare(control, &query)?;
+                let answered = query.skip.saturating_add(u64::try_from(answer.nodes.len()).unwrap_or(u64::MAX));
+                answer.next_cursor = (answered < answer.node_count).then(|| {
+                    let key = i64::try_from(answered).unwrap_or(i64::MAX);
+                    Cursor { filter_hash, range: TimeRange::ALL, key, tie: [] }.encode()
+                });
+                answer::large(control, &answer, gzip)
+            }
             DataAsk::Traces(query, filter_hash) => {
                 let (traces, last) = trace::search(control, &query)?;
                 let next_cursor = last.map(|last| {
@@ -186,9 +197,27 @@ fn cardinality(parameters: &mut Parameters) -> Result<metric::CardinalityQuery> 
     })
 }
 
-fn trace_id(parameters: &Parameters) -> Result<TraceId> {
-    let id = parameters.path("trace_id")?.parse();
-    id.map_err(|invalid| Error::parameter("trace_id", format!("{invalid}")))
+fn trace_id(parameters: &Parameters, name: &'static str) -> Result<TraceId> {
+    let id = parameters.path(name)?.parse();
+    id.map_err(|invalid| Error::parameter(name, format!("{invalid}")))
+}
+
+fn compare(parameters: &mut Parameters) -> Result<DataAsk> {
+    let show = |text: &str| match text {
+        "all" => Ok(trace::Show::All),
+        "changed" => Ok(trace::Show::Changed),
+        "structure" => Ok(trace::Show::Structure),
+        _ => Err("expected all, changed or structure".to_owned()),
+    };
+    let cursor = parameters.cursor::<0>()?;
+    let query = trace::CompareQuery {
+        base: trace_id(parameters, "trace_id")?,
+        other: trace_id(parameters, "other")?,
+        show: parameters.parsed("show", show)?.unwrap_or_default(),
+        skip: cursor.map_or(0, |cursor| u64::try_from(cursor.key).unwrap_or(0)),
+        limit: parameters.limit()?,
+    };
+    Ok(DataAsk::CompareTraces(query, parameters.filter_hash()))
 }
 
 fn delete(call: Call, parameters: &mut Parameters) -> Result<Delete> {

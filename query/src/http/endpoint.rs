@@ -19,6 +19,7 @@ pub(super) struct Endpoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     Trace,
+    CompareTraces,
     Traces,
     Services,
     Operations,
@@ -247,6 +248,30 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         summary: "One trace as OTLP/JSON, with everything that was sent.",
         parameters: &[path("trace_id", Kind::TraceId, "The trace."), TIMEOUT],
         answer: "TracesData",
+    },
+    Endpoint {
+        call: Call::CompareTraces,
+        method: Method::GET,
+        path: "/traces/{trace_id}/compare/{other}",
+        summary: "How two traces differ: their spans matched by their places in the trees, the first trace being the base.",
+        parameters: &[
+            path("trace_id", Kind::TraceId, "The trace that is compared with."),
+            path("other", Kind::TraceId, "The trace that is compared."),
+            query(
+                "show",
+                Kind::Choice(&["all", "changed", "structure"]),
+                "`structure` shows nodes that are in one trace only or have another status, `changed` also those with another \
+                 attribute, both with all that is above such a node; `all` unless given.",
+            ),
+            query("limit", Kind::Count { default: 1000, max: 100_000 }, "Nodes on a page."),
+            query(
+                "cursor",
+                Kind::Text,
+                "`next_cursor` of the page before. It counts nodes: spans that arrive in between move what follows them.",
+            ),
+            TIMEOUT,
+        ],
+        answer: "CompareResponse",
     },
     Endpoint {
         call: Call::Services,

@@ -13,26 +13,13 @@ use super::answer::{self, Body};
 use super::state::{QueryState, Replay};
 use crate::error::{Error, Result};
 use crate::exec::QueryContext;
-use crate::log;
-use crate::log::letter::{ID, LETTER, REPLAYED};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use query_api::log::LogRecord;
-use query_api::otlp::AnyValue;
+use crate::log::letter;
+use query_api::letter::DeadLetter;
 use std::sync::Arc;
-use storage::scan::{AttributeScope, Compare, Field, Predicate, Scalar, TimeRange};
-
-/// A letter and the word of its replay; more only where processes replayed it at the same time.
-const RECORDS: usize = 16;
 
 /// A letter's id: the time and place of its message.
 #[derive(Debug, Clone)]
-pub(super) struct LetterId {
-    text: String,
-    sent: i64,
-    partition: u64,
-    offset: u64,
-}
+pub(super) struct LetterId(String);
 
 /// How a letter is read, where it is not as its topic says.
 #[derive(Debug)]
@@ -49,8 +36,11 @@ impl LetterId {
             let at = text.get(1..)?.find('-')? + 1;
             let (sent, place) = text.split_at_checked(at)?;
             let mut place = place.splitn(4, '-').skip(1);
-            let mut number = || place.next()?.parse().ok();
-            Some(LetterId { text: text.to_owned(), sent: sent.parse().ok()?, partition: number()?, offset: number()? })
+            sent.parse::<i64>().ok()?;
+            for _ in 0..2 {
+                place.next()?.parse::<u64>().ok()?;
+            }
+            place.next().map(|_| LetterId(text.to_owned()))
         };
         let why = "it is no id of a dead letter; the list of dead letters has them";
         read().ok_or_else(|| Error::parameter("id", why))
@@ -59,8 +49,8 @@ impl LetterId {
 
 /// Gives the letter's bytes.
 pub(super) async fn download(state: &Arc<QueryState>, context: QueryContext, id: LetterId) -> Result<Body> {
-    let (letter, _) = find(state, context, id).await?;
-    Ok(Body::raw(payload(&letter)?))
+    let (_, payload) = find(state, context, id).await?;
+    Ok(Body::raw(payload))
 }
 
 /// Stores the letter's records.
@@ -69,32 +59,30 @@ pub(super) async fn replay(state: &Arc<QueryState>, context: QueryContext, id: L
     // Goes on when the caller leaves (Z1).
     let task = async move {
         let _one_at_a_time = state.replaying().lock_owned().await;
-        let (letter, was_replayed) = find(&state, context, id.clone()).await?;
-        if was_replayed {
+        let (letter, payload) = find(&state, context, id).await?;
+        if letter.replayed {
             return Err(Error::parameter("id", "it was replayed before"));
         }
-        if attribute(&letter, "spanlight.partial") == Some(AnyValue::BoolValue(true)) {
+        if letter.partial {
             let message = "some of its records are stored already, and a replay would store them again";
             return Err(Error::parameter("id", message));
         }
-        let known = |given: Option<String>, key: &str| {
-            let told = given.or_else(|| match attribute(&letter, key) {
-                Some(AnyValue::StringValue(text)) => Some(text),
-                _ => None,
-            });
-            told.ok_or_else(|| Error::parameter("id", format!("the letter has no `{key}`; say what it is")))
+        let known = |given: Option<String>, told: String, what: &str| {
+            let known = given.unwrap_or(told);
+            let unknown = || Error::parameter(what, "the letter does not say; say what it is");
+            if known.is_empty() { Err(unknown()) } else { Ok(known) }
         };
         let replay = Replay {
-            signal: known(how.signal, "spanlight.signal")?,
-            encoding: known(how.encoding, "spanlight.encoding")?,
-            tenant: known(how.tenant, "spanlight.tenant")?,
-            topic: known(None, "messaging.destination.name")?,
-            payload: payload(&letter)?,
-            partition: id.partition,
-            offset: id.offset,
+            signal: known(how.signal, letter.signal, "signal")?,
+            encoding: known(how.encoding, letter.encoding, "encoding")?,
+            tenant: known(how.tenant, letter.tenant, "tenant")?,
+            topic: letter.topic,
+            payload,
+            partition: letter.partition,
+            offset: letter.offset,
             time: letter.time_unix_nano,
-            sent: id.sent,
-            id: id.text,
+            sent: letter.sent_unix_nano,
+            id: letter.id,
         };
         let replayed = (state.host().replay)(replay).await.map_err(|message| Error::Host { message })?;
         if replayed.accepted == 0 {
@@ -105,37 +93,12 @@ pub(super) async fn replay(state: &Arc<QueryState>, context: QueryContext, id: L
     tokio::spawn(task).await.map_err(|_| Error::bug("a replay ended early"))?
 }
 
-/// The letter, and whether it was replayed.
-async fn find(state: &Arc<QueryState>, context: QueryContext, id: LetterId) -> Result<(LogRecord, bool)> {
-    let field = Field::Attribute(AttributeScope::Any, ID.to_owned());
-    let predicate = Predicate::Compare { field, compare: Compare::Equal, value: Scalar::Typed(id.text) };
-    let query =
-        log::SearchQuery { filter: log::Filter { range: TimeRange::ALL, predicate }, limit: RECORDS, after: None };
+/// The letter, and its bytes.
+async fn find(state: &Arc<QueryState>, context: QueryContext, id: LetterId) -> Result<(DeadLetter, Vec<u8>)> {
     let job = move |control: &crate::exec::Control| {
-        let (records, _) = log::search(control, &query)?;
-        let is_partial = !control.missing().is_empty();
-        Ok((records, is_partial))
+        let letter = letter::letter(control, &id.0)?;
+        let payload = letter::payload(control, &letter)?;
+        Ok((letter, payload))
     };
-    let (records, is_partial) = state.executor().run(context, job).await?;
-    if is_partial {
-        let message = "blocks that may say whether it was replayed are damaged";
-        return Err(Error::Host { message: message.into() });
-    }
-    let was_replayed = records.iter().any(|record| record.event_name == REPLAYED);
-    let letter = records.into_iter().find(|record| record.event_name == LETTER);
-    let letter = letter.ok_or_else(|| Error::NotFound { what: "this tenant has no such dead letter".into() })?;
-    Ok((letter, was_replayed))
-}
-
-fn attribute(record: &LogRecord, key: &str) -> Option<AnyValue> {
-    record.attributes.iter().find(|attribute| attribute.key == key).map(|attribute| attribute.value.clone())
-}
-
-fn payload(letter: &LogRecord) -> Result<Vec<u8>> {
-    match &letter.body {
-        Some(AnyValue::BytesValue(text)) => STANDARD
-            .decode(text)
-            .map_err(|error| Error::bug(format!("bytes are written as they cannot be read: {error}"))),
-        _ => Err(Error::Cell { what: "dead letter" }),
-    }
+    state.executor().run(context, job).await
 }

@@ -157,6 +157,7 @@ fn path_of(endpoint: &Endpoint) -> String {
     endpoint
         .path
         .replace("{trace_id}", &"01".repeat(16))
+        .replace("{other}", &"02".repeat(16))
         .replace("{name}", "shop")
         .replace("{key}", "n")
         .replace("{id}", LETTER)
@@ -293,6 +294,11 @@ async fn w2_bad_parameters_are_refused_by_name() {
         ("/traces/0101010101010101010101010101010", "trace_id"),
         ("/traces/010101010101010101010101010101010", "trace_id"),
         ("/traces/..%2f..%2fetc%2fpasswd", "trace_id"),
+        ("/traces/01010101010101010101010101010101/compare/xyz", "other"),
+        ("/traces/xyz/compare/01010101010101010101010101010101", "trace_id"),
+        ("/traces/01010101010101010101010101010101/compare/02020202020202020202020202020202?show=some", "show"),
+        ("/traces/01010101010101010101010101010101/compare/02020202020202020202020202020202?limit=100001", "limit"),
+        ("/traces/01010101010101010101010101010101/compare/02020202020202020202020202020202?cursor=AA", "cursor"),
         ("/services/%ff/operations", "path"),
         ("/logs?trace_id=1", "trace_id"),
         ("/logs?span_id=zz", "span_id"),
@@ -603,6 +609,23 @@ async fn answers_past_a_limit_are_422_and_a_panic_is_500_and_the_server_goes_on(
 fn every_parameter_of_a_path_is_a_text_or_an_id() {
     let in_path = ENDPOINTS.iter().flat_map(|endpoint| endpoint.parameters).filter(|found| found.place == Place::Path);
     assert!(in_path.into_iter().all(|found| matches!(found.kind, Kind::Text | Kind::TraceId) && found.is_required));
+}
+
+#[tokio::test]
+async fn two_traces_are_compared_page_by_page() {
+    let server = Server::new().await;
+    let path = |from: &str, to: &str| format!("/traces/{}/compare/{}", from.repeat(16), to.repeat(16));
+    let first: query_api::compare::CompareResponse = server.get(&format!("{}?limit=1", path("01", "02"))).await.read();
+    assert_eq!((first.counts.both, first.counts.only_base, first.node_count), (1, 1, 2));
+    let cursor = first.next_cursor.unwrap();
+    let page = |path: String| format!("{path}?limit=1&cursor={cursor}");
+    let next: query_api::compare::CompareResponse = server.get(&page(path("01", "02"))).await.read();
+    assert_eq!((next.nodes.len(), &next.nodes[0].other, next.next_cursor), (1, &None, None));
+    let answer = server.get(&page(path("02", "01"))).await;
+    assert_eq!((answer.status, answer.error().r#where.as_deref()), (StatusCode::BAD_REQUEST, Some("cursor")));
+    let answer = server.get(&path("01", "09")).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!(answer.error().message.contains("0909"), "{}", answer.error().message);
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
-//! Which dead letters are there? Newest first, each with whether it was replayed, and without its bytes.
+//! Which dead letters are there, and what are the bytes of one? Newest first, each with whether it was replayed.
 //!
 //! D1  A letter and the word of its replay have the same time, that of its keeping, so one scan from the newest on sees both before it ends.
-//! D2  No message is read: what is told of one stands in its record's attributes.
+//! D2  No message is read for the list: what is told of one stands in its record's attributes. The bytes of one are read once it is found,
+//!     alone, and are held twice at most.
 //!
-//! Not here: a letter's bytes and its replay (`http::letter`).
+//! Not here: its replay (`http::letter`).
 
 use super::Filter;
 use crate::column::Columns;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exec::Control;
 use query_api::letter::DeadLetter;
 use std::cmp::Reverse;
@@ -84,6 +85,67 @@ pub(crate) fn letters(control: &Control, query: &LettersQuery) -> Result<(Vec<De
         told.map(|(key, (letter, _))| DeadLetter { replayed: replayed.contains_key(&key), ..letter }).collect();
     control.collect(letters.len())?;
     Ok((letters, is_truncated))
+}
+
+/// The letter of that id.
+pub(crate) fn letter(control: &Control, id: &str) -> Result<DeadLetter> {
+    let mut request = Filter { range: TimeRange::ALL, predicate: of_id(id) }.request(&[
+        column::TIME,
+        column::EVENT_NAME,
+        column::ATTRIBUTES,
+    ]);
+    request.order = ScanOrder::Newest;
+    let (mut found, mut is_replayed) = (None, false);
+    control.scan(Signal::Logs, request, |batch| {
+        let columns = Columns(batch);
+        let (times, events) = (columns.times(column::TIME)?, columns.text(column::EVENT_NAME)?);
+        let attributes = columns.cells(column::ATTRIBUTES)?;
+        for row in 0..columns.rows() {
+            match events.get(row) {
+                REPLAYED => is_replayed = true,
+                LETTER => found = Some(read(times.value(row), Map::new(attributes.get(row)))),
+                _ => {}
+            }
+        }
+        Ok(())
+    })?;
+    if !control.missing().is_empty() {
+        let message = "blocks that may say whether it was replayed are damaged";
+        return Err(Error::Host { message: message.into() });
+    }
+    let letter = found.ok_or_else(|| Error::NotFound { what: "this tenant has no such dead letter".into() })?;
+    Ok(DeadLetter { replayed: is_replayed, ..letter })
+}
+
+/// The bytes of a letter.
+pub(crate) fn payload(control: &Control, letter: &DeadLetter) -> Result<Vec<u8>> {
+    let time = letter.time_unix_nano;
+    let range = TimeRange { start: time, end: time.saturating_add(1) };
+    let predicate = of_id(&letter.id).and(Predicate::equal(column::EVENT_NAME, Scalar::String(LETTER.into())));
+    let request = Filter { range, predicate }.request(&[column::BODY_VALUE]);
+    let mut found = None;
+    let scanned = control.scan(Signal::Logs, request, |batch| {
+        let cells = Columns(batch).cells(column::BODY_VALUE)?;
+        if let Some(Value::Bytes(bytes)) = cells.opt(0).and_then(Value::parse) {
+            control.charge(bytes.len())?;
+            found = Some(bytes.to_vec());
+        }
+        Ok(())
+    });
+    scanned.map_err(|error| match (error, letter.size) {
+        (Error::Limit { .. }, Some(size)) => Error::Limit {
+            message: format!(
+                "the letter has {size} bytes, more than half of `query.memory_bytes`; it can be read with more"
+            ),
+        },
+        (other, _) => other,
+    })?;
+    found.ok_or(Error::Cell { what: "dead letter" })
+}
+
+fn of_id(id: &str) -> Predicate {
+    let field = Field::Attribute(AttributeScope::Any, ID.to_owned());
+    Predicate::Compare { field, compare: Compare::Equal, value: Scalar::Typed(id.into()) }
 }
 
 impl Found {

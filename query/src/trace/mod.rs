@@ -3,8 +3,10 @@
 //! Not here: parameters and paths (`http`).
 
 pub(crate) use assemble::hex;
+pub(crate) use compare::{CompareQuery, Show, compare};
 
 mod assemble;
+mod compare;
 mod propose;
 mod search;
 mod summary;

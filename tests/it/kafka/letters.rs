@@ -128,6 +128,84 @@ async fn a_letter_is_as_old_as_its_keeping_however_old_its_message_is() {
     assert_eq!(answer["logs"][0]["time_unix_nano"], "86400000000000", "{answer}");
 }
 
+/// A producer may say no time, or one of before 1970, which counts as none.
+#[tokio::test]
+async fn a_letter_without_a_time_is_the_same_when_it_is_read_again() {
+    let cluster = Cluster::new(&[("lines", 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    let topics = r#"{ lines = { signal = "logs", encoding = "text" } }"#;
+    let settings = [("SPANLIGHT_KAFKA_TOPICS", topics)];
+    let server = cluster.serve(dir.path(), &settings);
+    for millis in [-1, -5] {
+        cluster.send_at(millis, "lines", 0, b"\xff", None);
+    }
+    cluster.flush();
+    let ids = async |server: &Server| {
+        eventually("the letters", || async {
+            let (_, answer) = json(server, "GET", "/api/v1/dead-letters?start=now-1h").await;
+            let letters = answer["letters"].as_array()?;
+            let mut ids: Vec<String> = letters.iter().map(|letter| letter["id"].as_str().unwrap().to_owned()).collect();
+            ids.sort_unstable();
+            (ids.len() == 2).then_some(ids)
+        })
+        .await
+    };
+    let before = ids(&server).await;
+    server.kill();
+    let server = cluster.serve(dir.path(), &settings);
+    assert_eq!(ids(&server).await, before);
+    for id in before {
+        let replay = format!("/api/v1/dead-letters/{id}/replay?encoding=raw");
+        let (status, answer) = json(&server, "POST", &replay).await;
+        assert_eq!((status, answer["accepted"].as_u64()), (200, Some(1)), "{answer}");
+    }
+}
+
+/// Whoever could write to their tenant could say that a letter was replayed.
+#[tokio::test]
+async fn nobody_writes_to_the_tenant_of_the_letters() {
+    let cluster = Cluster::new(&[(super::LOGS, 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    let server = cluster.serve(dir.path(), &[]);
+    cluster.send(super::LOGS, 0, &super::request(0..1), Some(("X-Scope-OrgID", "dead-letters")));
+    cluster.flush();
+    let letter = eventually("the letter", || async {
+        let (_, answer) = json(&server, "GET", "/api/v1/dead-letters").await;
+        answer["letters"].as_array()?.first().cloned()
+    })
+    .await;
+    assert!(letter["reason"].as_str().unwrap().contains("is Spanlight's own"), "{letter}");
+    let id = letter["id"].as_str().unwrap();
+    let into_it = format!("/api/v1/dead-letters/{id}/replay?tenant=dead-letters");
+    let (status, answer) = json(&server, "POST", &into_it).await;
+    assert!(status == 400 && answer.to_string().contains("is Spanlight's own"), "{status} {answer}");
+    let headers = [OWN, ("content-type", "application/x-protobuf")];
+    let (status, answer) = request(&server.otlp_http, "POST", "/v1/logs", &headers, super::request(0..1).into()).await;
+    assert_eq!(status, 400, "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(json(&server, "POST", &format!("/api/v1/dead-letters/{id}/replay?tenant=shop")).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_large_letter_is_downloaded_and_replayed() {
+    let cluster = Cluster::new(&[("lines", 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    let topics = r#"{ lines = { signal = "logs", encoding = "text" } }"#;
+    let large = [("SPANLIGHT_KAFKA_TOPICS", topics), ("SPANLIGHT_OTLP_MAX_REQUEST_BYTES", "100000000")];
+    let server = cluster.serve(dir.path(), &large);
+    let message = vec![0xff; 48 << 20];
+    cluster.send("lines", 0, &message, None);
+    cluster.flush();
+    let id = eventually("the letter", || async {
+        let (_, answer) = json(&server, "GET", "/api/v1/dead-letters").await;
+        answer["letters"].as_array()?.first().map(|letter| letter["id"].as_str().unwrap().to_owned())
+    })
+    .await;
+    let (status, bytes) = ask(&server, "GET", &format!("/api/v1/dead-letters/{id}")).await;
+    assert!(status == 200 && bytes == message, "{status}: {} bytes", bytes.len());
+    let (status, answer) = json(&server, "POST", &format!("/api/v1/dead-letters/{id}/replay?encoding=raw")).await;
+    assert_eq!((status, answer["accepted"].as_u64()), (200, Some(1)), "{answer}");
+}
+
 /// What `spanlight dead-letters` prints, what it complains of, and whether it succeeded.
 fn terminal(server: &Server, arguments: &[&str]) -> (String, String, bool) {
     let server = format!("http://{}", server.http);

@@ -3,8 +3,10 @@
 
 use crate::server::{Server, eventually};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -39,6 +41,7 @@ impl Cluster {
             .set("bootstrap.servers", mock.bootstrap_servers())
             .set("acks", "all")
             .set("linger.ms", "1")
+            .set("message.max.bytes", "100000000")
             .create()
             .unwrap();
         Cluster { mock, producer }
@@ -90,26 +93,43 @@ fn text(value: &str) -> Option<AnyValue> {
     Some(AnyValue { value: Some(any_value::Value::StringValue(value.into())) })
 }
 
+fn numbered(number: usize) -> KeyValue {
+    KeyValue { key: "number".into(), value: text(&format!("{number:07}")), ..KeyValue::default() }
+}
+
 /// A request of log records, each with a number of its own.
 pub(crate) fn request(numbers: std::ops::Range<usize>) -> Vec<u8> {
-    let record = |number: usize| LogRecord {
-        time_unix_nano: now(),
-        attributes: vec![KeyValue {
-            key: "number".into(),
-            value: text(&format!("{number:07}")),
-            ..KeyValue::default()
-        }],
-        ..LogRecord::default()
-    };
+    let record =
+        |number: usize| LogRecord { time_unix_nano: now(), attributes: vec![numbered(number)], ..LogRecord::default() };
     let log_records = numbers.map(record).collect();
     let scope_logs = vec![ScopeLogs { log_records, ..ScopeLogs::default() }];
     let resource_logs = vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }];
     ExportLogsServiceRequest { resource_logs }.encode_to_vec()
 }
 
+/// A request of spans, each with a number of its own.
+fn spans(numbers: std::ops::Range<usize>) -> Vec<u8> {
+    let span = |number: usize| Span {
+        trace_id: [&[1; 8][..], &number.to_be_bytes()].concat(),
+        span_id: (number + 1).to_be_bytes().to_vec(),
+        name: "step".into(),
+        start_time_unix_nano: now(),
+        end_time_unix_nano: now(),
+        attributes: vec![numbered(number)],
+        ..Span::default()
+    };
+    let scope_spans = vec![ScopeSpans { spans: numbers.map(span).collect(), ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
+    ExportTraceServiceRequest { resource_spans }.encode_to_vec()
+}
+
 /// How many rows have each value of an attribute of log records.
 async fn values(server: &Server, key: &str, prefix: &str, tenant: &str) -> BTreeMap<String, u64> {
-    let path = format!("/api/v1/attributes/{key}/values?signal=logs&limit=10000&prefix={prefix}");
+    values_of("logs", server, key, prefix, tenant).await
+}
+
+async fn values_of(signal: &str, server: &Server, key: &str, prefix: &str, tenant: &str) -> BTreeMap<String, u64> {
+    let path = format!("/api/v1/attributes/{key}/values?signal={signal}&limit=10000&prefix={prefix}");
     let headers = [("x-scope-orgid", tenant)];
     let (status, body) = crate::server::request(&server.http, "GET", &path, &headers, Default::default()).await;
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
@@ -256,6 +276,18 @@ async fn partitions_rest_while_nothing_can_be_stored_and_lose_nothing() {
     })
     .await;
     assert_eq!(metric(&full, "spanlight_kafka_paused").await, 1.0);
+    // What waits meanwhile is told, and grows.
+    let lag = async |messages: usize| {
+        eventually("the lag", || async {
+            (metric(&full, "spanlight_kafka_lag").await == messages as f64).then_some(())
+        })
+        .await;
+    };
+    lag(count / 3).await;
+    cluster.send(LOGS, 0, &request(count..count + 3), None);
+    cluster.flush();
+    lag(count / 3 + 1).await;
+    let count = count + 3;
     assert!(values(&full, "number", "", "default").await.is_empty());
     full.terminate();
     // Memory that is full again and again.

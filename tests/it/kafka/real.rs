@@ -5,7 +5,7 @@
 //! says so and passes.
 
 use super::front::Senders;
-use super::{LOGS, metric, request, values};
+use super::{LOGS, metric, request, spans, values_of};
 use crate::server::{Server, eventually};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -14,6 +14,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -25,9 +26,39 @@ const HOST: &str = "127.0.0.7";
 /// Records of one message.
 const RECORDS: usize = 5;
 const PARTITIONS: i32 = 6;
+/// What messages hold. Spans that are stored twice become one again, and log records do not; with those a double is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Spans,
+    Logs,
+}
+
+impl Kind {
+    fn topic(self) -> &'static str {
+        match self {
+            Kind::Spans => "otlp_spans",
+            Kind::Logs => LOGS,
+        }
+    }
+
+    fn signal(self) -> &'static str {
+        match self {
+            Kind::Spans => "spans",
+            Kind::Logs => "logs",
+        }
+    }
+
+    fn request(self, numbers: Range<usize>) -> Vec<u8> {
+        match self {
+            Kind::Spans => spans(numbers),
+            Kind::Logs => request(numbers),
+        }
+    }
+}
+
 const WAIT: Duration = Duration::from_secs(30);
 
-/// Brokers with their files in a folder; killed when dropped.
+/// Brokers of `scripts/kafka.sh` with their files in a folder; killed when dropped.
 struct Brokers {
     lib: PathBuf,
     dir: tempfile::TempDir,
@@ -44,13 +75,6 @@ impl Brokers {
         let ports = ports.chunks(2).map(|two| (two[0], two[1])).collect();
         let mut brokers = Brokers { lib, dir: tempfile::tempdir().unwrap(), ports, processes: Vec::new() };
         for number in 0..count {
-            brokers.write_settings(number);
-            let settings = brokers.settings(number);
-            let formatted =
-                brokers.java("kafka.tools.StorageTool", &["format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"], &settings);
-            assert!(formatted.success(), "{}", settings.display());
-        }
-        for number in 0..count {
             let process = brokers.run(number);
             brokers.processes.push(process);
         }
@@ -58,44 +82,13 @@ impl Brokers {
         brokers
     }
 
-    fn settings(&self, number: usize) -> PathBuf {
-        self.dir.path().join(format!("{number}.properties"))
-    }
-
-    fn write_settings(&self, number: usize) {
-        let voters: Vec<String> =
-            self.ports.iter().enumerate().map(|(id, (_, port))| format!("{}@{HOST}:{port}", id + 1)).collect();
-        let (client, controller) = self.ports[number];
-        let replicas = self.ports.len().min(3);
-        let text = format!(
-            "process.roles=broker,controller\nnode.id={}\ncontroller.quorum.voters={}\n\
-             listeners=PLAINTEXT://{HOST}:{client},CONTROLLER://{HOST}:{controller}\n\
-             advertised.listeners=PLAINTEXT://{HOST}:{client}\ncontroller.listener.names=CONTROLLER\n\
-             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\nlog.dirs={}\n\
-             auto.create.topics.enable=false\ngroup.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\n\
-             offsets.topic.replication.factor={replicas}\noffsets.topic.num.partitions=3\n\
-             transaction.state.log.replication.factor={replicas}\ntransaction.state.log.min.isr=1\n\
-             transaction.state.log.num.partitions=3\nlog.retention.check.interval.ms=1000\nfile.delete.delay.ms=100\n",
-            number + 1,
-            voters.join(","),
-            self.dir.path().join(format!("log-{number}")).display(),
-        );
-        std::fs::write(self.settings(number), text).unwrap();
-    }
-
-    fn command(&self, class: &str, arguments: &[&str], settings: &Path) -> Command {
-        let mut command = Command::new("java");
-        command.args(["-Xmx384m", "-Xss512k", "-cp", &format!("{}/*", self.lib.display()), class]);
-        command.args(arguments).arg(settings).stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    }
-
-    fn java(&self, class: &str, arguments: &[&str], settings: &Path) -> std::process::ExitStatus {
-        self.command(class, arguments, settings).status().expect("java runs")
-    }
-
     fn run(&self, number: usize) -> Child {
-        self.command("kafka.Kafka", &[], &self.settings(number)).spawn().expect("java runs")
+        let pairs = self.ports.iter().map(|(client, controller)| format!("{client}:{controller}"));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka.sh");
+        let mut command = Command::new("bash");
+        command.arg(script).arg("broker").arg(self.dir.path()).args([&number.to_string(), HOST]).args(pairs);
+        command.env("SPANLIGHT_KAFKA_LIB", &self.lib).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("bash runs")
     }
 
     fn addresses(&self) -> String {
@@ -186,19 +179,19 @@ fn number(variable: &str, default: usize) -> usize {
 }
 
 /// Sends messages of numbered records, and waits until the cluster has them.
-fn produce(producer: &BaseProducer, messages: std::ops::Range<usize>, sent: &AtomicUsize) {
-    produce_at(producer, messages, sent, usize::MAX);
+fn produce(producer: &BaseProducer, messages: Range<usize>, sent: &AtomicUsize) {
+    produce_at(Kind::Logs, producer, messages, sent, usize::MAX);
 }
 
 /// The same, so many messages in a tenth of a second at most.
-fn produce_at(producer: &BaseProducer, messages: std::ops::Range<usize>, sent: &AtomicUsize, pace: usize) {
+fn produce_at(kind: Kind, producer: &BaseProducer, messages: Range<usize>, sent: &AtomicUsize, pace: usize) {
     for message in messages {
         if message % pace == 0 {
             producer.poll(Duration::ZERO);
             std::thread::sleep(Duration::from_millis(if pace == usize::MAX { 0 } else { 100 }));
         }
-        let payload = request(message * RECORDS..(message + 1) * RECORDS);
-        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(LOGS).payload(&payload);
+        let payload = kind.request(message * RECORDS..(message + 1) * RECORDS);
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(kind.topic()).payload(&payload);
         loop {
             match producer.send(record) {
                 Ok(()) => break,
@@ -216,11 +209,15 @@ fn produce_at(producer: &BaseProducer, messages: std::ops::Range<usize>, sent: &
 
 /// Waits until all numbers below a count are there, and checks that each is there once; some thousand at a time.
 async fn all_once(server: &Server, count: usize) {
+    all_of(Kind::Logs, server, count).await;
+}
+
+async fn all_of(kind: Kind, server: &Server, count: usize) {
     let mut seen = 0;
     while seen < count as u64 {
         // However many there are, there are soon more.
         seen = eventually("further rows", || async {
-            let rows = rows(server).await;
+            let rows = rows(kind, server).await;
             (rows > seen || rows == count as u64).then_some(rows)
         })
         .await;
@@ -228,7 +225,7 @@ async fn all_once(server: &Server, count: usize) {
     }
     let mut found = 0;
     for thousands in 0..=count.saturating_sub(1) / 1_000 {
-        let values = values(server, "number", &format!("{thousands:04}"), "default").await;
+        let values = values_of(kind.signal(), server, "number", &format!("{thousands:04}"), "default").await;
         let doubled: Vec<_> = values.iter().filter(|(_, rows)| **rows != 1).collect();
         assert!(doubled.is_empty(), "not once: {doubled:?}");
         found += values.len();
@@ -236,17 +233,17 @@ async fn all_once(server: &Server, count: usize) {
     assert_eq!(found, count);
 }
 
-/// How many log records the default tenant has.
-async fn rows(server: &Server) -> u64 {
+/// How many of them the default tenant has.
+async fn rows(kind: Kind, server: &Server) -> u64 {
     let status = server.json("/api/v1/status").await;
     let signals = status["signals"].as_array().unwrap();
-    let logs = signals.iter().find(|signal| signal["signal"] == "logs").unwrap();
-    logs["rows"].as_u64().unwrap()
+    let found = signals.iter().find(|signal| signal["signal"] == kind.signal()).unwrap();
+    found["rows"].as_u64().unwrap()
 }
 
 /// Kills the server at random moments and restarts brokers, while messages are produced.
-async fn kill(brokers: &mut Brokers, (messages, kills, restarts): (usize, usize, usize)) {
-    brokers.make_topic(LOGS, PARTITIONS, &[]).await;
+async fn kill(kind: Kind, brokers: &mut Brokers, (messages, kills, restarts): (usize, usize, usize)) {
+    brokers.make_topic(kind.topic(), PARTITIONS, &[]).await;
     let dir = tempfile::tempdir().unwrap();
     let small = [("SPANLIGHT_STORAGE_FLUSH_BYTES", "1000000"), ("SPANLIGHT_STORAGE_FLUSH_AGE_SECONDS", "1")];
     let (sent, producer) = (Arc::new(AtomicUsize::new(0)), brokers.producer(&[]));
@@ -254,7 +251,7 @@ async fn kill(brokers: &mut Brokers, (messages, kills, restarts): (usize, usize,
         let sent = Arc::clone(&sent);
         // Some three seconds and a half for each life.
         let pace = messages.div_ceil(35 * kills.max(1));
-        move || produce_at(&producer, 0..messages, &sent, pace)
+        move || produce_at(kind, &producer, 0..messages, &sent, pace)
     });
     let seed = u64::from(std::process::id());
     eprintln!("seed {seed}");
@@ -262,7 +259,11 @@ async fn kill(brokers: &mut Brokers, (messages, kills, restarts): (usize, usize,
     let mut server = brokers.serve(dir.path(), &small);
     for life in 0..kills {
         tokio::time::sleep(Duration::from_millis(random.random_range(500..6_000))).await;
-        eprintln!("life {life} ends with {} rows; {} messages sent", rows(&server).await, sent.load(Ordering::Relaxed));
+        eprintln!(
+            "life {life} ends with {} rows; {} messages sent",
+            rows(kind, &server).await,
+            sent.load(Ordering::Relaxed)
+        );
         server.kill();
         if life % kills.div_ceil(restarts.max(1)) == 1 && restarts > 0 {
             let broker = life % brokers.ports.len();
@@ -271,13 +272,13 @@ async fn kill(brokers: &mut Brokers, (messages, kills, restarts): (usize, usize,
         server = brokers.serve(dir.path(), &small);
     }
     tokio::task::spawn_blocking(|| producing.join().unwrap()).await.unwrap();
-    all_once(&server, messages * RECORDS).await;
+    all_of(kind, &server, messages * RECORDS).await;
     assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 0.0);
     let (code, took) = server.terminate();
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(10), "{took:?}");
     let server = brokers.serve(dir.path(), &small);
-    all_once(&server, messages * RECORDS).await;
+    all_of(kind, &server, messages * RECORDS).await;
 }
 
 #[tokio::test]
@@ -285,14 +286,14 @@ async fn with_one_broker_messages_are_stored_once_while_all_is_killed() {
     let Some(lib) = lib() else { return };
     let mut brokers = Brokers::start(lib, 1).await;
     let messages = number("SPANLIGHT_KAFKA_MESSAGES", 20_000);
-    kill(&mut brokers, (messages, number("SPANLIGHT_KILLS", 10).min(20), 3)).await;
+    kill(Kind::Spans, &mut brokers, (messages, number("SPANLIGHT_KILLS", 10).min(20), 3)).await;
 }
 
 #[tokio::test]
 async fn with_three_brokers_messages_are_stored_once_while_all_is_killed() {
     let Some(lib) = lib() else { return };
     let mut brokers = Brokers::start(lib, 3).await;
-    kill(&mut brokers, (5_000, 5, 2)).await;
+    kill(Kind::Logs, &mut brokers, (5_000, 5, 2)).await;
 }
 
 #[tokio::test]
@@ -446,15 +447,17 @@ async fn two_processes_share_partitions_and_a_bucket_and_store_messages_once() {
         eprintln!("not run: SPANLIGHT_S3_SERVER names no S3 server");
         return;
     };
-    let brokers = Brokers::start(lib, 1).await;
+    let mut brokers = Brokers::start(lib, 1).await;
     brokers.make_topic(LOGS, PARTITIONS, &[]).await;
     let dir = tempfile::tempdir().unwrap();
     let store = crate::object_store::Store::start(program.into(), &dir.path().join("s3")).await;
     let (producer, sent) = (brokers.producer(&[]), Arc::new(AtomicUsize::new(0)));
-    let messages = 4_000;
+    let (messages, kills, restarts) =
+        (number("SPANLIGHT_KAFKA_MESSAGES", 4_000), number("SPANLIGHT_KILLS", 6).min(20), 3);
+    let pace = messages.div_ceil(25 * kills.max(1));
     let producing = std::thread::spawn({
         let sent = Arc::clone(&sent);
-        move || produce_at(&producer, 0..messages, &sent, 20)
+        move || produce_at(Kind::Logs, &producer, 0..messages, &sent, pace)
     });
     let addresses = brokers.addresses();
     let serve = |number: usize| {
@@ -464,8 +467,11 @@ async fn two_processes_share_partitions_and_a_bucket_and_store_messages_once() {
     };
     let mut servers = vec![serve(0), serve(1)];
     let mut random = Pcg64::seed_from_u64(u64::from(std::process::id()));
-    for life in 0..6 {
+    for life in 0..kills {
         tokio::time::sleep(Duration::from_millis(random.random_range(1_000..4_000))).await;
+        if life % kills.div_ceil(restarts) == 1 {
+            brokers.restart(0).await;
+        }
         let number = life % 2;
         let server = servers.remove(number);
         // Some leave, some are killed.

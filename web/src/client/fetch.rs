@@ -29,6 +29,13 @@ impl Failure {
         Failure { class, message, place: None, status, path: path.to_owned() }
     }
 
+    /// A page's code did not come.
+    pub(crate) fn not_loaded() -> Failure {
+        let message = "the code of this page did not come: the network is down, or the server was upgraded since this \
+            tab was opened. If it does not come at the next try, reload the tab";
+        Failure::new("not loaded", message.into(), 0, "")
+    }
+
     /// A person stopped it.
     pub(super) fn cancelled() -> Failure {
         Failure::new("cancelled", "you stopped this query".into(), 0, "")

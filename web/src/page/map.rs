@@ -12,7 +12,7 @@ use query_api::service::{Connection, GraphEdge, Red, ServiceGraphResponse};
 const FAILING: f64 = 0.005;
 
 /// The page.
-pub(super) fn page() -> impl IntoView {
+pub(super) fn page() -> AnyView {
     super::title("Map");
     let app = App::get();
     let graph =
@@ -41,6 +41,7 @@ pub(super) fn page() -> impl IntoView {
             })}
         </div>
     }
+    .into_any()
 }
 
 fn nothing_here() -> AnyView {

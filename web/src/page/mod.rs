@@ -13,9 +13,11 @@ mod status;
 mod trace;
 mod welcome;
 
+use crate::client::fetch::Failure;
 use crate::component::app::App;
 use crate::component::{frame, message};
 use leptos::prelude::*;
+use leptos::wasm_split::SplitLoaderError;
 use leptos::web_sys;
 
 /// Draws the interface; called once.
@@ -70,36 +72,99 @@ impl Route {
             _ => Route::Unknown,
         }
     }
+}
 
-    fn page(self) -> AnyView {
+/// Draws a page.
+type Page = fn() -> AnyView;
+
+/// The pages' code, which is loaded when a page is first opened: each function that is marked ends up, with all that only
+/// its part needs, in a file of its own (`cargo xtask web`), and what several parts need in files that are loaded with any of
+/// them. `style/boot.js` knows the parts by the path, to ask for them early.
+mod code {
+    use super::Page;
+    use leptos::wasm_split::{SplitLoaderError, wasm_split};
+
+    macro_rules! pages {
+        ($part:ident: $($name:ident),*) => {$(
+            #[wasm_split($part, wasm_split_path = ::leptos::wasm_split, fallible)]
+            pub(super) fn $name() -> Result<Page, SplitLoaderError> {
+                Ok(super::$name::page)
+            }
+        )*};
+    }
+
+    pages!(services: overview, service, map, status);
+    pages!(explore: explore);
+    pages!(trace: trace);
+    pages!(logs: logs);
+    pages!(metrics: metrics);
+}
+
+impl Route {
+    /// Loads the page's code, if it is not there yet.
+    async fn load(self) -> Result<Page, SplitLoaderError> {
         match self {
-            Route::Overview => overview::page().into_any(),
-            Route::Service => service::page().into_any(),
-            Route::Explore => explore::page().into_any(),
-            Route::Trace => trace::page().into_any(),
-            Route::Logs => logs::page().into_any(),
-            Route::Metrics => metrics::page().into_any(),
-            Route::Map => map::page().into_any(),
-            Route::Status => status::page().into_any(),
-            Route::Unknown => not_found().into_any(),
+            Route::Overview => code::overview().await,
+            Route::Service => code::service().await,
+            Route::Explore => code::explore().await,
+            Route::Trace => code::trace().await,
+            Route::Logs => code::logs().await,
+            Route::Metrics => code::metrics().await,
+            Route::Map => code::map().await,
+            Route::Status => code::status().await,
+            Route::Unknown => Ok(not_found),
         }
+    }
+}
+
+/// Which pages' code is here, and which could not be loaded.
+#[derive(Clone, Copy)]
+struct Pages {
+    here: RwSignal<Vec<(Route, Option<Page>)>>,
+}
+
+impl Pages {
+    /// The page, or what stands in its place until its code has come.
+    fn show(self, route: Route) -> AnyView {
+        match self.here.with(|here| here.iter().find(|(of, _)| *of == route).map(|(_, page)| *page)) {
+            Some(Some(page)) => untrack(page),
+            Some(None) => {
+                let failed = message::failed(&Failure::not_loaded(), move || self.fetch(route));
+                view! { <div class="page">{failed}</div> }.into_any()
+            }
+            None => {
+                self.fetch(route);
+                view! { <div class="page">{message::skeleton(3)}</div> }.into_any()
+            }
+        }
+    }
+
+    fn fetch(self, route: Route) {
+        leptos::task::spawn_local(async move {
+            let page = route.load().await.ok();
+            self.here.update(|here| {
+                here.retain(|(of, _)| *of != route);
+                here.push((route, page));
+            });
+        });
     }
 }
 
 fn shell() -> impl IntoView {
     let app = App::provide();
     let route = Memo::new(move |_| app.path.with(|path| Route::of(path)));
+    let pages = Pages { here: RwSignal::new(Vec::new()) };
     view! {
         {frame::top_bar()}
-        <main id="main">{move || { let route = route.get(); untrack(|| route.page()) }}</main>
+        <main id="main">{move || pages.show(route.get())}</main>
         {frame::overlays()}
     }
 }
 
-fn not_found() -> impl IntoView {
+fn not_found() -> AnyView {
     let app = App::get();
     let home = view! { <a class="button" href=move || app.href("/", &[])>"Go to the overview"</a> }.into_any();
-    view! { <div class="page">{message::empty("No such page", "The address may be mistyped, or from another version.", home)}</div> }
+    view! { <div class="page">{message::empty("No such page", "The address may be mistyped, or from another version.", home)}</div> }.into_any()
 }
 
 /// The title of the tab.

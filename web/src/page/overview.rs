@@ -12,7 +12,7 @@ use query_api::service::{Red, Service, ServicesResponse, Sparkline};
 use query_api::status::StatusResponse;
 
 /// The page.
-pub(super) fn page() -> impl IntoView {
+pub(super) fn page() -> AnyView {
     super::title("Overview");
     let app = App::get();
     let services = load::<ServicesResponse>(Old::Keep, move || Some(filter::ranged("/api/v1/services", app.span()?)));
@@ -31,6 +31,7 @@ pub(super) fn page() -> impl IntoView {
             {body}
         </div>
     }
+    .into_any()
 }
 
 fn table_or_reason(services: Load<ServicesResponse>, status: Load<StatusResponse>) -> AnyView {

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// The page.
-pub(super) fn page() -> impl IntoView {
+pub(super) fn page() -> AnyView {
     let app = App::get();
     let name = Memo::new(move |_| app.params.with(|p| p.get("name").unwrap_or_default().to_owned()));
     effect(move || super::title(&name.get()));
@@ -37,6 +37,7 @@ pub(super) fn page() -> impl IntoView {
             {operations_table(operations, name)}
         </div>
     }
+    .into_any()
 }
 
 fn head(name: &str, one: Option<&Service>) -> AnyView {

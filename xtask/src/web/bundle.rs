@@ -1,9 +1,13 @@
 //! Which files make up the bundle, and how large is each?
 //!
-//! Everything is made in a staging folder and moved when complete (B1).
+//! Everything is made in a staging folder and moved when complete (B1). The program is cut where `web/src/page` marks a page
+//! (`split`): what one part alone needs becomes `split_PART.wasm`, what several need `chunk_N.wasm`, the rest `web_bg.wasm`.
 //!
-//! Not here: compiling (`route`), whether it is needed (`stamp`).
+//! B5  What a first visit loads is the files of no part, and those of the part that the page belongs to.
+//!
+//! Not here: compiling (`route`), cutting (`split`), whether it is needed (`stamp`).
 
+use super::split::{self, Parts};
 use super::{dist, stamp};
 use crate::repo::{Repo, files_below};
 use anyhow::{Context, Result, ensure};
@@ -13,10 +17,14 @@ use std::path::Path;
 /// Already compressed, so no neighbours.
 const PACKED: [&str; 5] = ["woff2", "png", "jpg", "webp", "ico"];
 
+/// What starts the program, and is told which files a page needs.
+const BOOT: &str = "style/boot.js";
+
 /// One file of the bundle, with the sizes of its compressed neighbours (its own size where it has none).
 #[derive(Debug, Clone, Default)]
 pub(super) struct File {
-    name: String,
+    /// Below `web/dist`.
+    pub(super) name: String,
     plain: u64,
     /// Bytes on the wire for a client that takes gzip only.
     gzip: u64,
@@ -25,11 +33,13 @@ pub(super) struct File {
 }
 
 /// Makes the bundle and puts it in place.
-pub(super) fn write(repo: &Repo, wasm: &Path, stamp: &str) -> Result<Vec<File>> {
+pub(super) fn write(repo: &Repo, wasm: &Path, stamp: &str) -> Result<(Vec<File>, Parts)> {
     let stage = repo.target.join("web/stage");
     remove(&stage)?;
     std::fs::create_dir_all(&stage)?;
-    bind(wasm, &stage)?;
+    let main = repo.target.join("web/main.wasm");
+    let parts = split::write(wasm, &stage, &main)?;
+    bind(&main, &stage)?;
     let web = repo.root.join("web");
     std::fs::copy(web.join("index.html"), stage.join("index.html")).context("failed to copy web/index.html")?;
     for folder in ["style", "vendor"] {
@@ -37,6 +47,9 @@ pub(super) fn write(repo: &Repo, wasm: &Path, stamp: &str) -> Result<Vec<File>> 
             copy_below(&web.join(folder), &stage.join(folder))?;
         }
     }
+    let boot = stage.join(BOOT);
+    let filled = split::tell(&parts, &std::fs::read_to_string(&boot)?)?;
+    std::fs::write(&boot, filled)?;
     let mut files = Vec::new();
     for path in files_below(&stage)? {
         let name = path.strip_prefix(&stage).unwrap_or(&path).to_string_lossy().into_owned();
@@ -46,28 +59,34 @@ pub(super) fn write(repo: &Repo, wasm: &Path, stamp: &str) -> Result<Vec<File>> 
     remove(&dist)?;
     copy_below(&stage, &dist)?;
     std::fs::write(dist.join(stamp::FILE), stamp)?;
-    Ok(files)
+    Ok((files, parts))
 }
 
-/// Prints a table and returns the sums.
-pub(super) fn report(files: &[File]) -> File {
-    let mut total = File { name: "total".to_owned(), ..File::default() };
-    for file in files {
-        total.plain += file.plain;
-        total.gzip += file.gzip;
-        total.brotli += file.brotli;
-    }
+/// Prints a table and returns the sums: of all, and of what a first visit of each part loads.
+pub(super) fn report(files: &[File], parts: &Parts) -> (File, Vec<File>) {
+    let total = sum("total".to_owned(), files.iter());
+    let in_parts = |file: &File| parts.values().any(|part| part.contains(&file.name));
+    let visits: Vec<File> = parts
+        .iter()
+        .map(|(name, part)| {
+            let loaded = files.iter().filter(|file| part.contains(&file.name) || !in_parts(file));
+            sum(format!("first visit: {name}"), loaded)
+        })
+        .collect();
     println!("{:<32} {:>10} {:>10} {:>10}", "web/dist", "bytes", "gzip", "brotli");
-    for file in files.iter().chain([&total]) {
+    for file in files.iter().chain(&visits).chain([&total]) {
         println!("{:<32} {:>10} {:>10} {:>10}", file.name, file.plain, file.gzip, file.brotli);
     }
-    println!("web: {:.1} KB gzipped, {:.1} KB with brotli", kilobytes(total.gzip), kilobytes(total.brotli));
-    total
+    (total, visits)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "sizes of a few hundred kilobytes, for print")]
-fn kilobytes(bytes: u64) -> f64 {
-    bytes as f64 / 1000.0
+fn sum<'a>(name: String, files: impl Iterator<Item = &'a File>) -> File {
+    files.fold(File { name, ..File::default() }, |sum, file| File {
+        plain: sum.plain + file.plain,
+        gzip: sum.gzip + file.gzip,
+        brotli: sum.brotli + file.brotli,
+        ..sum
+    })
 }
 
 fn bind(wasm: &Path, stage: &Path) -> Result<()> {
@@ -75,6 +94,8 @@ fn bind(wasm: &Path, stage: &Path) -> Result<()> {
     bindgen.input_path(wasm).out_name("web").typescript(false);
     // So that `init()` finds web_bg.wasm beside web.js by itself.
     bindgen.omit_default_module_path(false);
+    // The pages' parts find the program's functions by these exports.
+    bindgen.keep_lld_exports(true).demangle(false);
     bindgen.remove_name_section(true).remove_producers_section(true);
     bindgen.web(true).context("failed to choose the web output")?;
     bindgen.generate(stage).context("wasm-bindgen failed")
@@ -156,6 +177,21 @@ mod tests {
         let packed = std::fs::read(folder.path().join("a.js.br")).unwrap();
         brotli::BrotliDecompress(&mut packed.as_slice(), &mut unpacked).unwrap();
         assert_eq!(unpacked, text.as_bytes());
+    }
+
+    #[test]
+    fn a_first_visit_is_what_no_part_holds_and_its_own_part() {
+        let file = |name: &str, brotli| File { name: name.to_owned(), brotli, ..File::default() };
+        let files =
+            [file("chunk_1.wasm", 1), file("split_a.wasm", 10), file("split_b.wasm", 100), file("web.js", 1000)];
+        let part = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let parts = Parts::from([
+            ("a".to_owned(), part(&["chunk_1.wasm", "split_a.wasm"])),
+            ("b".to_owned(), part(&["split_b.wasm"])),
+        ]);
+        let (total, visits) = report(&files, &parts);
+        assert_eq!(total.brotli, 1111);
+        assert_eq!(visits.iter().map(|visit| visit.brotli).collect::<Vec<_>>(), [1011, 1100]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //!
 //! Not here: the store's own guard, which refuses what does not join (`storage::engine`).
 
+use super::log;
 use super::report::{KafkaMetrics, Paused};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -114,13 +115,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                tracing::warn!(facility, message, "kafka");
-            }
-            RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => tracing::info!(facility, message, "kafka"),
-            RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "kafka"),
-        }
+        log(level, facility, message);
     }
 
     fn stats(&self, statistics: Statistics) {

@@ -1,5 +1,6 @@
 //! Which topics are read, from where, and as what?
 
+use super::letter;
 use super::message::Encoding;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use regex_automata::nfa::thompson::pikevm::PikeVM;
@@ -222,7 +223,7 @@ impl Topics {
             let signal = Signal::from_name(&topic.signal)
                 .ok_or_else(|| wrong(&format!("`{}` is none of spans, logs, metrics", topic.signal)))?;
             let encoding = Encoding::from_name(&topic.encoding, signal).map_err(|what| wrong(&what))?;
-            let tenant = TenantId::new(&topic.tenant).map_err(|error| wrong(&error.to_string()))?;
+            let tenant = letter::tenant_of_others(&topic.tenant).map_err(|why| wrong(&why))?;
             let pattern = if name.starts_with('^') {
                 // What there is not is a letter to POSIX, and would match nothing unsaid.
                 if let Some(class) = ["\\d", "\\D", "\\p", "\\P"].into_iter().find(|class| name.contains(class)) {

@@ -10,10 +10,10 @@
 
 use super::config::KafkaConfig;
 use super::report::Hush;
-use super::{Usual, client_config, refused};
+use super::{Usual, client_config, log, refused};
 use crate::decode::cut::Mould;
 use crate::error::Refusal;
-use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
@@ -100,6 +100,10 @@ struct Topic {
 struct Deliveries;
 
 impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka's client");
     }

@@ -27,8 +27,8 @@ pub(super) struct Letter<'a> {
     pub(super) topic: &'a str,
     pub(super) partition: i32,
     pub(super) offset: i64,
-    /// When the message was sent.
-    pub(super) sent: i64,
+    /// When the message was sent, if its producer said so.
+    pub(super) sent: Option<i64>,
     /// When it is kept.
     pub(super) time: i64,
     pub(super) key: Option<&'a [u8]>,
@@ -42,7 +42,16 @@ pub(super) struct Letter<'a> {
 impl Letter<'_> {
     /// What names the letter among all: the message's time and place.
     pub(super) fn id(&self) -> String {
-        format!("{}-{}-{}-{}", self.sent, self.partition, self.offset, self.topic)
+        format!("{}-{}-{}-{}", self.sent.unwrap_or_default(), self.partition, self.offset, self.topic)
+    }
+}
+
+/// The tenant of that name; an `Err` says why it has no such name, or that only Spanlight writes to it: the word of a replay is there.
+pub(super) fn tenant_of_others(name: &str) -> Result<TenantId, String> {
+    match TenantId::new(name) {
+        Ok(_) if name == TENANT => Err(format!("the tenant `{name}` is Spanlight's own")),
+        Ok(tenant) => Ok(tenant),
+        Err(_) => Err(format!("`{name}` is no tenant")),
     }
 }
 
@@ -66,7 +75,9 @@ pub(super) fn rows(letter: &Letter<'_>, topic: Option<&Topic>) -> Result<Batch, 
     }
     attributes.push("messaging.message.body.size", Value::Int(letter.payload.len().try_into().unwrap_or(i64::MAX)));
     attributes.push(ID, Value::String(&letter.id()));
-    attributes.push(SENT, Value::Int(letter.sent));
+    if let Some(sent) = letter.sent {
+        attributes.push(SENT, Value::Int(sent));
+    }
     attributes.push("spanlight.tenant", Value::String(letter.tenant));
     attributes.push("spanlight.reason", Value::String(letter.reason));
     attributes.push("spanlight.partial", Value::Bool(letter.partial));

@@ -2,16 +2,25 @@
 //!
 //! A message is decoded by the same code as a request of the doors, with the time that Kafka gave it as the time of its receipt: read
 //! a second time, it gives the same rows.
+//!
+//! B1  What decoding takes is reserved before, as at the doors; what may never fit is no message that can be read.
 
 use super::config::Topic;
+use crate::collector::columns_bytes;
 use crate::decode::foreign::{self, Format};
 use crate::decode::{self, DecodeLimits, json};
+use crate::error::Refusal;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use storage::model::attribute::{Map, MapBuilder, Value, put_array, put_map, put_value};
 use storage::model::origin::{Resource, Scope};
 use storage::model::{Batch, LogBatchBuilder, LogRecord, Signal};
+
+/// What a plain message becomes: an encoded value, and a cell of a column.
+const PLAIN_COPIES: usize = 2;
+/// What one of others becomes: its makers' protobuf, and OTLP's, in a buffer that grows.
+const FOREIGN_COPIES: usize = 4;
 
 /// How a topic's messages are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,44 +98,85 @@ pub(super) struct Rows {
     pub(super) message: Option<String>,
 }
 
-/// The limits of what is decoded.
-#[derive(Debug, Clone)]
-pub(super) struct MessageBounds {
-    pub(super) bytes: usize,
-    pub(super) decode: DecodeLimits,
+/// Why a message was not decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It cannot be, for this reason.
+    Unfit(String),
+    /// There is no memory for it at this moment.
+    NotNow,
 }
 
-/// Decodes a message; an `Err` says why it cannot be.
-pub(super) fn decode(message: Message<'_>, topic: &Topic, bounds: &MessageBounds) -> Result<Rows, String> {
-    if message.payload.len() > bounds.bytes {
-        return Err(format!("it has {} bytes, more than the {} of a request", message.payload.len(), bounds.bytes));
+impl From<String> for Unread {
+    fn from(reason: String) -> Self {
+        Unread::Unfit(reason)
+    }
+}
+
+/// The limits of what is decoded, and the memory for it.
+pub(super) struct Bounds<'a> {
+    pub(super) bytes: usize,
+    pub(super) decode: &'a DecodeLimits,
+    pub(super) reserve: &'a mut dyn FnMut(usize) -> Result<(), Refusal>,
+}
+
+impl Bounds<'_> {
+    fn reserve(&mut self, bytes: usize) -> Result<(), Unread> {
+        (self.reserve)(bytes).map_err(|refusal| match refusal {
+            Refusal::Memory => Unread::NotNow,
+            never => Unread::Unfit(never.to_string()),
+        })
+    }
+}
+
+/// Decodes a message.
+pub(super) fn decode(message: Message<'_>, topic: &Topic, mut bounds: Bounds<'_>) -> Result<Rows, Unread> {
+    let bytes = message.payload.len();
+    if bytes > bounds.bytes {
+        return Err(Unread::Unfit(format!("it has {bytes} bytes, more than the {} of a request", bounds.bytes)));
     }
     match topic.encoding {
-        Encoding::OtlpProto => otlp(message.payload, message.time, topic.signal, bounds),
+        Encoding::OtlpProto => otlp(message.payload, message.time, topic.signal, &mut bounds),
         Encoding::OtlpJson => {
+            bounds.reserve(bytes)?;
             let transcoded = json::to_protobuf(topic.signal, message.payload, bounds.bytes);
             let protobuf = transcoded.map_err(|error| error.to_string())?.protobuf;
-            otlp(&protobuf, message.time, topic.signal, bounds)
+            otlp(&protobuf, message.time, topic.signal, &mut bounds)
         }
         Encoding::Foreign(format) => {
+            bounds.reserve(FOREIGN_COPIES * bytes)?;
             let converted = foreign::to_otlp(format, message.payload, message.time, bounds.bytes);
-            otlp(&converted.map_err(|error| error.to_string())?, message.time, topic.signal, bounds)
+            otlp(&converted.map_err(|error| error.to_string())?, message.time, topic.signal, &mut bounds)
         }
-        Encoding::Raw => log_record(message, |body| put_value(body, Value::Bytes(message.payload))),
+        Encoding::Raw => {
+            bounds.reserve(PLAIN_COPIES * bytes)?;
+            Ok(log_record(message, |body| put_value(body, Value::Bytes(message.payload)))?)
+        }
         Encoding::Text => {
+            bounds.reserve(PLAIN_COPIES * bytes)?;
             let text = text(message.payload)?;
-            log_record(message, |body| put_value(body, Value::String(text)))
+            Ok(log_record(message, |body| put_value(body, Value::String(text)))?)
         }
         Encoding::Json => {
+            bounds.reserve((PLAIN_COPIES * bytes).saturating_add(tree_bytes(message.payload)))?;
             let json = parse_json(message.payload)?;
-            log_record(message, |body| put_json(body, &json))
+            Ok(log_record(message, |body| put_json(body, &json))?)
         }
     }
 }
 
-fn otlp(payload: &[u8], time: i64, signal: Signal, bounds: &MessageBounds) -> Result<Rows, String> {
-    let decoded = decode::decode(signal, time, payload, &bounds.decode).map_err(|error| error.to_string())?;
+fn otlp(payload: &[u8], time: i64, signal: Signal, bounds: &mut Bounds<'_>) -> Result<Rows, Unread> {
+    bounds.reserve(columns_bytes(signal, payload, bounds.decode))?;
+    let decoded = decode::decode(signal, time, payload, bounds.decode).map_err(|error| error.to_string())?;
     Ok(Rows { batch: decoded.batch, rejected: decoded.rejected, message: decoded.message })
+}
+
+/// Memory of the tree that JSON is parsed to, at most: a value for each comma and each beginning of a list or map, in lists that are half
+/// empty as they grow, or in nodes of maps.
+fn tree_bytes(json: &[u8]) -> usize {
+    const ENTRY_BYTES: usize = 3 * size_of::<(String, serde_json::Value)>();
+    let values = json.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    values.saturating_mul(ENTRY_BYTES)
 }
 
 /// Turns a message into a request of OTLP's protobuf, which the log can hold.
@@ -239,14 +289,42 @@ mod tests {
     use super::*;
     use storage::model::TenantId;
 
-    fn bounds() -> MessageBounds {
-        MessageBounds { bytes: 1 << 20, decode: DecodeLimits::default() }
-    }
-
-    fn rows(encoding: &str, payload: &[u8]) -> Result<Rows, String> {
+    fn within(
+        encoding: &str,
+        payload: &[u8],
+        reserve: &mut dyn FnMut(usize) -> Result<(), Refusal>,
+    ) -> Result<Rows, Unread> {
         let encoding = Encoding::from_name(encoding, Signal::Logs).unwrap();
         let topic = Topic { signal: Signal::Logs, encoding, tenant: TenantId::default() };
-        decode(Message { payload, topic: "lines", time: 7 }, &topic, &bounds())
+        let bounds = Bounds { bytes: 1 << 20, decode: &DecodeLimits::default(), reserve };
+        decode(Message { payload, topic: "lines", time: 7 }, &topic, bounds)
+    }
+
+    fn rows(encoding: &str, payload: &[u8]) -> Result<Rows, Unread> {
+        within(encoding, payload, &mut |_| Ok(()))
+    }
+
+    #[test]
+    fn b1_what_decoding_takes_is_reserved_before() {
+        let many = format!("[{}0]", "0,".repeat(100_000));
+        let records =
+            format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{}{{}}]}}]}}]}}"#, "{},".repeat(10_000));
+        for (encoding, payload, at_least) in
+            [("json", many.as_str(), 100_000 * 32), ("otlp_json", &records, 10_000 * 192), ("text", "a line", 12)]
+        {
+            let mut reserved = 0;
+            within(encoding, payload.as_bytes(), &mut |bytes| {
+                reserved += bytes;
+                Ok(())
+            })
+            .unwrap();
+            assert!(reserved >= at_least, "{encoding}: {reserved}");
+            let now = within(encoding, payload.as_bytes(), &mut |_| Err(Refusal::Memory)).unwrap_err();
+            assert_eq!(now, Unread::NotNow);
+            let heavy = || Refusal::TooHeavy { needed: 7, limit: 6, setting: "a setting" };
+            let never = within(encoding, payload.as_bytes(), &mut |_| Err(heavy())).unwrap_err();
+            assert_eq!(never, Unread::Unfit(heavy().to_string()));
+        }
     }
 
     #[test]
@@ -303,7 +381,7 @@ mod tests {
             ("json", format!("{}{}", "[".repeat(100), "]".repeat(100)).as_bytes(), "deeper than"),
             ("raw", &[0; (1 << 20) + 1], "more than the 1048576 of a request"),
         ] {
-            let error = rows(encoding, payload).unwrap_err();
+            let Unread::Unfit(error) = rows(encoding, payload).unwrap_err() else { panic!("{encoding}") };
             assert!(error.contains(reason), "{encoding}: {error}");
         }
     }

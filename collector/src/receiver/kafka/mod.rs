@@ -26,9 +26,8 @@ pub use report::{KafkaReport, PartitionReport};
 use crate::Collector;
 use assignment::Context;
 use config::Topics;
-use message::MessageBounds;
 use rdkafka::ClientConfig;
-use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use reader::Reader;
@@ -38,6 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::engine::Engine;
+use storage::model::TenantId;
 
 /// What librdkafka holds before it is read, by default, and how long it does not fetch once it holds so much: its own second leaves the
 /// reader without messages for most of it.
@@ -77,13 +77,11 @@ impl KafkaReceiver {
         let consumer = consumer.map_err(|error| refused(config, &error))?;
         topics.subscribe(&consumer)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let bounds =
-            MessageBounds { bytes: collector.config().max_request_bytes, decode: collector.config().decode.clone() };
         let reader = Reader {
             consumer,
             config: config.clone(),
             topics,
-            bounds,
+            collector: collector.clone(),
             engine: Arc::clone(engine),
             clock: collector.clock(),
             metrics: Arc::clone(&metrics),
@@ -132,6 +130,25 @@ impl KafkaReceiver {
         if let Some(report) = self.report() {
             report.render(out);
         }
+    }
+}
+
+/// Whether only Spanlight writes to a tenant, as it does to that of the dead letters.
+pub(crate) fn is_own(tenant: &TenantId) -> bool {
+    *tenant == letter::tenant()
+}
+
+/// Hands on what the client says. That a setting is the other client's is no news: one table is for both.
+fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        _ if facility == "CONFWARN" && message.contains(" property and will be ignored") => {
+            tracing::debug!(facility, message, "kafka");
+        }
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::warn!(facility, message, "kafka");
+        }
+        RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => tracing::info!(facility, message, "kafka"),
+        RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "kafka"),
     }
 }
 

@@ -4,8 +4,9 @@
 //!     what came before, that is told, counted, and only then passed over.
 //! R2  Rows are given to the store with the offsets that they came from. Where it does not take them, for want of room or because
 //!     others have brought the same, all partitions are begun anew from where it says.
-//! R3  What the store cannot take is not fetched: no more is in memory than librdkafka's queue and one portion. Where its memory is half full, the
-//!     reading waits a while for its blocks: the rest of it is for senders who cannot wait as Kafka's messages can.
+//! R3  What the store cannot take is not fetched: no more is in memory than librdkafka's queue and one portion, which is reserved of what the
+//!     doors may hold, and waited for. Where the store's memory is half full, the reading waits a while for its blocks: the rest of it is for
+//!     senders who cannot wait as Kafka's messages can.
 //! R4  What stands between messages and is none, as the end of a transaction, is passed over once nothing else is waiting: a partition whose end
 //!     it is has no lag, and nothing is lost when the cluster deletes it.
 //! R5  The group is told how far the blocks are, after the fact, for those who look at its lag. Nothing here reads that.
@@ -13,11 +14,13 @@
 //! Not here: what comes and goes (`assignment`), what a message holds (`message`).
 
 use super::assignment::{Context, Key, Position, Stage, list_of};
-use super::config::{Begin, KafkaConfig, OnLoss, Topic, Topics};
+use super::config::{Begin, KafkaConfig, OnLoss, Topics};
 use super::letter::{self, Letter};
-use super::message::{self, Message, MessageBounds};
+use super::message::{self, Bounds, Message, Rows, Unread};
 use super::report::{KafkaMetrics, PartitionReport};
 use super::topic_id;
+use crate::Collector;
+use crate::admission::Ticket;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
@@ -56,7 +59,7 @@ pub(super) struct Reader {
     pub(super) consumer: BaseConsumer<Context>,
     pub(super) config: KafkaConfig,
     pub(super) topics: Topics,
-    pub(super) bounds: MessageBounds,
+    pub(super) collector: Collector,
     pub(super) engine: Arc<Engine>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<KafkaMetrics>,
@@ -87,6 +90,18 @@ struct Portion {
 
 type Portions = BTreeMap<Key, Portion>;
 
+/// There is no memory for a message at this moment.
+struct NoMemory;
+
+/// A message that was looked at.
+struct Seen {
+    /// Whose it is.
+    tenant: TenantId,
+    /// Unix nanoseconds; none where the producer said none.
+    sent: Option<i64>,
+    outcome: Result<Rows, String>,
+}
+
 impl Reader {
     pub(super) fn run(self) {
         let mut pace = Pace { relapses: self.engine.relapses(), ..Pace::default() };
@@ -94,8 +109,10 @@ impl Reader {
             self.follow_store(&mut pace);
             self.begin_pending(&mut pace);
             self.wait_for_store();
-            let portions = self.gather(&mut pace);
+            let mut memory = self.collector.own_ticket();
+            let portions = self.gather(&mut memory, &mut pace);
             self.take(portions, &mut pace);
+            drop(memory);
             self.tell(&mut pace);
         }
         if !self.engine.hand_over(2 * ANSWER / 5) {
@@ -317,7 +334,7 @@ impl Reader {
     }
 
     /// Reads what there is, up to a portion's size, and decodes it.
-    fn gather(&self, pace: &mut Pace) -> Portions {
+    fn gather(&self, memory: &mut Ticket, pace: &mut Pace) -> Portions {
         let mut portions = Portions::new();
         let (mut messages, mut bytes, mut wait) = (0, 0, WAIT);
         while messages < PORTION_MESSAGES && bytes < PORTION_BYTES {
@@ -329,7 +346,7 @@ impl Reader {
                 Some(Ok(read)) => {
                     messages += 1;
                     bytes += read.payload_len();
-                    if !self.read(&read, &mut portions) {
+                    if !self.read(&read, &mut portions, memory, pace) {
                         break;
                     }
                 }
@@ -393,7 +410,7 @@ impl Reader {
     }
 
     /// Takes one message in; whether to go on.
-    fn read(&self, read: &BorrowedMessage<'_>, portions: &mut Portions) -> bool {
+    fn read(&self, read: &BorrowedMessage<'_>, portions: &mut Portions, memory: &mut Ticket, pace: &mut Pace) -> bool {
         let key: Key = (read.topic().into(), read.partition());
         let Ok(offset) = u64::try_from(read.offset()) else { return true };
         let mut partitions = self.consumer.context().partitions();
@@ -409,40 +426,79 @@ impl Reader {
             self.suspend();
             return false;
         }
+        drop(partitions);
+        let seen = read.payload().map(|payload| {
+            loop {
+                match self.look_into(read, payload, memory) {
+                    Ok(seen) => break Some(seen),
+                    Err(NoMemory) => {
+                        // What it waits for may be what was gathered before it.
+                        self.take(std::mem::take(portions), pace);
+                        memory.release(usize::MAX);
+                    }
+                }
+                if self.stop.load(Ordering::Acquire) {
+                    break None;
+                }
+                std::thread::sleep(WAIT_STEP);
+            }
+        });
+        if seen.as_ref().is_some_and(Option::is_none) {
+            return false;
+        }
+        let mut partitions = self.consumer.context().partitions();
+        // The store may not have taken what was gathered; then this is read again, too.
+        let Some(position) = partitions.position(&key) else { return false };
         let (from, source) = (position.next, Arc::clone(&position.source));
         position.next = offset + 1;
         drop(partitions);
         let portion =
             portions.entry(key).or_insert_with(|| Portion { from, source: Some(source), ..Portion::default() });
         portion.to = offset + 1;
-        self.decode(read, portion);
+        portion.told.messages += 1;
+        match seen.flatten() {
+            Some(seen) => self.put(read, seen, portion),
+            None => portion.told.tombstones += 1,
+        }
         true
     }
 
-    fn decode(&self, read: &BorrowedMessage<'_>, portion: &mut Portion) {
-        let time = match read.timestamp() {
-            Timestamp::CreateTime(millis) | Timestamp::LogAppendTime(millis) => millis.saturating_mul(1_000_000),
-            Timestamp::NotAvailable => self.clock.now_unix_nano(),
+    /// Decodes a message, unless there is no memory for it.
+    fn look_into(&self, read: &BorrowedMessage<'_>, payload: &[u8], memory: &mut Ticket) -> Result<Seen, NoMemory> {
+        let sent = match read.timestamp() {
+            Timestamp::CreateTime(millis) | Timestamp::LogAppendTime(millis) if millis >= 0 => {
+                Some(millis.saturating_mul(1_000_000))
+            }
+            _ => None,
         };
-        portion.told.messages += 1;
-        let Some(payload) = read.payload() else {
-            portion.told.tombstones += 1;
-            return;
-        };
-        portion.told.bytes += payload.len() as u64;
+        let time = sent.unwrap_or_else(|| self.clock.now_unix_nano());
         let topic = self.topics.find(read.topic());
         let named = self.tenant_of(read);
-        let decoded = match (topic, &named) {
+        let config = self.collector.config();
+        let reserve = &mut |bytes| memory.reserve(bytes);
+        let bounds = Bounds { bytes: config.max_request_bytes, decode: &config.decode, reserve };
+        let outcome = match (topic, &named) {
             (None, _) => Err("no setting says what its topic holds".to_owned()),
-            (_, Some(Err(name))) => Err(format!("`{name}` is no tenant")),
-            (Some(topic), _) => message::decode(Message { payload, topic: read.topic(), time }, topic, &self.bounds),
+            (_, Some(Err(why))) => Err(why.clone()),
+            (Some(topic), _) => match message::decode(Message { payload, topic: read.topic(), time }, topic, bounds) {
+                Ok(rows) => Ok(rows),
+                Err(Unread::Unfit(reason)) => Err(reason),
+                Err(Unread::NotNow) => return Err(NoMemory),
+            },
         };
         let tenant = match (named, topic) {
             (Some(Ok(tenant)), _) => tenant,
             (_, Some(topic)) => topic.tenant.clone(),
             (_, None) => TenantId::default(),
         };
-        match decoded {
+        Ok(Seen { tenant, sent, outcome })
+    }
+
+    /// Adds what a message holds to a portion.
+    fn put(&self, read: &BorrowedMessage<'_>, seen: Seen, portion: &mut Portion) {
+        portion.told.bytes += read.payload_len() as u64;
+        let Seen { tenant, sent, outcome } = seen;
+        match outcome {
             Ok(rows) => {
                 portion.told.rows += rows.batch.num_rows() as u64;
                 portion.told.rejected += rows.rejected;
@@ -450,13 +506,13 @@ impl Reader {
                     let first = rows.message.unwrap_or_default();
                     let reason = format!("{} of its records were left out: {first}", rows.rejected);
                     let is_partial = rows.batch.num_rows() > 0;
-                    self.keep(read, (topic, &tenant, time), &reason, is_partial, portion);
+                    self.keep(read, (&tenant, sent), &reason, is_partial, portion);
                 }
                 if rows.batch.num_rows() > 0 {
                     portion.rows.push((tenant, rows.batch));
                 }
             }
-            Err(reason) => self.keep(read, (topic, &tenant, time), &reason, false, portion),
+            Err(reason) => self.keep(read, (&tenant, sent), &reason, false, portion),
         }
     }
 
@@ -464,7 +520,7 @@ impl Reader {
     fn keep(
         &self,
         read: &BorrowedMessage<'_>,
-        (topic, tenant, sent): (Option<&Topic>, &TenantId, i64),
+        (tenant, sent): (&TenantId, Option<i64>),
         reason: &str,
         partial: bool,
         portion: &mut Portion,
@@ -483,7 +539,7 @@ impl Reader {
         let (key, payload) = (read.key(), read.payload().unwrap_or_default());
         let (tenant, time) = (tenant.as_str(), self.clock.now_unix_nano());
         let letter = Letter { topic: name, partition, offset, sent, time, key, payload, tenant, reason, partial };
-        match letter::rows(&letter, topic) {
+        match letter::rows(&letter, self.topics.find(name)) {
             Ok(batch) => {
                 portion.told.dead_letters += 1;
                 portion.rows.push((letter::tenant(), batch));
@@ -492,12 +548,12 @@ impl Reader {
         }
     }
 
-    /// The tenant that a message's header names, if it does.
+    /// The tenant that a message's header names, if it does; an `Err` says why it may not.
     fn tenant_of(&self, read: &BorrowedMessage<'_>) -> Option<Result<TenantId, String>> {
         let headers = read.headers()?;
         let named = headers.iter().find(|header| header.key.eq_ignore_ascii_case(&self.config.tenant_header))?;
         let name = String::from_utf8_lossy(named.value?).into_owned();
-        Some(TenantId::new(&name).map_err(|_| name))
+        Some(letter::tenant_of_others(&name))
     }
 
     /// Gives portions to the store (R2).

@@ -89,7 +89,7 @@ fn read(letter: &ReplayedLetter, limit: usize) -> Result<(TenantId, Signal, Vec<
     let signal = Signal::from_name(&letter.signal)
         .ok_or_else(|| format!("`{}` is none of spans, logs, metrics", letter.signal))?;
     let encoding = Encoding::from_name(&letter.encoding, signal)?;
-    let tenant = TenantId::new(&letter.tenant).map_err(|error| format!("`{}`: {error}", letter.tenant))?;
+    let tenant = letter::tenant_of_others(&letter.tenant)?;
     let topic = Topic { signal, encoding, tenant: tenant.clone() };
     let message = Message { payload: &letter.payload, topic: &letter.topic, time: letter.sent };
     Ok((tenant, signal, to_otlp(message, &topic, limit)?))

@@ -1,5 +1,7 @@
 //! Which fields have the answers? `query-api`'s types as JSON Schema.
 
+mod compare;
+
 use serde_json::{Map, Value, json};
 
 /// A reference to a schema by name.
@@ -15,6 +17,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         .chain(deletions())
         .chain(otlp())
         .chain(super::metric::schemas())
+        .chain(compare::schemas())
         .map(|(name, schema)| (name.to_owned(), schema))
         .collect()
 }

@@ -13,7 +13,7 @@ use leptos::prelude::*;
 use query_api::trace::SearchResponse;
 
 /// The page.
-pub(super) fn page() -> impl IntoView {
+pub(super) fn page() -> AnyView {
     super::title("Explore");
     let app = App::get();
     let filter = Memo::new(move |_| app.params.with(TraceFilter::read));
@@ -51,4 +51,5 @@ pub(super) fn page() -> impl IntoView {
             {results::results(found, filter)}
         </div>
     }
+    .into_any()
 }

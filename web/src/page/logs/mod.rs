@@ -18,7 +18,7 @@ use query_api::service::ServicesResponse;
 const BUCKETS: usize = 90;
 
 /// The page.
-pub(super) fn page() -> impl IntoView {
+pub(super) fn page() -> AnyView {
     super::title("Logs");
     let app = App::get();
     let filter = Memo::new(move |_| app.params.with(LogFilter::read));
@@ -54,6 +54,7 @@ pub(super) fn page() -> impl IntoView {
             {list::log_list(found, none, list::Context::Page)}
         </div>
     }
+    .into_any()
 }
 
 fn nothing(filter: Memo<LogFilter>) -> AnyView {

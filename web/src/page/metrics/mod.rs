@@ -19,7 +19,7 @@ use std::sync::Arc;
 const LIMIT: u32 = 100_000;
 
 /// The page.
-pub(super) fn page() -> impl IntoView {
+pub(super) fn page() -> AnyView {
     super::title("Metrics");
     let app = App::get();
     let all = load::<MetricsResponse>(Old::Keep, move || Some(filter::ranged("/api/v1/metrics", app.span()?)));
@@ -52,6 +52,7 @@ pub(super) fn page() -> impl IntoView {
             </div>
         </div>
     }
+    .into_any()
 }
 
 /// The word for a kind of metric.

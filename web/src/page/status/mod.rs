@@ -17,7 +17,7 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_secs(2);
 
 /// The page.
-pub(super) fn page() -> impl IntoView {
+pub(super) fn page() -> AnyView {
     super::title("Status");
     let status = load::<StatusResponse>(Old::Keep, || Some("/api/v1/status".into()));
     again(status);
@@ -37,6 +37,7 @@ pub(super) fn page() -> impl IntoView {
             {letters::section(status)}
         </div>
     }
+    .into_any()
 }
 
 /// Asks again and again while somebody may be looking; a failure stays until its retry.

@@ -22,7 +22,7 @@ use view::{Built, View};
 const TABS: [(&str, &str); 4] = [("", "Timeline"), ("statistics", "Statistics"), ("logs", "Logs"), ("json", "JSON")];
 
 /// The page.
-pub(super) fn page() -> impl IntoView {
+pub(super) fn page() -> AnyView {
     let app = App::get();
     let id = Memo::new(move |_| app.path.with(|path| path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()));
     effect(move || super::title(&format!("Trace {}", id.get().get(..8).unwrap_or_default())));
@@ -49,7 +49,7 @@ pub(super) fn page() -> impl IntoView {
             Some(_) => whole(view),
         }
     };
-    view! { <div class="page trace-page">{message::progress([found.running])}{body}</div> }
+    view! { <div class="page trace-page">{message::progress([found.running])}{body}</div> }.into_any()
 }
 
 fn to_search() -> AnyView {

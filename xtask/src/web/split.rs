@@ -1,0 +1,103 @@
+//! How is the program cut into parts that are loaded when a page of theirs is opened?
+//!
+//! `web/src/page` marks functions with the part that they belong to; wasm_split_cli_support finds by the linker's
+//! relocations (`.cargo/config.toml` asks for them, on both routes) what each of them needs, and writes a script that loads it.
+//!
+//! SP1  A part that does not come leaves the program as it was: the page says so, and asks again.
+//! SP2  Parts and program of two builds do not meet: each part imports a name that only its own program has.
+//!
+//! Not here: which pages make a part (`web/src/page`).
+
+use anyhow::{Context, Result, anyhow, ensure};
+use std::collections::BTreeMap;
+use std::path::Path;
+use wasm_encoder::reencode::{self, Reencode};
+
+/// The files of each part, by its name.
+pub(super) type Parts = BTreeMap<String, Vec<String>>;
+
+/// What loads the parts; the program imports it by this name.
+const LINK: &str = "./web_split.js";
+
+/// Where `boot.js` is told the files of the parts.
+const PLACE: &str = "const PARTS = {};";
+
+/// Writes the parts into `stage` and the program without them to `main`.
+pub(super) fn write(wasm: &Path, stage: &Path, main: &Path) -> Result<Parts> {
+    let input = std::fs::read(wasm).context("failed to read the program")?;
+    let mut options = wasm_split_cli_support::Options::new(&input);
+    options.output_dir = stage;
+    options.main_out_path = main;
+    options.link_name = LINK;
+    options.main_module = "./web.js";
+    let made = wasm_split_cli_support::transform(options);
+    let made = made.map_err(|error| anyhow!("failed to split the program into parts: {error:#}"))?;
+    for part in &made.split_modules {
+        let small = shrink(&std::fs::read(part)?).with_context(|| format!("failed to shrink {}", part.display()))?;
+        std::fs::write(part, small)?;
+    }
+    let named = |files: Vec<String>| files.into_iter().map(|file| file + ".wasm").collect();
+    Ok(made.prefetch_map.into_iter().map(|(part, files)| (part, named(files))).collect())
+}
+
+/// `boot.js`, told which files it may ask for before the program does.
+pub(super) fn tell(parts: &Parts, boot: &str) -> Result<String> {
+    ensure!(boot.contains(PLACE), "web/style/boot.js has no `{PLACE}`");
+    Ok(boot.replace(PLACE, &format!("const PARTS = {};", serde_json::to_string(parts)?)))
+}
+
+/// The same module without names, and with numbers that take as many bytes as they need: what can be relocated has five.
+fn shrink(module: &[u8]) -> Result<Vec<u8>> {
+    let mut small = wasm_encoder::Module::new();
+    Unnamed.parse_core_module(&mut small, wasmparser::Parser::new(0), module)?;
+    Ok(small.finish())
+}
+
+/// Leaves out what neither program nor browser reads.
+struct Unnamed;
+
+impl Reencode for Unnamed {
+    type Error = std::convert::Infallible;
+
+    fn parse_custom_section(
+        &mut self,
+        _: &mut wasm_encoder::Module,
+        _: wasmparser::CustomSectionReader<'_>,
+    ) -> Result<(), reencode::Error<Self::Error>> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A module with a name section and a function that calls itself by an index of five bytes.
+    fn relocatable() -> Vec<u8> {
+        let mut module = b"\0asm\x01\0\0\0".to_vec();
+        let mut section = |id: u8, content: &[u8]| {
+            module.extend([id, u8::try_from(content.len()).unwrap()]);
+            module.extend(content);
+        };
+        section(1, &[1, 0x60, 0, 0]);
+        section(3, &[1, 0]);
+        section(10, &[1, 8, 0, 0x10, 0x80, 0x80, 0x80, 0x80, 0, 0x0b]);
+        section(0, b"\x04name\0\x02\x01m");
+        module
+    }
+
+    #[test]
+    fn a_part_is_shrunk_to_what_runs() {
+        let expected = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a\x06\x01\x04\0\x10\0\x0b";
+        assert_eq!(shrink(&relocatable()).unwrap(), expected);
+    }
+
+    #[test]
+    fn boot_is_told_the_files_of_each_part() {
+        let parts = Parts::from([("logs".to_owned(), vec!["chunk_1.wasm".to_owned(), "split_logs.wasm".to_owned()])]);
+        let boot = include_str!("../../../web/style/boot.js");
+        let told = tell(&parts, boot).unwrap();
+        assert!(told.contains(r#"const PARTS = {"logs":["chunk_1.wasm","split_logs.wasm"]};"#), "{told}");
+        assert!(tell(&parts, "let other;").is_err());
+    }
+}
