@@ -32,7 +32,9 @@ mod tests;
 pub use file::{Files, serve_file};
 #[cfg(test)]
 pub(crate) use openapi::tests::check_answer;
-pub use state::{DemoAction, Host, QueryState, Replay, ReplayLetter, SwitchDemo, TellKafka, TellLastReceived};
+pub use state::{
+    DemoAction, Host, QueryState, Replay, ReplayLetter, SwitchDemo, TellActiveSeries, TellKafka, TellLastReceived,
+};
 
 use crate::error::{Error, Result};
 use crate::exec::QueryContext;

@@ -38,7 +38,7 @@ fn doubles(points: &[(i64, Option<f64>)]) -> Samples {
     for (row, (time, value)) in points.iter().enumerate() {
         samples.times.push(time * SECOND);
         samples.numbers[field::FLAGS].set(row, u64::from(value.is_none()));
-        value.into_iter().for_each(|value| samples.numbers[field::VALUE_DOUBLE].set(row, value.to_bits()));
+        value.iter().for_each(|value| samples.numbers[field::VALUE_DOUBLE].set(row, value.to_bits()));
     }
     samples
 }
