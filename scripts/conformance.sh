@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a conformance suite against the binary that the tests use: scripts/conformance.sh [name]
+# Runs a conformance suite against the binary that the tests use: scripts/conformance.sh [name [flags]]
 #
 # It is built as `cargo test --workspace` builds it, so that no dependency is built twice.
 set -euo pipefail
@@ -9,4 +9,4 @@ if [ -z "${SPANLIGHT_BIN:-}" ]; then
   cargo test --workspace --test it --no-run ${LOCKED[@]+"${LOCKED[@]}"}
   export SPANLIGHT_BIN="$CARGO_TARGET_DIR/debug/spanlight"
 fi
-exec cargo xtask conformance "${1:-otlp}"
+exec cargo xtask conformance "${@:-otlp}"

@@ -72,8 +72,9 @@ case $mode in
     build_web
     export SPANLIGHT_SIM_SEEDS="${SPANLIGHT_SIM_SEEDS:-5000}" SPANLIGHT_KILLS="${SPANLIGHT_KILLS:-50}"
     SPANLIGHT_S3_SERVER=$(bash scripts/s3.sh)
-    SPANLIGHT_PROMETHEUS=$(bash scripts/prometheus.sh)
-    export SPANLIGHT_PROMETHEUS
+    SPANLIGHT_PROMETHEUS=$(bash scripts/debian.sh prometheus promtool)
+    SPANLIGHT_NODE_EXPORTER=$(bash scripts/debian.sh prometheus-node-exporter prometheus-node-exporter)
+    export SPANLIGHT_PROMETHEUS SPANLIGHT_NODE_EXPORTER
     SPANLIGHT_KAFKA_LIB=$(bash scripts/kafka.sh)
     SPANLIGHT_KAFKA_PYTHON=$(bash scripts/kafka_python.sh)
     export SPANLIGHT_KAFKA_PYTHON SPANLIGHT_KAFKA_LIB SPANLIGHT_KAFKA_MESSAGES="${SPANLIGHT_KAFKA_MESSAGES:-200000}"
@@ -84,6 +85,7 @@ case $mode in
     run bash scripts/conformance.sh traceql
     run bash scripts/conformance.sh jaeger
     run bash scripts/conformance.sh promql
+    run bash scripts/conformance.sh promql --http
     ;;
   kafka)
     SPANLIGHT_KAFKA_LIB=$(bash scripts/kafka.sh)

@@ -275,11 +275,6 @@ impl Collector {
         self.shared.admission.enter(tenant, self.shared.clock.monotonic())
     }
 
-    /// Memory for what the process itself fetches.
-    pub(crate) fn own_ticket(&self) -> Ticket {
-        self.shared.admission.own()
-    }
-
     /// Decodes and stores a request.
     pub(crate) async fn process(&self, incoming: Incoming) -> Result<Accepted, Refusal> {
         let signal = incoming.signal;

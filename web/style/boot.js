@@ -9,7 +9,7 @@ try {
 
 // Files of each part of the program, filled in by `cargo xtask web`; asked for now, they come along with the program.
 const PARTS = {};
-const PART_OF = { explore: "explore", trace: "trace", logs: "logs", metric: "metrics" };
+const PART_OF = { explore: "explore", trace: "trace", logs: "logs", metric: "metrics", cardinality: "metrics" };
 for (const file of PARTS[PART_OF[location.pathname.split("/")[1]] ?? "services"] ?? []) {
   const link = document.createElement("link");
   Object.assign(link, { rel: "preload", as: "fetch", type: "application/wasm", crossOrigin: "anonymous", href: "/" + file });

@@ -23,7 +23,7 @@ mod wire;
 use crate::Outcome;
 use crate::repo::Repo;
 use anyhow::{Context as _, Result, bail};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// What a runner is given.
 pub(crate) struct Context {
@@ -47,7 +47,7 @@ struct Suite {
     run: fn(&Context) -> Result<Tally>,
 }
 
-const SUITES: [Suite; 4] = [
+const SUITES: [Suite; 5] = [
     Suite {
         name: "jaeger",
         about: "Jaeger's searches over its traces, by both HTTP APIs and as a remote storage",
@@ -55,6 +55,11 @@ const SUITES: [Suite; 4] = [
     },
     Suite { name: "otlp", about: "OTLP 1.11 over HTTP: statuses, partial success, limits, bad input", run: otlp::run },
     Suite { name: "promql", about: "PromQL: the test scripts of Prometheus 3.14", run: promql::run },
+    Suite {
+        name: "promql --http",
+        about: "the same of a server: by remote write 2 and the HTTP API, in memory, blocks and merged blocks",
+        run: promql::run_over_http,
+    },
     Suite {
         name: "traceql",
         about: "TraceQL over Tempo's API: what is answered, and what is refused at which stage",
@@ -64,11 +69,11 @@ const SUITES: [Suite; 4] = [
 
 /// Runs the suite that is named.
 pub(crate) fn run(options: &[&str]) -> Result<Outcome> {
-    let (name, verbose) = match options {
-        [name] => (*name, false),
-        [name, "--verbose"] | ["--verbose", name] => (*name, true),
-        _ => bail!("say which suite:\n{}", list()),
-    };
+    let (flags, words): (Vec<&str>, Vec<&str>) = options.iter().partition(|option| **option == "--verbose");
+    let (name, verbose) = (words.join(" "), !flags.is_empty());
+    if name.is_empty() {
+        bail!("say which suite:\n{}", list());
+    }
     let Some(suite) = SUITES.iter().find(|suite| suite.name == name) else {
         bail!("there is no suite `{name}`; there are:\n{}", list());
     };
@@ -78,17 +83,22 @@ pub(crate) fn run(options: &[&str]) -> Result<Outcome> {
     Ok(if tally.passed == tally.total && tally.total > 0 { Outcome::Done } else { Outcome::Failed })
 }
 
-/// Runs a test that counts by itself, and reads its verdict, the last line that begins with its name. The whole workspace is named,
-/// so that no dependency is built twice.
+/// Runs a test that counts by itself.
 fn test(context: &Context, binaries: &[&str], test: &str, name: &str) -> Result<Tally> {
-    let output = crate::repo::cargo()
-        .args(["test", "--quiet", "--workspace"])
-        .args(binaries)
-        .args(["--", "--exact", test, "--nocapture"])
-        .current_dir(&context.repo.root)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cargo cannot be run")?;
+    verdict(context, test_command(binaries, test), name)
+}
+
+/// The command of a test. The whole workspace is named, so that no dependency is built twice.
+fn test_command(binaries: &[&str], test: &str) -> Command {
+    let mut command = crate::repo::cargo();
+    command.args(["test", "--quiet", "--workspace"]).args(binaries).args(["--", "--exact", test, "--nocapture"]);
+    command
+}
+
+/// Runs a test and reads its verdict, the last line that begins with the suite's name.
+fn verdict(context: &Context, mut command: Command, name: &str) -> Result<Tally> {
+    let output =
+        command.current_dir(&context.repo.root).stderr(Stdio::inherit()).output().context("cargo cannot be run")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let is_told = |line: &&str| context.verbose || line.starts_with("  ");
     text.lines().filter(is_told).for_each(|line| println!("{line}"));
@@ -99,5 +109,5 @@ fn test(context: &Context, binaries: &[&str], test: &str, name: &str) -> Result<
 }
 
 fn list() -> String {
-    SUITES.map(|suite| format!("  {:<10} {}", suite.name, suite.about)).join("\n")
+    SUITES.map(|suite| format!("  {:<14} {}", suite.name, suite.about)).join("\n")
 }

@@ -41,8 +41,6 @@ pub(crate) struct Admission {
     tenants: Mutex<HashMap<TenantId, Arc<Account>>>,
     /// For tenants beyond [`MAX_TENANTS`].
     shared: Arc<Account>,
-    /// For what the process itself fetches.
-    own: Arc<Account>,
     tenant_bytes_in_flight: usize,
     rate: u64,
     burst: u64,
@@ -95,7 +93,6 @@ impl Admission {
             memory: Arc::new(Pool::new(config.max_bytes_in_flight)),
             tenants: Mutex::default(),
             shared: Arc::new(shared),
-            own: Arc::new(Account::new(usize::MAX, config.tenant_burst_bytes)),
             tenant_bytes_in_flight: config.tenant_bytes_in_flight,
             rate: config.tenant_bytes_per_second,
             burst: config.tenant_burst_bytes,
@@ -198,11 +195,6 @@ impl Admission {
         let account = self.account(tenant);
         self.charge_account(&account, tenant, 0, now)?;
         Ok(Ticket::new(self.memory.clone(), account))
-    }
-
-    /// Memory for what the process itself fetches, whoever it belongs to: of the same pool, at any rate.
-    pub(crate) fn own(&self) -> Ticket {
-        Ticket::new(self.memory.clone(), self.own.clone())
     }
 
     /// Takes a request's bytes off its tenant's rate.

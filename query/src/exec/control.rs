@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use storage::engine::{
     FacetScan, ScanProgress, SeriesFacts, SeriesRequest, SeriesScan, Snapshot, TraceRequest, TraceScan,
 };
-use storage::metric::{Label, Resolution, Series};
+use storage::metric::{Label, Matcher, Resolution, Series};
 use storage::model::{Signal, TraceId, schema};
 use storage::scan::{
     AttributeScope, Count, FacetValues, FactCost, Group, Keys, Predicate, ScanRequest, Threshold, TimeRange, Volume,
@@ -168,7 +168,18 @@ impl Control {
         let unbounded = || Threshold::at_least(schema::time_column(Signal::Spans));
         self.cancel.watch(request.threshold.get_or_insert_with(unbounded).clone());
         self.check()?;
-        Ok(self.snapshot.traces(request)?)
+        let mut finder = self.snapshot.traces(request);
+        let mut held = 0;
+        while finder.advance()? {
+            self.check()?;
+            let bytes = finder.memory_bytes();
+            self.charge(bytes.saturating_sub(held))?;
+            held = held.max(bytes);
+        }
+        let scan = finder.finish();
+        // What it keeps counts until the query ends.
+        self.release(held.saturating_sub(scan.as_ref().map_or(0, TraceScan::memory_bytes)));
+        Ok(scan)
     }
 
     /// Takes note of what asking traces has cost, once that is done.
@@ -254,6 +265,18 @@ impl Control {
     /// How coarse the metrics are that a reader of multiples of so many milliseconds reads.
     pub fn resolution(&self, time: TimeRange, every: i64) -> Resolution {
         self.snapshot.resolution(time, every)
+    }
+
+    /// Whether a series matches.
+    pub fn has_series(&self, matchers: &[Matcher], time: TimeRange) -> Result<bool> {
+        self.check()?;
+        Ok(self.snapshot.has_series(matchers, time)?)
+    }
+
+    /// Every label that a series has.
+    pub fn labels(&self, time: TimeRange) -> Result<Vec<Label>> {
+        self.check()?;
+        Ok(self.snapshot.labels(time)?)
     }
 
     /// Every value that a label of a series has.

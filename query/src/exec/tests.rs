@@ -4,7 +4,7 @@ use query_api::error::Class;
 use std::sync::mpsc;
 use storage::model::Signal;
 use storage::model::schema::column;
-use storage::scan::ScanRequest;
+use storage::scan::{ScanOrder, ScanRequest, TimeRange};
 
 fn one_at_a_time(queue: usize) -> Config {
     Config { concurrency: 1, queue, ..Config::default() }
@@ -158,4 +158,22 @@ async fn a_query_that_holds_too_much_or_collects_too_much_is_told_so() {
     let scan = |control: &Control| control.scan(Signal::Spans, ScanRequest::all([column::START]), |_| Ok(()));
     assert!(matches!(tiny.run(context(), scan).await, Err(Error::Limit { .. })), "a batch counts");
     assert_eq!((tiny.usage().memory_bytes, executor.usage().memory_bytes), (0, 0));
+}
+
+#[tokio::test]
+async fn what_it_takes_to_find_traces_counts() {
+    use storage::engine::TraceRequest;
+    let fixture = Fixture::new();
+    let list: Vec<TestSpan> = (1..=200).map(|trace| TestSpan { trace, ..TestSpan::default() }).collect();
+    fixture.put(spans(&list)).await;
+    fixture.flush().await;
+    let find = |control: &Control| {
+        let request =
+            TraceRequest { time: TimeRange::ALL, order: ScanOrder::Any, threshold: None, conditions: Vec::new() };
+        control.traces(request).map(|scan| scan.is_some())
+    };
+    let asked = async |config| fixture.executor(config).run(context(), find).await;
+    assert!(asked(Config::default()).await.unwrap());
+    let error = asked(Config { memory_per_query: 2000, ..Config::default() }).await.unwrap_err();
+    assert_eq!(error.class(), Class::Limit, "{error}");
 }

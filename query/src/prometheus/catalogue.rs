@@ -1,7 +1,7 @@
 //! Which series, labels and metrics are there, by Prometheus's names?
 
 use super::Store;
-use super::store::{accepts_targets, fits};
+use super::store::{accepts_targets, fits, range};
 use super::translate::{
     EXPONENTIAL, GAUGE, Gathered, HISTOGRAM, SUM, SUMMARY, Translation, base_name, has_samples, names, own_labels,
     role, target_labels, told_type,
@@ -10,11 +10,13 @@ use crate::exec::Control;
 use crate::promql::{Matcher, Result};
 use crate::series::{Labels, NAME};
 use std::collections::{BTreeMap, BTreeSet};
-use storage::metric::Series;
+use storage::engine::SeriesRequest;
+use storage::metric::{Label, Relation, Series};
 use storage::model::attribute::Value as AttributeValue;
 use storage::model::record::{Exemplar, Number};
 use storage::model::schema::column;
 use storage::model::verbatim::Role;
+use storage::scan::TimeRange;
 
 /// What is known about a metric.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +71,7 @@ impl<'c> Catalogue<'c> {
 
     fn add_series(&self, matchers: &[Matcher], found: &mut BTreeSet<Labels>) -> Result<()> {
         let after = self.start.saturating_sub(1);
-        if accepts_targets(matchers) {
+        if accepts_targets(matchers) && !self.store.bears_names_only(range(after, self.end))? {
             let mut scan = self.store.scan_samples(&[], after, self.end, (&[], 0))?;
             for series in scan.leave_out(|_| true) {
                 if let Some(labels) = target_labels(&series, self.store.strategy()) {
@@ -199,8 +201,49 @@ impl<'c> Catalogue<'c> {
         if is_verbatim { Some(key.to_owned()) } else { super::naming::label(key, self.store.strategy()) }
     }
 
+    /// The names of labels of the series that fit.
+    pub(crate) fn labels(&self, selectors: &[Vec<Matcher>]) -> Result<BTreeSet<String>> {
+        let time = range(self.start.saturating_sub(1), self.end);
+        if !selectors.is_empty() || !self.store.bears_names_only(time)? {
+            let series = self.series(selectors)?;
+            return Ok(series.iter().flat_map(|labels| labels.iter().map(|(name, _)| name.to_owned())).collect());
+        }
+        let name = |label| match label {
+            Label::Name => Some(NAME.to_owned()),
+            Label::Point(key) => Some(key),
+            _ => None,
+        };
+        Ok(self.control().labels(time)?.into_iter().filter_map(name).collect())
+    }
+
+    /// Takes out names of which there are no samples: somebody told what they are.
+    fn leave_out_told(&self, names: &mut BTreeSet<String>, time: TimeRange) -> Result<()> {
+        let equal = |label, value: &str| {
+            storage::metric::Matcher::new(label, Relation::Equal, value).map_err(crate::error::Error::from)
+        };
+        let mut request = SeriesRequest::new(vec![equal(Label::ScopeName, Role::Metadata.scope())?], time);
+        request.columns = Vec::new();
+        for series in self.control().series(&request)?.leave_out(|_| true) {
+            self.control().check()?;
+            let with_samples = [equal(Label::Name, &series.name)?, equal(Label::ScopeName, Role::Samples.scope())?];
+            if !self.control().has_series(&with_samples, time)? {
+                names.remove(&*series.name);
+            }
+        }
+        Ok(())
+    }
+
     /// The values of a label of the series that fit.
     pub(crate) fn values(&self, label: &str, selectors: &[Vec<Matcher>]) -> Result<BTreeSet<String>> {
+        let time = range(self.start.saturating_sub(1), self.end);
+        if selectors.is_empty() && self.store.bears_names_only(time)? {
+            let stored = if label == NAME { Label::Name } else { Label::Point(label.to_owned()) };
+            let mut values: BTreeSet<String> = self.control().label_values(&stored, time)?.into_iter().collect();
+            if label == NAME {
+                self.leave_out_told(&mut values, time)?;
+            }
+            return Ok(values);
+        }
         if label == NAME && selectors.is_empty() {
             let mut found = BTreeSet::new();
             for series in self.stored()? {

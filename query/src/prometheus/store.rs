@@ -6,16 +6,20 @@
 //!     not there any more.
 
 use super::naming::certain_start;
-use super::translate::{Gathered, Translated, Translation, base_name, has_samples, names, own_labels, target_labels};
+use super::translate::{
+    Gathered, Plain, Translated, Translation, base_name, has_samples, names, own_labels, target_labels,
+};
 use crate::config::TranslationStrategy;
 use crate::error::Result as ServerResult;
 use crate::exec::Control;
 use crate::promql::{Matcher, Reading, Result, Source};
-use crate::series::{Labels, NAME, Needs, RawSeries, Sample, Thinning, Value};
+use crate::series::{Hint, Labels, NAME, Needs, RawSeries, Sample, Stand, Thinning, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use storage::engine::{SeriesRequest, SeriesScan};
 use storage::metric::{Label, Relation, Series};
 use storage::model::schema::column;
+use storage::model::verbatim::Role;
 use storage::scan::TimeRange;
 
 /// Columns that samples are made of.
@@ -41,6 +45,9 @@ const THINNED_COLUMNS: [&str; 2] = [column::MIN, column::MAX];
 
 /// `target_info` has a sample per minute in which its resource sent something.
 const TARGET_STEP: i64 = 60_000;
+
+/// How far before a query's samples the histogram is looked for that tells whether their counter went on.
+const HINT_LOOKBACK: i64 = 300_000;
 
 /// The metrics of a tenant.
 #[derive(Debug)]
@@ -70,7 +77,10 @@ impl<'c> Store<'c> {
         let mut request = SeriesRequest::new(Vec::new(), time);
         request.columns = columns.to_vec();
         request.every = every;
-        if let Some(candidates) = self.candidates(matchers, time)? {
+        if self.bears_names_only(time)? {
+            // What is too much for an index is looked at afterwards.
+            request.matchers.extend(matchers.iter().filter_map(|matcher| stored_matcher(matcher).ok()));
+        } else if let Some(candidates) = self.candidates(matchers, time)? {
             let pattern = candidates.iter().map(|name| escaped(name)).collect::<Vec<_>>().join("|");
             let matcher = match candidates.as_slice() {
                 [only] => storage::metric::Matcher::new(Label::Name, Relation::Equal, only),
@@ -98,6 +108,13 @@ impl<'c> Store<'c> {
         Some((base_name(series, strategy)?, own_labels(series, strategy)))
     }
 
+    /// Whether all series bear Prometheus's names, so that its labels are what is stored.
+    pub(super) fn bears_names_only(&self, time: TimeRange) -> ServerResult<bool> {
+        let roles = [Role::Samples, Role::Exemplars, Role::Metadata].map(|role| escaped(role.scope()));
+        let others = storage::metric::Matcher::new(Label::ScopeName, Relation::MatchesNot, &roles.join("|"));
+        Ok(!self.control.has_series(&[others.map_err(crate::error::Error::from)?], time)?)
+    }
+
     /// The same without those whose points are no samples.
     pub(super) fn scan_samples(
         &self,
@@ -122,10 +139,64 @@ impl<'c> Store<'c> {
         Ok(Some(candidates).filter(|candidates| candidates.len() <= 1000))
     }
 
+    /// Adds the samples of all series but `target_info`, as the store has them at one resolution; gives how many bytes they are
+    /// charged with.
+    fn gather(
+        &self,
+        matchers: &[Matcher],
+        (after, until): (i64, i64),
+        every: i64,
+        held: &mut BTreeMap<Labels, Held>,
+    ) -> Result<usize> {
+        let is_raw = self.control.resolution(range(after, until), every).is_raw();
+        let columns: Vec<&str> = COLUMNS.into_iter().chain(THINNED_COLUMNS.into_iter().filter(|_| !is_raw)).collect();
+        let mut charged = 0;
+        let mut charge = |bytes: usize| {
+            charged += bytes;
+            self.control.charge(bytes)
+        };
+        for found in self.scan_samples(matchers, after, until, (&columns, every))? {
+            self.control.check()?;
+            let (series, samples) = found.map_err(crate::error::Error::from)?;
+            if let Some(labels) = Plain::labels(&series, &samples, self.strategy()) {
+                if fits(&labels, matchers) {
+                    let plain = Plain::new(samples);
+                    charge(plain.memory_bytes() + labels.memory_bytes())?;
+                    held.entry(labels).or_default().0.push(Part::Plain(plain));
+                }
+                continue;
+            }
+            let mut own = Gathered::new();
+            Translation::run(&series, &samples, self.strategy(), &mut own);
+            own.retain(|labels, _| fits(labels, matchers));
+            for (labels, translated) in own {
+                let samples = translated.samples.iter();
+                let weight: usize = samples.map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();
+                charge(weight + labels.memory_bytes() + translated.stands.len() * size_of::<Stand>())?;
+                held.entry(labels).or_default().0.push(Part::Samples(translated));
+            }
+        }
+        Ok(charged)
+    }
+
+    /// The same with `target_info`.
+    fn hold(
+        &self,
+        matchers: &[Matcher],
+        (after, until): (i64, i64),
+        every: i64,
+    ) -> Result<(BTreeMap<Labels, Held>, usize)> {
+        let targets = self.targets(matchers, after, until, every)?.into_iter();
+        let mut held: BTreeMap<Labels, Held> =
+            targets.map(|(labels, translated)| (labels, Held(vec![Part::Samples(translated)]))).collect();
+        let charged = self.gather(matchers, (after, until), every, &mut held)?;
+        Ok((held, charged))
+    }
+
     /// `target_info` of every resource that sent something.
     fn targets(&self, matchers: &[Matcher], after: i64, until: i64, every: i64) -> Result<Gathered> {
         let mut times: BTreeMap<Labels, BTreeMap<i64, i64>> = BTreeMap::new();
-        if !accepts_targets(matchers) {
+        if !accepts_targets(matchers) || self.bears_names_only(range(after, until))? {
             return Ok(Gathered::new());
         }
         let strategy = self.strategy();
@@ -149,10 +220,99 @@ impl<'c> Store<'c> {
     }
 }
 
-/// After one moment, until another.
-fn range(after: i64, until: i64) -> TimeRange {
+/// After one moment and until another, both in milliseconds.
+pub(super) fn range(after: i64, until: i64) -> TimeRange {
     let nanoseconds = |milliseconds: i64| milliseconds.saturating_add(1).saturating_mul(1_000_000);
     TimeRange { start: nanoseconds(after), end: nanoseconds(until) }
+}
+
+/// A condition of PromQL where series bear Prometheus's names.
+fn stored_matcher(matcher: &Matcher) -> storage::error::Result<storage::metric::Matcher> {
+    let label = if matcher.label == NAME { Label::Name } else { Label::Point(matcher.label.clone()) };
+    storage::metric::Matcher::new(label, matcher.relation, &matcher.value)
+}
+
+/// What is held of a series until it is looked at, in the order in which it was read.
+#[derive(Default)]
+struct Held(Vec<Part>);
+
+enum Part {
+    Samples(Translated),
+    Plain(Plain),
+}
+
+impl Held {
+    fn begins_with_open_hint(&self) -> bool {
+        let samples = self.0.iter().flat_map(|part| match part {
+            Part::Samples(translated) => translated.samples.as_slice(),
+            Part::Plain(_) => &[],
+        });
+        samples.min_by_key(|sample| sample.time).is_some_and(has_open_hint)
+    }
+
+    /// Whether what was thinned tells what is asked.
+    fn tells(&self, needs: Needs) -> bool {
+        self.0.iter().all(|part| match part {
+            Part::Samples(translated) => translated.stands.iter().all(|stand| stand.tells(needs)),
+            Part::Plain(_) => true,
+        })
+    }
+
+    fn in_order(self) -> (Vec<Sample>, Vec<Stand>) {
+        let mut stands: Vec<Stand> = Vec::new();
+        let parts = self.0.into_iter().map(|part| match part {
+            Part::Samples(mut translated) => {
+                stands.append(&mut translated.stands);
+                translated.samples
+            }
+            Part::Plain(plain) => plain.samples(),
+        });
+        let samples = in_order(parts.reduce(|all, part| [all, part].concat()).unwrap_or_default());
+        stands.sort_by_key(|stand| stand.time);
+        stands.dedup_by_key(|stand| stand.time);
+        (samples, stands)
+    }
+}
+
+/// By time. Of two samples of one millisecond the one that was written last counts.
+fn in_order(mut samples: Vec<Sample>) -> Vec<Sample> {
+    if samples.is_sorted_by(|before, after| before.time < after.time) {
+        return samples;
+    }
+    samples.sort_by_key(|sample| sample.time);
+    samples.dedup_by(|later, kept| {
+        let same = later.time == kept.time;
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
+    samples
+}
+
+/// Whether it is the sample before this histogram that tells what is known about a reset.
+fn has_open_hint(sample: &Sample) -> bool {
+    let hint = sample.value.histogram().filter(|_| !sample.value.is_stale()).map(|histogram| histogram.hint);
+    hint.is_some_and(|hint| matches!(hint, Hint::Unknown | Hint::NotReset))
+}
+
+/// Finds out which histograms go on where the one before them was, as Prometheus's store does. That a sender says so is not
+/// enough: samples may have been lost since, or have come later.
+fn settle_hints(before: Option<Sample>, samples: &mut [Sample]) {
+    let living = |sample: &Sample| sample.value.histogram().filter(|_| !sample.value.is_stale()).cloned();
+    let mut before = before.as_ref().and_then(living);
+    for sample in samples {
+        if has_open_hint(sample)
+            && let Value::Histogram(histogram) = &mut sample.value
+        {
+            let continues = before.as_ref().is_some_and(|before| histogram.continues(before));
+            let hint = if continues { Hint::NotReset } else { Hint::Unknown };
+            if histogram.hint != hint {
+                Arc::make_mut(histogram).hint = hint;
+            }
+        }
+        before = living(sample);
+    }
 }
 
 pub(super) fn accepts_targets(matchers: &[Matcher]) -> bool {
@@ -190,39 +350,6 @@ fn escaped(text: &str) -> String {
     pattern
 }
 
-impl Store<'_> {
-    /// The series that fit, as the store has them at one resolution. Charges what they take.
-    fn gather(
-        &self,
-        matchers: &[Matcher],
-        (after, until): (i64, i64),
-        every: i64,
-        charged: &mut usize,
-    ) -> Result<Gathered> {
-        let is_raw = self.control.resolution(range(after, until), every).is_raw();
-        let columns: Vec<&str> = COLUMNS.into_iter().chain(THINNED_COLUMNS.into_iter().filter(|_| !is_raw)).collect();
-        let mut gathered = self.targets(matchers, after, until, every)?;
-        for found in self.scan_samples(matchers, after, until, (&columns, every))? {
-            self.control.check()?;
-            let (series, samples) = found.map_err(crate::error::Error::from)?;
-            let mut own = Gathered::new();
-            Translation::run(&series, &samples, self.strategy(), &mut own);
-            own.retain(|labels, _| fits(labels, matchers));
-            for (labels, mut translated) in own {
-                let samples = &translated.samples;
-                let weight: usize = samples.iter().map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();
-                let bytes = weight + labels.memory_bytes();
-                self.control.charge(bytes)?;
-                *charged += bytes;
-                let gathered = gathered.entry(labels).or_default();
-                gathered.samples.append(&mut translated.samples);
-                gathered.stands.append(&mut translated.stands);
-            }
-        }
-        Ok(gathered)
-    }
-}
-
 impl Source for Store<'_> {
     fn select(
         &self,
@@ -235,28 +362,22 @@ impl Source for Store<'_> {
         let mut every = if reading.needs == Needs::Everything { 0 } else { reading.every };
         let at = |every| self.control.resolution(range(after, until), every);
         let mut resolution = at(every);
-        let from = if resolution.divides(every) { after } else { after.saturating_sub(resolution.milliseconds()) };
-        let mut charged = 0;
-        let mut gathered = self.gather(matchers, (from, until), every, &mut charged)?;
-        let thinning = |stands| Thinning { resolution: 0, stands };
-        let tells = |own: &Translated| own.stands.is_empty() || thinning(own.stands.clone()).tells(reading.needs);
-        if resolution.divides(every) && at(0) < resolution && !gathered.values().all(tells) {
+        let mut from = if resolution.divides(every) { after } else { after.saturating_sub(resolution.milliseconds()) };
+        let (mut held, mut charged) = self.hold(matchers, (from, until), every)?;
+        let tells = |held: &Held| held.tells(reading.needs);
+        if resolution.divides(every) && at(0) < resolution && !held.values().all(tells) {
             self.control.release(std::mem::take(&mut charged));
-            (every, resolution) = (0, at(0));
-            gathered = self.gather(matchers, (after, until), every, &mut charged)?;
+            (every, resolution, from) = (0, at(0), after);
+            (held, charged) = self.hold(matchers, (from, until), every)?;
         }
-        for (labels, Translated { mut samples, mut stands }) in gathered {
-            // Of two samples of one millisecond the one that was written last counts.
-            samples.sort_by_key(|sample| sample.time);
-            samples.dedup_by(|later, kept| {
-                let same = later.time == kept.time;
-                if same {
-                    std::mem::swap(later, kept);
-                }
-                same
-            });
-            stands.sort_by_key(|stand| stand.time);
-            stands.dedup_by_key(|stand| stand.time);
+        let mut before = BTreeMap::new();
+        if held.values().any(Held::begins_with_open_hint) {
+            charged += self.gather(matchers, (from.saturating_sub(HINT_LOOKBACK), from), every, &mut before)?;
+        }
+        for (labels, held) in held {
+            let (mut samples, stands) = held.in_order();
+            let before = before.remove(&labels).and_then(|before| before.in_order().0.pop());
+            settle_hints(before, &mut samples);
             let resolution = if stands.is_empty() { 0 } else { resolution.milliseconds() };
             each(RawSeries { labels, samples, thinning: Thinning { resolution, stands } })?;
         }

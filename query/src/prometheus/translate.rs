@@ -144,6 +144,39 @@ pub(super) fn target_labels(series: &Series, strategy: TranslationStrategy) -> O
     Some(Labels::new(labels))
 }
 
+/// Samples that are one series of numbers, whose start is told by none: they are held as they were read until they are looked at.
+pub(super) struct Plain {
+    times: Vec<i64>,
+    /// Of doubles.
+    bits: Vec<u64>,
+}
+
+impl Plain {
+    /// The labels of the one series that a stored one becomes, if its samples are such.
+    pub(super) fn labels(series: &Series, samples: &Samples, strategy: TranslationStrategy) -> Option<Labels> {
+        let is_plain = matches!(series.r#type, GAUGE | SUM) && has_samples(series) && samples.are_plain_doubles();
+        let base = base_name(series, strategy).filter(|_| is_plain)?;
+        Some(own_labels(series, strategy).with(NAME, &base))
+    }
+
+    pub(super) fn new(samples: Samples) -> Self {
+        let (times, bits) = samples.into_doubles();
+        Plain { times, bits }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        16 * self.times.len()
+    }
+
+    pub(super) fn samples(&self) -> Vec<Sample> {
+        let sample = |(time, bits): (&i64, &u64)| {
+            let value = Value::Float(f64::from_bits(*bits));
+            Sample { time: milliseconds(*time), start: 0, value }
+        };
+        self.times.iter().zip(&self.bits).map(sample).collect()
+    }
+}
+
 fn milliseconds(nanoseconds: i64) -> i64 {
     nanoseconds.div_euclid(1_000_000)
 }
@@ -227,14 +260,29 @@ impl<'a> Translation<'a> {
     }
 
     fn numbers(&mut self) {
-        let labels = self.named("");
+        let value = |row: usize| match self.samples.value(row) {
+            _ if self.is_gone(row) => stale(),
+            Some(Number::Double(value)) => value,
+            Some(Number::Int(value)) => value as f64,
+            None => stale(),
+        };
+        let mut translated = Translated::default();
         for row in 0..self.samples.len() {
-            let value = match self.samples.value(row) {
-                Some(Number::Double(value)) => value,
-                Some(Number::Int(value)) => value as f64,
-                None => stale(),
-            };
-            self.push(&labels, row, value, Tells::Numbers);
+            let Some(sample) = self.sample(row, Value::Float(value(row))) else { continue };
+            translated.stands.extend(self.stand(row, sample.time, Tells::Numbers));
+            translated.samples.push(sample);
+        }
+        self.put(self.named(""), translated);
+    }
+
+    /// Adds many samples.
+    fn put(&mut self, labels: Labels, mut translated: Translated) {
+        let own = self.into.entry(labels).or_default();
+        if own.samples.is_empty() && own.stands.is_empty() {
+            *own = translated;
+        } else {
+            own.samples.append(&mut translated.samples);
+            own.stands.append(&mut translated.stands);
         }
     }
 
@@ -313,9 +361,7 @@ impl<'a> Translation<'a> {
             translated.stands.extend(self.stand(row, sample.time, Tells::Counts));
             translated.samples.push(sample);
         }
-        let own = self.into.entry(labels).or_default();
-        own.samples.append(&mut translated.samples);
-        own.stands.append(&mut translated.stands);
+        self.put(labels, translated);
     }
 
     /// How a row's counts are read.

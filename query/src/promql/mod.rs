@@ -19,6 +19,8 @@ mod eval;
 mod fault;
 mod function;
 mod lexer;
+#[cfg(test)]
+mod naive;
 mod note;
 mod parser;
 mod prepare;

@@ -45,7 +45,8 @@ pub(crate) struct Thinning {
 }
 
 impl Stand {
-    fn tells(&self, needs: Needs) -> bool {
+    /// Whether it says what is asked of its window.
+    pub(crate) fn tells(&self, needs: Needs) -> bool {
         match needs {
             Needs::Ends => true,
             Needs::Sums => self.sum.is_some() || self.count == 0,

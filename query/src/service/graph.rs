@@ -7,14 +7,13 @@
 //! G3  Of a call, both ends' durations are told. It failed if either end did.
 //! G4  Memory is bounded (`passes`).
 
-use super::names::Names;
+use super::names::{Names, Numbered, RowMap};
 use super::passes::{passes, trace_number};
 use super::{STATUS_ERROR, Tally};
 use crate::column::{Columns, span_id, trace_id};
 use crate::error::Result;
 use crate::exec::Control;
 use query_api::service::{Connection, GraphEdge, ServiceGraphResponse};
-use std::collections::{BTreeMap, HashMap};
 use storage::model::attribute::{Map, Value};
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
@@ -30,27 +29,43 @@ const SLACK: i64 = 30_000_000_000;
 /// Who calls what nobody of the trace called.
 const USER: &str = "user";
 
-/// What names a kind of database, a database, a queue, and any peer; the first that a span has counts.
-const SYSTEMS: [&str; 3] = ["db.system.name", "db.system", "db.type"];
-const DATABASES: [&str; 2] = ["db.namespace", "db.name"];
-const QUEUES: [&str; 2] = ["messaging.destination.name", "messaging.system"];
-const PEERS: [&str; 4] = ["peer.service", "server.address", "net.peer.name", "rpc.service"];
+/// What names the other end of a call: a kind of database, a database, a queue, and any peer; of each the first that a span has counts.
+const PEER_KEYS: [&str; 11] = [
+    "db.system.name",
+    "db.system",
+    "db.type",
+    "db.namespace",
+    "db.name",
+    "messaging.destination.name",
+    "messaging.system",
+    "peer.service",
+    "server.address",
+    "net.peer.name",
+    "rpc.service",
+];
+const SYSTEMS: std::ops::Range<usize> = 0..3;
+const DATABASES: std::ops::Range<usize> = 3..5;
+const QUEUES: std::ops::Range<usize> = 5..7;
+const PEERS: std::ops::Range<usize> = 7..11;
+const SERVICES: std::ops::Range<usize> = 7..8;
 
-const CALLERS: [&str; 7] = [
+const COLUMNS: [&str; 9] = [
     column::TRACE_ID,
     column::SPAN_ID,
-    column::SERVICE_NAME,
-    column::KIND,
-    column::DURATION,
-    column::STATUS_CODE,
-    column::ATTRIBUTES,
-];
-const RECEIVERS: [&str; 7] = [
-    column::TRACE_ID,
     column::PARENT_SPAN_ID,
     column::SERVICE_NAME,
     column::KIND,
     column::START,
+    column::DURATION,
+    column::STATUS_CODE,
+    column::ATTRIBUTES,
+];
+/// Of what comes after the range.
+const RECEIVERS: [&str; 6] = [
+    column::TRACE_ID,
+    column::PARENT_SPAN_ID,
+    column::SERVICE_NAME,
+    column::KIND,
     column::DURATION,
     column::STATUS_CODE,
 ];
@@ -96,41 +111,84 @@ pub(crate) fn graph(control: &Control, range: TimeRange) -> Result<ServiceGraphR
 
 /// The calls of a range, in no order.
 pub(crate) fn edges<F: Figures>(control: &Control, range: TimeRange) -> Result<Vec<(Ends, Edge<F>)>> {
-    edges_in(control, range, passes(control, range)?)
+    edges_in(control, range, passes(control, range)?, None)
 }
 
-fn edges_in<F: Figures>(control: &Control, range: TimeRange, passes: u64) -> Result<Vec<(Ends, Edge<F>)>> {
+/// Who looks at all spans of the range, too, while they are read.
+pub(crate) struct Beside<'a> {
+    /// What it needs besides the columns that calls are made of.
+    pub(crate) columns: &'a [&'static str],
+    pub(crate) each: &'a mut dyn FnMut(Columns<'_>) -> Result<()>,
+}
+
+/// The calls of a range, in no order, with a look at all of its spans.
+pub(crate) fn edges_beside<F: Figures>(
+    control: &Control,
+    range: TimeRange,
+    beside: Beside<'_>,
+) -> Result<Vec<(Ends, Edge<F>)>> {
+    edges_in(control, range, passes(control, range)?, Some(beside))
+}
+
+fn edges_in<F: Figures>(
+    control: &Control,
+    range: TimeRange,
+    passes: u64,
+    mut beside: Option<Beside<'_>>,
+) -> Result<Vec<(Ends, Edge<F>)>> {
     let mut graph = Graph::default();
     let mut charged = 0;
     for pass in 0..passes {
         let wanted = |trace: &TraceId| trace_number(trace) % passes == pass;
         let (mut calls, mut held) = (Calls::default(), 0);
-        control.scan(Signal::Spans, request(&CALLERS, [CLIENT, PRODUCER], range), |batch| {
-            calls.add(Columns(batch), &mut graph.names, wanted)?;
+        // Every span is looked at once, whatever the passes.
+        let mut beside = beside.take();
+        let mut request = match &beside {
+            Some(beside) => ScanRequest::all(COLUMNS.iter().chain(beside.columns).copied()),
+            None => of_kinds(&COLUMNS, &[SERVER, CLIENT, PRODUCER, CONSUMER]),
+        };
+        request.time = range;
+        request.keys = Some(&PEER_KEYS);
+        control.scan(Signal::Spans, request, |batch| {
+            let columns = Columns(batch);
+            if let Some(beside) = &mut beside {
+                (beside.each)(columns)?;
+            }
+            calls.add(columns, &mut graph.names, wanted)?;
+            graph.receive(columns, &mut calls, wanted)?;
+            graph.greet(columns, wanted)?;
             let bytes = calls.memory_bytes();
             control.charge(bytes.saturating_sub(held))?;
             held = held.max(bytes);
-            Ok(())
-        })?;
-        let later = TimeRange { start: range.start, end: range.end.saturating_add(SLACK) };
-        control.scan(Signal::Spans, request(&RECEIVERS, [SERVER, CONSUMER], later), |batch| {
-            graph.receive(Columns(batch), &mut calls, range, wanted)?;
             let bytes = graph.memory_bytes();
             control.charge(bytes.saturating_sub(charged))?;
             charged = charged.max(bytes);
             Ok(())
         })?;
+        graph.receive_early(&mut calls);
+        if calls.calls.values().any(|call| !call.is_received) {
+            let mut request = of_kinds(&RECEIVERS, &[SERVER, CONSUMER]);
+            request.time = TimeRange { start: range.end, end: range.end.saturating_add(SLACK) };
+            control.scan(Signal::Spans, request, |batch| {
+                graph.receive(Columns(batch), &mut calls, wanted)?;
+                // Whose caller is not in the range is nobody's business here.
+                calls.early.clear();
+                let bytes = graph.memory_bytes();
+                control.charge(bytes.saturating_sub(charged))?;
+                charged = charged.max(bytes);
+                Ok(())
+            })?;
+        }
         graph.end(calls);
         control.release(held);
     }
     Ok(graph.named())
 }
 
-fn request(columns: &[&'static str], kinds: [i32; 2], time: TimeRange) -> ScanRequest {
+fn of_kinds(columns: &[&'static str], kinds: &[i32]) -> ScanRequest {
     let mut request = ScanRequest::all(columns.iter().copied());
-    request.time = time;
-    let of = |kind: i32| Predicate::equal(column::KIND, Scalar::Int(kind.into()));
-    request.predicate = Predicate::Or(kinds.map(of).into());
+    let of = |kind: &i32| Predicate::equal(column::KIND, Scalar::Int((*kind).into()));
+    request.predicate = Predicate::Or(kinds.iter().map(of).collect());
     request
 }
 
@@ -149,9 +207,22 @@ struct Call {
     is_received: bool,
 }
 
+/// The receiver's end of a call.
+#[derive(Debug)]
+struct Receiver {
+    service: u32,
+    kind: i32,
+    duration: i64,
+    is_error: bool,
+}
+
 /// Calls of a pass.
 #[derive(Debug, Default)]
-struct Calls(HashMap<(TraceId, SpanId), Call>);
+struct Calls {
+    calls: RowMap<(TraceId, SpanId), Call>,
+    /// Receivers that came before their callers, if these come.
+    early: Vec<((TraceId, SpanId), Receiver)>,
+}
 
 impl Calls {
     fn add(&mut self, columns: Columns<'_>, names: &mut Names, wanted: impl Fn(&TraceId) -> bool) -> Result<()> {
@@ -160,48 +231,61 @@ impl Calls {
         let (kinds, durations) = (columns.int32(column::KIND)?, columns.int64(column::DURATION)?);
         let codes = columns.int32(column::STATUS_CODE)?;
         let attributes = columns.cells(column::ATTRIBUTES)?;
-        for row in 0..columns.rows() {
+        let mut numbered = Numbered::new(services.len());
+        for (row, kind) in kinds.values().iter().copied().enumerate() {
+            if !matches!(kind, CLIENT | PRODUCER) {
+                continue;
+            }
             let Some(trace) = trace_id(traces, row).filter(&wanted) else { continue };
             let Some(id) = span_id(ids, row) else { continue };
-            let kind = kinds.value(row);
             let call = Call {
-                service: names.number(services.get(row)),
+                service: numbered.number(services.key(row), names, |key| services.value(key)),
                 kind,
                 duration: durations.value(row),
                 is_error: codes.value(row) == STATUS_ERROR,
-                peer: peer(&Map::new(attributes.get(row)), kind, names),
+                peer: peer(Map::new(attributes.get(row)), kind, names),
                 is_received: false,
             };
-            self.0.insert((trace, id), call);
+            self.calls.insert((trace, id), call);
         }
         Ok(())
     }
 
     fn memory_bytes(&self) -> usize {
-        2 * size_of::<((TraceId, SpanId), Call)>() * self.0.len()
+        let early = size_of::<((TraceId, SpanId), Receiver)>() * self.early.capacity();
+        2 * size_of::<((TraceId, SpanId), Call)>() * self.calls.len() + early
     }
 }
 
 /// What a call's attributes name as its other end.
-fn peer(attributes: &Map<'_>, kind: i32, names: &mut Names) -> Option<Peer> {
-    let first = |keys: &[&str]| {
-        keys.iter().find_map(|key| match attributes.get(key) {
-            Some(Value::String(name)) if !name.is_empty() => Some(name),
-            _ => None,
-        })
-    };
+fn peer(attributes: Map<'_>, kind: i32, names: &mut Names) -> Option<Peer> {
+    let mut found: [Option<&str>; PEER_KEYS.len()] = [None; PEER_KEYS.len()];
+    for entry in attributes.raw_entries() {
+        let place = PEER_KEYS.iter().position(|key| key.as_bytes() == entry.key);
+        if let Some(slot) = place.and_then(|place| found.get_mut(place))
+            && let Some(Value::String(name)) = Value::parse(entry.value)
+            && !name.is_empty()
+        {
+            *slot = Some(name);
+        }
+    }
+    let first = |keys: std::ops::Range<usize>| found.get(keys).into_iter().flatten().flatten().copied().next();
     // A database may be called as a service is, or by a mere number: its kind tells them apart.
-    let database = match (first(&SYSTEMS), first(&DATABASES)) {
-        (Some(system), Some(name)) => Some(format!("{system}/{name}")),
-        (system, name) => system.or(name).map(str::to_owned),
-    };
-    let (name, connection) = match (database, first(&QUEUES)) {
-        (Some(database), _) => (first(&["peer.service"]).map_or(database, str::to_owned), Connection::Database),
-        (None, Some(queue)) => (queue.to_owned(), Connection::MessagingSystem),
-        (None, None) if kind == PRODUCER => (first(&PEERS)?.to_owned(), Connection::MessagingSystem),
-        (None, None) => (first(&PEERS)?.to_owned(), Connection::VirtualNode),
-    };
-    Some((names.number(&name), connection))
+    match (first(SYSTEMS), first(DATABASES), first(QUEUES)) {
+        (None, None, Some(queue)) => Some((names.number(queue), Connection::MessagingSystem)),
+        (None, None, None) => {
+            let connection = if kind == PRODUCER { Connection::MessagingSystem } else { Connection::VirtualNode };
+            Some((names.number(first(PEERS)?), connection))
+        }
+        (system, database, _) => {
+            let number = match (first(SERVICES), system, database) {
+                (Some(service), ..) => names.number(service),
+                (None, Some(system), Some(database)) => names.number_of_both(system, database),
+                (None, system, database) => names.number(system.or(database)?),
+            };
+            Some((number, Connection::Database))
+        }
+    }
 }
 
 /// Both ends' figures of the calls from one to another.
@@ -216,51 +300,75 @@ pub(crate) struct Edge<F> {
 #[derive(Debug, Default)]
 struct Graph<F> {
     names: Names,
-    edges: BTreeMap<(u32, u32, Connection), Edge<F>>,
+    edges: RowMap<(u32, u32, Connection), Edge<F>>,
 }
 
 impl<F: Figures> Graph<F> {
-    /// Takes what was received.
-    fn receive(
-        &mut self,
-        columns: Columns<'_>,
-        calls: &mut Calls,
-        range: TimeRange,
-        wanted: impl Fn(&TraceId) -> bool,
-    ) -> Result<()> {
+    /// Takes what was received; of whom the caller has not come is kept with the calls.
+    fn receive(&mut self, columns: Columns<'_>, calls: &mut Calls, wanted: impl Fn(&TraceId) -> bool) -> Result<()> {
         let (traces, parents) = (columns.fixed(column::TRACE_ID)?, columns.fixed(column::PARENT_SPAN_ID)?);
         let services = columns.repeated_text(column::SERVICE_NAME)?;
         let (kinds, durations) = (columns.int32(column::KIND)?, columns.int64(column::DURATION)?);
-        let (codes, starts) = (columns.int32(column::STATUS_CODE)?, columns.times(column::START)?);
-        for row in 0..columns.rows() {
-            let Some(trace) = trace_id(traces, row).filter(&wanted) else { continue };
-            let (kind, duration, is_error) = (kinds.value(row), durations.value(row), codes.value(row) == STATUS_ERROR);
-            let Some(parent) = span_id(parents, row) else {
-                if kind == SERVER && range.contains(starts.value(row)) {
-                    let edge = self.edge(USER, services.get(row), Connection::VirtualNode);
-                    edge.add(None, Some((duration, is_error)));
-                }
+        let codes = columns.int32(column::STATUS_CODE)?;
+        let mut numbered = Numbered::new(services.len());
+        for (row, kind) in kinds.values().iter().copied().enumerate() {
+            if !matches!(kind, SERVER | CONSUMER) {
                 continue;
+            }
+            let Some(parent) = span_id(parents, row) else { continue };
+            let Some(trace) = trace_id(traces, row).filter(&wanted) else { continue };
+            let receiver = Receiver {
+                service: numbered.number(services.key(row), &mut self.names, |key| services.value(key)),
+                kind,
+                duration: durations.value(row),
+                is_error: codes.value(row) == STATUS_ERROR,
             };
-            let Some(call) = calls.0.get_mut(&(trace, parent)) else { continue };
-            call.is_received = true;
-            let by_queue = call.kind == PRODUCER || kind == CONSUMER;
-            let connection = if by_queue { Connection::MessagingSystem } else { Connection::Direct };
-            let server = self.names.number(services.get(row));
-            let edge = self.edges.entry((call.service, server, connection)).or_default();
-            edge.add(Some((call.duration, call.is_error)), Some((duration, is_error)));
+            match calls.calls.get_mut(&(trace, parent)) {
+                Some(call) => self.join(call, &receiver),
+                None => calls.early.push(((trace, parent), receiver)),
+            }
         }
         Ok(())
     }
 
-    fn edge(&mut self, client: &str, server: &str, connection: Connection) -> &mut Edge<F> {
-        let ends = (self.names.number(client), self.names.number(server));
-        self.edges.entry((ends.0, ends.1, connection)).or_default()
+    /// Takes those whose callers came after them.
+    fn receive_early(&mut self, calls: &mut Calls) {
+        for (parent, receiver) in std::mem::take(&mut calls.early) {
+            if let Some(call) = calls.calls.get_mut(&parent) {
+                self.join(call, &receiver);
+            }
+        }
+    }
+
+    fn join(&mut self, call: &mut Call, receiver: &Receiver) {
+        call.is_received = true;
+        let by_queue = call.kind == PRODUCER || receiver.kind == CONSUMER;
+        let connection = if by_queue { Connection::MessagingSystem } else { Connection::Direct };
+        let edge = self.edges.entry((call.service, receiver.service, connection)).or_default();
+        edge.add(Some((call.duration, call.is_error)), Some((receiver.duration, receiver.is_error)));
+    }
+
+    /// Takes what nobody of the trace called.
+    fn greet(&mut self, columns: Columns<'_>, wanted: impl Fn(&TraceId) -> bool) -> Result<()> {
+        let (traces, parents) = (columns.fixed(column::TRACE_ID)?, columns.fixed(column::PARENT_SPAN_ID)?);
+        let services = columns.repeated_text(column::SERVICE_NAME)?;
+        let (kinds, durations) = (columns.int32(column::KIND)?, columns.int64(column::DURATION)?);
+        let codes = columns.int32(column::STATUS_CODE)?;
+        for (row, kind) in kinds.values().iter().copied().enumerate() {
+            if kind != SERVER || span_id(parents, row).is_some() || !trace_id(traces, row).is_some_and(|id| wanted(&id))
+            {
+                continue;
+            }
+            let ends = (self.names.number(USER), self.names.number(services.get(row)), Connection::VirtualNode);
+            let is_error = codes.value(row) == STATUS_ERROR;
+            self.edges.entry(ends).or_default().add(None, Some((durations.value(row), is_error)));
+        }
+        Ok(())
     }
 
     /// Takes the calls that no service received (G2).
     fn end(&mut self, calls: Calls) {
-        for call in calls.0.into_values().filter(|call| !call.is_received) {
+        for call in calls.calls.into_values().filter(|call| !call.is_received) {
             let Some((peer, connection)) = call.peer else { continue };
             let edge = self.edges.entry((call.service, peer, connection)).or_default();
             edge.add(Some((call.duration, call.is_error)), None);

@@ -13,9 +13,9 @@ mod operation;
 mod passes;
 
 pub(crate) use calls::{Call, calls};
-pub(crate) use graph::{Edge, Figures, edges, graph};
+pub(crate) use graph::{Beside, Edge, Figures, edges_beside, graph};
 pub(crate) use list::services;
-pub(crate) use names::Names;
+pub(crate) use names::{Names, Numbered, RowMap};
 pub(crate) use operation::{operation_kinds, operations};
 
 use crate::quantile::Histogram;

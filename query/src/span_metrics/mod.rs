@@ -20,17 +20,17 @@ use crate::door::Door;
 use crate::error::Result;
 use crate::exec::{Control, QueryContext};
 use crate::http::QueryState;
-use crate::service::{Edge, Figures, Names, edges};
+use crate::service::{Beside, Edge, Figures, Names, Numbered, RowMap, edges_beside};
 use figures::Durations;
 use query_api::error::Class;
 use query_api::service::Connection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use storage::model::TenantId;
 use storage::model::schema::column;
-use storage::model::{Signal, TenantId};
-use storage::scan::{ScanRequest, TimeRange};
+use storage::scan::TimeRange;
 use totals::Totals;
 
 const SECOND: i64 = 1_000_000_000;
@@ -81,7 +81,7 @@ struct Interval {
 #[derive(Debug, Default)]
 struct Operations {
     names: Names,
-    durations: HashMap<(u32, u32, i32, i32), Durations>,
+    durations: RowMap<(u32, u32, i32, i32), Durations>,
 }
 
 impl SpanMetrics {
@@ -143,20 +143,18 @@ async fn read(state: &QueryState, tenant: &TenantId, range: TimeRange) -> Result
     state.executor().run(context, move |control| interval(control, range)).await
 }
 
+/// Reads the spans of a range once, for both.
 fn interval(control: &Control, range: TimeRange) -> Result<Interval> {
-    let mut interval = Interval { edges: edges(control, range)?, ..Interval::default() };
-    let columns = [column::SERVICE_NAME, column::NAME, column::KIND, column::STATUS_CODE, column::DURATION];
-    let mut request = ScanRequest::all(columns);
-    request.time = range;
-    let mut charged = 0;
-    control.scan(Signal::Spans, request, |batch| {
-        interval.operations.add(Columns(batch))?;
-        let bytes = interval.operations.memory_bytes();
+    let (mut operations, mut charged) = (Operations::default(), 0);
+    let mut each = |columns: Columns<'_>| {
+        operations.add(columns)?;
+        let bytes = operations.memory_bytes();
         control.charge(bytes.saturating_sub(charged))?;
         charged = charged.max(bytes);
         Ok(())
-    })?;
-    Ok(interval)
+    };
+    let edges = edges_beside(control, range, Beside { columns: &[column::NAME], each: &mut each })?;
+    Ok(Interval { operations, edges })
 }
 
 impl Operations {
@@ -164,9 +162,10 @@ impl Operations {
         let (services, names) = (columns.repeated_text(column::SERVICE_NAME)?, columns.text(column::NAME)?);
         let (kinds, codes) = (columns.int32(column::KIND)?, columns.int32(column::STATUS_CODE)?);
         let durations = columns.int64(column::DURATION)?;
+        let mut numbered = Numbered::new(services.len());
         for row in 0..columns.rows() {
-            let (service, name) = (self.names.number(services.get(row)), self.names.number(names.get(row)));
-            let key = (service, name, kinds.value(row), codes.value(row));
+            let service = numbered.number(services.key(row), &mut self.names, |key| services.value(key));
+            let key = (service, self.names.number(names.get(row)), kinds.value(row), codes.value(row));
             self.durations.entry(key).or_default().add(durations.value(row), false);
         }
         Ok(())

@@ -26,15 +26,16 @@ use std::sync::Arc;
 impl Block {
     /// Some of the model's columns, of the rows of a row group that are set in `mask`.
     pub(super) fn restore(&self, group: usize, mask: &BooleanBuffer, columns: &[&'static str]) -> Result<RecordBatch> {
-        self.restore_with(group, mask, columns, &mut Nesting::default())
+        self.restore_with(group, mask, (columns, None), &mut Nesting::default())
     }
 
-    /// The same; what the numbers of spans are derived from is kept in `nesting` for the next call.
+    /// The same, of attributes those that `keys` names at least; what the numbers of spans are derived from is kept in `nesting` for
+    /// the next call.
     pub(super) fn restore_with(
         &self,
         group: usize,
         mask: &BooleanBuffer,
-        columns: &[&'static str],
+        (columns, keys): (&[&'static str], Option<&[&str]>),
         nesting: &mut Nesting,
     ) -> Result<RecordBatch> {
         let bodies = if columns.contains(&name::BODY) { self.bodies(group)? } else { None };
@@ -42,7 +43,7 @@ impl Block {
         let is_template = |column: &&&'static str| bodies.is_some() && **column == name::BODY;
         let mut leaves = Vec::new();
         for column in columns.iter().filter(|column| !is_derived(column) && !is_template(column)) {
-            self.leaves_of(column, &mut leaves)?;
+            self.leaves_of(column, keys, &mut leaves)?;
         }
         leaves.sort_unstable();
         leaves.dedup();
@@ -63,10 +64,14 @@ impl Block {
                 arrays.push(bodies.restore(rows.start, mask, &self.times(group, mask)?)?);
                 continue;
             }
+            if *column == name::ATTRIBUTES && self.signal() != Signal::Metrics {
+                fields.push(field.clone());
+                arrays.push(self.merge_attributes(stored.as_ref(), keys, rows)?);
+                continue;
+            }
             let stored = stored.as_ref().ok_or_else(|| unknown(column))?;
             let array = match (self.signal(), *column) {
                 (Signal::Spans, name::PARENT_SPAN_ID) => self.parents(group, mask, stored)?,
-                (Signal::Spans | Signal::Logs, name::ATTRIBUTES) => self.merge_attributes(stored)?,
                 (Signal::Logs, name::OBSERVED_TIME) => observed_times(stored)?,
                 _ => as_type(required(stored, column)?, field.data_type())?,
             };
@@ -78,8 +83,8 @@ impl Block {
             .map_err(|source| Error::Columns { action: "put the columns of a block together", source })
     }
 
-    /// The stored columns that a column of the model is made of.
-    pub(super) fn leaves_of(&self, column: &str, leaves: &mut Vec<usize>) -> Result<()> {
+    /// The stored columns that a column of the model is made of, of attributes those that some keys need.
+    pub(super) fn leaves_of(&self, column: &str, keys: Option<&[&str]>, leaves: &mut Vec<usize>) -> Result<()> {
         let mut push = |column: &str| self.leaf(column).map(|leaf| leaves.push(leaf)).ok_or_else(|| unknown(column));
         match (self.signal(), column) {
             (Signal::Spans, name::PARENT_SPAN_ID) => {
@@ -92,8 +97,10 @@ impl Block {
             }
             (signal, column) if schema::is_derived(signal, column) => nest::COLUMNS.into_iter().try_for_each(push),
             (_, name::ATTRIBUTES) => {
-                push(column)?;
-                leaves.extend(self.attributes().iter().map(|attribute| attribute.leaf));
+                if self.needs_rest(keys) {
+                    push(column)?;
+                }
+                leaves.extend(self.attributes_of(keys).map(|attribute| attribute.leaf));
                 Ok(())
             }
             _ => push(column),
@@ -164,19 +171,35 @@ impl Block {
         Ok(Arc::new(column.finish()))
     }
 
-    fn merge_attributes(&self, stored: &RecordBatch) -> Result<ArrayRef> {
-        let rest = as_type(required(stored, name::ATTRIBUTES)?, &DataType::Binary)?;
-        let rest = rest.as_binary::<i32>();
+    /// Whether attributes of some keys may be in the map that the others are left in.
+    fn needs_rest(&self, keys: Option<&[&str]>) -> bool {
+        self.signal() == Signal::Metrics || keys.is_none_or(|keys| keys.iter().any(|key| self.rest_may_hold(key)))
+    }
+
+    /// The columns of attributes of some keys.
+    fn attributes_of<'a>(&'a self, keys: Option<&'a [&str]>) -> impl Iterator<Item = &'a AttributeLeaf> {
+        let is_wanted =
+            move |attribute: &&AttributeLeaf| keys.is_none_or(|keys| keys.contains(&attribute.key.as_str()));
+        self.attributes().iter().filter(is_wanted)
+    }
+
+    /// The maps of so many rows; of those columns that are not there nothing is needed.
+    fn merge_attributes(&self, stored: Option<&RecordBatch>, keys: Option<&[&str]>, rows: usize) -> Result<ArrayRef> {
+        let column = |name: &str| stored.ok_or_else(|| unknown(name)).and_then(|stored| required(stored, name));
+        let rest = match self.needs_rest(keys) {
+            true => Some(as_type(column(name::ATTRIBUTES)?, &DataType::Binary)?),
+            false => None,
+        };
+        let rest = rest.as_ref().map(|rest| rest.as_binary::<i32>());
         let mut columns = Vec::with_capacity(self.attributes().len());
-        for attribute in self.attributes() {
-            let array = required(stored, &attribute.name)?;
-            columns.push(Merged::new(attribute, array)?);
+        for attribute in self.attributes_of(keys) {
+            columns.push(Merged::new(attribute, column(&attribute.name)?)?);
         }
-        let mut maps = BinaryBuilder::with_capacity(rest.len(), rest.value_data().len());
+        let mut maps = BinaryBuilder::with_capacity(rows, rest.map_or(0, |rest| rest.value_data().len()));
         let mut map = Vec::new();
-        for row in 0..rest.len() {
+        for row in 0..rows {
             map.clear();
-            merge_row(&columns, rest.value(row), row, &mut map);
+            merge_row(&columns, rest.map(|rest| rest.value(row)).unwrap_or_default(), row, &mut map);
             maps.append_value(&map);
         }
         Ok(Arc::new(maps.finish()))

@@ -124,7 +124,8 @@ impl BlockScan {
                 let last = mask.set_slices().last().map_or(0, |(_, end)| end);
                 if self.block.admitted(group, Some(first..last), &self.request) {
                     self.progress.rows_answered += mask.count_set_bits() as u64;
-                    return self.block.restore_with(group, &mask, &self.request.columns, &mut self.nesting).map(Some);
+                    let wanted = (&*self.request.columns, self.request.keys);
+                    return self.block.restore_with(group, &mask, wanted, &mut self.nesting).map(Some);
                 }
             }
             let Some((group, left)) = self.next_group()? else { return Ok(None) };
@@ -289,7 +290,7 @@ impl Rows for GroupRows<'_> {
             return bodies.outcome(rows.start, self.mask, &times, condition);
         }
         let array = match self.block.is_taken_apart(column) {
-            true => self.block.restore_with(self.group, self.mask, &[column], self.nesting)?.column(0).clone(),
+            true => self.block.restore_with(self.group, self.mask, (&[column], None), self.nesting)?.column(0).clone(),
             false => self.load(column)?,
         };
         column_outcome(column, &array, condition)
@@ -361,7 +362,7 @@ impl Block {
         let of_column = |column: &str| {
             let mut leaves = Vec::new();
             // Columns were checked when the scan began.
-            let known = self.leaves_of(column, &mut leaves).is_ok();
+            let known = self.leaves_of(column, None, &mut leaves).is_ok();
             let bodies = if column == name::BODY { self.bodies_bytes(group).0 } else { 0 };
             leaves.iter().map(|&leaf| self.leaf_bytes(group, leaf)).sum::<u64>() + bodies + u64::from(!known)
         };
@@ -395,7 +396,7 @@ impl Block {
         let mut leaves = Vec::new();
         for column in columns {
             // Columns were checked when the scan began.
-            let known = self.leaves_of(column, &mut leaves);
+            let known = self.leaves_of(column, None, &mut leaves);
             debug_assert!(known.is_ok());
         }
         leaves.iter_mut().for_each(|leaf| *leaf = self.physical(*leaf));

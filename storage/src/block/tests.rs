@@ -255,6 +255,39 @@ fn c2_an_ordered_scan_reads_no_more_row_groups_than_the_threshold_admits() {
 }
 
 #[test]
+fn of_attributes_those_that_are_wanted_come_back() {
+    use crate::model::attribute::Map;
+    const WANTED: [&[&str]; 4] = [&["a", "nested"], &["b"], &["nowhere"], &[]];
+    for signal in [Signal::Spans, Signal::Logs] {
+        let batches = Random::new(11).batches(signal, 300);
+        let (block, _) = store(signal, &batches, &small());
+        let maps = |request: ScanRequest| -> Vec<Vec<u8>> {
+            let batches = scan_all(&block, request);
+            batches
+                .iter()
+                .flat_map(|batch| (0..batch.num_rows()).map(|row| cell(batch.column(0), row).unwrap()))
+                .collect()
+        };
+        let all = maps(ScanRequest::all([name::ATTRIBUTES]));
+        for keys in WANTED {
+            let some = maps(ScanRequest { keys: Some(keys), ..ScanRequest::all([name::ATTRIBUTES]) });
+            assert_eq!(some.len(), all.len());
+            for (some, all) in some.iter().zip(&all) {
+                let values = |map: &[u8]| {
+                    let value = |key: &&str| Map::new(map).get(key).map(|value| format!("{value:?}"));
+                    keys.iter().map(value).collect::<Vec<_>>()
+                };
+                assert_eq!(values(some), values(all));
+            }
+            if !keys.iter().any(|key| block.rest_may_hold(key)) {
+                let wanted = |map: &Vec<u8>| Map::new(map).iter().all(|(key, _)| keys.contains(&key));
+                assert!(some.iter().all(wanted), "{keys:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_meta_excludes_is_not_read() {
     let batches = Random::new(7).batches(Signal::Spans, 300);
     let (block, disk) = store(Signal::Spans, &batches, &small());

@@ -67,6 +67,7 @@ fn scan_request(tally: &Tally, signal: Signal) -> ScanRequest {
         time: *time,
         predicate: predicate.clone(),
         columns: tally.request().columns(signal),
+        keys: None,
         order: ScanOrder::Any,
         threshold: None,
     }

@@ -191,12 +191,28 @@ impl Snapshot {
                 labels.extend(stored.series.labels());
             }
         }
-        for mut head in self.heads() {
-            for stored in head.find(&[])? {
-                labels.extend(stored.series.labels());
-            }
+        for head in self.heads() {
+            labels.extend(head.labels());
         }
         Ok(labels.into_iter().collect())
+    }
+
+    /// Whether there is a series that matches in some block or in memory, by the same rule. It may be one whose samples are hidden.
+    pub fn has_series(&self, matchers: &[Matcher], time: TimeRange) -> Result<bool> {
+        for shown in self.series_blocks(time, 0).0 {
+            let has = shown.block.series().map_or(Ok(false), |mut reader| reader.has(matchers));
+            match has {
+                Ok(false) => {}
+                Ok(true) => return Ok(true),
+                Err(error) => self.missing_blocks().note(shown.id, error)?,
+            }
+        }
+        for mut head in self.heads() {
+            if head.has(matchers)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Every value of a label, by the same rule.
@@ -213,8 +229,8 @@ impl Snapshot {
                 None => add(self.shown_series(&shown, time)?),
             }
         }
-        for mut head in self.heads() {
-            add(head.find(&[])?);
+        for head in self.heads() {
+            listed.extend(head.label_values(label));
         }
         values.extend(listed);
         values.remove("");

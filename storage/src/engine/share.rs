@@ -3,7 +3,8 @@
 //! H1  Every writer has a number of its own and a log of its own. Both are in the manifest: `wal/<number>` says from which segment
 //!     on its rows are in no block, `writer/<number>` how often it has been started.
 //! H2  A writer's first act is a commit. What its last process had under way cannot become a commit after it (N4), and a process
-//!     that finds a later start of its own number commits nothing any more.
+//!     that finds a later start of its own number commits nothing any more. The commit holds a word that no other process has
+//!     (`process/<number>`): of two that begin at once, each knows whose commit it was.
 //! H3  Ids of blocks hold the writer's number and start, so no two processes make the same.
 //! H4  A data directory belongs to one place. With another bucket, or without one, it is not opened.
 //! H5  Files of a block are removed [`GRACE`] after the manifest let go of it: readers in other processes may still hold on to it.
@@ -23,6 +24,7 @@ use crate::fs::{Filesystem, WriteFile};
 use crate::manifest::{Commit, Manifest, ManifestStore};
 use crate::object::{BucketCounters, BucketHealth, Mounted, Role};
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,16 +53,23 @@ pub(super) struct Sharing {
     writer: Option<Writer>,
 }
 
-/// A writer's number and how often it has been started.
+/// A writer's number, how often it has been started, and what tells this process from any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Writer {
     number: u64,
     start: u64,
+    word: u64,
 }
 
 impl Writer {
     fn checkpoint(self) -> String {
         format!("writer/{}", self.number)
+    }
+
+    /// What its first commit says.
+    fn checkpoints(self) -> BTreeMap<String, String> {
+        let word = format!("{:016x}", self.word);
+        [(self.checkpoint(), self.start.to_string()), (format!("process/{}", self.number), word)].into()
     }
 }
 
@@ -81,15 +90,16 @@ impl Sharing {
 
     /// The first number of this process's blocks.
     pub(super) fn first_nonce(&self) -> u64 {
-        let writer = self.writer.unwrap_or(Writer { number: 0, start: 0 });
+        let writer = self.writer.unwrap_or(Writer { number: 0, start: 0, word: 0 });
         ((writer.number & FIELD) << WRITER_SHIFT) | ((writer.start & FIELD) << START_SHIFT)
     }
 
     /// Refuses to go on where the same writer was started again elsewhere (H2), or where there is none.
     pub(super) fn check(&self, manifest: &Manifest, layout: &Layout) -> Result<()> {
         let Some(writer) = self.writer else { return Err(Error::ReadOnly) };
-        let start = recovery::checkpoint(manifest, &writer.checkpoint(), layout.path())?;
-        if start == writer.start { Ok(()) } else { Err(Error::InUse { path: layout.path().to_owned() }) }
+        let said = writer.checkpoints();
+        let is_ours = said.iter().all(|(name, value)| manifest.checkpoints.get(name) == Some(value));
+        if is_ours { Ok(()) } else { Err(Error::InUse { path: layout.path().to_owned() }) }
     }
 }
 
@@ -107,13 +117,14 @@ pub(super) fn begin(
             None => Ok(Arc::clone(store.current())),
         };
     }
+    // The keys of a hash map are the random numbers that the standard library has.
+    let word = RandomState::new().build_hasher().finish();
     for _ in 0..MOST_TRIES {
         let manifest = Arc::clone(store.current());
         let number = known.map_or_else(|| next_number(&manifest), Ok)?;
-        let mut writer = Writer { number, start: 0 };
+        let mut writer = Writer { number, start: 0, word };
         writer.start = recovery::checkpoint(&manifest, &writer.checkpoint(), layout.path())? + 1;
-        let checkpoints = BTreeMap::from([(writer.checkpoint(), writer.start.to_string())]);
-        match store.commit(Commit { checkpoints, ..Commit::default() }) {
+        match store.commit(Commit { checkpoints: writer.checkpoints(), ..Commit::default() }) {
             Ok(manifest) => {
                 if known.is_none() {
                     write_writer(fs, layout, &sharing.place, number)?;
@@ -299,4 +310,47 @@ impl Store {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::{Clock, SimulatedClock, SimulatedDisk};
+    use crate::manifest::Writers;
+    use crate::object::{Shared, SimulatedBucket};
+    use std::path::Path;
+
+    /// A process that has seen the bucket and said nothing yet.
+    struct Process {
+        fs: Arc<dyn Filesystem>,
+        sharing: Sharing,
+        store: ManifestStore,
+    }
+
+    fn process(bucket: &SimulatedBucket, number: u64) -> Process {
+        let disk: Arc<dyn Filesystem> = Arc::new(SimulatedDisk::new(number));
+        let clock: Arc<dyn Clock> = Arc::new(SimulatedClock::at(7));
+        let shared = Shared { bucket: Arc::new(bucket.process()), role: Role::Writer, cache_bytes: 1 << 20 };
+        let dir = Path::new("/data");
+        disk.create_dir_all(dir).unwrap();
+        let mounted = Mounted::new(disk, clock, dir, &shared, 0).unwrap();
+        let fs: Arc<dyn Filesystem> = Arc::new(mounted.clone());
+        let (store, _) = ManifestStore::open(Arc::clone(&fs), &Layout::new(dir).manifest(), Writers::Many).unwrap();
+        Process { fs, sharing: Sharing::new(mounted, Role::Writer, shared.bucket.place()), store }
+    }
+
+    #[test]
+    fn h2_of_two_that_begin_at_once_each_has_a_number_of_its_own() {
+        let (bucket, layout) = (SimulatedBucket::new(1), Layout::new(Path::new("/data")));
+        let mut processes = [process(&bucket, 1), process(&bucket, 2)];
+        for Process { fs, sharing, store } in &mut processes {
+            begin(sharing, fs.as_ref(), &layout, store).unwrap();
+        }
+        let numbers = processes.each_ref().map(|process| process.sharing.writer.map(|writer| writer.number));
+        assert_eq!(numbers, [Some(1), Some(2)]);
+        for Process { sharing, store, .. } in &mut processes {
+            let manifest = store.refresh().unwrap();
+            sharing.check(&manifest, &layout).unwrap();
+        }
+    }
 }

@@ -21,7 +21,7 @@ const HIGH_BITS: u32 = 48;
 pub(super) struct Spread(Vec<Vec<(u32, u32)>>);
 
 /// What is known of a trace of a block: the last bits of its hash, the first ones, the block's number, its first row; from the top.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry(u128);
 
 impl Entry {
@@ -58,21 +58,8 @@ impl Entry {
 }
 
 impl Spread {
-    /// Of some blocks; `None` where the index of one is lost.
-    pub(super) fn of(blocks: &[Shown]) -> Result<Option<Self>> {
-        let traces: u64 = blocks.iter().filter_map(|block| block.meta().traces).sum();
-        let passes = traces.div_ceil(MOST_ENTRIES).clamp(1, 1 << LOW_BITS);
-        let mut found: Vec<Vec<(u32, u32)>> = vec![Vec::new(); blocks.len()];
-        for pass in 0..passes {
-            let Some((mut entries, bits)) = entries(blocks, (pass, passes))? else { return Ok(None) };
-            entries.sort_unstable();
-            note_pairs(&entries, &bits, &mut found);
-        }
-        for of_block in &mut found {
-            of_block.sort_unstable();
-            of_block.dedup();
-        }
-        Ok(Some(Spread(found)))
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.0.iter().map(|of_block| of_block.capacity() * size_of::<(u32, u32)>()).sum()
     }
 
     /// The other blocks that may have spans of the trace that begins in a row of a block.
@@ -84,24 +71,77 @@ impl Spread {
     }
 }
 
-/// What is known of the traces of some blocks whose last bits belong to a pass, and how many bits each block knows.
-fn entries(blocks: &[Shown], (pass, passes): (u64, u64)) -> Result<Option<(Vec<Entry>, Vec<u32>)>> {
-    let mut entries = Vec::new();
-    let mut bits = vec![0; blocks.len()];
-    for ((number, block), known) in (0u32..).zip(blocks).zip(&mut bits) {
+/// Finds that out block by block, and pass by pass.
+#[derive(Debug)]
+pub(super) struct SpreadBuilder {
+    passes: u64,
+    pass: u64,
+    /// The block that comes next.
+    next: usize,
+    /// What is known of the traces of some blocks whose last bits belong to the pass.
+    entries: Vec<Entry>,
+    /// How many bits of a hash each block knows.
+    bits: Vec<u32>,
+    found: Vec<Vec<(u32, u32)>>,
+    /// Whether the index of a block is lost, so that nothing can be told.
+    is_lost: bool,
+}
+
+impl SpreadBuilder {
+    pub(super) fn new(blocks: &[Shown]) -> Self {
+        let traces: u64 = blocks.iter().filter_map(|block| block.meta().traces).sum();
+        SpreadBuilder {
+            passes: traces.div_ceil(MOST_ENTRIES).clamp(1, 1 << LOW_BITS),
+            pass: 0,
+            next: 0,
+            entries: Vec::new(),
+            bits: vec![0; blocks.len()],
+            found: vec![Vec::new(); blocks.len()],
+            is_lost: false,
+        }
+    }
+
+    /// Walks through the index of one more of these blocks, always the same; false after the last one of the last pass.
+    pub(super) fn advance(&mut self, blocks: &[Shown]) -> Result<bool> {
+        if self.is_lost || self.pass == self.passes {
+            return Ok(false);
+        }
+        let Some((block, bits)) = blocks.get(self.next).zip(self.bits.get_mut(self.next)) else {
+            self.entries.sort_unstable();
+            note_pairs(&self.entries, &self.bits, &mut self.found);
+            self.entries.clear();
+            (self.pass, self.next) = (self.pass + 1, 0);
+            return Ok(self.pass < self.passes);
+        };
+        let (pass, passes, entries) = (self.pass, self.passes, &mut self.entries);
+        let number = u32::try_from(self.next).unwrap_or(u32::MAX);
         let walked = block.walk_traces(|hash, rows| {
-            *known = hash.bits;
+            *bits = hash.bits;
             if (u64::from(hash.low) * passes) >> LOW_BITS == pass
                 && let Some(row) = rows.first().and_then(|rows| u32::try_from(rows.start).ok())
             {
                 entries.push(Entry::new(hash.low, hash.high, hash.bits, number, row));
             }
         })?;
-        if !walked {
-            return Ok(None);
-        }
+        self.is_lost = !walked;
+        self.next += 1;
+        Ok(walked)
     }
-    Ok(Some((entries, bits)))
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let found = self.found.iter().map(|of_block| of_block.capacity() * size_of::<(u32, u32)>());
+        self.entries.capacity() * size_of::<Entry>() + found.sum::<usize>()
+    }
+
+    /// What was found; `None` where the index of a block is lost.
+    pub(super) fn finish(mut self) -> Option<Spread> {
+        for of_block in &mut self.found {
+            of_block.sort_unstable();
+            of_block.dedup();
+            of_block.shrink_to_fit();
+        }
+        (!self.is_lost).then_some(Spread(self.found))
+    }
 }
 
 /// Of sorted entries: what shares its first bits with a shorter one stands right behind it.

@@ -9,7 +9,7 @@
 //! Not here: what conditions mean (`scan`), what is asked of a lineage (`trace::lineage`).
 
 use super::snapshot::{Missing, ScanProgress, Snapshot};
-use super::spread::Spread;
+use super::spread::{Spread, SpreadBuilder};
 use crate::block::{BlockTraces, Elsewhere, Shown};
 use crate::error::{Error, Result};
 use crate::memtable::MemBatch;
@@ -70,27 +70,76 @@ struct Memory {
 }
 
 impl Memory {
-    fn new(batches: Vec<Arc<MemBatch>>) -> Result<Self> {
-        let mut traces: HashMap<TraceId, Vec<u32>> = HashMap::new();
-        for (number, batch) in (0u32..).zip(&batches) {
-            batch.each_trace(|trace| {
-                let of_trace = traces.entry(trace).or_default();
-                if of_trace.last() != Some(&number) {
-                    of_trace.push(number);
-                }
-            })?;
-        }
-        Ok(Memory { batches, traces })
+    /// Takes note of the traces of a batch.
+    fn add(&mut self, batch: Arc<MemBatch>) -> Result<()> {
+        let number = u32::try_from(self.batches.len()).unwrap_or(u32::MAX);
+        batch.each_trace(|trace| {
+            let of_trace = self.traces.entry(trace).or_default();
+            if of_trace.last() != Some(&number) {
+                of_trace.push(number);
+            }
+        })?;
+        self.batches.push(batch);
+        Ok(())
+    }
+
+    /// About: most traces are in one batch, in a vector of its least size.
+    fn memory_bytes(&self) -> usize {
+        const TRACE_BYTES: usize = 2 * (size_of::<(TraceId, Vec<u32>)>() + 16);
+        self.traces.len() * TRACE_BYTES
     }
 }
 
+/// Finds out where traces are, before they are asked: by the indexes of all blocks, and in memory.
+#[derive(Debug)]
+pub struct TraceFinder {
+    request: TraceRequest,
+    blocks: Vec<Shown>,
+    spread: SpreadBuilder,
+    memory: Memory,
+    waiting: VecDeque<Arc<MemBatch>>,
+    seen: u64,
+    missing: Missing,
+}
+
 impl Snapshot {
-    /// The traces of the snapshot; `None` where an index is lost, so that nobody knows where the spans of a trace are.
-    pub fn traces(&self, request: TraceRequest) -> Result<Option<TraceScan>> {
-        let TraceRequest { time, order, threshold, conditions } = request;
+    /// The traces of the snapshot, once it is known where they are.
+    pub fn traces(&self, request: TraceRequest) -> TraceFinder {
         let sources = self.row_sources(Signal::Spans, TimeRange::ALL);
         let blocks: Vec<Shown> = sources.blocks.into();
-        let Some(spread) = Spread::of(&blocks)? else { return Ok(None) };
+        TraceFinder {
+            request,
+            spread: SpreadBuilder::new(&blocks),
+            blocks,
+            memory: Memory::default(),
+            waiting: sources.batches,
+            seen: sources.seen,
+            missing: sources.missing,
+        }
+    }
+}
+
+impl TraceFinder {
+    /// Looks into one more block, or one more batch in memory; false when all is known.
+    pub fn advance(&mut self) -> Result<bool> {
+        if let Some(batch) = self.waiting.pop_front() {
+            self.memory.add(batch)?;
+            return Ok(true);
+        }
+        self.spread.advance(&self.blocks)
+    }
+
+    /// How many bytes it holds.
+    pub fn memory_bytes(&self) -> usize {
+        self.spread.memory_bytes() + self.memory.memory_bytes()
+    }
+
+    /// The traces; `None` where an index is lost, so that nobody knows where the spans of a trace are. All must be known by now.
+    pub fn finish(self) -> Option<TraceScan> {
+        let TraceFinder { request, blocks, spread, memory, waiting, seen, missing } = self;
+        debug_assert!(waiting.is_empty(), "not all of the memory was looked into");
+        let TraceRequest { time, order, threshold, conditions } = request;
+        let spread = spread.finish()?;
         let bounds = |block: &usize| {
             blocks.get(*block).map_or((i64::MIN, i64::MAX), |block| (block.meta().min_time, block.meta().max_time))
         };
@@ -106,18 +155,18 @@ impl Snapshot {
             ScanOrder::Oldest => waiting.sort_by_key(|block| bounds(block).0),
         }
         let progress = ScanProgress { blocks_pruned: (blocks.len() - waiting.len()) as u64, ..ScanProgress::default() };
-        Ok(Some(TraceScan {
+        Some(TraceScan {
             request: ScanRequest { time, order, threshold, ..ScanRequest::all([]) },
             conditions,
             waiting: waiting.into(),
             open: None,
             spread,
-            memory: Memory::new(sources.batches.into())?,
-            seen: sources.seen,
-            missing: sources.missing,
+            memory,
+            seen,
+            missing,
             blocks,
             progress,
-        }))
+        })
     }
 }
 
@@ -288,6 +337,11 @@ impl TraceScan {
             }
         }
         Ok(Some((traces, found)))
+    }
+
+    /// How many bytes it holds as long as it lives, beside what it reads.
+    pub fn memory_bytes(&self) -> usize {
+        self.spread.memory_bytes() + self.memory.memory_bytes()
     }
 
     /// How far it has come.

@@ -9,7 +9,7 @@
 
 use super::assemble::{SeriesSource, Stored};
 use super::field::Fields;
-use super::label::Label;
+use super::label::{Label, point_value};
 use super::log::Log;
 use super::matcher::Matcher;
 use super::rows::{FamilyColumns, FamilyKeys, SampleColumns};
@@ -18,8 +18,10 @@ use super::series::Series;
 use crate::block::{Interner, dictionary_value};
 use crate::error::{Error, Result};
 use crate::model::Batch;
+use crate::model::attribute::Map;
 use crate::scan::TimeRange;
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,6 +76,24 @@ struct Family {
     resource: Arc<[u8]>,
     scope: Arc<[u8]>,
     keys: FamilyKeys,
+}
+
+impl Family {
+    fn series(&self, attributes: &[u8]) -> Series {
+        Series {
+            name: Arc::clone(&self.name),
+            r#type: self.keys.r#type,
+            service_name: Arc::clone(&self.service_name),
+            resource: Arc::clone(&self.resource),
+            scope: Arc::clone(&self.scope),
+            unit: Arc::clone(&self.unit),
+            description: Arc::clone(&self.description),
+            metadata: Arc::clone(&self.metadata),
+            temporality: self.keys.temporality,
+            is_monotonic: self.keys.is_monotonic,
+            attributes: attributes.into(),
+        }
+    }
 }
 
 /// A series' samples, and what is known of them.
@@ -208,20 +228,7 @@ impl Head {
 
     fn series(&self, number: u32) -> Option<Series> {
         let (family, attributes) = self.identity(number);
-        let family = family?;
-        Some(Series {
-            name: Arc::clone(&family.name),
-            r#type: family.keys.r#type,
-            service_name: Arc::clone(&family.service_name),
-            resource: Arc::clone(&family.resource),
-            scope: Arc::clone(&family.scope),
-            unit: Arc::clone(&family.unit),
-            description: Arc::clone(&family.description),
-            metadata: Arc::clone(&family.metadata),
-            temporality: family.keys.temporality,
-            is_monotonic: family.keys.is_monotonic,
-            attributes: attributes.into(),
-        })
+        Some(family?.series(attributes))
     }
 
     fn stored(&self, number: u32) -> Option<Stored> {
@@ -259,6 +266,45 @@ impl HeadReader {
     /// Earliest and latest time now, both inclusive.
     pub(crate) fn time_range(&self) -> Option<(i64, i64)> {
         lock(&self.head).time_range
+    }
+
+    /// The values of a label, the empty one perhaps among them. Nothing is asked series by series but attributes of points.
+    pub(crate) fn label_values(&self, label: &Label) -> BTreeSet<String> {
+        let head = lock(&self.head);
+        let Label::Point(key) = label else {
+            return head.family.iter().map(|family| label.value(&family.series(&[])).into_owned()).collect();
+        };
+        let mut values: HashSet<Cow<'_, str>> = HashSet::new();
+        let mut last = Cow::Borrowed("");
+        for number in (0u32..).take(self.lengths.len()) {
+            let value = point_value(head.identity(number).1, key);
+            // What a host sends commonly follows each other.
+            if value != last {
+                values.insert(value.clone());
+                last = value;
+            }
+        }
+        values.into_iter().map(Cow::into_owned).collect()
+    }
+
+    /// Every label that a series has.
+    pub(crate) fn labels(&self) -> BTreeSet<Label> {
+        let head = lock(&self.head);
+        let mut keys: HashSet<&str> = HashSet::new();
+        for number in (0u32..).take(self.lengths.len()) {
+            keys.extend(Map::new(head.identity(number).1).iter().map(|(key, _)| key));
+        }
+        let of_families = head.family.iter().flat_map(|family| family.series(&[]).labels());
+        of_families.chain(keys.into_iter().map(|key| Label::Point(key.to_owned()))).collect()
+    }
+
+    /// Whether a series matches.
+    pub(crate) fn has(&mut self, matchers: &[Matcher]) -> Result<bool> {
+        if matchers.iter().any(|matcher| matches!(matcher.label(), Label::Point(_))) {
+            return Ok(!self.find(matchers)?.is_empty());
+        }
+        let admits = |family: &Family| matchers.iter().all(|matcher| matcher.matches(&family.series(&[])));
+        Ok(lock(&self.head).family.iter().any(admits))
     }
 
     /// The series in ascending order.
@@ -320,19 +366,20 @@ impl SeriesSource for HeadReader {
         // Few families, many series: a family is asked once.
         let (of_family, of_series): (Vec<&Matcher>, Vec<&Matcher>) =
             matchers.iter().partition(|matcher| !matches!(matcher.label(), Label::Point(_)));
-        let mut admitted: Vec<Option<bool>> = vec![None; head.family.len()];
+        let admits = |family: &Family| of_family.iter().all(|matcher| matcher.matches(&family.series(&[])));
+        let admitted: Vec<bool> = head.family.iter().map(admits).collect();
+        let fits = |attributes: &[u8]| {
+            of_series.iter().all(|matcher| match matcher.label() {
+                Label::Point(key) => matcher.accepts(&point_value(attributes, key)),
+                _ => true,
+            })
+        };
         let mut found = Vec::new();
         for number in (0u32..).take(self.lengths.len()) {
-            let family = head.series.get(number).first_chunk::<4>().map(|number| u32::from_le_bytes(*number));
-            let slot = family.and_then(|family| admitted.get_mut(family as usize));
-            let Some(slot) = slot else { continue };
-            if *slot == Some(false) {
-                continue;
-            }
-            let Some(stored) = head.stored(number) else { continue };
-            let admits = *slot.get_or_insert_with(|| of_family.iter().all(|matcher| matcher.matches(&stored.series)));
-            if admits && of_series.iter().all(|matcher| matcher.matches(&stored.series)) {
-                found.push(stored);
+            let Some((family, attributes)) = head.series.get(number).split_first_chunk::<4>() else { continue };
+            let is_admitted = admitted.get(u32::from_le_bytes(*family) as usize) == Some(&true);
+            if is_admitted && fits(attributes) {
+                found.extend(head.stored(number));
             }
         }
         Ok(found)
@@ -358,24 +405,7 @@ impl SeriesSource for HeadReader {
 
 /// The first so many series in ascending order.
 fn sorted(head: &Head, count: usize) -> Vec<u32> {
-    let key = |family: &Family| {
-        let Family { name, service_name, unit, description, metadata, resource, scope, keys } = family.clone();
-        let FamilyKeys { r#type, temporality, is_monotonic, .. } = keys;
-        Series {
-            name,
-            r#type,
-            service_name,
-            resource,
-            scope,
-            unit,
-            description,
-            metadata,
-            temporality,
-            is_monotonic,
-            attributes: Arc::default(),
-        }
-    };
-    let mut families: Vec<(Series, usize)> = head.family.iter().map(key).zip(0..).collect();
+    let mut families: Vec<(Series, usize)> = head.family.iter().map(|family| family.series(&[])).zip(0..).collect();
     families.sort_unstable();
     let mut ranks = vec![0usize; families.len()];
     for (rank, (_, family)) in families.iter().enumerate() {

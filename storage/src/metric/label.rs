@@ -93,6 +93,11 @@ impl Label {
     }
 }
 
+/// The value of an attribute of points, of their cell; empty where there is none.
+pub(super) fn point_value<'a>(attributes: &'a [u8], key: &str) -> Cow<'a, str> {
+    Map::new(attributes).get(key).map_or(Cow::Borrowed(""), text_of)
+}
+
 fn prefix(code: u8, key: &str) -> Vec<u8> {
     let mut prefix = vec![code];
     put_bytes(&mut prefix, key.as_bytes());

@@ -19,6 +19,10 @@ pub(super) struct DictionaryBuilder {
 impl DictionaryBuilder {
     /// Chooses the value of the rows that follow.
     pub(super) fn set(&mut self, value: &[u8]) {
+        // Rows commonly have what the row before had.
+        if self.chosen() == Some(value) {
+            return;
+        }
         if let Some(&key) = self.index.get(value) {
             self.current = key;
             return;
@@ -27,6 +31,10 @@ impl DictionaryBuilder {
         self.current = i32::try_from(self.values.len()).unwrap_or(i32::MAX);
         self.index.insert(value.to_vec(), self.current);
         self.values.push(value.to_vec());
+    }
+
+    fn chosen(&self) -> Option<&[u8]> {
+        self.values.get(usize::try_from(self.current).ok()?).map(Vec::as_slice)
     }
 
     /// Adds a row with the chosen value, which is empty as long as none was chosen.

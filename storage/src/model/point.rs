@@ -131,6 +131,8 @@ struct DataBuilder {
     positive: BinaryBuilder,
     negative: BinaryBuilder,
     quantiles: BinaryBuilder,
+    /// Rows of numbers, which have nothing in the other columns and are not yet in these.
+    numbers: usize,
 }
 
 impl Default for PointBatchBuilder {
@@ -288,14 +290,14 @@ impl<'a> From<&PointData<'a>> for Cells<'a> {
 
 impl DataBuilder {
     fn append(&mut self, data: &PointData<'_>) {
+        if let PointData::Gauge(value) | PointData::Sum(value) = *data {
+            self.append_value(value);
+            self.numbers += 1;
+            return;
+        }
+        self.settle();
         let cells = Cells::from(data);
-        let (int, double) = match cells.value {
-            Some(Number::Int(value)) => (Some(value), None),
-            Some(Number::Double(value)) => (None, Some(value)),
-            None => (None, None),
-        };
-        self.value_int.append_option(int);
-        self.value_double.append_option(double);
+        self.append_value(cells.value);
         self.count.append_option(cells.count);
         self.sum.append_option(cells.sum);
         self.min.append_option(cells.min);
@@ -310,7 +312,35 @@ impl DataBuilder {
         self.quantiles.append_option(cells.quantiles);
     }
 
+    fn append_value(&mut self, value: Option<Number>) {
+        let (int, double) = match value {
+            Some(Number::Int(value)) => (Some(value), None),
+            Some(Number::Double(value)) => (None, Some(value)),
+            None => (None, None),
+        };
+        self.value_int.append_option(int);
+        self.value_double.append_option(double);
+    }
+
+    /// Brings the columns that numbers have nothing in to as many rows as the others.
+    fn settle(&mut self) {
+        let rows = std::mem::take(&mut self.numbers);
+        self.count.append_nulls(rows);
+        self.sum.append_nulls(rows);
+        self.min.append_nulls(rows);
+        self.max.append_nulls(rows);
+        self.explicit_bounds.append_nulls(rows);
+        self.bucket_counts.append_nulls(rows);
+        self.scale.append_nulls(rows);
+        self.zero_count.append_nulls(rows);
+        self.zero_threshold.append_nulls(rows);
+        self.positive.append_nulls(rows);
+        self.negative.append_nulls(rows);
+        self.quantiles.append_nulls(rows);
+    }
+
     fn finish(mut self) -> [ArrayRef; 14] {
+        self.settle();
         [
             Arc::new(self.value_int.finish()),
             Arc::new(self.value_double.finish()),

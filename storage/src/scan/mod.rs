@@ -118,6 +118,9 @@ pub struct ScanRequest {
     pub predicate: Predicate,
     /// Columns of the answer, by their names in `model::schema::column`, in this order.
     pub columns: Vec<&'static str>,
+    /// Keys of the rows' own attributes that are wanted, where `columns` has these; others may be left out of the maps. All of them
+    /// unless given.
+    pub keys: Option<&'static [&'static str]>,
     /// Where to look first.
     pub order: ScanOrder,
     /// A bound that the reader tightens.
@@ -131,6 +134,7 @@ impl ScanRequest {
             time: TimeRange::ALL,
             predicate: Predicate::All,
             columns: columns.into_iter().collect(),
+            keys: None,
             order: ScanOrder::Any,
             threshold: None,
         }

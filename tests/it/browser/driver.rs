@@ -11,6 +11,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Keys, as WebDriver writes them.
+pub(crate) const TAB: &str = "\u{e004}";
+pub(crate) const ENTER: &str = "\u{e007}";
+pub(crate) const DOWN: &str = "\u{e015}";
+
 /// A browser window; closed when dropped.
 pub(crate) struct Browser {
     driver: Child,
@@ -105,6 +110,14 @@ impl Browser {
     pub(crate) async fn click(&self, testid: &str) {
         self.wait_for_some(testid).await;
         self.run(&format!("document.querySelector('[data-testid=\"{testid}\"]').click()")).await;
+    }
+
+    /// Types into an element as a person would.
+    pub(crate) async fn keys(&self, testid: &str, text: &str) {
+        let using = json!({"using": "css selector", "value": format!("[data-testid=\"{testid}\"]")});
+        let found = self.call("POST", "/element", &using).await;
+        let id = found.as_object().and_then(|found| found.values().next()).and_then(Value::as_str).unwrap().to_owned();
+        self.call("POST", &format!("/element/{id}/value"), &json!({ "text": text })).await;
     }
 
     pub(crate) async fn screenshot(&self, name: &str) {

@@ -5,6 +5,7 @@
 
 mod driver;
 mod large;
+mod query;
 mod status;
 
 use crate::server::{Server, eventually, request};

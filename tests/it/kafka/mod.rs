@@ -258,6 +258,35 @@ async fn what_cannot_be_read_is_kept_and_stops_nothing() {
     assert_eq!(again.await, letters);
 }
 
+/// Whether a message can be decoded depends on no other that came with it.
+#[tokio::test]
+async fn messages_that_take_much_memory_each_are_stored_and_one_that_takes_too_much_is_kept() {
+    let cluster = Cluster::new(&[("events", 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    let topics = r#"{ events = { signal = "logs", encoding = "json", tenant = "plain" } }"#;
+    let little = [
+        ("SPANLIGHT_KAFKA_TOPICS", topics),
+        ("SPANLIGHT_OTLP_MAX_BYTES_IN_FLIGHT", "16000000"),
+        ("SPANLIGHT_OTLP_TENANT_BYTES_IN_FLIGHT", "16000000"),
+        ("SPANLIGHT_OTLP_MAX_REQUEST_BYTES", "4000000"),
+    ];
+    // Some nine megabytes of values each.
+    let message = |values: usize| format!("[{}0]", "0,".repeat(values)).into_bytes();
+    for values in [50_000, 50_000, 50_000, 200_000, 50_000, 50_000] {
+        cluster.send("events", 0, &message(values), None);
+    }
+    cluster.flush();
+    let server = cluster.serve(dir.path(), &little);
+    eventually("all messages", || async {
+        (metric(&server, "spanlight_kafka_messages_total").await >= 6.0).then_some(())
+    })
+    .await;
+    assert_eq!(metric(&server, "spanlight_kafka_rows_total").await, 5.0);
+    let letters = values(&server, "spanlight.reason", "", "dead-letters").await;
+    let (reason, count) = letters.first_key_value().unwrap();
+    assert!(letters.len() == 1 && *count == 1 && reason.contains("otlp.max_bytes_in_flight"), "{letters:?}");
+}
+
 #[tokio::test]
 async fn partitions_rest_while_nothing_can_be_stored_and_lose_nothing() {
     let cluster = Cluster::new(&[(LOGS, 2)]);

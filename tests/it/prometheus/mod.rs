@@ -1,12 +1,16 @@
 //! Do Prometheus's own senders and readers find in Spanlight what they expect?
 
+mod bad_input;
 mod debian;
+mod grafana;
 mod import;
 mod limit;
 mod message;
+mod random;
 mod remote_write;
 mod rules;
 mod scrape;
+mod show;
 
 use crate::server::{Server, exchange, request};
 use hyper::body::Bytes;

@@ -128,6 +128,14 @@ async fn respond(method: &str, path: &str, tenant: &str, abort: Option<&AbortSig
     JsFuture::from(window.fetch_with_str_and_init(path, &init)).await?.dyn_into()
 }
 
+/// What Prometheus's API says of a failure.
+#[derive(serde::Deserialize)]
+struct PrometheusRefusal {
+    error: String,
+    #[serde(rename = "errorType")]
+    error_type: String,
+}
+
 fn refusal(status: u16, body: &str, path: &str) -> Failure {
     match object::read::<ErrorBody>(body) {
         Ok(ErrorBody { error }) => {
@@ -142,6 +150,10 @@ fn refusal(status: u16, body: &str, path: &str) -> Failure {
             Failure { place: error.r#where, ..Failure::new(class, error.message, status, path) }
         }
         Err(_) => {
+            if let Ok(refused) = object::read::<PrometheusRefusal>(body) {
+                let class = if refused.error_type == "bad_data" { "bad request" } else { "refused" };
+                return Failure::new(class, refused.error, status, path);
+            }
             let class = if status == 404 { "not found" } else { "refused" };
             Failure::new(class, format!("the server answered {status}"), status, path)
         }

@@ -20,6 +20,7 @@ pub(crate) fn top_bar() -> AnyView {
             app.path.with(|at| match path {
                 "/" => at == "/" || at.starts_with("/service"),
                 "/explore" => at.starts_with("/explore") || at.starts_with("/trace"),
+                "/metric" => at.starts_with("/metric") || at.starts_with("/cardinality"),
                 _ => at.starts_with(path),
             })
         };

@@ -5,6 +5,7 @@ pub(crate) mod attributes;
 pub(crate) mod canvas;
 pub(crate) mod chart;
 pub(crate) mod combobox;
+pub(crate) mod editor;
 pub(crate) mod effect;
 pub(crate) mod frame;
 pub(crate) mod keys;

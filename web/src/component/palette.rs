@@ -46,7 +46,7 @@ fn entries(app: App, typed: &str, services: &[String]) -> Vec<Entry> {
             service: None,
         });
     }
-    for (name, path) in PLACES {
+    for (name, path) in PLACES.into_iter().chain([("Cardinality", "/cardinality")]) {
         if lower(name).contains(&wanted) {
             found.push(Entry { kind: "page", name: name.into(), href: app.href(path, &[]), service: None });
         }

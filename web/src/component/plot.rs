@@ -51,6 +51,14 @@ pub(crate) struct Plot {
     pub(crate) binary: bool,
 }
 
+/// What the space between each line and the next is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Between {
+    Plain,
+    /// As between quantiles.
+    Tinted,
+}
+
 #[derive(Default)]
 struct Kept {
     plot: Option<JsValue>,
@@ -81,8 +89,25 @@ pub(crate) fn plot(
     cursor: RwSignal<Option<usize>>,
     plot: impl Fn() -> Option<Plot> + 'static,
 ) -> AnyView {
+    followed(label.into(), cursor, Box::new(plot), Between::Plain)
+}
+
+/// The same with the space between the lines tinted.
+pub(crate) fn banded(
+    label: impl Into<String>,
+    cursor: RwSignal<Option<usize>>,
+    plot: impl Fn() -> Option<Plot> + 'static,
+) -> AnyView {
+    followed(label.into(), cursor, Box::new(plot), Between::Tinted)
+}
+
+fn followed(
+    label: String,
+    cursor: RwSignal<Option<usize>>,
+    plot: Box<dyn Fn() -> Option<Plot>>,
+    between: Between,
+) -> AnyView {
     let app = App::get();
-    let label = label.into();
     let node: NodeRef<html::Div> = NodeRef::new();
     let kept: StoredValue<Kept, LocalStorage> = StoredValue::new_local(Kept::default());
     let height = RwSignal::new(160.0);
@@ -93,7 +118,7 @@ pub(crate) fn plot(
         height.set(plot.height);
         kept.update_value(|kept| {
             kept.clear();
-            kept.plot = build(app, &plot, &element, cursor, kept);
+            kept.plot = build(app, (&plot, between), &element, cursor, kept);
         });
     });
     canvas::on_resize(node, move |width, _| {
@@ -113,7 +138,7 @@ pub(crate) fn plot(
 
 fn build(
     app: App,
-    plot: &Plot,
+    (plot, between): (&Plot, Between),
     element: &web_sys::HtmlElement,
     cursor: RwSignal<Option<usize>>,
     kept: &mut Kept,
@@ -163,9 +188,20 @@ fn build(
         ("axes", axes.into()),
         ("scales", scales),
         ("hooks", hooks(app, cursor, kept)),
+        ("bands", bands(plot, between, &colour)),
     ]);
     element.replace_children_with_node_0();
     Reflect::construct(&constructor, &Array::of3(&options, &data, element)).ok()
+}
+
+/// The tinted space between lines; uPlot counts the axis of time as series 0.
+fn bands(plot: &Plot, between: Between, colour: &dyn Fn(&str) -> String) -> JsValue {
+    let pairs = plot.lines.iter().enumerate().skip(1).filter(|_| between == Between::Tinted);
+    let band = |(index, line): (usize, &Line)| {
+        let pair = Array::of2(&((index + 1) as f64).into(), &(index as f64).into());
+        object(&[("series", pair.into()), ("fill", format!("{}22", colour(&line.colour)).into())])
+    };
+    pairs.map(band).collect::<Array>().into()
 }
 
 /// Whether some value has no neighbour to be joined with: then points are shown.

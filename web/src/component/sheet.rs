@@ -18,6 +18,16 @@ const ANYWHERE: Keys = &[
     ("?", "This sheet"),
 ];
 
+const QUERY: Keys = &[
+    ("⏎", "Run"),
+    ("shift ⏎", "New line"),
+    ("ctrl ⏎", "Run, whatever is offered"),
+    ("↓  ↑", "Next, previous offer"),
+    ("⇥", "Take the offer"),
+    ("ctrl space", "Show what fits"),
+    ("esc", "Close the offers"),
+];
+
 const TRACE: Keys = &[
     ("f  b", "Next, previous span"),
     ("j  k", "Next, previous span"),
@@ -57,7 +67,7 @@ pub(crate) fn sheet() -> AnyView {
         <div class="scrim dim" on:click=move |_| app.overlay.set(None)></div>
         <div class="sheet" role="dialog" aria-modal="true" aria-label="Keys" data-testid="key-sheet">
             <header><h2>"Keys"</h2><button class="button" node_ref=close on:click=move |_| app.overlay.set(None)>"Close"</button></header>
-            <div class="sheet-groups">{group("Anywhere", ANYWHERE)}{group("Trace", TRACE)}</div>
+            <div class="sheet-groups"><div>{group("Anywhere", ANYWHERE)}{group("In a query", QUERY)}</div>{group("Trace", TRACE)}</div>
         </div>
     }
     .into_any()

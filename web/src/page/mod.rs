@@ -3,6 +3,7 @@
 //! The metrics page lives at `/metric`: `/metrics` is where the server tells Prometheus of itself. A service is named by
 //! a parameter, since the server takes a path whose last part has a dot for a file.
 
+mod cardinality;
 mod explore;
 mod logs;
 mod map;
@@ -53,6 +54,7 @@ enum Route {
     Trace,
     Logs,
     Metrics,
+    Cardinality,
     Map,
     Status,
     Unknown,
@@ -66,6 +68,7 @@ impl Route {
             "/explore" => Route::Explore,
             "/logs" => Route::Logs,
             "/metric" => Route::Metrics,
+            "/cardinality" => Route::Cardinality,
             "/map" => Route::Map,
             "/status" => Route::Status,
             path if path.starts_with("/trace/") => Route::Trace,
@@ -97,7 +100,7 @@ mod code {
     pages!(explore: explore);
     pages!(trace: trace);
     pages!(logs: logs);
-    pages!(metrics: metrics);
+    pages!(metrics: metrics, cardinality);
 }
 
 impl Route {
@@ -110,6 +113,7 @@ impl Route {
             Route::Trace => code::trace().await,
             Route::Logs => code::logs().await,
             Route::Metrics => code::metrics().await,
+            Route::Cardinality => code::cardinality().await,
             Route::Map => code::map().await,
             Route::Status => code::status().await,
             Route::Unknown => Ok(not_found),

@@ -4,12 +4,14 @@
 //! Q2  What the API would refuse is told beside the field, before a request is sent.
 
 use super::address::Params;
+use super::number;
+use super::query::complete;
 use super::time::{self, Range};
 
 /// How many rows one page of a list asks for.
 pub const PAGE: usize = 100;
 
-/// Filters of the trace search.
+/// Filters of the trace search, or a query in their place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TraceFilter {
     /// service.name.
@@ -26,6 +28,8 @@ pub struct TraceFilter {
     pub attributes: Vec<String>,
     /// `newest`, `oldest` or `longest`; empty is newest.
     pub order: String,
+    /// A query of TraceQL; where there is one, only the order counts beside it.
+    pub query: String,
 }
 
 const TRACE_KEYS: [&str; 5] = ["service", "operation", "status", "min_duration", "max_duration"];
@@ -42,11 +46,13 @@ impl TraceFilter {
             max_duration: get("max_duration"),
             attributes: params.all("attr"),
             order: get("order"),
+            query: get("q"),
         }
     }
 
     /// Writes it into the URL.
     pub fn write(&self, params: &mut Params) {
+        params.set("q", Some(&self.query));
         for (key, value) in TRACE_KEYS.iter().zip(self.values()) {
             params.set(key, Some(value));
         }
@@ -60,11 +66,41 @@ impl TraceFilter {
 
     /// Whether nothing is filtered.
     pub fn is_empty(&self) -> bool {
-        self.values().iter().all(|v| v.is_empty()) && self.attributes.is_empty()
+        self.values().iter().all(|v| v.is_empty()) && self.attributes.is_empty() && self.query.is_empty()
+    }
+
+    /// The same as a query of TraceQL. An attribute is looked for as a number or a truth value where it reads like one, since
+    /// the language tells them from texts.
+    pub fn traceql(&self) -> String {
+        let mut parts = Vec::new();
+        if !self.service.is_empty() {
+            parts.push(format!("resource.service.name = {}", complete::quoted(&self.service)));
+        }
+        if !self.operation.is_empty() {
+            parts.push(format!("name = {}", complete::quoted(&self.operation)));
+        }
+        if !self.status.is_empty() {
+            parts.push(format!("status = {}", self.status));
+        }
+        for (sign, value) in [(">=", &self.min_duration), ("<=", &self.max_duration)] {
+            if !value.is_empty() {
+                parts.push(format!("duration {sign} {}", value.replace(' ', "")));
+            }
+        }
+        for (key, value) in self.attributes.iter().filter_map(|attribute| attribute.split_once('=')) {
+            let bare = matches!(value, "true" | "false") || number::read(value).is_some();
+            let value = if bare { value.to_owned() } else { complete::quoted(value) };
+            let name = complete::attribute("span", key).text;
+            parts.push(format!("{} = {value}", name.strip_prefix("span").unwrap_or(&name)));
+        }
+        if parts.is_empty() { "{ }".to_owned() } else { format!("{{ {} }}", parts.join(" && ")) }
     }
 
     /// What is wrong with a field, if anything: the field's name and a sentence.
     pub fn fault(&self) -> Option<(&'static str, String)> {
+        if !self.query.is_empty() {
+            return None;
+        }
         for (field, value) in [("min_duration", &self.min_duration), ("max_duration", &self.max_duration)] {
             if !value.is_empty() && time::span(value).is_none() {
                 return Some((field, format!("“{value}” is no duration: write 100ms, 1.5s or 2m")));
@@ -214,6 +250,21 @@ mod tests {
     }
 
     #[test]
+    fn filters_are_told_as_a_query() {
+        let attributes = ["http.response.status_code=500", "user=u \"7\"", "a b=true"].map(str::to_owned).to_vec();
+        let filter = TraceFilter {
+            service: "cart".into(),
+            status: "error".into(),
+            min_duration: "1.5 s".into(),
+            attributes,
+            ..TraceFilter::default()
+        };
+        let expected = r#"{ resource.service.name = "cart" && status = error && duration >= 1.5s && .http.response.status_code = 500 && .user = "u \"7\"" && ."a b" = true }"#;
+        assert_eq!(filter.traceql(), expected);
+        assert_eq!(TraceFilter::default().traceql(), "{ }");
+    }
+
+    #[test]
     fn a_request_names_range_limit_and_cursor() {
         let filter = TraceFilter { service: "a b".into(), order: "longest".into(), ..TraceFilter::default() };
         let request = filter.request(Range { start: 1, end: 2 }, Some("c"));
@@ -222,12 +273,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_filter_survives_the_url(values in proptest::collection::vec("\\PC{0,6}", 5), attrs in proptest::collection::vec("[a-z]=\\PC{1,5}", 0..3)) {
+        fn a_filter_survives_the_url(values in proptest::collection::vec("\\PC{0,6}", 6), attrs in proptest::collection::vec("[a-z]=\\PC{1,5}", 0..3)) {
             let mut it = values.into_iter();
             let mut next = || it.next().unwrap();
             let filter = TraceFilter {
                 service: next(), operation: next(), status: next(), min_duration: next(), max_duration: next(),
-                attributes: attrs, order: String::new(),
+                attributes: attrs, order: String::new(), query: next(),
             };
             let mut params = Params::default();
             filter.write(&mut params);

@@ -20,6 +20,7 @@ pub mod metric;
 pub mod number;
 pub mod object;
 pub mod order;
+pub mod query;
 pub mod rows;
 pub mod scale;
 pub mod service;

@@ -103,7 +103,8 @@ impl Drop for Server {
     }
 }
 
-fn binary(repo: &Repo) -> Result<PathBuf> {
+/// The binary that servers are started from.
+pub(super) fn binary(repo: &Repo) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("SPANLIGHT_BIN") {
         return Ok(path.into());
     }

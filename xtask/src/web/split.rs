@@ -43,7 +43,16 @@ pub(super) fn write(wasm: &Path, stage: &Path, main: &Path) -> Result<Parts> {
 /// `boot.js`, told which files it may ask for before the program does.
 pub(super) fn tell(parts: &Parts, boot: &str) -> Result<String> {
     ensure!(boot.contains(PLACE), "web/style/boot.js has no `{PLACE}`");
+    let unknown = named(boot).find(|part| !parts.contains_key(*part));
+    ensure!(unknown.is_none(), "web/style/boot.js names a part that no page marks: {}", unknown.unwrap_or_default());
     Ok(boot.replace(PLACE, &format!("const PARTS = {};", serde_json::to_string(parts)?)))
+}
+
+/// The parts that `boot.js` knows by the path.
+fn named(boot: &str) -> impl Iterator<Item = &str> {
+    let table =
+        boot.split_once("const PART_OF = {").and_then(|(_, rest)| rest.split_once('}')).map_or("", |(table, _)| table);
+    table.split('"').skip(1).step_by(2)
 }
 
 /// The same module without names, and with numbers that take as many bytes as they need: what can be relocated has five.
@@ -93,11 +102,22 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_boot_are_those_that_pages_mark() {
+        let boot = include_str!("../../../web/style/boot.js");
+        let pages = include_str!("../../../web/src/page/mod.rs");
+        assert!(boot.contains(PLACE));
+        assert!(named(boot).count() > 2);
+        let unmarked: Vec<&str> = named(boot).filter(|part| !pages.contains(&format!("pages!({part}:"))).collect();
+        assert!(unmarked.is_empty(), "{unmarked:?}");
+    }
+
+    #[test]
     fn boot_is_told_the_files_of_each_part() {
         let parts = Parts::from([("logs".to_owned(), vec!["chunk_1.wasm".to_owned(), "split_logs.wasm".to_owned()])]);
-        let boot = include_str!("../../../web/style/boot.js");
+        let boot = r#"const PARTS = {}; const PART_OF = { log: "logs" };"#;
         let told = tell(&parts, boot).unwrap();
         assert!(told.contains(r#"const PARTS = {"logs":["chunk_1.wasm","split_logs.wasm"]};"#), "{told}");
         assert!(tell(&parts, "let other;").is_err());
+        assert!(tell(&parts, &boot.replace("\"logs\"", "\"log\"")).is_err());
     }
 }

@@ -2,7 +2,7 @@
 //! version 2 a byte stands for a text of any length.
 
 use super::super::envelope::each;
-use super::super::wire::Reader;
+use super::super::wire::{Reader, bytes};
 use super::series::{key_1, key_2};
 use super::{Version, histogram};
 
@@ -32,11 +32,7 @@ pub(crate) fn measure(version: Version, message: &[u8]) -> Measured {
     let mut all = Measured::default();
     match version {
         Version::One => {
-            each(message, &[key_1::SERIES], &mut |series| {
-                let mut labels = 0usize;
-                each(series, &[key_1::LABELS], &mut |label| labels += label.len());
-                add(series, labels, [key_1::SAMPLES, key_1::HISTOGRAMS, key_1::EXEMPLARS], &mut all);
-            });
+            each(message, &[key_1::SERIES], &mut |series| measure_1(series, &mut all));
             each(message, &[key_1::METADATA], &mut |_| all.rows += 1);
         }
         Version::Two => {
@@ -44,7 +40,7 @@ pub(crate) fn measure(version: Version, message: &[u8]) -> Measured {
             each(message, &[key_2::SYMBOLS], &mut |symbol| symbols.push(symbol.len()));
             each(message, &[key_2::SERIES], &mut |series| {
                 let labels = referred(series, &symbols);
-                add(series, labels, [key_2::SAMPLES, key_2::HISTOGRAMS, key_2::EXEMPLARS], &mut all);
+                measure_2(series, labels, &mut all);
                 each(series, &[key_2::EXEMPLARS], &mut |exemplar| {
                     all.bytes = all.bytes.saturating_add(referred(exemplar, &symbols));
                 });
@@ -55,14 +51,49 @@ pub(crate) fn measure(version: Version, message: &[u8]) -> Measured {
     all
 }
 
-/// Adds a series with so many bytes of labels.
-fn add(series: &[u8], labels: usize, [samples, histograms, exemplars]: [u32; 3], all: &mut Measured) {
-    let mut rows = 0usize;
-    each(series, &[samples, exemplars], &mut |_| rows += 1);
-    each(series, &[histograms], &mut |message| {
-        rows += 1;
-        all.bytes = all.bytes.saturating_add(histogram::measure(message));
+/// Adds a series of version 1, which has its labels in it.
+fn measure_1(series: &[u8], all: &mut Measured) {
+    let (mut labels, mut rows) = (0usize, 0usize);
+    each_of_all(series, |key, part| match key {
+        key_1::LABELS => labels += part.len(),
+        key_1::SAMPLES | key_1::EXEMPLARS => rows += 1,
+        key_1::HISTOGRAMS => {
+            rows += 1;
+            all.bytes = all.bytes.saturating_add(histogram::measure(part));
+        }
+        _ => {}
     });
+    add(labels, rows, all);
+}
+
+/// Adds a series of version 2 with so many bytes of labels.
+fn measure_2(series: &[u8], labels: usize, all: &mut Measured) {
+    let mut rows = 0usize;
+    each_of_all(series, |key, part| match key {
+        key_2::SAMPLES | key_2::EXEMPLARS => rows += 1,
+        key_2::HISTOGRAMS => {
+            rows += 1;
+            all.bytes = all.bytes.saturating_add(histogram::measure(part));
+        }
+        _ => {}
+    });
+    add(labels, rows, all);
+}
+
+/// Gives every length-delimited field with its key, until the end or to where the message is malformed.
+fn each_of_all<'a>(message: &'a [u8], mut give: impl FnMut(u32, &'a [u8])) {
+    let mut reader = Reader::new(message);
+    while let Ok(Some(key)) = reader.key() {
+        let is_part = key & 7 == bytes(0) && key > bytes(0);
+        let went_on = if is_part { reader.bytes().map(|part| give(key, part)) } else { reader.other(key, 0) };
+        if went_on.is_err() {
+            break;
+        }
+    }
+}
+
+/// Adds so many rows of a series.
+fn add(labels: usize, rows: usize, all: &mut Measured) {
     all.rows = all.rows.saturating_add(rows);
     // A series without rows has its labels looked at, too: a few bytes that refer to megabytes must not cost their time.
     all.bytes = all.bytes.saturating_add(rows.max(1).saturating_mul(labels));

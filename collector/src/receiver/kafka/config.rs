@@ -249,6 +249,11 @@ impl Topics {
         Err(format!("`kafka.topics.\"{culprit}\"` is no extended regular expression of POSIX: {error}"))
     }
 
+    /// Those that have a name, and no expression.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(pattern, _)| matches!(pattern, Pattern::Name(_))).map(|(pattern, _)| pattern.text())
+    }
+
     /// The settings of a topic: those of its name, else of the first expression that matches it.
     pub(super) fn find(&self, topic: &str) -> Option<&Topic> {
         let by_name = self.0.iter().find(|(pattern, _)| matches!(pattern, Pattern::Name(name) if name == topic));

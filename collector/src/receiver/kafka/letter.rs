@@ -24,9 +24,7 @@ const SENT: &str = "spanlight.message.time";
 /// A message that could not be stored, or only in part.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Letter<'a> {
-    pub(super) topic: &'a str,
-    pub(super) partition: i32,
-    pub(super) offset: i64,
+    pub(super) place: Place<'a>,
     /// When the message was sent, if its producer said so.
     pub(super) sent: Option<i64>,
     /// When it is kept.
@@ -39,10 +37,21 @@ pub(super) struct Letter<'a> {
     pub(super) partial: bool,
 }
 
+/// Where a message stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) topic: &'a str,
+    /// What tells the topic from one that had its name.
+    pub(super) topic_id: &'a str,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+}
+
 impl Letter<'_> {
     /// What names the letter among all: the message's time and place.
     pub(super) fn id(&self) -> String {
-        format!("{}-{}-{}-{}", self.sent.unwrap_or_default(), self.partition, self.offset, self.topic)
+        let Place { topic, topic_id, partition, offset } = self.place;
+        format!("{}-{partition}-{offset}-{topic}-{topic_id}", self.sent.unwrap_or_default())
     }
 }
 
@@ -67,9 +76,9 @@ pub(super) fn rows(letter: &Letter<'_>, topic: Option<&Topic>) -> Result<Batch, 
     let resource = resource.finish();
     let mut attributes = MapBuilder::default();
     attributes.push("messaging.system", Value::String("kafka"));
-    attributes.push("messaging.destination.name", Value::String(letter.topic));
-    attributes.push("messaging.destination.partition.id", Value::Int(letter.partition.into()));
-    attributes.push("messaging.kafka.offset", Value::Int(letter.offset));
+    attributes.push("messaging.destination.name", Value::String(letter.place.topic));
+    attributes.push("messaging.destination.partition.id", Value::Int(letter.place.partition.into()));
+    attributes.push("messaging.kafka.offset", Value::Int(letter.place.offset));
     if let Some(key) = letter.key {
         attributes.push("messaging.kafka.message.key", Value::Bytes(key));
     }

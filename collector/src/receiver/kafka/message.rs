@@ -3,13 +3,13 @@
 //! A message is decoded by the same code as a request of the doors, with the time that Kafka gave it as the time of its receipt: read
 //! a second time, it gives the same rows.
 //!
-//! B1  What decoding takes is reserved before, as at the doors; what may never fit is no message that can be read.
+//! B1  What decoding takes is counted before, as at the doors, and a message that takes more than all requests there may is not decoded. That depends
+//!     on nothing but the message.
 
 use super::config::Topic;
 use crate::collector::columns_bytes;
 use crate::decode::foreign::{self, Format};
 use crate::decode::{self, DecodeLimits, json};
-use crate::error::Refusal;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
@@ -96,79 +96,77 @@ pub(super) struct Rows {
     /// Records that were left out, and why the first of them was.
     pub(super) rejected: u64,
     pub(super) message: Option<String>,
+    /// Memory that decoding was thought to take.
+    pub(super) held: usize,
 }
 
-/// Why a message was not decoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unread {
-    /// It cannot be, for this reason.
-    Unfit(String),
-    /// There is no memory for it at this moment.
-    NotNow,
-}
-
-impl From<String> for Unread {
-    fn from(reason: String) -> Self {
-        Unread::Unfit(reason)
-    }
-}
-
-/// The limits of what is decoded, and the memory for it.
-pub(super) struct Bounds<'a> {
+/// The limits of what is decoded.
+#[derive(Debug, Clone)]
+pub(super) struct MessageBounds {
     pub(super) bytes: usize,
-    pub(super) decode: &'a DecodeLimits,
-    pub(super) reserve: &'a mut dyn FnMut(usize) -> Result<(), Refusal>,
+    pub(super) memory: usize,
+    pub(super) decode: DecodeLimits,
 }
 
-impl Bounds<'_> {
-    fn reserve(&mut self, bytes: usize) -> Result<(), Unread> {
-        (self.reserve)(bytes).map_err(|refusal| match refusal {
-            Refusal::Memory => Unread::NotNow,
-            never => Unread::Unfit(never.to_string()),
-        })
+/// The memory that a message takes.
+#[derive(Debug)]
+struct Memory {
+    held: usize,
+    limit: usize,
+}
+
+impl Memory {
+    fn reserve(&mut self, bytes: usize) -> Result<(), String> {
+        self.held = self.held.saturating_add(bytes);
+        if self.held <= self.limit {
+            return Ok(());
+        }
+        let Memory { held, limit } = self;
+        Err(format!("decoding it takes {held} bytes of memory or more, and `otlp.max_bytes_in_flight` allows {limit}"))
     }
 }
 
-/// Decodes a message.
-pub(super) fn decode(message: Message<'_>, topic: &Topic, mut bounds: Bounds<'_>) -> Result<Rows, Unread> {
+/// Decodes a message; an `Err` says why it cannot be.
+pub(super) fn decode(message: Message<'_>, topic: &Topic, bounds: &MessageBounds) -> Result<Rows, String> {
     let bytes = message.payload.len();
     if bytes > bounds.bytes {
-        return Err(Unread::Unfit(format!("it has {bytes} bytes, more than the {} of a request", bounds.bytes)));
+        return Err(format!("it has {bytes} bytes, more than the {} of a request", bounds.bytes));
     }
+    let mut memory = Memory { held: 0, limit: bounds.memory };
     match topic.encoding {
-        Encoding::OtlpProto => otlp(message.payload, message.time, topic.signal, &mut bounds),
+        Encoding::OtlpProto => otlp(message.payload, message.time, topic.signal, bounds, memory),
         Encoding::OtlpJson => {
-            bounds.reserve(bytes)?;
+            memory.reserve(bytes)?;
             let transcoded = json::to_protobuf(topic.signal, message.payload, bounds.bytes);
             let protobuf = transcoded.map_err(|error| error.to_string())?.protobuf;
-            otlp(&protobuf, message.time, topic.signal, &mut bounds)
+            otlp(&protobuf, message.time, topic.signal, bounds, memory)
         }
         Encoding::Foreign(format) => {
-            bounds.reserve(FOREIGN_COPIES * bytes)?;
+            memory.reserve(FOREIGN_COPIES * bytes)?;
             let converted = foreign::to_otlp(format, message.payload, message.time, bounds.bytes);
-            otlp(&converted.map_err(|error| error.to_string())?, message.time, topic.signal, &mut bounds)
+            otlp(&converted.map_err(|error| error.to_string())?, message.time, topic.signal, bounds, memory)
         }
         Encoding::Raw => {
-            bounds.reserve(PLAIN_COPIES * bytes)?;
-            Ok(log_record(message, |body| put_value(body, Value::Bytes(message.payload)))?)
+            memory.reserve(PLAIN_COPIES * bytes)?;
+            log_record(message, &memory, |body| put_value(body, Value::Bytes(message.payload)))
         }
         Encoding::Text => {
-            bounds.reserve(PLAIN_COPIES * bytes)?;
+            memory.reserve(PLAIN_COPIES * bytes)?;
             let text = text(message.payload)?;
-            Ok(log_record(message, |body| put_value(body, Value::String(text)))?)
+            log_record(message, &memory, |body| put_value(body, Value::String(text)))
         }
         Encoding::Json => {
-            bounds.reserve((PLAIN_COPIES * bytes).saturating_add(tree_bytes(message.payload)))?;
+            memory.reserve((PLAIN_COPIES * bytes).saturating_add(tree_bytes(message.payload)))?;
             let json = parse_json(message.payload)?;
-            Ok(log_record(message, |body| put_json(body, &json))?)
+            log_record(message, &memory, |body| put_json(body, &json))
         }
     }
 }
 
-fn otlp(payload: &[u8], time: i64, signal: Signal, bounds: &mut Bounds<'_>) -> Result<Rows, Unread> {
-    bounds.reserve(columns_bytes(signal, payload, bounds.decode))?;
-    let decoded = decode::decode(signal, time, payload, bounds.decode).map_err(|error| error.to_string())?;
-    Ok(Rows { batch: decoded.batch, rejected: decoded.rejected, message: decoded.message })
+fn otlp(payload: &[u8], time: i64, signal: Signal, bounds: &MessageBounds, mut memory: Memory) -> Result<Rows, String> {
+    memory.reserve(columns_bytes(signal, payload, &bounds.decode))?;
+    let decoded = decode::decode(signal, time, payload, &bounds.decode).map_err(|error| error.to_string())?;
+    Ok(Rows { batch: decoded.batch, rejected: decoded.rejected, message: decoded.message, held: memory.held })
 }
 
 /// Memory of the tree that JSON is parsed to, at most: a value for each comma and each beginning of a list or map, in lists that are half
@@ -239,7 +237,7 @@ fn any_value(value: &serde_json::Value) -> serde_json::Value {
 }
 
 /// A record of the service that has the topic's name: a plain message names none.
-fn log_record(message: Message<'_>, body: impl FnOnce(&mut Vec<u8>)) -> Result<Rows, String> {
+fn log_record(message: Message<'_>, memory: &Memory, body: impl FnOnce(&mut Vec<u8>)) -> Result<Rows, String> {
     let mut encoded = Vec::with_capacity(message.payload.len() + 8);
     body(&mut encoded);
     let mut builder = LogBatchBuilder::default();
@@ -251,7 +249,7 @@ fn log_record(message: Message<'_>, body: impl FnOnce(&mut Vec<u8>)) -> Result<R
     let record = LogRecord { time: message.time, body: &encoded, ..LogRecord::default() };
     builder.append(&record).map_err(|error| error.to_string())?;
     let batch = builder.finish().map_err(|error| error.to_string())?;
-    Ok(Rows { batch, rejected: 0, message: None })
+    Ok(Rows { batch, rejected: 0, message: None, held: memory.held })
 }
 
 /// Writes JSON as a value.
@@ -289,41 +287,30 @@ mod tests {
     use super::*;
     use storage::model::TenantId;
 
-    fn within(
-        encoding: &str,
-        payload: &[u8],
-        reserve: &mut dyn FnMut(usize) -> Result<(), Refusal>,
-    ) -> Result<Rows, Unread> {
+    fn within(memory: usize, encoding: &str, payload: &[u8]) -> Result<Rows, String> {
         let encoding = Encoding::from_name(encoding, Signal::Logs).unwrap();
         let topic = Topic { signal: Signal::Logs, encoding, tenant: TenantId::default() };
-        let bounds = Bounds { bytes: 1 << 20, decode: &DecodeLimits::default(), reserve };
-        decode(Message { payload, topic: "lines", time: 7 }, &topic, bounds)
+        let bounds = MessageBounds { bytes: 1 << 20, memory, decode: DecodeLimits::default() };
+        decode(Message { payload, topic: "lines", time: 7 }, &topic, &bounds)
     }
 
-    fn rows(encoding: &str, payload: &[u8]) -> Result<Rows, Unread> {
-        within(encoding, payload, &mut |_| Ok(()))
+    fn rows(encoding: &str, payload: &[u8]) -> Result<Rows, String> {
+        within(256 << 20, encoding, payload)
     }
 
     #[test]
-    fn b1_what_decoding_takes_is_reserved_before() {
+    fn b1_what_decoding_takes_is_counted_before() {
         let many = format!("[{}0]", "0,".repeat(100_000));
         let records =
             format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{}{{}}]}}]}}]}}"#, "{},".repeat(10_000));
         for (encoding, payload, at_least) in
             [("json", many.as_str(), 100_000 * 32), ("otlp_json", &records, 10_000 * 192), ("text", "a line", 12)]
         {
-            let mut reserved = 0;
-            within(encoding, payload.as_bytes(), &mut |bytes| {
-                reserved += bytes;
-                Ok(())
-            })
-            .unwrap();
-            assert!(reserved >= at_least, "{encoding}: {reserved}");
-            let now = within(encoding, payload.as_bytes(), &mut |_| Err(Refusal::Memory)).unwrap_err();
-            assert_eq!(now, Unread::NotNow);
-            let heavy = || Refusal::TooHeavy { needed: 7, limit: 6, setting: "a setting" };
-            let never = within(encoding, payload.as_bytes(), &mut |_| Err(heavy())).unwrap_err();
-            assert_eq!(never, Unread::Unfit(heavy().to_string()));
+            let held = rows(encoding, payload.as_bytes()).unwrap().held;
+            assert!(held >= at_least, "{encoding}: {held}");
+            assert!(within(held, encoding, payload.as_bytes()).is_ok(), "{encoding}");
+            let why = within(held - 1, encoding, payload.as_bytes()).unwrap_err();
+            assert!(why.contains("`otlp.max_bytes_in_flight` allows"), "{encoding}: {why}");
         }
     }
 
@@ -381,7 +368,7 @@ mod tests {
             ("json", format!("{}{}", "[".repeat(100), "]".repeat(100)).as_bytes(), "deeper than"),
             ("raw", &[0; (1 << 20) + 1], "more than the 1048576 of a request"),
         ] {
-            let Unread::Unfit(error) = rows(encoding, payload).unwrap_err() else { panic!("{encoding}") };
+            let error = rows(encoding, payload).unwrap_err();
             assert!(error.contains(reason), "{encoding}: {error}");
         }
     }

@@ -26,6 +26,7 @@ pub use report::{KafkaReport, PartitionReport};
 use crate::Collector;
 use assignment::Context;
 use config::Topics;
+use message::MessageBounds;
 use rdkafka::ClientConfig;
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
@@ -77,11 +78,14 @@ impl KafkaReceiver {
         let consumer = consumer.map_err(|error| refused(config, &error))?;
         topics.subscribe(&consumer)?;
         let stop = Arc::new(AtomicBool::new(false));
+        let limits = collector.config();
+        let (bytes, memory, decode) = (limits.max_request_bytes, limits.max_bytes_in_flight, limits.decode.clone());
+        let bounds = MessageBounds { bytes, memory, decode };
         let reader = Reader {
             consumer,
             config: config.clone(),
             topics,
-            collector: collector.clone(),
+            bounds,
             engine: Arc::clone(engine),
             clock: collector.clock(),
             metrics: Arc::clone(&metrics),

@@ -4,9 +4,9 @@
 //!     what came before, that is told, counted, and only then passed over.
 //! R2  Rows are given to the store with the offsets that they came from. Where it does not take them, for want of room or because
 //!     others have brought the same, all partitions are begun anew from where it says.
-//! R3  What the store cannot take is not fetched: no more is in memory than librdkafka's queue and one portion, which is reserved of what the
-//!     doors may hold, and waited for. Where the store's memory is half full, the reading waits a while for its blocks: the rest of it is for
-//!     senders who cannot wait as Kafka's messages can.
+//! R3  What the store cannot take is not fetched: no more is in memory than librdkafka's queue and one portion, which ends with the message that
+//!     fills it; of that alone it depends whether it can be decoded. Where the store's memory is half full, the reading waits a while for its
+//!     blocks: the rest of it is for senders who cannot wait as Kafka's messages can.
 //! R4  What stands between messages and is none, as the end of a transaction, is passed over once nothing else is waiting: a partition whose end
 //!     it is has no lag, and nothing is lost when the cluster deletes it.
 //! R5  The group is told how far the blocks are, after the fact, for those who look at its lag. Nothing here reads that.
@@ -15,17 +15,15 @@
 
 use super::assignment::{Context, Key, Position, Stage, list_of};
 use super::config::{Begin, KafkaConfig, OnLoss, Topics};
-use super::letter::{self, Letter};
-use super::message::{self, Bounds, Message, Rows, Unread};
+use super::letter::{self, Letter, Place};
+use super::message::{self, Message, MessageBounds, Rows};
 use super::report::{KafkaMetrics, PartitionReport};
 use super::topic_id;
-use crate::Collector;
-use crate::admission::Ticket;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::{Offset, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -36,6 +34,10 @@ use storage::model::{Batch, TenantId};
 /// A portion ends with so many messages, or bytes of messages: it is decoded before it is visible.
 const PORTION_MESSAGES: usize = 2_000;
 const PORTION_BYTES: usize = 8 << 20;
+/// Or with so much memory for what they hold.
+const PORTION_MEMORY: usize = 64 << 20;
+/// What a dead letter becomes: an encoded value, and a cell of a column.
+const LETTER_COPIES: usize = 2;
 /// How long the next message is waited for, which is how soon the end is noticed.
 const WAIT: Duration = Duration::from_millis(100);
 /// How long the store's blocks are waited for before a portion, and how often it is looked at meanwhile.
@@ -59,7 +61,7 @@ pub(super) struct Reader {
     pub(super) consumer: BaseConsumer<Context>,
     pub(super) config: KafkaConfig,
     pub(super) topics: Topics,
-    pub(super) collector: Collector,
+    pub(super) bounds: MessageBounds,
     pub(super) engine: Arc<Engine>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<KafkaMetrics>,
@@ -76,6 +78,8 @@ struct Pace {
     looked_at: Duration,
     rest_told_at: Duration,
     pass_at: Duration,
+    /// Topics of which it was told that the cluster has none of that name.
+    absent: BTreeSet<String>,
 }
 
 /// What was read of a partition and is not given to the store yet.
@@ -90,18 +94,6 @@ struct Portion {
 
 type Portions = BTreeMap<Key, Portion>;
 
-/// There is no memory for a message at this moment.
-struct NoMemory;
-
-/// A message that was looked at.
-struct Seen {
-    /// Whose it is.
-    tenant: TenantId,
-    /// Unix nanoseconds; none where the producer said none.
-    sent: Option<i64>,
-    outcome: Result<Rows, String>,
-}
-
 impl Reader {
     pub(super) fn run(self) {
         let mut pace = Pace { relapses: self.engine.relapses(), ..Pace::default() };
@@ -109,10 +101,8 @@ impl Reader {
             self.follow_store(&mut pace);
             self.begin_pending(&mut pace);
             self.wait_for_store();
-            let mut memory = self.collector.own_ticket();
-            let portions = self.gather(&mut memory, &mut pace);
+            let portions = self.gather(&mut pace);
             self.take(portions, &mut pace);
-            drop(memory);
             self.tell(&mut pace);
         }
         if !self.engine.hand_over(2 * ANSWER / 5) {
@@ -334,10 +324,10 @@ impl Reader {
     }
 
     /// Reads what there is, up to a portion's size, and decodes it.
-    fn gather(&self, memory: &mut Ticket, pace: &mut Pace) -> Portions {
+    fn gather(&self, pace: &mut Pace) -> Portions {
         let mut portions = Portions::new();
-        let (mut messages, mut bytes, mut wait) = (0, 0, WAIT);
-        while messages < PORTION_MESSAGES && bytes < PORTION_BYTES {
+        let (mut messages, mut bytes, mut memory, mut wait) = (0, 0, 0, WAIT);
+        while messages < PORTION_MESSAGES && bytes < PORTION_BYTES && memory < PORTION_MEMORY {
             match self.consumer.poll(wait) {
                 None => {
                     self.pass_over(&mut portions, pace);
@@ -346,8 +336,9 @@ impl Reader {
                 Some(Ok(read)) => {
                     messages += 1;
                     bytes += read.payload_len();
-                    if !self.read(&read, &mut portions, memory, pace) {
-                        break;
+                    match self.read(&read, &mut portions) {
+                        Some(held) => memory += held,
+                        None => break,
                     }
                 }
                 Some(Err(error)) => {
@@ -409,62 +400,33 @@ impl Reader {
         }
     }
 
-    /// Takes one message in; whether to go on.
-    fn read(&self, read: &BorrowedMessage<'_>, portions: &mut Portions, memory: &mut Ticket, pace: &mut Pace) -> bool {
+    /// Takes one message in, and says what memory that takes; `None` where all is to be begun anew.
+    fn read(&self, read: &BorrowedMessage<'_>, portions: &mut Portions) -> Option<usize> {
         let key: Key = (read.topic().into(), read.partition());
-        let Ok(offset) = u64::try_from(read.offset()) else { return true };
+        let Ok(offset) = u64::try_from(read.offset()) else { return Some(0) };
         let mut partitions = self.consumer.context().partitions();
         let seen = partitions.gaps.get(&key).copied();
-        let Some(position) = partitions.position(&key) else { return true };
+        let Some(position) = partitions.position(&key) else { return Some(0) };
         if offset < position.next {
-            return true;
+            return Some(0);
         }
         // A gap where reading was begun may be Kafka's, or a fetch from before: who asks again knows.
         if position.next == position.began && offset > position.began && seen != Some(offset) {
             partitions.gaps.insert(key, offset);
             drop(partitions);
             self.suspend();
-            return false;
+            return None;
         }
-        drop(partitions);
-        let seen = read.payload().map(|payload| {
-            loop {
-                match self.look_into(read, payload, memory) {
-                    Ok(seen) => break Some(seen),
-                    Err(NoMemory) => {
-                        // What it waits for may be what was gathered before it.
-                        self.take(std::mem::take(portions), pace);
-                        memory.release(usize::MAX);
-                    }
-                }
-                if self.stop.load(Ordering::Acquire) {
-                    break None;
-                }
-                std::thread::sleep(WAIT_STEP);
-            }
-        });
-        if seen.as_ref().is_some_and(Option::is_none) {
-            return false;
-        }
-        let mut partitions = self.consumer.context().partitions();
-        // The store may not have taken what was gathered; then this is read again, too.
-        let Some(position) = partitions.position(&key) else { return false };
         let (from, source) = (position.next, Arc::clone(&position.source));
         position.next = offset + 1;
         drop(partitions);
         let portion =
             portions.entry(key).or_insert_with(|| Portion { from, source: Some(source), ..Portion::default() });
         portion.to = offset + 1;
-        portion.told.messages += 1;
-        match seen.flatten() {
-            Some(seen) => self.put(read, seen, portion),
-            None => portion.told.tombstones += 1,
-        }
-        true
+        Some(self.decode(read, portion))
     }
 
-    /// Decodes a message, unless there is no memory for it.
-    fn look_into(&self, read: &BorrowedMessage<'_>, payload: &[u8], memory: &mut Ticket) -> Result<Seen, NoMemory> {
+    fn decode(&self, read: &BorrowedMessage<'_>, portion: &mut Portion) -> usize {
         let sent = match read.timestamp() {
             Timestamp::CreateTime(millis) | Timestamp::LogAppendTime(millis) if millis >= 0 => {
                 Some(millis.saturating_mul(1_000_000))
@@ -472,47 +434,44 @@ impl Reader {
             _ => None,
         };
         let time = sent.unwrap_or_else(|| self.clock.now_unix_nano());
+        portion.told.messages += 1;
+        let Some(payload) = read.payload() else {
+            portion.told.tombstones += 1;
+            return 0;
+        };
+        portion.told.bytes += payload.len() as u64;
         let topic = self.topics.find(read.topic());
         let named = self.tenant_of(read);
-        let config = self.collector.config();
-        let reserve = &mut |bytes| memory.reserve(bytes);
-        let bounds = Bounds { bytes: config.max_request_bytes, decode: &config.decode, reserve };
-        let outcome = match (topic, &named) {
+        let decoded = match (topic, &named) {
             (None, _) => Err("no setting says what its topic holds".to_owned()),
             (_, Some(Err(why))) => Err(why.clone()),
-            (Some(topic), _) => match message::decode(Message { payload, topic: read.topic(), time }, topic, bounds) {
-                Ok(rows) => Ok(rows),
-                Err(Unread::Unfit(reason)) => Err(reason),
-                Err(Unread::NotNow) => return Err(NoMemory),
-            },
+            (Some(topic), _) => message::decode(Message { payload, topic: read.topic(), time }, topic, &self.bounds),
         };
         let tenant = match (named, topic) {
             (Some(Ok(tenant)), _) => tenant,
             (_, Some(topic)) => topic.tenant.clone(),
             (_, None) => TenantId::default(),
         };
-        Ok(Seen { tenant, sent, outcome })
-    }
-
-    /// Adds what a message holds to a portion.
-    fn put(&self, read: &BorrowedMessage<'_>, seen: Seen, portion: &mut Portion) {
-        portion.told.bytes += read.payload_len() as u64;
-        let Seen { tenant, sent, outcome } = seen;
-        match outcome {
-            Ok(rows) => {
-                portion.told.rows += rows.batch.num_rows() as u64;
-                portion.told.rejected += rows.rejected;
-                if rows.rejected > 0 {
-                    let first = rows.message.unwrap_or_default();
-                    let reason = format!("{} of its records were left out: {first}", rows.rejected);
-                    let is_partial = rows.batch.num_rows() > 0;
-                    self.keep(read, (&tenant, sent), &reason, is_partial, portion);
+        match decoded {
+            Ok(Rows { batch, rejected, message, mut held }) => {
+                let rows = batch.num_rows();
+                portion.told.rows += rows as u64;
+                portion.told.rejected += rejected;
+                if rejected > 0 {
+                    let first = message.unwrap_or_default();
+                    let reason = format!("{rejected} of its records were left out: {first}");
+                    self.keep(read, (&tenant, sent), &reason, rows > 0, portion);
+                    held += LETTER_COPIES * payload.len();
                 }
-                if rows.batch.num_rows() > 0 {
-                    portion.rows.push((tenant, rows.batch));
+                if rows > 0 {
+                    portion.rows.push((tenant, batch));
                 }
+                held
             }
-            Err(reason) => self.keep(read, (&tenant, sent), &reason, false, portion),
+            Err(reason) => {
+                self.keep(read, (&tenant, sent), &reason, false, portion);
+                LETTER_COPIES * payload.len()
+            }
         }
     }
 
@@ -538,7 +497,9 @@ impl Reader {
         }
         let (key, payload) = (read.key(), read.payload().unwrap_or_default());
         let (tenant, time) = (tenant.as_str(), self.clock.now_unix_nano());
-        let letter = Letter { topic: name, partition, offset, sent, time, key, payload, tenant, reason, partial };
+        let topic_id = portion.source.as_deref().and_then(|source| source.rsplit('/').nth(1)).unwrap_or_default();
+        let place = Place { topic: name, topic_id, partition, offset };
+        let letter = Letter { place, sent, time, key, payload, tenant, reason, partial };
         match letter::rows(&letter, self.topics.find(name)) {
             Ok(batch) => {
                 portion.told.dead_letters += 1;
@@ -605,7 +566,7 @@ impl Reader {
         }
         if now.saturating_sub(pace.looked_at) >= LOOK_EVERY {
             pace.looked_at = now;
-            self.look_at_topics();
+            self.look_at_topics(pace);
         }
     }
 
@@ -625,15 +586,23 @@ impl Reader {
         }
     }
 
-    /// A topic that was deleted and made again under our reading has another id: it is begun anew.
-    fn look_at_topics(&self) {
+    /// A topic that was deleted and made again under our reading has another id: it is begun anew. One that is not there is told of.
+    fn look_at_topics(&self, pace: &mut Pace) {
         let reading = self.consumer.context().partitions().reading();
-        let mut names: Vec<String> = reading.iter().map(|((topic, _), _)| topic.to_string()).collect();
-        names.dedup();
+        let read = reading.iter().map(|((topic, _), _)| &**topic);
+        let names: BTreeSet<String> = read.chain(self.topics.names()).map(str::to_owned).collect();
         if names.is_empty() {
             return;
         }
+        let names = Vec::from_iter(names);
         let Ok(ids) = topic_id::of_topics(self.consumer.client(), &names, ANSWER) else { return };
+        for topic in self.topics.names() {
+            if ids.contains_key(topic) {
+                pace.absent.remove(topic);
+            } else if pace.absent.insert(topic.to_owned()) {
+                tracing::warn!(topic, "kafka has no topic of that name; it is read once there is one");
+            }
+        }
         let moved = |((topic, partition), source): &(Key, Arc<str>)| {
             ids.get(&**topic).is_some_and(|id| **source != *format!("kafka/{topic}/{id}/{partition}"))
         };

@@ -108,9 +108,8 @@ pub(super) fn computed(call: Call, asked: &Asked, control: &Control) -> Result<S
         Call::QueryRange => evaluated(asked, control, asked.steps()?),
         Call::QueryExemplars => exemplars(asked, control),
         Call::Labels => {
-            let found = catalogue(asked, control)?.series(&asked.selectors()?)?;
-            let names: BTreeSet<&str> = found.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
-            listed(asked, names.into_iter(), write::text)
+            let names = catalogue(asked, control)?.labels(&asked.selectors()?)?;
+            listed(asked, names.iter(), |out, name| write::text(out, name))
         }
         Call::LabelValues => {
             let values = catalogue(asked, control)?.values(&asked.label()?, &asked.selectors()?)?;

@@ -1,3 +1,5 @@
+mod drilldown;
+
 use crate::config::Config;
 use crate::fixture::{Fixture, NOW, SECOND, TestSpan, spans, trace};
 use crate::http::{Host, QueryState, router};

@@ -237,8 +237,7 @@ impl Total {
         match value {
             Value::Float(value) => {
                 self.floats += 1;
-                self.sum.add(*value);
-                self.mean.add(*value);
+                if self.is_mean { self.mean.add(*value) } else { self.sum.add(*value) }
             }
             Value::Histogram(histogram) => {
                 let was_compatible = !self.histograms.is_incompatible;

@@ -7,7 +7,11 @@ use crate::promql::function::rate;
 use crate::promql::note::Note;
 use crate::promql::source::Reading;
 use crate::series::{Grid, Hint, Histogram, Labels, Needs, RawSeries, Row, Sample, Stand, Thinning, Value};
+use std::ops::Range;
 use std::sync::Arc;
+
+/// So many samples are looked at before their place is searched for.
+const ADVANCE_ONE_BY_ONE: usize = 64;
 
 /// After one moment, until another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +51,36 @@ impl Span {
     }
 }
 
+/// Where the samples of a span are, of one span after the other: nearly always they rise.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor {
+    from: usize,
+    to: usize,
+}
+
+impl Cursor {
+    /// The places of the samples in a span, of some by ascending time.
+    pub(crate) fn at(&mut self, span: Span, samples: &[Sample]) -> Range<usize> {
+        self.from = advanced(self.from, span.after, samples);
+        self.to = advanced(self.to, span.until, samples);
+        self.from..self.to.max(self.from)
+    }
+}
+
+/// How many samples are not behind a moment; `from` was so of an earlier one.
+fn advanced(from: usize, moment: i64, samples: &[Sample]) -> usize {
+    let before = from.checked_sub(1).and_then(|before| samples.get(before));
+    if before.is_some_and(|sample| sample.time > moment) {
+        return samples.partition_point(|sample| sample.time <= moment);
+    }
+    let rest = samples.get(from..).unwrap_or_default();
+    // Where steps are far from each other, the next sample is too.
+    match rest.iter().take(ADVANCE_ONE_BY_ONE).position(|sample| sample.time > moment) {
+        Some(ahead) => from + ahead,
+        None => from + rest.partition_point(|sample| sample.time <= moment),
+    }
+}
+
 /// The moment that a selector looks at, seen from a step.
 fn reference(shift: &Shift, time: i64) -> i64 {
     shift.time().unwrap_or(time).saturating_sub(shift.offset_ms())
@@ -64,7 +98,11 @@ fn reading(shift: &Shift, grid: Grid, range: i64, needs: Needs) -> Reading {
 
 /// The sample that counts at a moment.
 pub(crate) fn present(samples: &[Sample], at: i64, lookback: i64) -> Option<&Sample> {
-    let behind = samples.partition_point(|sample| sample.time <= at);
+    of_behind(samples, samples.partition_point(|sample| sample.time <= at), at, lookback)
+}
+
+/// The same, where it is known how many samples are not behind the moment.
+fn of_behind(samples: &[Sample], behind: usize, at: i64, lookback: i64) -> Option<&Sample> {
     let sample = samples.get(behind.checked_sub(1)?)?;
     (sample.time > at.saturating_sub(lookback) && !sample.value.is_stale()).then_some(sample)
 }
@@ -144,9 +182,12 @@ impl Evaluator<'_> {
         let mut rows = Vec::new();
         self.select_of(selector, span, reading, |evaluator, series| {
             let lookback = lookback.saturating_add(reading.slack(&series.thinning));
-            let cells = grid
-                .times()
-                .map(|time| present(&series.samples, reference(&selector.shift, time), lookback).map(&value));
+            let mut behind = 0;
+            let cells = grid.times().map(|time| {
+                let at = reference(&selector.shift, time);
+                behind = advanced(behind, at, &series.samples);
+                of_behind(&series.samples, behind, at, lookback).map(&value)
+            });
             let row = Row { labels: series.labels, drop_name: false, cells: cells.collect() };
             if row.has_value() {
                 evaluator.count(grid.count)?;

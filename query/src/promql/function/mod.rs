@@ -25,10 +25,14 @@ pub(crate) use table::FUNCTIONS;
 pub(crate) use window::Window;
 
 use super::ast::{Call, Expr, Extension, Kind};
-use super::eval::{Answer, Evaluator};
+use super::eval::{Answer, Cursor, Evaluator};
 use super::fault::{Fault, Result};
 use super::note::Note;
 use crate::series::{Grid, Labels, Needs, Row, Value};
+use window::Nature;
+
+/// So many samples of ranges are looked at between two looks at the clock.
+const SAMPLES_PER_CHECK: usize = 10_000;
 
 /// A function.
 #[derive(Debug)]
@@ -130,17 +134,25 @@ impl Evaluator<'_> {
             let mut row = Row::empty(series.labels.clone(), grid.count);
             row.drop_name = !keeps_name || series.drop_name;
             let spans = series.exact.iter().zip(series.extended.iter());
+            let (nature, mut cursor, mut looked_at) = (Nature::of(&series.samples), Cursor::default(), 0usize);
             for (step, (cell, (exact, extended))) in row.cells.iter_mut().zip(spans).enumerate() {
-                let samples = extended.of(&series.samples);
+                let places = cursor.at(*extended, &series.samples);
+                let samples = series.samples.get(places.clone()).unwrap_or_default();
                 if samples.is_empty() {
                     continue;
                 }
                 // One step of a long range can be much work.
-                evaluator.source.check()?;
+                looked_at += samples.len();
+                if looked_at > SAMPLES_PER_CHECK {
+                    looked_at = 0;
+                    evaluator.source.check()?;
+                }
                 let args = at(&args, step);
                 let mut window = Window {
                     samples,
                     stands: extended.of_stands(&series.stands),
+                    nature: &nature,
+                    first: places.start,
                     exact: *exact,
                     time: grid.at(step),
                     extension,

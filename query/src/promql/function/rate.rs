@@ -73,7 +73,10 @@ fn overlaps(before: &Sample, after: &Sample) -> bool {
 
 /// Notes once per series and step that start times overlap.
 pub(super) fn note_overlaps(window: &mut Window<'_>) {
-    if window.knows_starts && window.samples.iter().zip(window.samples.iter().skip(1)).any(|(a, b)| overlaps(a, b)) {
+    if !window.is_plain()
+        && window.knows_starts
+        && window.samples.iter().zip(window.samples.iter().skip(1)).any(|(a, b)| overlaps(a, b))
+    {
         window.note(Note::start_overlap(window.labels, window.span));
     }
 }
@@ -89,7 +92,9 @@ fn extrapolated(window: &mut Window<'_>, question: Question) -> Option<Value> {
     let mut risen = match (&first.value, &last.value) {
         (Value::Float(from), Value::Float(to)) => {
             let mut risen = to - from;
-            if question.is_counter {
+            if question.is_counter && window.is_plain() {
+                window.peaks().for_each(|peak| risen += peak);
+            } else if question.is_counter {
                 note_overlaps(window);
                 let knows_starts = window.knows_starts;
                 for (before, after) in window.samples.iter().zip(window.samples.iter().skip(1)) {

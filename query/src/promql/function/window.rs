@@ -5,11 +5,37 @@ use crate::promql::note::{Note, Notes};
 use crate::series::{Histogram, Labels, Sample, Stand, Value};
 use std::sync::Arc;
 
+/// What holds of the samples of a series, found out once for all its steps.
+pub(crate) struct Nature {
+    only_numbers: bool,
+    has_starts: bool,
+    /// Places of samples behind which a smaller number stands.
+    falls: Vec<usize>,
+}
+
+impl Nature {
+    pub(crate) fn of(samples: &[Sample]) -> Self {
+        let falls = |(a, b): (&Sample, &Sample)| match (&a.value, &b.value) {
+            (Value::Float(a), Value::Float(b)) => b < a,
+            _ => false,
+        };
+        let pairs = (0..).zip(samples.iter().zip(samples.iter().skip(1)));
+        Nature {
+            only_numbers: samples.iter().all(|sample| sample.value.float().is_some()),
+            has_starts: samples.iter().any(|sample| sample.start != 0),
+            falls: pairs.filter(|(_, pair)| falls(*pair)).map(|(place, _)| place).collect(),
+        }
+    }
+}
+
 /// Samples of a range, never none. With an extension there are samples beyond the range too.
 pub(crate) struct Window<'a> {
     pub(crate) samples: &'a [Sample],
     /// What they say of samples that were left out.
     pub(crate) stands: &'a [Stand],
+    /// Of the whole series, and where in that the first sample stands.
+    pub(crate) nature: &'a Nature,
+    pub(crate) first: usize,
     /// The range itself.
     pub(crate) exact: crate::promql::eval::Span,
     /// The step's time.
@@ -57,12 +83,29 @@ impl<'a> Window<'a> {
         self.samples.iter().filter_map(|sample| Some((sample.time, sample.value.histogram()?))).collect()
     }
 
+    /// Whether there are numbers alone, and no start time that says something.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.nature.only_numbers && !(self.knows_starts && self.nature.has_starts)
+    }
+
+    /// The numbers of the range behind which a smaller one stands in it.
+    pub(crate) fn peaks(&self) -> impl Iterator<Item = f64> {
+        let falls = &self.nature.falls;
+        let last = (self.first + self.samples.len()).saturating_sub(1);
+        let from = falls.partition_point(|place| *place < self.first);
+        let inside = falls.get(from..).unwrap_or_default().iter().take_while(move |place| **place < last);
+        inside.filter_map(|place| self.samples.get(place.checked_sub(self.first)?)?.value.float())
+    }
+
     pub(crate) fn has_histograms(&self) -> bool {
-        self.samples.iter().any(|sample| matches!(sample.value, Value::Histogram(_)))
+        !self.nature.only_numbers && self.samples.iter().any(|sample| matches!(sample.value, Value::Histogram(_)))
     }
 
     /// Whether there are numbers and histograms; then there is a note.
     pub(crate) fn is_mixed(&mut self) -> bool {
+        if self.nature.only_numbers {
+            return false;
+        }
         let histograms = self.samples.iter().filter(|sample| sample.value.histogram().is_some()).count();
         let is_mixed = histograms != 0 && histograms != self.samples.len();
         if is_mixed {

@@ -30,14 +30,7 @@ fn stored_hint(before: Option<&Value>, histogram: &Histogram) -> Hint {
         return Hint::Gauge;
     }
     let before = before.filter(|before| !before.is_stale()).and_then(Value::histogram);
-    let continues = before.is_some_and(|before| {
-        let same_layout = before.schema == histogram.schema
-            && before.zero_threshold == histogram.zero_threshold
-            && before.bounds == histogram.bounds;
-        let now = Histogram { hint: Hint::Unknown, ..histogram.clone() };
-        before.hint != Hint::Gauge && histogram.hint != Hint::Reset && same_layout && !now.is_reset_after(before)
-    });
-    if continues { Hint::NotReset } else { Hint::Unknown }
+    if before.is_some_and(|before| histogram.continues(before)) { Hint::NotReset } else { Hint::Unknown }
 }
 
 impl Source for Memory {

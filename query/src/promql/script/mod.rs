@@ -5,14 +5,20 @@
 //! range.
 //!
 //! - `read`: scripts.
-//! - `series`: the notation of series, with histograms.
+//! - `series`: the notation of series, with histograms; `load`: their samples.
 //! - `memory`: series that were loaded.
-//! - `run`: expressions and what is expected of them.
+//! - `run`: expressions and what is expected of them; `reply`: whether an answer is that.
+//! - `stages`: all of it once more, of a server over HTTP; `door`, `remote`: how it is asked and filled.
 
+mod door;
+mod load;
 mod memory;
 mod read;
+mod remote;
+mod reply;
 mod run;
 mod series;
+mod stages;
 
 use super::eval::{Settings, evaluate};
 use super::parser::MOST_DEPTH;
@@ -42,8 +48,7 @@ fn run_all(scripts: &[PathBuf]) -> Tally {
         let tally = run::run(&name, &std::fs::read_to_string(path).unwrap());
         println!("{name}: {} of {}", tally.passed, tally.total());
         tally.failures.iter().for_each(|failure| println!("  {failure}"));
-        all.passed += tally.passed;
-        all.failures.extend(tally.failures);
+        all.add(tally);
     }
     all
 }
@@ -73,16 +78,34 @@ fn p1_deep_expressions_and_wide_subqueries_end() {
     assert!(wide.contains("too many samples"), "{wide}");
 }
 
-/// The last line that it prints is `promql: P of T`. Without Prometheus's scripts ours stand in, and it says so.
+/// Prometheus's scripts; without them ours stand in, which is said.
+fn scripts_of_prometheus() -> Vec<PathBuf> {
+    let folder = std::env::var_os("SPANLIGHT_CORPORA").map_or_else(|| root().join("../shared/corpora"), PathBuf::from);
+    let found = scripts(&folder.join("promql"), ".test");
+    if !found.is_empty() {
+        return found;
+    }
+    println!("there are no scripts of Prometheus in {}; ours run alone", folder.display());
+    scripts(&root().join("tests/language"), ".promql.test")
+}
+
+/// The last line that it prints is `promql: P of T`.
 #[test]
 fn scripts_of_prometheus_hold() {
-    let folder = std::env::var_os("SPANLIGHT_CORPORA").map_or_else(|| root().join("../shared/corpora"), PathBuf::from);
-    let mut found = scripts(&folder.join("promql"), ".test");
-    if found.is_empty() {
-        println!("there are no scripts of Prometheus in {}; ours run alone", folder.display());
-        found = scripts(&root().join("tests/language"), ".promql.test");
-    }
-    let tally = run_all(&found);
+    let tally = run_all(&scripts_of_prometheus());
     println!("promql: {} of {}", tally.passed, tally.total());
+    assert_eq!(tally.failures.len(), 0);
+}
+
+/// Asks the server that `SPANLIGHT_BIN` names (`cargo xtask conformance promql --http`); without one it says so and passes. The last
+/// line is `promql --http: P of T`, where T counts each evaluation in memory, in blocks and in merged blocks.
+#[test]
+fn scripts_of_prometheus_hold_over_http() {
+    let Some(binary) = std::env::var_os("SPANLIGHT_BIN") else {
+        println!("not run: SPANLIGHT_BIN names no server");
+        return;
+    };
+    let tally = stages::run_all(&binary, &scripts_of_prometheus());
+    println!("promql --http: {} of {}", tally.passed, tally.total());
     assert_eq!(tally.failures.len(), 0);
 }

@@ -9,10 +9,14 @@ impl Histogram {
     /// became finer. What is known already (`hint`) counts before what can be found out.
     pub(crate) fn is_reset_after(&self, previous: &Histogram) -> bool {
         match self.hint {
-            Hint::Reset => return true,
-            Hint::NotReset => return false,
-            Hint::Unknown | Hint::Gauge => {}
+            Hint::Reset => true,
+            Hint::NotReset => false,
+            Hint::Unknown | Hint::Gauge => self.counts_less_than(previous),
         }
+    }
+
+    /// The same, whatever is known already.
+    fn counts_less_than(&self, previous: &Histogram) -> bool {
         if self.count < previous.count {
             return true;
         }
@@ -40,6 +44,15 @@ impl Histogram {
             fell(&outside(own), &outside(&reduced(before, previous.schema, self.schema)))
         };
         fell_outside(&self.positive, &previous.positive) || fell_outside(&self.negative, &previous.negative)
+    }
+
+    /// Whether this one, as a counter, goes on where the previous one was, with the same buckets.
+    pub(crate) fn continues(&self, previous: &Histogram) -> bool {
+        let same_layout = previous.schema == self.schema
+            && previous.zero_threshold == self.zero_threshold
+            && previous.bounds == self.bounds;
+        let is_told_otherwise = previous.hint == Hint::Gauge || matches!(self.hint, Hint::Gauge | Hint::Reset);
+        same_layout && !is_told_otherwise && !self.counts_less_than(previous)
     }
 
     /// Whether fewer observations lie between two bounds that both have.

@@ -16,7 +16,7 @@ async fn told(batches: &[&[TestSpan]], passes: u64) -> Vec<Told> {
         fixture.put(spans(batch)).await;
         fixture.flush().await;
     }
-    let edges = fixture.run(move |control| edges_in::<Tally>(control, RANGE, passes)).await.unwrap();
+    let edges = fixture.run(move |control| edges_in::<Tally>(control, RANGE, passes, None)).await.unwrap();
     let told = |((client, server, connection), edge): (Ends, Edge<Tally>)| {
         (client, server, connection, edge.calls, edge.failed)
     };

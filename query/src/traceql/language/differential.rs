@@ -2,6 +2,8 @@
 //!
 //! It walks trees by parents, judges spans one by one, and shares with the real one the tree of a query only.
 
+mod series;
+
 use super::super::ast::{
     Aggregate, Arithmetic, Compare, Field, Intrinsic, Logic, Mode, Name, Pipeline, Relation, Root, Scalar, Scope,
     SpansetOp, Spansets, Stage, Static, Unary, What,

@@ -286,6 +286,15 @@ impl SeriesReader {
         }
     }
 
+    /// Whether a series matches.
+    pub(crate) fn has(&mut self, matchers: &[Matcher]) -> Result<bool> {
+        let found = self.block.postings.find(matchers)?;
+        if found.exact || found.series.is_empty() {
+            return Ok(!found.series.is_empty());
+        }
+        Ok(!self.find(matchers)?.is_empty())
+    }
+
     fn damaged(&self, what: &str) -> Error {
         Error::Damaged { path: self.block.index.path().to_owned(), what: what.into() }
     }

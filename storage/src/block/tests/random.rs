@@ -360,6 +360,7 @@ impl Random {
             time,
             predicate: self.predicate(signal, 0),
             columns,
+            keys: None,
             order: self.pick(&[ScanOrder::Any, ScanOrder::Newest, ScanOrder::Oldest]),
             threshold: None,
         }

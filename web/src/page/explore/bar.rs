@@ -1,12 +1,18 @@
-//! How are traces searched? By service, operation, outcome, duration and attributes, all of it in the URL.
+//! How are traces searched? By service, operation, outcome, duration and attributes, or by a query of TraceQL; all of it in the URL.
 
 use crate::client::load::{Old, load};
+use crate::client::paged::Paged;
 use crate::component::app::{App, Entry};
 use crate::component::combobox::{Field, combobox};
+use crate::component::editor::{Editor, editor};
+use crate::state::address::Params;
 use crate::state::filter::{self, TraceFilter};
+use crate::state::query::complete::What;
+use crate::state::query::{Language, fault};
 use crate::state::{address, time};
 use leptos::prelude::*;
 use query_api::service::{OperationsResponse, ServicesResponse};
+use query_api::trace::SearchResponse;
 
 fn change(app: App, change: impl FnOnce(&mut TraceFilter)) {
     app.change(Entry::Push, |params| {
@@ -16,8 +22,76 @@ fn change(app: App, change: impl FnOnce(&mut TraceFilter)) {
     });
 }
 
-/// The filter bar.
-pub(super) fn bar(filter: Memo<TraceFilter>) -> AnyView {
+/// The bar: filters, or a query in their place.
+pub(super) fn bar(filter: Memo<TraceFilter>, found: Paged<SearchResponse>) -> AnyView {
+    let is_query = Memo::new(move |_| filter.with(|f| !f.query.is_empty()));
+    view! { <div class="query-bar">{modes(is_query)}{move || if is_query.get() { query(filter, found) } else { filters(filter) }}</div> }
+        .into_any()
+}
+
+/// Changes between filters and query: the query that begins says what the filters said.
+fn modes(is_query: Memo<bool>) -> AnyView {
+    let app = App::get();
+    let to_query = move |_| {
+        if !is_query.get_untracked() {
+            change(app, |f| *f = TraceFilter { query: f.traceql(), order: f.order.clone(), ..TraceFilter::default() });
+        }
+    };
+    let to_filters = move |_| change(app, |f| f.query.clear());
+    let pressed = move |wanted: bool| move || (is_query.get() == wanted).to_string();
+    view! {
+        <div class="segments" role="group" aria-label="How to search">
+            <button class:current=move || !is_query.get() aria-pressed=pressed(false) on:click=to_filters data-testid="mode-filters">"Filters"</button>
+            <button class:current=is_query aria-pressed=pressed(true) on:click=to_query data-testid="mode-traceql">"TraceQL"</button>
+        </div>
+    }
+    .into_any()
+}
+
+/// The editor of a query.
+fn query(filter: Memo<TraceFilter>, found: Paged<SearchResponse>) -> AnyView {
+    let app = App::get();
+    let run = move |text: String| {
+        let text = text.trim().to_owned();
+        let text = if text.is_empty() { TraceFilter::default().traceql() } else { text };
+        let before = filter.with_untracked(|f| f.query.clone());
+        if text == before {
+            app.refresh();
+        }
+        change(app, |f| f.query = text);
+    };
+    let wrong = move || {
+        let failure = found.first.failure.get()?;
+        (failure.place.as_deref() == Some("q")).then(|| fault::read(&failure.message))
+    };
+    editor(Editor {
+        label: "TraceQL query",
+        hint: "{ resource.service.name = \"cart\" && status = error }",
+        language: Language::TraceQl,
+        value: Signal::derive(move || filter.with(|f| f.query.clone())),
+        fault: Signal::derive(wrong),
+        ask,
+        run: Callback::new(run),
+        testid: "traceql",
+    })
+}
+
+/// What tells the attributes and their values, given the conditions that are typed so far.
+fn ask(what: &What, before: &str) -> Option<String> {
+    let path = match what {
+        What::Attribute => "/tempo/api/v2/search/tags".to_owned(),
+        What::Value(key) => format!("/tempo/api/v2/search/tag/{}/values", address::encode(key)),
+        _ => return None,
+    };
+    let range = App::get().range.get_untracked().ok()?;
+    let mut params = Params::default();
+    params.set("q", Some(before));
+    params.set("start", Some(&(range.start / 1_000_000_000).to_string()));
+    params.set("end", Some(&(range.end / 1_000_000_000).saturating_add(1).to_string()));
+    Some(params.behind(&path))
+}
+
+fn filters(filter: Memo<TraceFilter>) -> AnyView {
     let app = App::get();
     let services = load::<ServicesResponse>(Old::Keep, move || Some(filter::ranged("/api/v1/services", app.span()?)));
     let service = Memo::new(move |_| filter.with(|f| f.service.clone()));

@@ -46,7 +46,7 @@ pub(super) fn page() -> AnyView {
         <div class="page">
             {message::progress([found.first.running, found.growing])}
             <header class="page-head"><h1>"Traces"</h1><p class="quiet">{words}</p></header>
-            {bar::bar(filter)}
+            {bar::bar(filter, found)}
             {scatter::scatter(found)}
             {results::results(found, filter)}
         </div>

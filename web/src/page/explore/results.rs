@@ -50,6 +50,10 @@ pub(super) fn results(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -
     let list = StoredValue::new_local(Some(list));
     let body = view! { <div class="trace-list" role="table" aria-label="Traces">{heads(filter)}{list.try_update_value(Option::take).flatten()}</div> };
     let state = move || {
+        // What is wrong with a query is said below it.
+        if found.first.failure.with(|f| f.as_ref().is_some_and(|f| f.place.as_deref() == Some("q"))) {
+            return ().into_any();
+        }
         if let Some(failure) = found.first.failure.get() {
             return message::failed(&failure, move || found.first.retry());
         }
@@ -73,8 +77,14 @@ fn nothing(filter: Memo<TraceFilter>) -> AnyView {
         );
     }
     let clear = move |_| app.change(Entry::Push, |params| TraceFilter::default().write(params));
+    let is_query = filter.with(|f| !f.query.is_empty());
+    let matching = if is_query {
+        "The query finds nothing in this range."
+    } else {
+        "All filters must hold for one and the same span."
+    };
     let both = view! { <button class="button primary" on:click=clear>"Clear the filters"</button>{widen} };
-    message::empty("No trace matches", "All filters must hold for one and the same span.", both.into_any())
+    message::empty("No trace matches", matching, both.into_any())
 }
 
 /// The columns that order the list show what they order by, which is of the spans that match; the rest is of the whole trace.

@@ -1,6 +1,7 @@
 //! How are histograms drawn? As a heat map of all measurements, and their quantiles as lines below it.
 
 use super::lines;
+use super::moment::{self, Moments, Which};
 use crate::component::app::App;
 use crate::component::canvas::{self, Align, Pen};
 use crate::component::chart::{self, Table};
@@ -10,27 +11,80 @@ use crate::state::time::Range;
 use crate::state::{calendar, format, order, scale};
 use leptos::prelude::*;
 use leptos::web_sys;
-use query_api::metric::Series;
+use query_api::metric::{Exemplar, Series};
 use std::rc::Rc;
 use std::sync::Arc;
 
 const BOTTOM: f64 = 22.0;
 const TOP: f64 = 6.0;
+/// A pointer that moved by less than this share of the range has clicked, not dragged.
+const FARTHEST_CLICK: f64 = 0.008;
 /// Quantiles drawn: share, name, colour.
 const QUANTILES: [(f64, &str, &str); 3] =
     [(0.5, "p50", "--heat-4"), (0.95, "p95", "--heat-6"), (0.99, "p99", "--heat-8")];
 
-/// Heat map and quantiles.
+/// What a cell counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Count {
+    /// Measurements.
+    Whole,
+    /// Measurements per second.
+    PerSecond,
+}
+
+impl Count {
+    /// What a query's cells count.
+    pub(super) fn of(query: &str) -> Count {
+        if query.contains("rate(") { Count::PerSecond } else { Count::Whole }
+    }
+
+    /// A count in a table whose head says what is counted.
+    fn number(self, count: f64) -> String {
+        match self {
+            Count::Whole => format::count(count.round() as u64),
+            Count::PerSecond => format::rate(count),
+        }
+    }
+
+    fn told(self, count: f64) -> String {
+        match self {
+            Count::Whole => format::counted(count.round() as u64, "measurement"),
+            Count::PerSecond => format::rate(count),
+        }
+    }
+}
+
+/// Heat map and quantiles of raw points.
 pub(super) fn histogram(series: Arc<Vec<Series>>, range: Range) -> AnyView {
     let unit = series.first().map_or_else(String::new, |s| s.unit.clone());
     let heat = Arc::new(Heat::new(&series, range));
+    of_heat(heat, unit, range, &lines::exemplars(&series), Count::Whole)
+}
+
+/// What is shown in a heat map beside its cells.
+#[derive(Clone, Copy)]
+struct Shown {
+    count: Count,
+    moments: Moments,
+    /// The step under the pointer in the plot below.
+    cursor: RwSignal<Option<usize>>,
+}
+
+/// Heat map, the comparison of moments, and quantiles.
+pub(super) fn of_heat(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[Exemplar], count: Count) -> AnyView {
     if heat.edges.len() < 2 {
         let why =
             "A cumulative histogram that began before the range needs two points in it before its growth is known.";
         return crate::component::message::empty("Nothing was measured in this range", why, ().into_any());
     }
-    let exemplars = lines::exemplars(&series);
-    view! { {map(heat.clone(), unit.clone(), range, &exemplars)} {quantiles(heat, unit)} }.into_any()
+    let moments = moment::moments(&heat);
+    let cursor = RwSignal::new(None::<usize>);
+    view! {
+        {map(heat.clone(), unit.clone(), range, exemplars, Shown { count, moments, cursor })}
+        {moment::comparison(heat.clone(), unit.clone(), moments)}
+        {quantiles(heat, unit, cursor)}
+    }
+    .into_any()
 }
 
 /// Where a value is among the rows: 0 at the top, 1 at the foot.
@@ -42,13 +96,31 @@ fn height_of(edges: &[f64], value: f64) -> f64 {
     1.0 - (row as f64 + inside) / rows as f64
 }
 
-fn map(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[query_api::metric::Exemplar]) -> AnyView {
+fn map(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[Exemplar], shown: Shown) -> AnyView {
+    let Shown { count, moments, cursor } = shown;
     let app = App::get();
     let hover = RwSignal::new(None::<(usize, usize)>);
+    // Where a drag began and where it is, as shares of the range.
+    let drag = RwSignal::new(None::<(f64, f64)>);
     let (of_draw, of_hover, of_aside, of_table) = (heat.clone(), heat.clone(), heat.clone(), heat.clone());
     let unit_of_draw = unit.clone();
     let (canvas, node) = canvas::drawing("Measurements over time by size", move |pen| {
         draw(pen, app, &of_draw, &unit_of_draw, hover.get());
+        for (column, colour) in
+            [(moments.at.get(), "--accent"), (moments.against.get(), "--warn-mark"), (cursor.get(), "--quiet")]
+        {
+            mark(pen, &of_draw, column, colour);
+        }
+        if let Some((from, to)) = drag.get() {
+            let share = |share: f64| LEFT + share * (pen.width - LEFT - RIGHT);
+            pen.frame(
+                &pen.colour("--accent"),
+                share(from.min(to)),
+                TOP,
+                (share(to) - share(from)).abs(),
+                pen.height - TOP - BOTTOM,
+            );
+        }
     });
     let moved = move |event: web_sys::PointerEvent| {
         let cell = node.get_untracked().and_then(|canvas| {
@@ -63,29 +135,48 @@ fn map(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[query_api::metr
         if cell != hover.get_untracked() {
             hover.set(cell);
         }
+        if let (Some((from, _)), Some(share)) = (drag.get_untracked(), share_of(&event, node)) {
+            drag.set(Some((from, share)));
+        }
+    };
+    let pressed = move |event: web_sys::PointerEvent| {
+        if event.button() == 0 {
+            drag.set(share_of(&event, node).map(|share| (share, share)));
+        }
     };
     let unit_of_aside = unit.clone();
+    let count_word = count;
     let aside = move || {
-        let Some((column, row)) = hover.get() else { return "stronger is more".to_owned() };
+        let Some((column, row)) = hover.get() else {
+            return "stronger is more · click compares a moment, drag narrows the time".to_owned();
+        };
         let count = of_aside.cells.get(column).and_then(|c| c.get(row)).copied().unwrap_or(0.0);
         let edge =
             |row: usize| of_aside.edges.get(row).map_or_else(String::new, |e| format::measured(*e, &unit_of_aside));
         let time = calendar::short_date_time(of_aside.grid.time(column), app.offset());
-        format!(
-            "{time} · {} to {} · {}",
-            edge(row),
-            edge(row + 1),
-            format::counted(count.round() as u64, "measurement")
-        )
+        format!("{time} · {} to {} · {}", edge(row), edge(row + 1), count_word.told(count))
     };
-    let diamonds =
-        exemplars.iter().filter_map(|one| lines::diamond(one, range, &unit, Some(height_of(&heat.edges, one.value))));
+    let diamonds = lines::diamonds(exemplars, range, &unit, |value| Some(height_of(&heat.edges, value)));
+    let of_click = heat.clone();
+    let clicked = move |event: web_sys::MouseEvent| {
+        let dragged = drag.get_untracked();
+        drag.set(None);
+        // A click on an exemplar has gone to its trace.
+        let Some((column, _)) = hover.get_untracked().filter(|_| !event.default_prevented()) else { return };
+        if let Some((from, to)) = dragged.filter(|(from, to)| (from - to).abs() > FARTHEST_CLICK) {
+            let at = |share: f64| range.start.saturating_add((share * range.length() as f64) as i64);
+            return app.zoom_to(at(from), at(to));
+        }
+        let which = if event.shift_key() && moments.at.get_untracked().is_some() { Which::Against } else { Which::At };
+        let time = of_click.grid.time(column);
+        moment::choose(app, &of_click, which, crate::state::metric::moment::column(&of_click, time));
+    };
     let body = view! {
-        <div class="heat" on:pointermove=moved on:pointerleave=move |_| hover.set(None) data-testid="heatmap">
-            {canvas}<div class="exemplars">{diamonds.collect_view()}</div>
+        <div class="heat" on:pointermove=moved on:pointerdown=pressed on:pointerleave=move |_| { hover.set(None); drag.set(None); } on:click=clicked data-testid="heatmap">
+            {canvas}<div class="exemplars">{diamonds}</div>
         </div>
     };
-    let table = move || as_table(app, &of_table, &unit);
+    let table = move || as_table(app, &of_table, &unit, count);
     chart::framed("Measurements", aside, body.into_any(), table)
 }
 
@@ -135,12 +226,27 @@ fn draw(pen: &Pen, app: App, heat: &Heat, unit: &str, hover: Option<(usize, usiz
     }
 }
 
-fn quantiles(heat: Arc<Heat>, unit: String) -> AnyView {
+/// Where an event is, as a share of the range.
+fn share_of(event: &web_sys::PointerEvent, node: NodeRef<leptos::html::Canvas>) -> Option<f64> {
+    let canvas = node.get_untracked()?;
+    let width = canvas.get_bounding_client_rect().width() - LEFT - RIGHT;
+    let share = (canvas::place(event, &canvas).0 - LEFT) / width;
+    Some(share.clamp(0.0, 1.0)).filter(|share| share.is_finite())
+}
+
+/// The column of a chosen moment.
+fn mark(pen: &Pen, heat: &Heat, column: Option<usize>, colour: &str) {
+    let Some(column) = column else { return };
+    let cell = (pen.width - LEFT - RIGHT) / heat.grid.count as f64;
+    let colour = pen.colour(colour);
+    pen.frame(&colour, (LEFT + column as f64 * cell).round(), TOP, cell.max(3.0).round(), pen.height - TOP - BOTTOM);
+}
+
+fn quantiles(heat: Arc<Heat>, unit: String, cursor: RwSignal<Option<usize>>) -> AnyView {
     let app = App::get();
-    let cursor = RwSignal::new(None::<usize>);
     let (of_plot, of_aside, of_table) = (heat.clone(), heat.clone(), heat);
     let unit_of_plot = unit.clone();
-    let chart = plot::plot("Quantiles over time", cursor, move || {
+    let chart = plot::banded("Quantiles over time", cursor, move || {
         let line = |(share, name, colour): &(f64, &str, &str)| {
             let samples: Vec<(i64, f64)> = (0..of_plot.grid.count)
                 .filter_map(|column| Some((of_plot.grid.time(column), of_plot.quantile(column, *share)?)))
@@ -186,7 +292,7 @@ fn quantiles(heat: Arc<Heat>, unit: String) -> AnyView {
     chart::framed("Quantiles", aside, chart, table)
 }
 
-fn as_table(app: App, heat: &Heat, unit: &str) -> Table {
+fn as_table(app: App, heat: &Heat, unit: &str, counted: Count) -> Table {
     let mut rows = Vec::new();
     for column in (0..heat.grid.count).filter(|column| heat.total(*column) > 0.0) {
         for (row, count) in heat.cells[column].iter().enumerate().filter(|(_, count)| **count > 0.0) {
@@ -194,7 +300,7 @@ fn as_table(app: App, heat: &Heat, unit: &str) -> Table {
                 calendar::date_time(heat.grid.time(column), app.offset()),
                 format::measured(heat.edges[row], unit),
                 format::measured(heat.edges[row + 1], unit),
-                format::count(count.round() as u64),
+                counted.number(*count),
             ]);
         }
     }

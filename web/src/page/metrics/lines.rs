@@ -6,6 +6,7 @@ use crate::component::plot::{self, LEFT, Line, Plot, RIGHT};
 use crate::component::text;
 use crate::state::metric::grid::{Cell, Grid};
 use crate::state::metric::rate::{self, Sample};
+use crate::state::metric::{answer, stats};
 use crate::state::time::Range;
 use crate::state::{attribute, calendar, format, hue, order};
 use leptos::prelude::*;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 /// Lines drawn at once.
 const LINES: usize = 24;
 /// Exemplars shown at once.
-const EXEMPLARS: usize = 80;
+const EXEMPLARS: i64 = 80;
 
 /// A line with its name, and the service whose colour it has, if the colour is a service's.
 #[derive(Clone)]
@@ -58,10 +59,14 @@ fn named(series: &[Series], samples: impl Fn(&Series) -> Vec<Sample>) -> Vec<Nam
                 samples: samples(one),
             }
         })
-        .filter(|line| !line.samples.is_empty())
         .collect();
-    let mean = |line: &Named| line.samples.iter().map(|s| s.1.abs()).sum::<f64>() / line.samples.len() as f64;
-    order::falling(lines, mean)
+    strongest(lines)
+}
+
+/// Those that have values, the highest on average first.
+fn strongest(mut lines: Vec<Named>) -> Vec<Named> {
+    lines.retain(|line| !line.samples.is_empty());
+    order::falling(lines, |line| stats::of(&line.samples).map_or(f64::NEG_INFINITY, |stats| stats.mean.abs()))
 }
 
 /// Gauges as they are; sums that grow, or that count since the point before, as rates.
@@ -102,17 +107,37 @@ pub(super) fn summary(series: Arc<Vec<Series>>, range: Range) -> AnyView {
     drawn("Quantiles", lines, unit, range, Vec::new())
 }
 
-/// The exemplars of all series that name a trace, newest first.
+/// The lines of a query's answer.
+pub(super) fn answered(found: &[answer::Line], unit: String, range: Range, exemplars: Vec<Exemplar>) -> AnyView {
+    let names = answer::names(found);
+    let services: HashSet<&str> = found.iter().filter_map(answer::service).collect();
+    let one_each = services.len() == found.len() && found.len() > 1;
+    let lines = found.iter().zip(names).enumerate().map(|(index, (line, label))| {
+        let at = answer::service(line).filter(|_| one_each).map_or(index as u32 % hue::HUES, hue::of);
+        Named { label, colour: format!("--svc-{at}"), samples: line.samples() }
+    });
+    drawn("Result", strongest(lines.collect()), unit, range, exemplars)
+}
+
+/// The exemplars of all series that name a trace.
 pub(super) fn exemplars(series: &[Series]) -> Vec<Exemplar> {
     let all = series.iter().flat_map(|s| s.points.iter()).flat_map(|p| p.exemplars.iter());
-    let found: Vec<Exemplar> = all.filter(|e| !e.trace_id.is_empty()).cloned().collect();
-    let mut found = order::falling(found, |e| e.time_unix_nano as f64);
-    found.truncate(EXEMPLARS);
-    found
+    all.filter(|e| !e.trace_id.is_empty()).cloned().collect()
+}
+
+/// As many diamonds as can be told apart; `height` says where in the drawing a value is, if it matters.
+pub(super) fn diamonds(
+    exemplars: &[Exemplar],
+    range: Range,
+    unit: &str,
+    height: impl Fn(f64) -> Option<f64>,
+) -> Vec<AnyView> {
+    let kept = answer::spread(exemplars.to_vec(), range, EXEMPLARS);
+    kept.iter().filter_map(|one| diamond(one, range, unit, height(one.value))).collect()
 }
 
 /// A diamond that opens an exemplar's trace, at shares of the plotting area.
-pub(super) fn diamond(one: &Exemplar, range: Range, unit: &str, height: Option<f64>) -> Option<AnyView> {
+fn diamond(one: &Exemplar, range: Range, unit: &str, height: Option<f64>) -> Option<AnyView> {
     let app = App::get();
     let share = one.time_unix_nano.saturating_sub(range.start) as f64 / range.length().max(1) as f64;
     if !(0.0..=1.0).contains(&share) {
@@ -174,13 +199,14 @@ fn drawn(title: &'static str, mut lines: Vec<Named>, unit: String, range: Range,
             binary: unit_of_plot.starts_with("By"),
         })
     });
-    let diamonds = exemplars.iter().filter_map(|one| diamond(one, range, &unit, None)).collect_view();
+    let diamonds = diamonds(&exemplars, range, &unit, |_| None);
     let strip =
         (!exemplars.is_empty()).then(|| view! { <div class="exemplar-strip" aria-label="Exemplars">{diamonds}</div> });
     let aside = if count > LINES { format!("the {LINES} highest of {count} series") } else { String::new() };
     let table_unit = unit.clone();
     let table = move || as_table(app, &of_table, grid, &table_unit);
-    let body = view! { <div class="with-strip">{strip}{chart}</div> {legend(of_legend, unit.clone(), cursor, alone)} };
+    let body =
+        view! { <div class="with-strip">{strip}{chart}</div> {legend(of_legend, unit.clone(), grid, cursor, alone)} };
     let title = match format::title_unit(&unit) {
         told if told.is_empty() => title.to_owned(),
         told => format!("{title}, {told}"),
@@ -188,31 +214,56 @@ fn drawn(title: &'static str, mut lines: Vec<Named>, unit: String, range: Range,
     chart::framed(title, aside, body.into_any(), table)
 }
 
+/// The series with their statistics; a click shows one alone. The last column follows the pointer.
 fn legend(
     lines: Arc<Vec<(Named, Vec<Cell>)>>,
     unit: String,
+    grid: Grid,
     cursor: RwSignal<Option<usize>>,
     alone: RwSignal<Option<usize>>,
 ) -> AnyView {
+    let app = App::get();
     let item = |(index, (line, cells)): (usize, &(Named, Vec<Cell>))| {
-        let (cells, unit) = (cells.clone(), unit.clone());
+        let stats = stats::of(&line.samples);
+        let told = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format::measured(value, &unit));
+        let (cells, of_value, last) = (cells.clone(), unit.clone(), stats.map(|stats| stats.last.1));
         let value = move || {
-            let at = cursor.get().unwrap_or(cells.len().saturating_sub(1));
-            let last =
-                cells.iter().take(at + 1).rev().find_map(|c| if let Cell::Value(v) = c { Some(*v) } else { None });
-            last.map_or_else(|| "–".to_owned(), |v| format::measured(v, &unit))
+            let under = |at: usize| {
+                cells.iter().take(at + 1).rev().find_map(|c| if let Cell::Value(v) = c { Some(*v) } else { None })
+            };
+            let value = cursor.get().map_or(last, under);
+            value.map_or_else(|| "–".to_owned(), |value| format::measured(value, &of_value))
         };
         let other = move || alone.get().is_some_and(|only| only != index);
         let (name, whole) = (format::cut(&line.label, text::LINE).0.to_owned(), line.label.clone());
+        let choose = move |_| alone.update(|a| *a = if *a == Some(index) { None } else { Some(index) });
         view! {
-            <button class="legend-row" class:other=other title=whole aria-pressed=move || (alone.get() == Some(index)).to_string()
-                on:click=move |_| alone.update(|a| *a = if *a == Some(index) { None } else { Some(index) })>
-                <i class="stroke" style=format!("--svc:var({})", line.colour)></i><span class="cutoff mono">{name}</span><span class="num">{value}</span>
-            </button>
+            <tr class:other=other>
+                <th scope="row">
+                    <button class="legend-row" title=whole aria-pressed=move || (alone.get() == Some(index)).to_string() on:click=choose>
+                        <i class="stroke" style=format!("--svc:var({})", line.colour)></i><span class="cutoff mono">{name}</span>
+                    </button>
+                </th>
+                <td class="num">{told(stats.map(|s| s.min))}</td><td class="num">{told(stats.map(|s| s.mean))}</td>
+                <td class="num">{told(stats.map(|s| s.max))}</td><td class="num">{value}</td>
+            </tr>
         }
     };
+    let head =
+        move || cursor.get().map_or_else(|| "Last".to_owned(), |at| calendar::clock(grid.time(at), app.offset()));
     let items = lines.iter().enumerate().map(item).collect_view();
-    view! { <div class="legend-table" aria-label="Series">{items}</div> }.into_any()
+    view! {
+        <div class="legend-table" data-testid="legend">
+            <table aria-label="Series">
+                <thead><tr>
+                    <th scope="col">"Series"</th><th scope="col" class="num">"Min"</th><th scope="col" class="num">"Mean"</th>
+                    <th scope="col" class="num">"Max"</th><th scope="col" class="num">{head}</th>
+                </tr></thead>
+                <tbody>{items}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
 }
 
 fn as_table(app: App, lines: &[(Named, Vec<Cell>)], grid: Grid, unit: &str) -> Table {

@@ -24,8 +24,10 @@ pub(super) fn list(all: Load<MetricsResponse>, name: Memo<Option<String>>) -> An
         Memo::new(move |_| {
             let fits = |m: &&Metric| {
                 wanted.with(|w| {
-                    w.split_whitespace()
-                        .all(|w| lower(&m.name).contains(w) || lower(&m.description).contains(w) || kind_word(m) == w)
+                    w.split_whitespace().all(|w| {
+                        let held = [&m.name, &m.description, &m.unit].into_iter().any(|text| lower(text).contains(w));
+                        held || kind_word(m).contains(w)
+                    })
                 })
             };
             Arc::new(all.data.with(|d| {
@@ -42,7 +44,9 @@ pub(super) fn list(all: Load<MetricsResponse>, name: Memo<Option<String>>) -> An
         if let Some(name) = fitting.with_untracked(|f| f.get(index).map(|m| m.name.clone())) {
             app.change(Entry::Push, |params| {
                 params.set("name", Some(&name));
-                params.set("service", None);
+                for gone in ["service", "query", "at", "against"] {
+                    params.set(gone, None);
+                }
             });
         }
     };
@@ -69,19 +73,21 @@ pub(super) fn list(all: Load<MetricsResponse>, name: Memo<Option<String>>) -> An
             Some(d) if d.metrics.is_empty() => {
                 message::empty("No metrics in this range", "Choose a wider range with t.", ().into_any())
             }
-            Some(_) if fitting.with(|f| f.is_empty()) => {
-                message::empty("No metric matches", "Search looks at names, descriptions and kinds.", ().into_any())
-            }
+            Some(_) if fitting.with(|f| f.is_empty()) => message::empty(
+                "No metric matches",
+                "Search looks at names, descriptions, kinds and units.",
+                ().into_any(),
+            ),
             Some(_) => ().into_any(),
         }
     };
     let count = move || format::counted(fitting.with(|f| f.len()) as u64, "metric");
     view! {
         <nav class="metric-list" aria-label="Metrics" data-testid="metric-list">
-            <input class="search wide" data-query type="search" placeholder="Search metrics" aria-label="Search metrics" spellcheck="false"
+            <input class="search wide" data-query type="search" placeholder="Name, type, unit or description" aria-label="Search metrics" spellcheck="false"
                 prop:value=move || app.params.with(|p| p.get("q").unwrap_or_default().to_owned())
                 on:input=move |event| app.set(Entry::Replace, "q", Some(&event_target_value(&event))) />
-            <p class="quiet small">{count}</p>
+            <p class="quiet small list-words"><span>{count}</span><a href=move || app.href("/cardinality", &[]) data-testid="to-cardinality">"Cardinality"</a></p>
             <div class="fill" class:none=move || fitting.with(|f| f.is_empty())>{rows}</div>
             {state}
         </nav>
@@ -105,7 +111,7 @@ fn row(
         <button class="metric-row" role="option" aria-selected=move || chosen().to_string() class:current=here class:selected=move || selected.get() == Some(index)
             data-testid="metric-row" data-metric=one.name.clone() title=one.description.clone() on:click=move |_| choose(index)>
             <span class="mono cutoff">{one.name.clone()}</span>
-            <span class="quiet small">{about}</span>
+            <span class="quiet small cutoff">{about}</span>
         </button>
     }
     .into_any()

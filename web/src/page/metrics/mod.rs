@@ -3,12 +3,17 @@
 mod heatmap;
 mod lines;
 mod list;
+mod moment;
+mod query;
+
+pub(super) use query::ask;
 
 use crate::client::load::{Load, Old, load};
 use crate::component::app::{App, Entry};
 use crate::component::combobox::{Field, combobox};
 use crate::component::message;
 use crate::state::address::Params;
+use crate::state::metric::suggest::Metadata;
 use crate::state::time::Range;
 use crate::state::{filter, format};
 use leptos::prelude::*;
@@ -25,28 +30,41 @@ pub(super) fn page() -> AnyView {
     let all = load::<MetricsResponse>(Old::Keep, move || Some(filter::ranged("/api/v1/metrics", app.span()?)));
     let name = Memo::new(move |_| app.params.with(|p| p.get("name").map(str::to_owned)));
     let service = Memo::new(move |_| app.params.with(|p| p.get("service").unwrap_or_default().to_owned()));
-    let asked = Memo::new(move |_| {
+    let wanted = Memo::new(move |_| {
+        if app.params.with(|p| p.get("query").is_some()) {
+            return None;
+        }
         let mut params = Params::default();
         params.set("name", Some(&name.get()?));
         params.set("service", Some(&service.get()));
         filter::within(&mut params, app.span()?);
         params.set("limit", Some(&LIMIT.to_string()));
-        Some((params.behind("/api/v1/series"), app.span()?))
+        Some(params.behind("/api/v1/series"))
     });
-    let series = load::<SeriesResponse>(Old::Keep, move || asked.get().map(|(path, _)| path));
+    let series = load::<SeriesResponse>(Old::Keep, move || wanted.get());
     let chosen = Memo::new(move |_| {
         let name = name.get()?;
         all.data.with(|d| d.as_ref()?.metrics.iter().find(|m| m.name == name).cloned())
     });
+    let asked = query::asked();
+    let metadata = load::<Metadata>(Old::Keep, move || name.get().map(|_| "/prometheus/api/v1/metadata".to_owned()));
+    let is_asked = Memo::new(move |_| app.params.with(|p| p.get("query").is_some()));
     view! {
         <div class="page metrics-page">
-            {message::progress([all.running, series.running])}
+            {message::progress([all.running, series.running, asked.answer.running])}
             <div class="split">
                 {list::list(all, name)}
                 <section class="metric">
+                    {query::bar(asked)}
                     {move || match name.get() {
-                        None => message::empty("Choose a metric", "Its kind decides how it is drawn: rates, values, or a heat map with quantiles.", ().into_any()),
-                        Some(name) => view! { {head(name, chosen, service)} {drawing(series, chosen)} }.into_any(),
+                        None if is_asked.get() => ().into_any(),
+                        None => message::empty("Choose a metric", "Its kind decides how it is drawn: rates, values, or a heat map with quantiles. Or write a query above.", ().into_any()),
+                        Some(name) => view! { {head(name, chosen, service, is_asked)} {query::suggestions(asked, metadata, chosen)} }.into_any(),
+                    }}
+                    {move || match (is_asked.get(), name.with(Option::is_some)) {
+                        (true, _) => query::drawing(asked),
+                        (false, true) => drawing(series, chosen),
+                        (false, false) => ().into_any(),
                     }}
                 </section>
             </div>
@@ -67,7 +85,7 @@ fn kind_word(metric: &Metric) -> &'static str {
     }
 }
 
-fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>) -> AnyView {
+fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>, is_asked: Memo<bool>) -> AnyView {
     let app = App::get();
     let about = move || {
         chosen.get().map(|metric| {
@@ -99,7 +117,7 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>) -> An
         chosen: Callback::new(move |text: String| app.set(Entry::Push, "service", Some(&text))),
         testid: "metric-service",
     });
-    view! { <header class="metric-head"><div class="grow"><h1 class="mono">{name}</h1>{about}</div>{field}</header> }
+    view! { <header class="metric-head"><div class="grow"><h1 class="mono">{name}</h1>{about}</div><div class:none=is_asked>{field}</div></header> }
         .into_any()
 }
 

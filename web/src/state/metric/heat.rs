@@ -72,6 +72,22 @@ impl Heat {
             Some(bounds) => explicit_edges(bounds, &columns),
             None => shared_edges(&columns),
         };
+        Heat::laid(grid, edges, columns)
+    }
+
+    /// The heat map of buckets that are known by column. Where few edges tell all buckets, they are the rows.
+    pub fn of_columns(grid: Grid, columns: Vec<Vec<Bucket>>) -> Heat {
+        let columns: Vec<Vec<Bucket>> = columns.into_iter().map(merged).collect();
+        let all: Vec<f64> = columns.iter().flatten().flat_map(|bucket| [bucket.low, bucket.high]).collect();
+        let mut edges = order::pick(all.clone(), &order::rising(all));
+        edges.dedup();
+        if edges.len() < 2 || edges.len() > ROWS + 1 {
+            edges = shared_edges(&columns);
+        }
+        Heat::laid(grid, edges, columns)
+    }
+
+    fn laid(grid: Grid, edges: Vec<f64>, columns: Vec<Vec<Bucket>>) -> Heat {
         let cells = columns.iter().map(|column| spread(column, &edges)).collect();
         Heat { grid, edges, cells, columns }
     }
@@ -252,7 +268,7 @@ fn exponential_growth(new: &ExponentialHistogram, old: &ExponentialHistogram) ->
 }
 
 /// Buckets by lower edge, equal ones added up.
-fn merged(buckets: Vec<Bucket>) -> Vec<Bucket> {
+pub(super) fn merged(buckets: Vec<Bucket>) -> Vec<Bucket> {
     // Sorting is stable: by the upper edge first, then by the lower.
     let by_high = order::rising(buckets.iter().map(|bucket| bucket.high));
     let buckets = order::pick(buckets, &by_high);
@@ -313,7 +329,7 @@ fn shared_edges(columns: &[Vec<Bucket>]) -> Vec<f64> {
 }
 
 /// Lays buckets on rows, each shared out by how much of it a row covers.
-fn spread(buckets: &[Bucket], edges: &[f64]) -> Vec<f64> {
+pub(super) fn spread(buckets: &[Bucket], edges: &[f64]) -> Vec<f64> {
     let rows = edges.len().saturating_sub(1);
     let mut cells = vec![0.0; rows];
     if rows == 0 {

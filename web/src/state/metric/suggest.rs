@@ -1,0 +1,201 @@
+//! Which queries does a metric deserve? By its kind, under the name that PromQL knows it by.
+//!
+//! Not here: whether the server knows that name, which its metadata says (`name`).
+
+use super::super::query::complete;
+use super::super::query::token::{Kind, Language, tokens};
+use query_api::metric::{Metric, MetricType};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The answer of `/metadata`: what is told of each name.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Metadata {
+    /// By name, without the suffixes of a histogram's parts.
+    pub data: BTreeMap<String, Vec<Facts>>,
+}
+
+/// What is told of a name.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// What it measures.
+    pub help: String,
+    /// Unit, as UCUM writes it.
+    pub unit: String,
+}
+
+/// A query, and what it shows in few words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suggestion {
+    /// What it shows.
+    pub words: &'static str,
+    /// The query.
+    pub query: String,
+}
+
+/// The name that PromQL knows a metric by: it begins like the metric's own and has its unit and description. Of several the
+/// shortest; the metric's own name where metadata tells none.
+pub fn name(metadata: &Metadata, metric: &Metric) -> String {
+    let own = plain(&metric.name);
+    let fits = |name: &str| {
+        plain(name).strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    };
+    let told = |facts: &[Facts]| facts.iter().any(|f| f.help == metric.description && f.unit == metric.unit);
+    let found = metadata.data.iter().filter(|(name, facts)| fits(name) && told(facts)).map(|(name, _)| name);
+    found.min_by_key(|name| name.len()).unwrap_or(&metric.name).clone()
+}
+
+/// A name as Prometheus has always known names: what is no letter, digit or colon is one `_`, however much of it there is.
+fn plain(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_ascii_alphanumeric() || c == ':' {
+            out.push(c);
+        } else if !out.is_empty() && !out.ends_with('_') {
+            out.push('_');
+        }
+    }
+    out.truncate(out.trim_end_matches('_').len());
+    out
+}
+
+/// Queries by the kind of a metric, the best first.
+pub fn queries(metric: &Metric, name: &str) -> Vec<Suggestion> {
+    let plain = complete::is_plain(name, true);
+    // In braces a name may have any letters.
+    let part = |suffix: &str| {
+        if plain { format!("{name}{suffix}") } else { format!("{{{}}}", complete::quoted(&format!("{name}{suffix}"))) }
+    };
+    let one = |words, query| Suggestion { words, query };
+    let own = part("");
+    match metric.r#type {
+        MetricType::Gauge | MetricType::Summary => vec![
+            one("Value", own.clone()),
+            one("Mean by job", format!("avg by (job) ({own})")),
+            one("Highest by job", format!("max by (job) ({own})")),
+        ],
+        MetricType::Sum if metric.is_monotonic => vec![
+            one("Rate by job", format!("sum by (job) (rate({own}[5m]))")),
+            one("Rate", format!("sum(rate({own}[5m]))")),
+            one("Growth in an hour", format!("sum by (job) (increase({own}[1h]))")),
+        ],
+        MetricType::Sum => vec![
+            one("Sum by job", format!("sum by (job) ({own})")),
+            one("Value by instance", format!("sum by (job, instance) ({own})")),
+        ],
+        MetricType::Histogram => {
+            let (buckets, count, sum) = (part("_bucket"), part("_count"), part("_sum"));
+            vec![
+                one("p95 by job", format!("histogram_quantile(0.95, sum by (le, job) (rate({buckets}[5m])))")),
+                one("Heat map", format!("sum by (le) (rate({buckets}[5m]))")),
+                one("Rate by job", format!("sum by (job) (rate({count}[5m]))")),
+                one("Mean by job", format!("sum by (job) (rate({sum}[5m])) / sum by (job) (rate({count}[5m]))")),
+            ]
+        }
+        MetricType::ExponentialHistogram => vec![
+            one("p95 by job", format!("histogram_quantile(0.95, sum by (job) (rate({own}[5m])))")),
+            one("Heat map", format!("sum(rate({own}[5m]))")),
+            one("Rate by job", format!("histogram_count(sum by (job) (rate({own}[5m])))")),
+            one("Mean by job", format!("histogram_avg(sum by (job) (rate({own}[5m])))")),
+        ],
+    }
+}
+
+/// The unit of what a query shows, where its functions and the name of its first metric tell it; else none.
+pub fn unit(query: &str) -> String {
+    let words: Vec<(Kind, &str)> = tokens(Language::PromQl, query)
+        .into_iter()
+        .filter(|token| token.kind != Kind::Blank)
+        .map(|token| (token.kind, token.text(query)))
+        .collect();
+    let has = |names: &[&str]| words.iter().any(|(kind, word)| *kind == Kind::Function && names.contains(word));
+    let has_sign = |signs: &[&str]| words.iter().any(|(kind, word)| *kind == Kind::Sign && signs.contains(word));
+    let metric =
+        words.iter().find(|(kind, word)| *kind == Kind::Name && word.contains('_')).map_or("", |(_, word)| word);
+    let quantile = has(&["histogram_quantile", "histogram_avg", "histogram_sum", "histogram_stddev"]);
+    let is_mean = has_sign(&["/"]) && query.contains("_sum") && query.contains("_count");
+    if has(&["count", "absent", "changes", "resets", "histogram_fraction", "time", "timestamp"])
+        || (has_sign(&["/", "*", "==", ">", "<"]) && !is_mean)
+    {
+        return String::new();
+    }
+    let counts = metric.ends_with("_count") || has(&["histogram_count"]);
+    let base =
+        ["_bucket", "_sum", "_total"].iter().fold(metric, |name, suffix| name.strip_suffix(suffix).unwrap_or(name));
+    let own = [("_seconds", "s"), ("_milliseconds", "ms"), ("_bytes", "By"), ("_percent", "%")];
+    let own = own.iter().find(|(suffix, _)| base.ends_with(suffix)).map_or("", |(_, unit)| unit);
+    let per_second = has(&["rate", "irate", "deriv"]);
+    match (own, per_second && !quantile && !is_mean) {
+        (_, true) if counts || metric.ends_with("_bucket") => "/s".to_owned(),
+        ("", true) => "/s".to_owned(),
+        ("s", true) => "s/s".to_owned(),
+        (own, true) => format!("{own}/s"),
+        _ if counts && !is_mean => String::new(),
+        (own, false) => own.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metric(name: &str, r#type: MetricType) -> Metric {
+        Metric {
+            name: name.into(),
+            r#type,
+            unit: "s".into(),
+            description: "d".into(),
+            is_monotonic: true,
+            ..Metric::default()
+        }
+    }
+
+    #[test]
+    fn the_name_of_promql_has_the_same_unit_and_description() {
+        let facts = |help: &str| vec![Facts { help: help.into(), unit: "s".into() }];
+        let metadata = Metadata {
+            data: BTreeMap::from([
+                ("http_server_seconds".into(), facts("d")),
+                ("http_server".into(), facts("other")),
+                ("http_server_queue_seconds".into(), facts("d")),
+                ("http_servers".into(), facts("d")),
+            ]),
+        };
+        assert_eq!(name(&metadata, &metric("http.server", MetricType::Sum)), "http_server_seconds");
+        assert_eq!(name(&metadata, &metric("<http>..server!", MetricType::Sum)), "http_server_seconds");
+        assert_eq!(name(&metadata, &metric("http.client", MetricType::Sum)), "http.client");
+    }
+
+    #[test]
+    fn each_kind_has_queries_of_its_own() {
+        let first = |r#type, name: &str| queries(&metric("x", r#type), name)[0].query.clone();
+        assert_eq!(first(MetricType::Sum, "a_total"), "sum by (job) (rate(a_total[5m]))");
+        assert_eq!(
+            first(MetricType::Histogram, "a.b"),
+            "histogram_quantile(0.95, sum by (le, job) (rate({\"a.b_bucket\"}[5m])))"
+        );
+        assert_eq!(first(MetricType::Gauge, "g"), "g");
+    }
+
+    #[test]
+    fn the_unit_follows_functions_and_name() {
+        let cases = [
+            ("rate(http_requests_total[5m])", "/s"),
+            ("sum by (job) (rate(cpu_seconds_total[5m]))", "s/s"),
+            ("rate(net_bytes_total[5m])", "By/s"),
+            ("histogram_quantile(0.9, sum by (le) (rate(a_seconds_bucket[5m])))", "s"),
+            ("sum by (job) (rate(a_seconds_sum[5m])) / sum by (job) (rate(a_seconds_count[5m]))", "s"),
+            ("rate(a_seconds_count[5m])", "/s"),
+            ("sum by (le) (rate(a_seconds_bucket[5m]))", "/s"),
+            ("go_memory_used_bytes", "By"),
+            ("a_bytes / b_bytes", ""),
+            ("count(a_seconds)", ""),
+            ("1 + 1", ""),
+        ];
+        for (query, expected) in cases {
+            assert_eq!(unit(query), expected, "{query}");
+        }
+    }
+}
