@@ -72,6 +72,8 @@ case $mode in
     build_web
     export SPANLIGHT_SIM_SEEDS="${SPANLIGHT_SIM_SEEDS:-5000}" SPANLIGHT_KILLS="${SPANLIGHT_KILLS:-50}"
     SPANLIGHT_S3_SERVER=$(bash scripts/s3.sh)
+    SPANLIGHT_AXE=$(bash scripts/axe.sh)
+    export SPANLIGHT_AXE
     SPANLIGHT_PROMETHEUS=$(bash scripts/debian.sh prometheus promtool)
     SPANLIGHT_NODE_EXPORTER=$(bash scripts/debian.sh prometheus-node-exporter prometheus-node-exporter)
     export SPANLIGHT_PROMETHEUS SPANLIGHT_NODE_EXPORTER
@@ -97,6 +99,8 @@ case $mode in
   browser)
     build_web
     run cargo test --package xtask --features web ${LOCKED[@]+"${LOCKED[@]}"}
+    SPANLIGHT_AXE=$(bash scripts/axe.sh)
+    export SPANLIGHT_AXE
     # The same features as `cargo test --workspace`, so that no dependency is built twice.
     SPANLIGHT_BROWSER=1 run cargo test --workspace --test it ${LOCKED[@]+"${LOCKED[@]}"} -- browser
     ;;

@@ -28,6 +28,9 @@ const RUNS: usize = 11;
 /// By how much, relative to each other, numbers may differ.
 const TOLERANCE: f64 = 1e-6;
 
+/// What is smaller is as good as 0.
+const LEAST: f64 = 1e-6;
+
 /// Name, expression, and how many milliseconds it may take.
 const QUERIES: [(&str, &str, Option<&str>); 6] = [
     ("sum_by_rate", "sum by (mode) (rate(node_cpu_seconds_total[5m]))", Some("<= 8")),
@@ -194,7 +197,7 @@ fn compare(kind: Kind, ours: &[Answer], theirs: &[Answer]) {
             for (time, value) in own {
                 points += 1;
                 let Some(other) = theirs.get(labels).and_then(|other| other.get(time)) else { continue };
-                let difference = (value - other).abs() / value.abs().max(other.abs()).max(f64::MIN_POSITIVE);
+                let difference = (value - other).abs() / value.abs().max(other.abs()).max(LEAST);
                 worst = worst.max(difference);
                 same += usize::from(difference <= TOLERANCE || value.is_nan() && other.is_nan());
             }

@@ -112,6 +112,34 @@ impl Browser {
         self.run(&format!("document.querySelector('[data-testid=\"{testid}\"]').click()")).await;
     }
 
+    /// Presses a key, with nothing in focus that is typed into.
+    pub(crate) async fn key(&self, key: &str) {
+        self.run(&format!("window.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', cancelable: true }}))"))
+            .await;
+    }
+
+    /// Presses a key on an element.
+    pub(crate) async fn key_on(&self, selector: &str, key: &str) {
+        let event = format!("new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true, cancelable: true }})");
+        self.run(&format!("document.querySelector('{selector}').dispatchEvent({event})")).await;
+    }
+
+    /// Presses the mouse at one place of an element and lets it go at another: shares of the width, pixels from the top.
+    pub(crate) async fn press(&self, selector: &str, from: (f64, f64), to: (f64, f64)) {
+        let place = |(x, y): (f64, f64)| {
+            format!(
+                "const area = document.querySelector('{selector}').getBoundingClientRect(); \
+                     return [Math.round(area.left + area.width * {x}), Math.round(area.top + {y})]"
+            )
+        };
+        let (from, to) = (self.run(&place(from)).await, self.run(&place(to)).await);
+        let step = |place: &Value| json!({"type": "pointerMove", "duration": 0, "x": place[0], "y": place[1]});
+        let (down, up) = (json!({"type": "pointerDown", "button": 0}), json!({"type": "pointerUp", "button": 0}));
+        let hand = json!({"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"},
+                          "actions": [step(&from), down, step(&to), up]});
+        self.call("POST", "/actions", &json!({"actions": [hand]})).await;
+    }
+
     /// Types into an element as a person would.
     pub(crate) async fn keys(&self, testid: &str, text: &str) {
         let using = json!({"using": "css selector", "value": format!("[data-testid=\"{testid}\"]")});

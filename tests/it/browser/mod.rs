@@ -3,10 +3,15 @@
 //! Runs where `SPANLIGHT_BROWSER=1` says that chromium, chromedriver and the web bundle are there (`make test-full`);
 //! elsewhere it says so and passes. Screenshots go to `SPANLIGHT_SCREENSHOTS`, if that names a folder.
 
+mod access;
 mod driver;
+mod explore;
+mod hostile;
+mod incident;
 mod large;
 mod query;
 mod status;
+mod trace;
 
 use crate::server::{Server, eventually, request};
 use driver::Browser;
@@ -21,6 +26,13 @@ fn wanted() -> bool {
         eprintln!("not run: set SPANLIGHT_BROWSER=1 where chromium, chromedriver and the web bundle are there");
     }
     wanted
+}
+
+/// Sends spans as OTLP/JSON.
+async fn send(server: &Server, spans: &serde_json::Value) {
+    let headers = [("content-type", "application/json")];
+    let sent = request(&server.otlp_http, "POST", "/v1/traces", &headers, Bytes::from(spans.to_string())).await;
+    assert_eq!(sent.0, 200, "{}", String::from_utf8_lossy(&sent.1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ fn element(testid: &str) -> String {
 async fn refreshed(browser: &Browser, what: &str, condition: &str) {
     let script = format!(
         "if ({condition}) return true; \
-         if (Date.now() - (window.__looked ?? 0) > 1500) {{ window.__looked = Date.now(); {}.click(); }} return false",
+         if (Date.now() - (window.__looked ?? 0) > 1500) {{ window.__looked = Date.now(); {}?.click(); }} return false",
         element("refresh")
     );
     browser.wait_for(what, &script).await;

@@ -1,7 +1,8 @@
 //! Are queries of chance worth the same as in Debian's Prometheus, where their meaning has not changed since?
 //!
 //! The queries and series are those that `query` holds against an evaluator of its own. Known to differ: names are dropped at once by 2.42
-//! and at the end by us, as by Prometheus 3, so that it refuses some queries that we answer, and comparisons bring names back.
+//! and at the end by us, as by Prometheus 3, so that it refuses some queries that we answer, and comparisons bring names back; that several
+//! series match one is found by 3 before a comparison leaves some out; and what [`CHANGED`] says.
 
 #[path = "../../../query/src/promql/naive/random.rs"]
 mod chance;
@@ -18,6 +19,9 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 const QUERIES: usize = 400;
+/// Parts of queries whose meaning has changed since: deviations of a group in which there is NaN alone, and how far back to 0 a counter is
+/// guessed, which matters for what is none.
+const CHANGED: [&str; 6] = ["stddev by", "stddev without", "stdvar by", "stdvar without", "rate((", "increase(("];
 /// By how much numbers may differ, for each unit of their size and at all.
 const TOLERANCE: f64 = 1e-6;
 
@@ -89,8 +93,9 @@ async fn random_queries_are_worth_what_debians_prometheus_says() {
     assert_eq!(head.status, 204, "{text}");
     theirs.push(&message).await;
     let mut refused = 0;
-    for _ in 0..QUERIES {
-        let query = placed(&Query::random(&mut dice, 3), start);
+    let queries = std::iter::repeat_with(|| placed(&Query::random(&mut dice, 3), start));
+    let queries = queries.filter(|query| !CHANGED.iter().any(|part| query.contains(part)));
+    for query in queries.take(QUERIES) {
         let ours = asked(&server.http, "/prometheus", &query, start).await;
         match (ours, asked(&theirs.address, "", &query, start).await) {
             (Ok(ours), Ok(theirs)) => {
@@ -99,8 +104,9 @@ async fn random_queries_are_worth_what_debians_prometheus_says() {
             }
             (Err(_), Err(_)) => {}
             (Ok(_), Err(why)) if why.contains("same labelset") => refused += 1,
+            (Err(why), Ok(_)) if why.contains("multiple matches") => refused += 1,
             (ours, theirs) => panic!("seed {seed}: {query}: {ours:?} here, {theirs:?} there"),
         }
     }
-    assert!(refused < QUERIES / 5, "{refused} queries were refused there");
+    assert!(refused < QUERIES / 5, "{refused} queries were refused by one alone");
 }

@@ -2,12 +2,15 @@
 //!
 //! N1  Every failure has a class, a sentence and the path that was asked: nothing is swallowed.
 
-use crate::state::object;
+use crate::state::{format, object};
 use leptos::web_sys::{self, AbortSignal, HtmlAnchorElement, RequestInit, Response, Url};
 use query_api::error::{Class, ErrorBody};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
+
+/// Bytes of a refusal in plain words that are shown.
+const WORDS: usize = 400;
 
 /// Why a request gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +158,10 @@ fn refusal(status: u16, body: &str, path: &str) -> Failure {
                 return Failure::new(class, refused.error, status, path);
             }
             let class = if status == 404 { "not found" } else { "refused" };
+            // What speaks Tempo's language refuses in plain words.
+            if (400..500).contains(&status) && !body.is_empty() && !body.starts_with('<') {
+                return Failure::new(class, format::cut(body, WORDS).0.to_owned(), status, path);
+            }
             Failure::new(class, format!("the server answered {status}"), status, path)
         }
     }

@@ -4,6 +4,7 @@
 
 use super::app::App;
 use crate::component::effect::effect;
+use crate::state::hue;
 use leptos::html;
 use leptos::prelude::*;
 use leptos::web_sys::{self, CanvasRenderingContext2d, CssStyleDeclaration, HtmlCanvasElement};
@@ -24,6 +25,8 @@ pub(crate) struct Pen {
 /// Where a text stands on its point.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Align {
+    /// Begins there.
+    Left,
     /// Is centred there.
     Middle,
     /// Ends there.
@@ -84,9 +87,20 @@ impl Pen {
 
     /// The outline of a rectangle.
     pub(crate) fn frame(&self, colour: &str, x: f64, y: f64, width: f64, height: f64) {
+        self.outline(colour, 1.0, (x, y, width, height));
+    }
+
+    /// The same with a line of some width, which is inside.
+    pub(crate) fn outline(&self, colour: &str, line: f64, (x, y, width, height): (f64, f64, f64, f64)) {
         self.context.set_stroke_style_str(colour);
-        self.context.set_line_width(1.0);
-        self.context.stroke_rect(x + 0.5, y + 0.5, width - 1.0, height - 1.0);
+        self.context.set_line_width(line);
+        self.context.stroke_rect(x + line / 2.0, y + line / 2.0, (width - line).max(0.0), (height - line).max(0.0));
+    }
+
+    /// The theme's colours of services, in their order.
+    pub(crate) fn services<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+        let hues: Vec<String> = (0..hue::HUES).map(|hue| self.colour(&format!("--svc-{hue}"))).collect();
+        names.map(|name| hues.get(hue::of(name) as usize).cloned().unwrap_or_default()).collect()
     }
 
     /// A ring.
@@ -104,6 +118,7 @@ impl Pen {
         self.context.set_font(&self.font);
         self.context.set_text_baseline("middle");
         self.context.set_text_align(match align {
+            Align::Left => "left",
             Align::Middle => "center",
             Align::Right => "right",
         });

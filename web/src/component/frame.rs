@@ -36,7 +36,7 @@ pub(crate) fn top_bar() -> AnyView {
             </a>
             <nav aria-label="Places">{palette::PLACES.map(place).collect_view()}</nav>
             <span class="grow"></span>
-            <button class="button find" on:click=move |_| palette::toggle(app) aria-label="Go to, control k">
+            <button class="button find" on:click=move |_| palette::toggle(app) aria-label="Go to… ctrl k">
                 <span aria-hidden="true">"⌕"</span><span class="quiet">"Go to…"</span><kbd>"ctrl k"</kbd>
             </button>
             {tenant()}

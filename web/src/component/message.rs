@@ -13,7 +13,7 @@ pub(crate) fn skeleton(rows: usize) -> AnyView {
         let width = 40 + (index * 37) % 55;
         view! { <div class="skeleton-row"><i style=format!("width:{width}%")></i></div> }
     };
-    view! { <div class="skeleton" aria-busy="true" aria-label="Loading">{(0..rows).map(line).collect_view()}</div> }
+    view! { <div class="skeleton" role="status" aria-busy="true" aria-label="Loading">{(0..rows).map(line).collect_view()}</div> }
         .into_any()
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod attributes;
+pub(crate) mod call_map;
 pub(crate) mod canvas;
 pub(crate) mod chart;
 pub(crate) mod combobox;

@@ -45,6 +45,13 @@ const TRACE: Keys = &[
     ("c", "Critical path on, off"),
 ];
 
+const TREE: Keys = &[
+    ("↑  ↓", "Previous, next span"),
+    ("→  ←", "Open, close; go in, out"),
+    ("home  end", "First, last span"),
+    ("space  ⏎", "Details of the span"),
+];
+
 fn group(name: &'static str, keys: Keys) -> AnyView {
     let row = |(keys, what): &(&'static str, &'static str)| {
         let caps = keys.split_whitespace().map(|key| view! { <kbd>{key}</kbd> }).collect_view();
@@ -67,7 +74,10 @@ pub(crate) fn sheet() -> AnyView {
         <div class="scrim dim" on:click=move |_| app.overlay.set(None)></div>
         <div class="sheet" role="dialog" aria-modal="true" aria-label="Keys" data-testid="key-sheet">
             <header><h2>"Keys"</h2><button class="button" node_ref=close on:click=move |_| app.overlay.set(None)>"Close"</button></header>
-            <div class="sheet-groups"><div>{group("Anywhere", ANYWHERE)}{group("In a query", QUERY)}</div>{group("Trace", TRACE)}</div>
+            <div class="sheet-groups">
+                <div>{group("Anywhere", ANYWHERE)}{group("In a query", QUERY)}</div>
+                <div>{group("Trace", TRACE)}{group("Tree of spans, reached with tab", TREE)}</div>
+            </div>
         </div>
     }
     .into_any()

@@ -63,14 +63,21 @@ where
         let generation = generation.get();
         visible.get().map(|index| (generation, index)).collect::<Vec<_>>()
     };
+    // What stands below the rows is a row of its own to those who hear them; what only scrolls is reached with tab.
+    let last = match role {
+        "rowgroup" => ("row", "cell"),
+        "list" => ("listitem", "presentation"),
+        _ => ("presentation", "presentation"),
+    };
+    let tabindex = if role == "list" { "0" } else { "-1" };
     let view = view! {
-        <div class="virtual" node_ref=node on:scroll=move |_| measure() role=role aria-label=label tabindex="-1">
-            <div class="virtual-all" style=total>
-                <div class="virtual-window" style=shift>
+        <div class="virtual" node_ref=node on:scroll=move |_| measure() role=role aria-label=label tabindex=tabindex>
+            <div class="virtual-all" role="presentation" style=total>
+                <div class="virtual-window" role="presentation" style=shift>
                     <For each=items key=|item| *item children=move |(_, index)| row(index) />
                 </div>
             </div>
-            {foot}
+            <div role=last.0><div role=last.1>{foot}</div></div>
         </div>
     };
     (view.into_any(), node)

@@ -2,9 +2,10 @@
 
 use crate::client::load::{Old, load};
 use crate::component::app::{App, Entry};
+use crate::component::call_map::{self, Drawn};
 use crate::component::{keys, message, text};
-use crate::state::map::{self, Around, Kind, Map, NODE, Node};
-use crate::state::{filter, format, hue, order, service};
+use crate::state::map::{self, Around, Kind, Map, Node};
+use crate::state::{filter, format, order, service};
 use leptos::prelude::*;
 use query_api::service::{Connection, GraphEdge, Red, ServiceGraphResponse};
 
@@ -90,63 +91,17 @@ fn share(edge: &GraphEdge) -> f64 {
 }
 
 fn drawn(map: &Map, edges: &[GraphEdge], near: &Around, focus: &str, seconds: f64) -> AnyView {
-    let most = edges.iter().map(|edge| edge.call_count).max().unwrap_or(1).max(1) as f64;
-    let arrows = map.arrows.iter().filter_map(|arrow| {
-        let edge = edges.get(arrow.edge)?;
-        let width = 1 + (5.0 * (edge.call_count as f64 / most).sqrt()) as u32;
-        let far = !near.has_call(arrow);
-        Some(view! {
-            <path d=arrow.path.clone() stroke-width=width class="call" class:failing=is_failing(edge) class:far=far />
-        })
-    });
-    let nodes = map.nodes.iter().enumerate().map(|(at, node)| boxed(node, near.has(at), node.name == focus, seconds));
-    let (width, height) = (map.width as u32, map.height as u32);
-    let size = format!("width:{width}px;height:{height}px");
-    let view_box = format!("0 0 {width} {height}");
-    view! {
-        <div class="map-room" tabindex="0" role="group" aria-label="Map of calls; the table below has the same">
-            <div class="map" style=size data-testid="map">
-                <svg viewBox=view_box aria-hidden="true">{arrows.collect_view()}</svg>
-                {nodes.collect_view()}
-            </div>
-        </div>
-    }
-    .into_any()
-}
-
-fn boxed(node: &Node, near: bool, chosen: bool, seconds: f64) -> AnyView {
     let app = App::get();
-    let name = node.name.clone();
-    let focus = (!chosen).then(|| name.clone());
-    let (glyph, what) = match node.kind {
-        Kind::Service => ("", "service"),
-        Kind::Database => ("⛁", "database"),
-        Kind::Queue => ("≡", "queue"),
-        Kind::Peer => ("○", "sends no spans"),
+    let words = |node: &Node| {
+        let failed = call_map::failed(node);
+        (
+            format!("{}{failed}", format::rate(node.calls as f64 / seconds.max(1.0))),
+            sure_share(node.calls, node.failed) > FAILING,
+        )
     };
-    let failing = sure_share(node.calls, node.failed) > FAILING;
-    let words = match node.calls {
-        0 => "calls".to_owned(),
-        calls => {
-            let failed = if node.failed > 0 {
-                format!(" · {} failed", format::percent(node.failed as f64 / calls as f64))
-            } else {
-                String::new()
-            };
-            format!("{}{failed}", format::rate(calls as f64 / seconds.max(1.0)))
-        }
-    };
-    let [x, y, width, height] = [node.x, node.y, NODE.0, NODE.1].map(|length| length as u32);
-    let place = format!("left:{x}px;top:{y}px;width:{width}px;height:{height}px;--svc:{}", hue::css(&node.name));
-    view! {
-        <button class="map-node" class:far=!near class:chosen=chosen class:other={node.kind != Kind::Service} style=place
-            title=format!("{} ({what})", node.name) aria-pressed=chosen.to_string() data-testid="map-node" data-service=name
-            on:click=move |_| app.set(Entry::Push, "focus", focus.as_deref())>
-            <span class="map-name">{(!glyph.is_empty()).then(|| view! { <i aria-hidden="true">{glyph}</i> })}{node.name.clone()}</span>
-            <span class="quiet small" class:bad=failing>{words}</span>
-        </button>
-    }
-    .into_any()
+    let words = |node: &Node| if node.calls == 0 { ("calls".to_owned(), false) } else { words(node) };
+    let choose = Callback::new(move |name: Option<String>| app.set(Entry::Push, "focus", name.as_deref()));
+    call_map::drawn(map, edges, Drawn { near, chosen: focus, words: &words, failing: &is_failing, choose })
 }
 
 fn table(map: &Map, edges: &[GraphEdge], near: &Around, seconds: f64) -> AnyView {

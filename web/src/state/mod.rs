@@ -8,6 +8,7 @@
 pub mod address;
 pub mod attribute;
 pub mod calendar;
+pub mod difference;
 pub mod filter;
 pub mod format;
 pub mod hue;
@@ -24,5 +25,8 @@ pub mod query;
 pub mod rows;
 pub mod scale;
 pub mod service;
+pub mod strips;
+pub mod tempo;
 pub mod time;
 pub mod trace;
+pub mod traceql;

@@ -1,14 +1,18 @@
-//! Which traces are there? Filters, a scatter of duration over time, and the list.
+//! Which traces are there? Filters, strips of what matches over time, what is different in a part of it, and the list.
 
 mod bar;
+mod difference;
 mod results;
 mod scatter;
+mod strips;
 
-use crate::client::paged::paged;
-use crate::component::app::App;
+use crate::client::load::Load;
+use crate::client::paged::{Paged, paged};
+use crate::component::app::{App, Entry};
 use crate::component::message;
+use crate::state::difference::Differences;
 use crate::state::filter::TraceFilter;
-use crate::state::format;
+use crate::state::{format, traceql};
 use leptos::prelude::*;
 use query_api::trace::SearchResponse;
 
@@ -24,6 +28,13 @@ pub(super) fn page() -> AnyView {
         }
         Some(filter.request(app.span()?, cursor))
     });
+    let dots = Memo::new(move |_| app.params.with(|params| params.get("chart") == Some("dots")));
+    let spans = Memo::new(move |_| {
+        filter.with(|filter| (filter.fault().is_none() && !dots.get()).then(|| traceql::spans(filter)))
+    });
+    let (strips, differences) = (strips::ask(spans), difference::ask(spans));
+    let running =
+        [found.first.running, found.growing, strips.rates.running, strips.durations.running, differences.running];
     let words = move || {
         if found.first.data.with(Option::is_none) || found.first.failure.with(Option::is_some) {
             return String::new();
@@ -44,11 +55,37 @@ pub(super) fn page() -> AnyView {
     };
     view! {
         <div class="page">
-            {message::progress([found.first.running, found.growing])}
+            {message::progress(running)}
             <header class="page-head"><h1>"Traces"</h1><p class="quiet">{words}</p></header>
             {bar::bar(filter, found)}
-            {scatter::scatter(found)}
+            {charts(found, dots, strips, differences)}
             {results::results(found, filter)}
+        </div>
+    }
+    .into_any()
+}
+
+/// Spans in strips, or the traces that are listed as dots; the URL says which.
+fn charts(
+    found: Paged<SearchResponse>,
+    dots: Memo<bool>,
+    strips: strips::Asked,
+    differences: Load<Differences>,
+) -> AnyView {
+    let app = App::get();
+    let choice = move |(value, words): (bool, &'static str)| {
+        let choose = move |_| app.set(Entry::Replace, "chart", value.then_some("dots"));
+        view! { <button class:current=move || dots.get() == value aria-pressed=move || (dots.get() == value).to_string() on:click=choose>{words}</button> }
+    };
+    let choices = [(false, "All spans"), (true, "Listed traces")].map(choice).into_iter().collect_view();
+    let shown = move || match dots.get() {
+        true => scatter::scatter(found),
+        false => view! { {strips::strips(strips, found)}{difference::panel(differences)} }.into_any(),
+    };
+    view! {
+        <div class="block explore-charts">
+            <div class="segments" role="group" aria-label="What is drawn">{choices}</div>
+            {shown}
         </div>
     }
     .into_any()

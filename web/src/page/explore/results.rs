@@ -114,8 +114,8 @@ fn heads(filter: Memo<TraceFilter>) -> AnyView {
             <span role="columnheader">"Root"</span>
             <span role="columnheader">"Trace duration"<span class="quiet small">", log scale"</span></span>
             <span role="columnheader" class="num">{order("longest", "", "Longest match")}</span>
-            <span role="columnheader" class="num">"Spans"</span>
-            <span role="columnheader" class="num">"Errors"</span>
+            <span role="columnheader" class="num">{order("most_spans", "", "Spans")}</span>
+            <span role="columnheader" class="num">{order("most_errors", "", "Errors")}</span>
             <span role="columnheader">"Services"</span>
         </div>
     }
@@ -146,6 +146,9 @@ fn row(
     // Another order brings other rows.
     let oldest = filter.with_untracked(|f| f.order == "oldest");
     let time = if oldest { one.first_match_unix_nano } else { one.last_match_unix_nano };
+    // What orders the list is of the spans that match, where those are not all.
+    let matched = (one.matched_count < one.span_count)
+        .then(|| view! { <span class="quiet" title="Spans that match">{format!("{} of ", format::count(u64::from(one.matched_count)))}</span> });
     let root = if one.has_root { one.root_name.clone() } else { format!("{} (root not here)", one.root_name) };
     view! {
         <a class="trace-row" role="row" href=link class:selected=move || selected.get() == Some(index) class:failed={errors > 0}
@@ -156,7 +159,7 @@ fn row(
             <span role="cell" class="root"><span class="root-service">{text::service_name(&one.root_service)}</span><span class="cutoff">{root}</span></span>
             <span role="cell" class="bar-cell"><span class="bar-track"><i class="bar" style=bar></i></span><span class="num">{format::duration(duration)}</span></span>
             <span role="cell" class="num">{format::duration(one.longest_match_nano)}</span>
-            <span role="cell" class="num">{format::count(u64::from(one.span_count))}</span>
+            <span role="cell" class="num">{matched}{format::count(u64::from(one.span_count))}</span>
             <span role="cell" class="num errors">{(errors > 0).then(|| view! { <span class="error-mark" aria-hidden="true">"■"</span>{format::count(u64::from(errors))} })}</span>
             <span role="cell" class="dots">{dots}{(rest > 0).then(|| view! { <span class="quiet small">{format!("+{rest}")}</span> })}</span>
         </a>

@@ -13,6 +13,7 @@ use leptos::html;
 use leptos::prelude::*;
 use query_api::log::{LogRecord, LogsResponse};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Height of a closed row.
 const ROW: f64 = 26.0;
@@ -26,9 +27,10 @@ pub(in crate::page) enum Context {
     Trace,
 }
 
-/// The list; `none` says why it is empty when it is.
+/// The list of `rows`, which `found` brings; `none` says why it is empty when it is.
 pub(in crate::page) fn log_list(
     found: Paged<LogsResponse>,
+    rows: Signal<Arc<Vec<LogRecord>>>,
     none: impl Fn() -> AnyView + Send + 'static,
     context: Context,
 ) -> AnyView {
@@ -50,17 +52,17 @@ pub(in crate::page) fn log_list(
         selected.set(Some(index));
     };
     if context == Context::Page {
-        keys::list_keys(move || found.rows.with(|r| r.len()), selected, toggle);
+        keys::list_keys(move || rows.with(|r| r.len()), selected, toggle);
     }
     let (list, _) = virtual_list(List {
-        count: Signal::derive(move || found.rows.with(|r| r.len())),
+        count: Signal::derive(move || rows.with(|r| r.len())),
         heights,
         generation: Signal::derive(move || found.generation.get() * 2 + u64::from(app.utc.get())),
         reveal: selected.into(),
         role: "list",
         label: "Log records",
         row: move |index| {
-            let record = found.rows.with_untracked(|rows| rows.get(index).cloned());
+            let record = rows.with_untracked(|rows| rows.get(index).cloned());
             record.map_or_else(
                 || ().into_any(),
                 |record| row(Entry { index, record, context, heights, open, selected }, toggle),
@@ -74,12 +76,12 @@ pub(in crate::page) fn log_list(
         }
         match found.first.data.get() {
             None if found.first.running.busy.get() => message::skeleton(12),
-            Some(page) if page.logs.is_empty() => none(),
+            Some(_) if rows.with(|rows| rows.is_empty()) => none(),
             _ => ().into_any(),
         }
     };
     view! {
-        <div class="log-list fill" class:none=move || found.rows.with(|r| r.is_empty())>
+        <div class="log-list fill" class:none=move || rows.with(|r| r.is_empty())>
             <div class="log-row heads" aria-hidden="true"><span>"Time"</span><span>"Level"</span><span>"Service"</span><span>"Message"</span><span></span></div>
             {list}
         </div>
@@ -105,11 +107,16 @@ fn row(entry: Entry, toggle: impl Fn(usize) + Copy + Send + 'static) -> AnyView 
     let first = whole.lines().next().unwrap_or_default();
     let shown = format::cut(first, text::LINE).0.to_owned();
     let is_open = Memo::new(move |_| open.with(|o| o.contains(&index)));
-    let trace = (context == Context::Page && !record.trace_id.is_empty()).then(|| {
+    let leads = !record.trace_id.is_empty() && (context == Context::Page || !record.span_id.is_empty());
+    let trace = leads.then(|| {
         let extra: &[(&str, &str)] = if record.span_id.is_empty() { &[] } else { &[("span", &record.span_id)] };
         let href = app.href(&format!("/trace/{}", record.trace_id), extra);
-        view! { <a class="copy" href=href title="Open the trace" data-testid="log-trace" on:click=|event| event.stop_propagation()>"trace →"</a> }
+        let (words, title) = if context == Context::Page { ("trace →", "Open the trace") } else { ("span →", "Show the span") };
+        view! { <a class="copy" href=href title=title data-testid="log-trace" on:click=|event| event.stop_propagation()>{words}</a> }
     });
+    // An event of a span has a name and no level.
+    let is_event = context == Context::Trace && level == Level::Unset && !record.event_name.is_empty();
+    let level_word = if is_event { "event" } else { level.name() };
     let offset = app.offset();
     let (time, day) = (calendar::clock(record.time_unix_nano, offset), calendar::date(record.time_unix_nano, offset));
     let service = record.service.clone();
@@ -117,7 +124,7 @@ fn row(entry: Entry, toggle: impl Fn(usize) + Copy + Send + 'static) -> AnyView 
         <div class=format!("log-item level-{}", level.name()) role="listitem" class:open=is_open>
             <div class="log-row" class:selected=move || selected.get() == Some(index) data-testid="log-row" data-level=level.name() on:click=move |_| toggle(index)>
                 <span class="num quiet" title=calendar::date_time(record.time_unix_nano, offset)><span class="day">{day}" "</span>{time}</span>
-                <span class="level-word">{level.name()}</span>
+                <span class="level-word">{level_word}</span>
                 {text::service_name(&service)}
                 <button class="log-line mono" aria-expanded=move || is_open.get().to_string()>{shown}</button>
                 {trace}

@@ -51,7 +51,7 @@ pub(super) fn page() -> AnyView {
             <header class="page-head"><h1>"Logs"</h1><p class="quiet">{words}</p></header>
             {bar(filter)}
             {histogram::chart(histogram)}
-            {list::log_list(found, none, list::Context::Page)}
+            {list::log_list(found, found.rows.into(), none, list::Context::Page)}
         </div>
     }
     .into_any()

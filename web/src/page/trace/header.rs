@@ -3,10 +3,14 @@
 use super::view::View;
 use crate::component::text;
 use crate::state::trace::critical;
+use crate::state::trace::repeat::{self, How, Repeat};
 use crate::state::trace::tree::Trace;
 use crate::state::{calendar, format, hue, order};
 use leptos::prelude::*;
 use std::sync::Arc;
+
+/// Repeats that are told.
+const REPEATS: usize = 3;
 
 /// The header.
 pub(super) fn header(view: View) -> AnyView {
@@ -19,8 +23,18 @@ fn filled(view: View, trace: Arc<Trace>) -> AnyView {
     let service = root.map_or("", |row| trace.services[row.service].name.as_str());
     let name = root.map_or_else(String::new, |row| row.span.name.clone());
     let errors = if trace.errors > 0 {
-        view! { <span class="fact error-text"><span class="error-mark" aria-hidden="true">"■"</span>{format::counted(trace.errors as u64, "error")}</span> }
-            .into_any()
+        let origin = trace.origin();
+        let show = move |_| {
+            if let Some(origin) = origin {
+                view.open(origin);
+            }
+        };
+        view! {
+            <button class="fact error-text plain" title="Shows where they began" data-testid="error-origin" on:click=show>
+                <span class="error-mark" aria-hidden="true">"■"</span>{format::counted(trace.errors as u64, "error")}" →"
+            </button>
+        }
+        .into_any()
     } else {
         ().into_any()
     };
@@ -53,7 +67,42 @@ fn filled(view: View, trace: Arc<Trace>) -> AnyView {
             <span class="fact quiet">{started}</span>
         </div>
         {(!trace.warnings.is_empty()).then(|| view! { <ul class="warnings" data-testid="trace-warnings">{warnings}</ul> })}
+        {repeats(view, &trace)}
         {shares(view, &trace)}
+    }
+    .into_any()
+}
+
+/// Calls in a loop, and the same call made twice: those that take longest.
+fn repeats(view: View, trace: &Trace) -> AnyView {
+    let found = repeat::repeats(trace);
+    if found.is_empty() {
+        return ().into_any();
+    }
+    let more = found.len().saturating_sub(REPEATS);
+    let one = |repeat: &Repeat| {
+        let (first, parent) = (&trace.rows[repeat.first], &trace.rows[repeat.parent]);
+        let how = match repeat.how {
+            How::Loop => "in a loop",
+            How::Same => "the same call",
+            How::Retry => "tried again after errors",
+        };
+        let took = format!("{}, {} together", how, format::duration(repeat.total));
+        let by = format!("{} {}", trace.services[parent.service].name, parent.span.name);
+        let at = repeat.first;
+        let open = move |_| view.open(at);
+        view! {
+            <li><span aria-hidden="true">"▲"</span>{format!("{} × ", repeat.count)}
+                <button class="link" title=format!("Called by {by}. Shows the first of them") on:click=open>{first.span.name.clone()}</button>
+                {format!(" {took}")}
+            </li>
+        }
+    };
+    view! {
+        <ul class="warnings" data-testid="repeats">
+            {found.iter().take(REPEATS).map(one).collect_view()}
+            {(more > 0).then(|| view! { <li class="quiet">{format!("{more} more")}</li> })}
+        </ul>
     }
     .into_any()
 }
@@ -73,8 +122,18 @@ fn shares(view: View, trace: &Trace) -> AnyView {
         let title = format!("{name}: {} of the critical path", format::percent(share));
         view! { <i style=format!("width:{:.2}%;--svc:{}", share * 100.0, hue::css(&name)) title=title></i> }
     });
-    let legend = parts.iter().take(6).map(share).map(|(name, share)| {
-        view! { <span class="legend-item">{text::service_name(&name)}<span class="quiet num">{format::percent(share)}</span></span> }
+    let legend = parts.iter().take(6).map(|part| {
+        let ((name, share), row) = (share(part), critical::longest_of(trace, &path, part.0));
+        let show = move |_| {
+            if let Some(row) = row {
+                view.open(row);
+            }
+        };
+        view! {
+            <button class="legend-item plain" title="Shows the span that was waited for longest" data-testid="critical-share" on:click=show>
+                {text::service_name(&name)}<span class="quiet num">{format::percent(share)}</span>
+            </button>
+        }
     });
     view! {
         <div class="shares">
@@ -107,6 +166,7 @@ pub(super) fn tools(view: View) -> AnyView {
         "Escape" => view.find(""),
         _ => {}
     };
+    let folds = move || view.tab().is_empty();
     view! {
         <div class="trace-tools">
             <span class="quiet small num">{count}</span>
@@ -114,13 +174,21 @@ pub(super) fn tools(view: View) -> AnyView {
                 aria-label="Find in trace" data-testid="find" on:input=move |event| typed(event_target_value(&event)) on:keydown=keys />
             <button class="button" class:on=move || view.critical.get() aria-pressed=move || view.critical.get().to_string()
                 title="Critical path (c)" on:click=move |_| view.critical.update(|c| *c = !*c)>"Critical path"</button>
-            <button class="button icon" title="Expand all ([)" aria-label="Expand all" on:click=move |_| view.closed.update(|c| c.clear())>"⊞"</button>
-            <button class="button icon" title="Collapse all (])" aria-label="Collapse all" on:click=move |_| {
-                if let Some(trace) = view.trace_now() {
-                    view.closed.set(trace.all_closed());
-                }
-            }>"⊟"</button>
+            {move || folds().then(|| folding(view))}
         </div>
+    }
+    .into_any()
+}
+
+fn folding(view: View) -> AnyView {
+    let close = move |_| {
+        if let Some(trace) = view.trace_now() {
+            view.closed.set(trace.all_closed());
+        }
+    };
+    view! {
+        <button class="button icon" title="Expand all ([)" aria-label="Expand all" on:click=move |_| view.closed.update(|c| c.clear())>"⊞"</button>
+        <button class="button icon" title="Collapse all (])" aria-label="Collapse all" on:click=close>"⊟"</button>
     }
     .into_any()
 }

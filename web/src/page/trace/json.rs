@@ -1,6 +1,7 @@
 //! What exactly was stored? The trace as OTLP/JSON, as the API answers it.
 
 use super::view::View;
+use crate::client::fetch::{self, Failure};
 use crate::client::load::{Old, load_with};
 use crate::component::virtual_list::{List, virtual_list};
 use crate::component::{message, text};
@@ -34,12 +35,35 @@ pub(super) fn tab(view: View) -> AnyView {
             label: "JSON",
             row: move |index| {
                 let line = lines.get(index).map(|line: &String| json::shown(line)).unwrap_or_default();
-                view! { <div class="json-line mono"><span class="quiet num">{index + 1}</span><code>{line}</code></div> }.into_any()
+                view! { <div class="json-line mono" role="listitem"><span class="quiet num">{index + 1}</span><code>{line}</code></div> }.into_any()
             },
             foot: ().into_any(),
         });
         let whole = raw.1.clone();
-        view! { <div class="json fill" data-testid="json"><div class="json-tools">{text::copy_button("Copy all of it", move || whole.to_string())}</div>{list}</div> }
+        view! {
+            <div class="json fill" data-testid="json">
+                <div class="json-tools">{text::copy_button("Copy all of it", move || whole.to_string())}{download(view)}</div>
+                {list}
+            </div>
+        }
             .into_any()
     })
+}
+
+/// Keeps the trace as a file.
+fn download(view: View) -> AnyView {
+    let failure = RwSignal::new(None::<Failure>);
+    let keep = move |_| {
+        let (id, tenant) = (view.id.get_untracked(), view.app.tenant.get_untracked());
+        failure.set(None);
+        leptos::task::spawn_local(async move {
+            let kept = fetch::keep(&format!("/api/v1/traces/{id}"), &tenant, &format!("{id}.json")).await;
+            failure.try_set(kept.err());
+        });
+    };
+    view! {
+        <button class="copy" data-testid="download" on:click=keep>"download"</button>
+        {move || failure.get().map(|failure| view! { <span class="fault small" role="alert">{failure.message}</span> })}
+    }
+    .into_any()
 }

@@ -4,6 +4,8 @@ use super::view::View;
 use crate::component::keys;
 use crate::state::trace::window::Window;
 use leptos::prelude::*;
+use leptos::web_sys;
+use wasm_bindgen::JsCast;
 
 /// Share of the window that one press pans, and with shift.
 const PAN: (f64, f64) = (0.1, 0.5);
@@ -13,6 +15,9 @@ const ZOOM: (f64, f64) = (0.75, 0.4);
 /// Hears the keys while the page is shown.
 pub(super) fn listen(view: View) {
     keys::on_key(move |event, key| {
+        if on_tree(event) && tree(view, key) {
+            return true;
+        }
         let fast = event.shift_key();
         let plain = if key.len() == 1 { key.to_ascii_lowercase() } else { key.to_owned() };
         let pan = if fast { PAN.1 } else { PAN.0 };
@@ -41,6 +46,34 @@ pub(super) fn listen(view: View) {
         }
         true
     });
+}
+
+/// Whether the tree of spans has the focus, and has it from the keyboard: who clicked a row keeps Jaeger's keys.
+fn on_tree(event: &web_sys::KeyboardEvent) -> bool {
+    let element = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+    element.is_some_and(|element| element.matches("[role=tree]:focus-visible").unwrap_or(false))
+}
+
+/// The keys of every tree: up and down, right and left to open, close, and go in and out, home and end.
+fn tree(view: View, key: &str) -> bool {
+    let (Some(trace), shown) = (view.trace_now(), view.shown.get_untracked()) else { return false };
+    let at = view.at.get_untracked().or_else(|| shown.first().copied());
+    let (Some(at), Some(first), Some(last)) = (at, shown.first(), shown.last()) else { return false };
+    let (has_children, closed) = (trace.rows[at].subtree > 1, view.closed.with_untracked(|c| c.contains(&at)));
+    match key {
+        "ArrowDown" => step(view, 1),
+        "ArrowUp" => step(view, -1),
+        "Home" => view.at.set(Some(*first)),
+        "End" => view.at.set(Some(*last)),
+        "ArrowRight" if closed => view.fold(at),
+        "ArrowRight" if has_children => step(view, 1),
+        "ArrowLeft" if has_children && !closed => view.fold(at),
+        "ArrowLeft" => view.at.set(trace.rows[at].parent.or(Some(at))),
+        "ArrowRight" => {}
+        " " => view.select(Some(at)),
+        _ => return false,
+    }
+    true
 }
 
 fn zoomed(view: View, factor: f64) -> Window {

@@ -2,7 +2,6 @@
 
 use super::view::View;
 use crate::component::canvas::{self, Pen};
-use crate::state::hue;
 use crate::state::trace::tree::Trace;
 use crate::state::trace::window::Window;
 use leptos::prelude::*;
@@ -13,9 +12,12 @@ pub(super) fn minimap(view: View) -> AnyView {
     let drag = RwSignal::new(None::<(f64, f64)>);
     let (canvas, node) = canvas::drawing("All spans of the trace in miniature", move |pen| {
         if let Some(trace) = view.trace() {
-            let window = drag.get().map_or_else(|| view.window.get(), |(a, b)| Window::between(a, b));
-            draw(pen, &trace, window);
+            spans(pen, &trace);
         }
+    });
+    // A layer of its own: a window that moves draws no span again.
+    let (over, _) = canvas::drawing("The window", move |pen| {
+        shade(pen, drag.get().map_or_else(|| view.window.get(), |(a, b)| Window::between(a, b)));
     });
     let share = move |event: &web_sys::PointerEvent| {
         let canvas = node.get_untracked()?;
@@ -46,22 +48,20 @@ pub(super) fn minimap(view: View) -> AnyView {
     };
     view! {
         <div class="minimap" title="Drag to zoom, double click to show all" on:pointerdown=pressed on:pointermove=moved
-            on:pointerup=released on:dblclick=move |_| view.look_at(Window::default()) data-testid="minimap">{canvas}</div>
+            on:pointerup=released on:dblclick=move |_| view.look_at(Window::default()) data-testid="minimap">{canvas}<div class="over" aria-hidden="true">{over}</div></div>
     }
     .into_any()
 }
 
-fn draw(pen: &Pen, trace: &Trace, window: Window) {
-    let colours: Vec<String> = (0..hue::HUES).map(|i| pen.colour(&format!("--svc-{i}"))).collect();
+fn spans(pen: &Pen, trace: &Trace) {
     let error = pen.colour("--error");
-    let of_service: Vec<&str> =
-        trace.services.iter().map(|s| colours.get(hue::of(&s.name) as usize).map_or("", String::as_str)).collect();
+    let of_service = pen.services(trace.services.iter().map(|service| service.name.as_str()));
     let length = trace.duration.max(1) as f64;
     let rows = trace.rows.len().max(1) as f64;
     let row_height = (pen.height / rows).clamp(0.4, 4.0);
     pen.opacity(0.85);
     for (index, row) in trace.rows.iter().enumerate() {
-        pen.fill(if row.is_error() { &error } else { of_service[row.service] });
+        pen.fill(if row.is_error() { &error } else { &of_service[row.service] });
         let x = row.start as f64 / length * pen.width;
         let width = (row.duration as f64 / length * pen.width).max(1.0);
         let y =
@@ -69,6 +69,9 @@ fn draw(pen: &Pen, trace: &Trace, window: Window) {
         pen.rect(x, y, width, row_height.max(1.0) - if row_height > 2.5 { 1.0 } else { 0.0 });
     }
     pen.opacity(1.0);
+}
+
+fn shade(pen: &Pen, window: Window) {
     if !window.is_whole() {
         let (start, end) = (window.start * pen.width, window.end * pen.width);
         pen.opacity(0.75);

@@ -1,11 +1,16 @@
-//! What happened in this trace? Header, minimap, and four ways to look: timeline, statistics, logs, JSON.
+//! What happened in this trace? Header, and seven ways to look: timeline, flame graph, statistics, logs, map, another trace
+//! beside it, JSON.
 
+mod compare;
 mod detail;
+mod flame;
 mod header;
 mod json;
 mod keyboard;
 mod logs;
+mod map;
 mod minimap;
+mod part;
 mod statistics;
 mod timeline;
 mod view;
@@ -16,10 +21,19 @@ use crate::component::effect::effect;
 use crate::component::message;
 use crate::state::address;
 use leptos::prelude::*;
+use part::Part;
 use view::{Built, View};
 
 /// Tabs: what the URL says, and what they are called.
-const TABS: [(&str, &str); 4] = [("", "Timeline"), ("statistics", "Statistics"), ("logs", "Logs"), ("json", "JSON")];
+const TABS: [(&str, &str); 7] = [
+    ("", "Timeline"),
+    ("flame", "Flame"),
+    ("statistics", "Statistics"),
+    ("logs", "Logs"),
+    ("map", "Map"),
+    ("compare", "Compare"),
+    ("json", "JSON"),
+];
 
 /// The page.
 pub(super) fn page() -> AnyView {
@@ -67,7 +81,7 @@ fn not_here(found: Load<Built>, id: &str) -> AnyView {
 fn whole(view: View) -> AnyView {
     keyboard::listen(view);
     let app = view.app;
-    let tab = Memo::new(move |_| app.params.with(|p| p.get("tab").unwrap_or_default().to_owned()));
+    let tab = Memo::new(move |_| view.tab());
     let button = move |(key, words): (&'static str, &'static str)| {
         let here = move || tab.with(|t| t == key);
         view! {
@@ -76,8 +90,11 @@ fn whole(view: View) -> AnyView {
         }
     };
     let shown = move || match tab.get().as_str() {
+        "flame" => flame::tab(view),
         "statistics" => statistics::tab(view),
         "logs" => logs::tab(view),
+        "map" => part::tab(view, Part::Map),
+        "compare" => part::tab(view, Part::Compare),
         "json" => json::tab(view),
         _ => timeline::tab(view),
     };
@@ -86,7 +103,7 @@ fn whole(view: View) -> AnyView {
         <div class="tab-bar">
             <div class="tabs" role="tablist" aria-label="Ways to look at the trace">{TABS.into_iter().map(button).collect_view()}</div>
             <span class="grow"></span>
-            {header::tools(view)}
+            {move || matches!(tab.get().as_str(), "" | "flame").then(|| header::tools(view))}
         </div>
         <div class="with-panel">
             <div class="tab-body">{shown}</div>

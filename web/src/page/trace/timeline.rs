@@ -9,9 +9,11 @@ use crate::component::effect::effect;
 use crate::component::virtual_list::{List, virtual_list};
 use crate::state::log::Level;
 use crate::state::rows::Heights;
+use crate::state::trace::critical;
 use crate::state::trace::tree::{Row, Trace};
 use crate::state::trace::window::Window;
 use crate::state::{format, hue, number, scale};
+use leptos::attr::custom::custom_attribute;
 use leptos::prelude::*;
 use leptos::web_sys;
 use std::sync::Arc;
@@ -47,25 +49,21 @@ pub(super) fn tab(view: View) -> AnyView {
         foot: ().into_any(),
     });
     view.scroller.set_value(Some(node));
-    let wheel = move |event: web_sys::WheelEvent| {
-        if event.ctrl_key() || event.shift_key() || event.delta_x().abs() > event.delta_y().abs() {
-            event.prevent_default();
-            let window = view.window.get_untracked();
-            if event.ctrl_key() {
-                let factor = (event.delta_y() / 400.0).exp();
-                view.look_at(window.zoom(factor, window.point(0.5)));
-            } else {
-                let by = if event.delta_x() == 0.0 { event.delta_y() } else { event.delta_x() };
-                view.look_at(window.pan(by / 1_000.0));
-            }
-        }
-    };
+    // The tree has the focus, and says which of its rows the keys are at.
+    effect(move || {
+        let Some(element) = node.get() else { return };
+        element.set_attribute("tabindex", "0").ok();
+        match view.at.get() {
+            Some(at) => element.set_attribute("aria-activedescendant", &row_id(at)).ok(),
+            None => element.remove_attribute("aria-activedescendant").ok(),
+        };
+    });
     let lines = move || {
         let line = |(_, position): (f64, f64)| view! { <i style=format!("left:{:.3}%", position * 100.0)></i> };
         ticks(view).into_iter().filter(|(_, p)| (0.0..=1.0).contains(p)).map(line).collect_view()
     };
     view! {
-        <div class="waterfall" style=move || format!("--names:{}px", width.get()) on:wheel=wheel>
+        <div class="waterfall" style=move || format!("--names:{}px", width.get()) on:wheel=move |event| wheel(view, &event)>
             <div class="waterfall-head">
                 <div class="names-head"><span class="quiet small">"Service and operation"</span></div>
                 {handle(width)}
@@ -76,6 +74,22 @@ pub(super) fn tab(view: View) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// Zooms with ctrl, pans with shift or sideways; else the rows are scrolled.
+pub(super) fn wheel(view: View, event: &web_sys::WheelEvent) {
+    if !(event.ctrl_key() || event.shift_key() || event.delta_x().abs() > event.delta_y().abs()) {
+        return;
+    }
+    event.prevent_default();
+    let window = view.window.get_untracked();
+    if event.ctrl_key() {
+        let factor = (event.delta_y() / 400.0).exp();
+        view.look_at(window.zoom(factor, window.point(0.5)));
+    } else {
+        let by = if event.delta_x() == 0.0 { event.delta_y() } else { event.delta_x() };
+        view.look_at(window.pan(by / 1_000.0));
+    }
 }
 
 /// The bar between names and times; dragged to resize.
@@ -108,20 +122,22 @@ fn handle(width: RwSignal<f64>) -> AnyView {
         width.update(|w| *w = (*w + by).clamp(160.0, 900.0));
     };
     view! {
-        <div class="handle" node_ref=node role="separator" aria-orientation="vertical" aria-label="Width of the names" tabindex="0"
+        <div class="handle" node_ref=node role="separator" aria-orientation="vertical" aria-valuenow=move || format!("{:.0}", width.get()) aria-valuemin="160" aria-valuemax="900" aria-label="Width of the names" tabindex="0"
             on:pointerdown=pressed on:pointermove=moved on:pointerup=released on:keydown=keys></div>
     }
     .into_any()
 }
 
-fn ticks(view: View) -> Vec<(f64, f64)> {
+/// Round times within the window, in nanoseconds, and where they stand.
+pub(super) fn ticks(view: View) -> Vec<(f64, f64)> {
     let length = view.trace().map_or(0, |t| t.duration) as f64;
     let window = view.window.get();
     let ticks = scale::duration_ticks(window.start * length, window.end * length, 6);
     ticks.into_iter().map(|tick| (tick, window.position(tick / length.max(1.0)))).collect()
 }
 
-fn ruler(view: View) -> AnyView {
+/// Times above the bars.
+pub(super) fn ruler(view: View) -> AnyView {
     let labels = move || {
         let mark = |(tick, position): (f64, f64)| {
             let last = if position > 0.94 { "ruler-tick last" } else { "ruler-tick" };
@@ -132,22 +148,38 @@ fn ruler(view: View) -> AnyView {
     view! { <div class="ruler num" aria-hidden="true">{labels}</div> }.into_any()
 }
 
+fn row_id(at: usize) -> String {
+    format!("span-{at}")
+}
+
+/// What is read out of a row.
+pub(super) fn label_of(trace: &Trace, at: usize) -> String {
+    let one = &trace.rows[at];
+    let failed = if one.is_error() { ", error" } else { "" };
+    let flaw = one.flaw.map_or_else(String::new, |flaw| format!(", {}", flaw.words()));
+    let (service, name) = (&trace.services[one.service].name, &one.span.name);
+    let (whole, own) = (format::duration(one.duration), format::duration(one.self_time));
+    format!("{service} {name}, {whole}, self {own}{failed}{flaw}")
+}
+
 fn row(view: View, index: usize) -> AnyView {
     let found = view.shown.with_untracked(|shown| shown.get(index).copied()).zip(view.trace_now());
     let Some((at, trace)) = found else { return ().into_any() };
     let Some(one) = trace.rows.get(at) else { return ().into_any() };
     let service = trace.services[one.service].name.clone();
     let state = move || view.selected.get() == Some(at);
-    let label = format!("{service} {} {}", one.span.name, format::duration(one.duration));
+    let (place, siblings) = (one.place.to_string(), one.siblings.to_string());
     let has_children = one.subtree > 1;
     let open = has_children.then(|| (!view.closed.with_untracked(|c| c.contains(&at))).to_string());
     let hit = move || view.matches.with(|m| m.binary_search(&at).is_ok());
     let missed = move || !view.wanted.with(|w| w.trim().is_empty()) && !hit();
-    let (id, error, level) = (one.span.span_id.clone(), one.is_error(), (one.depth + 1).to_string());
+    let (id, error, level) =
+        (one.span.span_id.clone(), one.is_error(), custom_attribute("aria-level", (one.depth + 1).to_string()));
     let colour = format!("--svc:{}", hue::css(&service));
     let names = names(view, &trace, at, service);
     view! {
-        <div class="span-row" role="treeitem" attr:aria-level=level aria-expanded=open aria-label=label tabindex="-1"
+        <div class="span-row" role="treeitem" id=row_id(at) {..level} aria-posinset=place aria-setsize=siblings
+            aria-expanded=open
             aria-selected=move || state().to_string() class:selected=state class:at=move || view.at.get() == Some(at)
             class:hit=hit class:missed=missed class:failed=error style=colour
             data-testid="span-row" data-span=id on:click=move |_| { view.at.set(Some(at)); view.select(Some(at)); }>
@@ -169,15 +201,20 @@ fn names(view: View, trace: &Trace, at: usize, service: String) -> AnyView {
             view.fold(at);
         };
         let glyph = if closed { "▸" } else { "▾" };
-        view! { <button class="twisty" aria-label=words tabindex="-1" on:click=fold>{glyph}</button> }.into_any()
+        view! { <button class="twisty" aria-hidden="true" title=words tabindex="-1" on:click=fold>{glyph}</button> }
+            .into_any()
     } else {
         view! { <span class="twisty"></span> }.into_any()
     };
     let hidden = closed.then(|| view! { <span class="badge num">{format::count(one.subtree as u64 - 1)}</span> });
     let below = (closed && one.errors_below > 0)
-        .then(|| view! { <span class="error-mark hollow" title="Errors below">"□"</span> });
-    let error = one.is_error().then(|| view! { <span class="error-mark" title="Status is error">"■"</span> });
-    let flaw = one.flaw.map(|flaw| view! { <span class="flaw" title=flaw.words()>"▲"</span> });
+        .then(|| view! { <span class="error-mark hollow" role="img" aria-label="errors below" title="Errors below">"□"</span> });
+    let error = one
+        .is_error()
+        .then(|| view! { <span class="error-mark" role="img" aria-label="error" title="Status is error">"■"</span> });
+    let flaw = one
+        .flaw
+        .map(|flaw| view! { <span class="flaw" role="img" aria-label=flaw.words() title=flaw.words()>"▲"</span> });
     let deep = (one.depth > DEEPEST).then(|| view! { <span class="badge num" title="Depth">{one.depth}</span> });
     view! {
         <div class="span-name">
@@ -205,8 +242,8 @@ fn bars(view: View, trace: Arc<Trace>, at: usize) -> impl IntoView {
         let own = trace.gaps(at).take(MARKS).map(|(start, end)| place.stretch("self", start, end)).collect_view();
         let critical = view.critical.get().then(|| {
             let sections = view.path.get();
-            let mine: Vec<_> = sections.iter().filter(|s| s.row == at).take(MARKS).copied().collect();
-            mine.into_iter().map(|s| place.stretch("critical", s.start, s.end)).collect_view()
+            let mine = critical::of_row(&sections, at).iter().take(MARKS);
+            mine.map(|s| place.stretch("critical", s.start, s.end)).collect_view()
         });
         let (label_class, label_style) = label(left, right);
         view! {

@@ -52,7 +52,7 @@ pub(super) struct View {
     pub(super) matches: Memo<Arc<Vec<usize>>>,
     /// Whether the critical path is drawn.
     pub(super) critical: RwSignal<bool>,
-    /// The critical path.
+    /// The critical path, by row.
     pub(super) path: Memo<Arc<Vec<Section>>>,
     /// Times of logs by span id, in nanoseconds after the trace's start, and their severity.
     pub(super) logs: Memo<Arc<LogMarks>>,
@@ -94,7 +94,7 @@ impl View {
             wanted,
             matches: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| wanted.with(|w| t.search(w))))),
             critical: RwSignal::new(true),
-            path: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| critical::path(&t)))),
+            path: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| critical::by_row(critical::path(&t))))),
             logs: Memo::new(move |_| {
                 let start = trace().map_or(0, |t| t.start);
                 let mut by_span = LogMarks::new();
@@ -127,6 +127,17 @@ impl View {
     /// Looks for text within the trace.
     pub(super) fn find(&self, text: &str) {
         self.app.set(Entry::Replace, "find", Some(text));
+    }
+
+    /// The tab that the URL names; none is the timeline.
+    pub(super) fn tab(&self) -> String {
+        self.app.params.with(|params| params.get("tab").unwrap_or_default().to_owned())
+    }
+
+    /// Selects a row in the timeline, whichever tab is shown.
+    pub(super) fn open(&self, row: usize) {
+        self.app.change(Entry::Push, |params| params.set("tab", None));
+        self.select(Some(row));
     }
 
     /// The trace, once it is there.

@@ -78,6 +78,19 @@ impl Step {
     }
 }
 
+/// The sections by row, for `of_row`.
+pub fn by_row(sections: Vec<Section>) -> Vec<Section> {
+    let order = order::rising(sections.iter().map(|section| section.row as f64));
+    order::pick(sections, &order)
+}
+
+/// The sections of a row, of those that are in the order of rows.
+pub fn of_row(by_row: &[Section], row: usize) -> &[Section] {
+    let start = by_row.partition_point(|section| section.row < row);
+    let end = by_row.partition_point(|section| section.row <= row);
+    &by_row[start..end]
+}
+
 /// How many nanoseconds of the path each service has, by service index.
 pub fn by_service(trace: &Trace, path: &[Section]) -> Vec<i64> {
     let mut shares = vec![0; trace.services.len()];
@@ -87,26 +100,17 @@ pub fn by_service(trace: &Trace, path: &[Section]) -> Vec<i64> {
     shares
 }
 
+/// The row of a service that was waited for longest at a stretch.
+pub fn longest_of(trace: &Trace, path: &[Section], service: usize) -> Option<usize> {
+    let of_service = path.iter().filter(|section| trace.rows[section.row].service == service);
+    of_service.max_by_key(|section| section.end - section.start).map(|section| section.row)
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::sample::trace;
     use super::*;
     use proptest::prelude::*;
-    use query_api::otlp::{ResourceSpans, ScopeSpans, Span, TracesData};
-
-    fn trace(spans: &[(u64, u64, u64, u64)]) -> Trace {
-        let spans = spans.iter().map(|(id, parent, start, end)| Span {
-            span_id: format!("{id:016x}"),
-            parent_span_id: if *parent == 0 { String::new() } else { format!("{parent:016x}") },
-            start_time_unix_nano: *start,
-            end_time_unix_nano: *end,
-            ..Span::default()
-        });
-        let scope_spans = vec![ScopeSpans { spans: spans.collect(), ..ScopeSpans::default() }];
-        Trace::new(TracesData {
-            resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }],
-            ..TracesData::default()
-        })
-    }
 
     #[test]
     fn the_path_runs_through_the_child_that_ends_last() {
@@ -124,6 +128,10 @@ mod tests {
             [(0, 90, 100), (2, 40, 90), (1, 10, 40), (0, 0, 10)]
         );
         assert_eq!(by_service(&trace, &path), [100]);
+        let by_row = by_row(path);
+        assert_eq!(of_row(&by_row, 0).iter().map(|s| s.start).collect::<Vec<_>>(), [90, 0]);
+        assert_eq!((longest_of(&trace, &by_row, 0), longest_of(&trace, &by_row, 1)), (Some(2), None));
+        assert_eq!((of_row(&by_row, 2).len(), of_row(&by_row, 3).len()), (1, 0));
     }
 
     #[test]

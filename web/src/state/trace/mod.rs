@@ -1,6 +1,12 @@
 //! What is inside one trace, and what of it is on the screen?
 
+pub mod calls;
 pub mod critical;
+pub mod flame;
+pub mod repeat;
+pub mod said;
+#[cfg(test)]
+mod sample;
 pub mod statistics;
 pub mod tree;
 pub mod window;

@@ -61,6 +61,10 @@ pub struct Row {
     pub errors_below: usize,
     /// Why it stands at the top, if it should not.
     pub flaw: Option<Flaw>,
+    /// Its place among its siblings, from 1.
+    pub place: usize,
+    /// How many siblings there are, itself included.
+    pub siblings: usize,
 }
 
 impl Row {
@@ -196,8 +200,19 @@ impl Trace {
             part.errors += own;
             self.errors += own;
         }
+        let roots = (0..self.rows.len()).filter(|row| self.rows[*row].parent.is_none()).collect();
+        self.number(roots);
         for index in 0..self.rows.len() {
             self.rows[index].self_time = self.gaps(index).map(|(start, end)| end - start).sum();
+            let children = self.children(index).collect();
+            self.number(children);
+        }
+    }
+
+    /// Tells each its place among its siblings.
+    fn number(&mut self, rows: Vec<usize>) {
+        for (at, row) in rows.iter().enumerate() {
+            (self.rows[*row].place, self.rows[*row].siblings) = (at + 1, rows.len());
         }
     }
 
@@ -291,6 +306,12 @@ impl Trace {
             row += if closed.contains(&row) { self.rows[row].subtree } else { 1 };
         }
         shown
+    }
+
+    /// Where the errors began: of those with no error below, the one that ended first.
+    pub fn origin(&self) -> Option<usize> {
+        let first = |row: &usize| self.rows[*row].is_error() && self.rows[*row].errors_below == 0;
+        (0..self.rows.len()).filter(first).min_by_key(|row| self.rows[*row].end())
     }
 
     /// Every row that has children.

@@ -247,7 +247,7 @@ fn questions() -> Vec<(String, String, String)> {
             "select(resource.service.name, event.exception.message,event.exception.stacktrace,event.exception.type)";
         let failed = format!("{{{signal} && status = error}} | {exceptions} with(most_recent=true)");
         ask(format!("exceptions.{name}"), search.clone(), failed);
-        let slow = format!("{{{signal} && duration > 100ms}} | select(resource.service.name, http.route, status)");
+        let slow = format!("{{{signal} && duration > 100ms}} | select(resource.service.name,.http.route, status)");
         ask(format!("slow.{name}"), search.clone(), slow);
     }
     ask("probe".into(), range("60s"), "{} | rate()".into());

@@ -35,6 +35,17 @@ fn siblings_stand_by_start_below_their_parent() {
 }
 
 #[test]
+fn errors_began_where_none_is_below_and_the_first_ended() {
+    let mut spans = [(1, 0, 0, 100), (2, 1, 10, 60), (3, 2, 20, 50), (4, 1, 70, 90)].map(super::super::sample::span);
+    for span in &mut spans {
+        span.status.code = 2;
+    }
+    let trace = super::super::sample::of(spans.into_iter().map(|span| ("a", span)).collect());
+    assert_eq!(trace.origin().map(|row| ids(&trace)[row]), Some(3));
+    assert_eq!(super::super::sample::trace(&[(1, 0, 0, 100)]).origin(), None);
+}
+
+#[test]
 fn self_time_is_what_no_child_covers() {
     let trace = trace(&[(1, 0, 0, 100), (2, 1, 10, 30), (3, 1, 20, 40), (4, 1, 90, 150), (5, 1, 200, 300)]);
     assert_eq!(trace.rows[0].self_time, 10 + 50);

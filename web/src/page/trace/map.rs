@@ -1,0 +1,82 @@
+//! Who called whom in this trace? Its services, databases and queues from left to right, and below them a table of the calls.
+//!
+//! MT1  A map of more than so many calls is cut to those made most often, and says so.
+
+use super::view::View;
+use crate::component::call_map::{self, Drawn};
+use crate::component::{message, text};
+use crate::state::map::{self, Around, Kind, Node};
+use crate::state::trace::calls;
+use crate::state::trace::tree::Trace;
+use crate::state::{format, order};
+use leptos::prelude::*;
+use query_api::service::GraphEdge;
+
+/// Calls by their ends that are laid out.
+const EDGES: usize = 300;
+
+/// The tab.
+pub(super) fn tab(view: View) -> AnyView {
+    let shown = move || view.trace().map(|trace| whole(view, &trace));
+    view! { <div class="scroll trace-map">{shown}</div> }.into_any()
+}
+
+fn whole(view: View, trace: &Trace) -> AnyView {
+    let edges = calls::edges(trace);
+    if edges.is_empty() {
+        let why = "No span calls another service, a database or a queue: all of it happened in one place.";
+        return message::empty("No calls in this trace", why, ().into_any());
+    }
+    let cut = (edges.len() > EDGES).then(|| {
+        message::partial(format!("{} pairs call each other: the {EDGES} that do so most often are shown.", edges.len()))
+    });
+    let mut edges = order::falling(edges, |edge| edge.call_count as f64);
+    edges.truncate(EDGES);
+    let map = map::lay(&edges);
+    let near = Around::new(&map, "");
+    let total: i64 = trace.rows.iter().map(|row| row.self_time).sum();
+    let part = |name: &str| trace.services.iter().position(|service| service.name == name);
+    let own = |name: &str| {
+        let of = part(name)?;
+        let own: i64 = trace.rows.iter().filter(|row| row.service == of).map(|row| row.self_time).sum();
+        Some(format::percent(own as f64 / total.max(1) as f64))
+    };
+    let words = |node: &Node| {
+        let words = match own(&node.name).filter(|_| node.kind == Kind::Service) {
+            Some(own) => format!("{own} of self time"),
+            None => format!("{}{}", format::counted(node.calls, "call"), call_map::failed(node)),
+        };
+        let bad = node.failed > 0 || part(&node.name).is_some_and(|at| trace.services[at].errors > 0);
+        (words, bad)
+    };
+    // A click finds what is named in the timeline.
+    let choose = Callback::new(move |name: Option<String>| {
+        view.app.change(crate::component::app::Entry::Push, |params| {
+            params.set("tab", None);
+            params.set("find", name.as_deref());
+        });
+    });
+    let drawn = Drawn { near: &near, chosen: "", words: &words, failing: &|edge| edge.failed_count > 0, choose };
+    view! { {cut}{call_map::drawn(&map, &edges, drawn)}{table(&edges)} }.into_any()
+}
+
+fn table(edges: &[GraphEdge]) -> AnyView {
+    let row = |edge: &GraphEdge| {
+        let failed = edge.failed_count;
+        view! {
+            <tr data-testid="call-row">
+                <td class="name">{text::service_name(map::caller(edge))}</td>
+                <td class="name">{text::service_name(&edge.server)}</td>
+                <td class="num">{format::count(edge.call_count)}</td>
+                <td class="num" class:bad={failed > 0}>{if failed > 0 { format::count(failed) } else { "–".into() }}</td>
+            </tr>
+        }
+    };
+    view! {
+        <table class="data" data-testid="calls">
+            <thead><tr><th scope="col" class="left">"From"</th><th scope="col" class="left">"To"</th><th scope="col">"Calls"</th><th scope="col">"Failed"</th></tr></thead>
+            <tbody>{edges.iter().map(row).collect_view()}</tbody>
+        </table>
+    }
+    .into_any()
+}
