@@ -321,6 +321,7 @@ fn parse_as(default: &toml::Value, text: &str) -> Result<toml::Value> {
         toml::Value::Integer(_) => toml::Value::Integer(text.trim().parse()?),
         toml::Value::Float(_) => toml::Value::Float(text.trim().parse()?),
         toml::Value::Boolean(_) => toml::Value::Boolean(text.trim().parse()?),
+        toml::Value::Array(_) if text.trim_start().starts_with('[') => text.parse()?,
         toml::Value::Array(_) => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             toml::Value::Array(items.map(|item| toml::Value::String(item.into())).collect())

@@ -66,6 +66,8 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     };
     let demo_switch = Arc::new(Demo::new(collector.clone()));
     let kafka = KafkaReceiver::start(&config.kafka, &collector, &engine).map_err(anyhow::Error::msg)?;
+    // What Kafka brings is not limited, and its series are not told from those of the doors.
+    collector.remember((!config.kafka.is_read()).then(|| Arc::clone(&engine))).await;
     let host = host(&doors, &collector, &demo_switch, &kafka)?;
     let state = QueryState::new(config.query(), Arc::clone(&engine), clock, host).context("failed to start queries")?;
     announce(&doors)?;
@@ -148,7 +150,7 @@ fn announce(doors: &Doors) -> Result<()> {
 
 fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaReceiver) -> Result<Host> {
     let (last, switch, door, kafka) = (collector.clone(), Arc::clone(demo), collector.clone(), kafka.clone());
-    let (report, front) = (kafka.clone(), collector.clone());
+    let (report, front, series) = (kafka.clone(), collector.clone(), collector.clone());
     Ok(Host {
         version: env!("CARGO_PKG_VERSION").into(),
         otlp_grpc_endpoint: format!("http://{}", doors.otlp_grpc.local_addr()?),
@@ -160,6 +162,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
                 service: last.service,
             })
         }),
+        active_series: Box::new(move |tenant| Some(series.active_series(tenant))),
         doors: collector::describe_doors(),
         kafka: Box::new(move || kafka_status(report.report(), front.front())),
         demo: Box::new(move |action| Ok(switch.act(action))),

@@ -1,7 +1,7 @@
 //! How does a request that has been read become an acknowledged batch? The part that HTTP, gRPC and the process
 //! itself share.
 
-use crate::admission::{Admission, Ticket};
+use crate::admission::{Admission, Ticket, WINDOW};
 use crate::config::CollectorConfig;
 use crate::decode::cut::{self, Mould};
 use crate::decode::remote::{self, Written};
@@ -18,6 +18,7 @@ use std::sync::Arc;
 use storage::engine::{Engine, Write};
 use storage::fs::Clock;
 use storage::model::{Signal, TenantId};
+use storage::scan::TimeRange;
 
 /// Where accepted batches go. Resolves when they are durable and visible.
 pub type Sink = Arc<dyn Fn(Write) -> BoxFuture<'static, storage::error::Result<()>> + Send + Sync>;
@@ -209,6 +210,35 @@ impl Collector {
         if let Some(front) = self.front() {
             front.render(out);
         }
+    }
+
+    /// Takes the series of which a store has samples of the last half hour for active, before the doors open: who comes first after a
+    /// start must not take the room of those that were there. Where the store cannot tell, fewer are.
+    pub async fn remember(&self, store: Option<Arc<Engine>>) {
+        let Some(store) = store else { return };
+        let known = self.clone();
+        let remembering = tokio::task::spawn_blocking(move || known.remember_all(&store)).await;
+        if let Ok(Err(error)) = remembering {
+            tracing::warn!(%error, "failed to find out which series were active before the start");
+        }
+    }
+
+    fn remember_all(&self, store: &Engine) -> storage::error::Result<()> {
+        let (now, since) = (self.shared.clock.monotonic(), i64::try_from(WINDOW.as_nanos()).unwrap_or(i64::MAX));
+        let since = self.shared.clock.now_unix_nano().saturating_sub(since);
+        let lately = TimeRange { start: since, end: i64::MAX };
+        for tenant in store.tenants() {
+            store.snapshot(&tenant).each_series(lately, |series, facts| {
+                facts.last_time < since || self.shared.admission.remember(&tenant, series, now)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// How many series of a tenant came within half an hour to an hour, and how many may.
+    pub fn active_series(&self, tenant: &TenantId) -> (u64, u64) {
+        let (count, limit) = self.shared.admission.series_of(tenant, self.shared.clock.monotonic());
+        (count as u64, limit as u64)
     }
 
     /// For `/ready`: what is amiss, a line each. Asks nobody.

@@ -13,6 +13,7 @@ use storage::model::{
     Batch, LogBatchBuilder, LogRecord, MetricHead, Point, PointBatchBuilder, PointData, Signal, Span, SpanBatchBuilder,
     SpanId, TenantId, TraceId,
 };
+use storage::retention::RetentionConfig;
 
 /// 2026-11-23T06:00:00Z.
 pub(crate) const NOW: i64 = 1_795_413_600_000_000_000;
@@ -55,6 +56,30 @@ impl Fixture {
             merges += 1;
         }
         assert!(merges > 0 || written < 2, "{written} blocks were not merged");
+        drop(store);
+        Self::on(disk, clock)
+    }
+
+    /// With batches that came at a time; then time passed, in steps between which the store did what was due.
+    pub(crate) fn aged(batches: Vec<Batch>, at: i64, retention: &RetentionConfig, steps: &[Duration]) -> Self {
+        let (disk, clock) = (Arc::new(SimulatedDisk::new(1)), Arc::new(SimulatedClock::at(at)));
+        let config = EngineConfig { retention: retention.clone(), ..EngineConfig::new("/data") };
+        config.check().unwrap();
+        let store = Store::open(config, disk.clone(), clock.clone(), &decode).unwrap();
+        for batch in batches {
+            let (tenant, signal, payload) =
+                (TenantId::default(), batch.signal(), b"bytes of a request".as_slice().into());
+            store.commit(&[Write { tenant, signal, received_at: at, payload, batch }]).unwrap();
+        }
+        store.seal().unwrap();
+        while store.flush_is_due() {
+            store.flush().unwrap();
+        }
+        for step in steps {
+            clock.advance(*step);
+            while store.compact(&mut |_| Ok(())).unwrap() {}
+            store.retain().unwrap();
+        }
         drop(store);
         Self::on(disk, clock)
     }

@@ -10,9 +10,9 @@ use crate::block::{Block, BlockConfig, BlockId, BlockMeta, BlockWriter, SeriesRe
 use crate::engine::{Layout, is_shared, wal_checkpoint};
 use crate::error::{Class, Error, Result};
 use crate::fs::{Clock, Filesystem};
-use crate::manifest::{BlockEntry, Cause, Commit, Deletion, Manifest, ManifestStore, Writers};
+use crate::manifest::{BlockEntry, Cause, Commit, Deletion, Manifest, ManifestStore, Standing, Writers};
 use crate::memtable;
-use crate::metric::{Fields, Hidden, Samples, SeriesSource, Stored};
+use crate::metric::{Fields, Hidden, Resolution, Samples, SeriesSource, Stored};
 use crate::model::schema::column;
 use crate::model::{Batch, Signal};
 use crate::scan::{Predicate, TimeRange, evaluate, required};
@@ -170,6 +170,9 @@ fn save(
     (entry, others): (&BlockEntry, &[Shown]),
     id: BlockId,
 ) -> Result<(Option<BlockEntry>, u64)> {
+    if !entry.resolution.is_raw() && is_made_again(manifest, entry) {
+        return Ok((None, entry.rows));
+    }
     let path = layout.blocks().join(entry.path());
     let block = match Block::open_rows(Arc::clone(fs), &path, entry.signal, entry.meta_crc) {
         Err(error) if error.class() == Class::Corrupt => return Ok((None, 0)),
@@ -177,10 +180,10 @@ fn save(
     };
     let temp = layout.temp().join(id.to_string());
     fs.create_dir_all(&temp).map_err(Error::io("create", &temp))?;
-    let hidden = Predicate::Or(manifest.hidden_in(&entry.id));
+    let hidden = block.hiding(manifest.hidden_in(&entry.id)).unwrap_or(Predicate::Or(Vec::new()));
     let (meta, repeated) = match block.series() {
         None => save_rows(fs.as_ref(), &temp, &block, &hidden, (others, manifest.version))?,
-        Some(reader) => (save_series(fs.as_ref(), &temp, reader, &hidden)?, 0),
+        Some(reader) => (save_series(fs.as_ref(), &temp, (reader, entry.resolution), &hidden)?, 0),
     };
     let Some(meta) = meta else {
         fs.remove_dir_all(&temp).map_err(Error::io("remove", &temp))?;
@@ -194,6 +197,11 @@ fn save(
     let parent = place.parent().unwrap_or(&place);
     fs.sync_dir(parent).map_err(Error::io("sync", parent))?;
     Ok((Some(saved), repeated))
+}
+
+/// Whether the raw blocks for which a thinned one stands are there: it is made of them again.
+fn is_made_again(manifest: &Manifest, entry: &BlockEntry) -> bool {
+    manifest.standing().get(&(&entry.tenant, entry.window)).is_some_and(Standing::is_whole)
 }
 
 /// The other blocks of the table, as readers see them, but those that wait for their repair. All were found whole: one that cannot
@@ -262,11 +270,11 @@ fn save_rows(
 fn save_series(
     fs: &dyn Filesystem,
     dir: &Path,
-    mut reader: SeriesReader,
+    (mut reader, resolution): (SeriesReader, Resolution),
     hidden: &Predicate,
 ) -> Result<Option<BlockMeta>> {
     let hidden = Hidden::new(hidden);
-    let mut writer = SeriesWriter::create(fs, dir, &BlockConfig::default())?;
+    let mut writer = SeriesWriter::create(fs, dir, &BlockConfig::default())?.of_resolution(resolution);
     for group in 0..reader.groups() {
         for stored in readable(reader.group(group))?.unwrap_or_default() {
             let samples = readable_samples(&mut reader, &stored)?;

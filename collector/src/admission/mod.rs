@@ -17,15 +17,17 @@ mod series;
 pub(crate) use memory::{Pool, Ticket};
 
 use crate::CollectorConfig;
-use crate::decode::identity::Identities;
+use crate::decode::identity::{self, Identities};
 use crate::error::Refusal;
 use crate::telemetry::LastReceived;
 use bucket::Bucket;
+pub(crate) use series::WINDOW;
 use series::{ActiveSeries, New, WHOLE, shown};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use storage::metric::Series;
 use storage::model::{Batch, TenantId};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -106,6 +108,17 @@ impl Admission {
         (self.series.load(Ordering::Relaxed), most, self.series_left_out.load(Ordering::Relaxed))
     }
 
+    /// The active series of a tenant, and how many it may have.
+    pub(crate) fn series_of(&self, tenant: &TenantId, now: Duration) -> (usize, usize) {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = tenants.get(tenant).map_or(0, |account| {
+            let mut series = account.series();
+            series.turn(now, &self.series);
+            series.count()
+        });
+        (count, self.tenant_series)
+    }
+
     /// Which rows of a tenant's metrics are of series that it may not have.
     pub(crate) fn admit_series(
         &self,
@@ -115,7 +128,7 @@ impl Admission {
         now: Duration,
     ) -> Option<LeftOut> {
         let identities = Identities::of(batch)?;
-        let hashes = identities.hashes(xxh3_64(tenant.as_str().as_bytes()));
+        let hashes = identities.hashes(seed(tenant));
         if self.series.load(Ordering::Relaxed) >= self.tenant_series.saturating_mul(WHOLE) {
             self.turn_all(now);
         }
@@ -145,6 +158,14 @@ impl Admission {
             shown(identities.name(first), identities.labels(first)),
         );
         Some(LeftOut { rows: left_out.into_iter().map(|(row, _)| row).collect(), message })
+    }
+
+    /// Takes a series that the store has for one that came lately; whether there was room.
+    pub(crate) fn remember(&self, tenant: &TenantId, known: &Series, now: Duration) -> bool {
+        let account = self.account(tenant);
+        let mut series = account.series();
+        series.turn(now, &self.series);
+        series.admit(identity::hash_of(known, seed(tenant)), self.tenant_series, &self.series)
     }
 
     /// Lets go of series that tenants sent long ago, who may never come again.
@@ -208,6 +229,11 @@ impl Admission {
         tenants.insert(tenant.clone(), account.clone());
         account
     }
+}
+
+/// One series of two tenants is two.
+fn seed(tenant: &TenantId) -> u64 {
+    xxh3_64(tenant.as_str().as_bytes())
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@
 //! L3  What is held is a hash per series and window; all tenants together have [`WHOLE`] times the series of one.
 //! L4  What is left out is told by metric and label: those with the most new series and values since the limit was reached.
 //!
+//! L5  After a start those are active of which the store has samples of the last window, as far as nothing comes into it but through
+//!     the doors (`Collector::remember`).
+//!
 //! Two series whose 64-bit hashes are equal count as one; that errs towards letting in. Not here: which rows are one series
 //! (`decode::identity`).
 
@@ -16,7 +19,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A series is active for one to two of these: longer than any interval at which metrics are sent, shorter than a day of deployments.
-const WINDOW: Duration = Duration::from_secs(1_800);
+pub(crate) const WINDOW: Duration = Duration::from_secs(1_800);
 /// Tenants together may have so many times the series of one: a header names the tenant, so their number bounds nothing.
 pub(crate) const WHOLE: usize = 4;
 /// Metrics and labels that are looked at for the one to blame.

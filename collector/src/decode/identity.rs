@@ -10,6 +10,7 @@ use arrow_array::types::Int32Type;
 use arrow_array::{Array, BooleanArray, DictionaryArray, Int32Array, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use std::ops::Range;
+use storage::metric::Series;
 use storage::model::attribute::{Map, Value};
 use storage::model::record::{Exemplar, put_varint, take_varint};
 use storage::model::schema::column;
@@ -45,6 +46,23 @@ fn key(column: &DictionaryArray<Int32Type>, row: usize) -> usize {
     column.keys().values().get(row).and_then(|key| usize::try_from(*key).ok()).unwrap_or_default()
 }
 
+/// What bears Prometheus's names has one origin, whatever its role.
+fn of_scope(scope: &[u8]) -> u64 {
+    if Role::of(scope).is_some() { 0 } else { xxh3_64(scope) | 1 }
+}
+
+fn joined(attributes: &[u8], name: u64, resource: u64, scope: u64) -> u64 {
+    let origin = resource.rotate_left(31) ^ scope;
+    xxh3_64_with_seed(attributes, name ^ origin.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+/// The hash of a series that the store has: that of its rows.
+pub(crate) fn hash_of(series: &Series, seed: u64) -> u64 {
+    let scope = of_scope(&series.scope);
+    let resource = if scope == 0 { 0 } else { xxh3_64(&series.resource) };
+    joined(&series.attributes, xxh3_64_with_seed(series.name.as_bytes(), seed), resource, scope)
+}
+
 impl<'a> Identities<'a> {
     /// Those of a batch of metrics; `None` of any other.
     pub(crate) fn of(batch: &'a Batch) -> Option<Self> {
@@ -63,8 +81,7 @@ impl<'a> Identities<'a> {
     pub(crate) fn hashes(&self, seed: u64) -> Vec<u64> {
         let names = hashes(self.name, |name| xxh3_64_with_seed(name, seed));
         let resources = hashes(self.resource, xxh3_64);
-        // What bears Prometheus's names has one origin, whatever its role.
-        let scopes = hashes(self.scope, |scope| if Role::of(scope).is_some() { 0 } else { xxh3_64(scope) | 1 });
+        let scopes = hashes(self.scope, of_scope);
         let mut last: Option<([usize; 3], &[u8], u64)> = None;
         let mut hashed = Vec::with_capacity(self.attributes.len());
         for row in 0..self.attributes.len() {
@@ -82,8 +99,7 @@ impl<'a> Identities<'a> {
             let [name, resource, scope] = keys;
             let scope = of(&scopes, scope);
             let resource = if scope == 0 { 0 } else { of(&resources, resource) };
-            let origin = resource.rotate_left(31) ^ scope;
-            let hash = xxh3_64_with_seed(attributes, of(&names, name) ^ origin.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let hash = joined(attributes, of(&names, name), resource, scope);
             last = Some((keys, attributes, hash));
             hashed.push(hash);
         }
@@ -230,6 +246,36 @@ mod tests {
         let others = series("a 1\nb 1\na{x=\"1\"} 1\na{x=\"2\"} 1\na{y=\"1\"} 1\na 2\n");
         assert_eq!(others.iter().collect::<BTreeSet<_>>().len(), 5);
         assert_eq!(others.first(), others.last());
+    }
+
+    #[test]
+    fn a_series_that_is_stored_has_the_hash_of_its_rows() {
+        let series = |name: &str, resource: &[u8], scope: &[u8], attributes: &[u8]| Series {
+            name: name.into(),
+            r#type: 1,
+            service_name: "".into(),
+            resource: resource.into(),
+            scope: scope.into(),
+            unit: "".into(),
+            description: "".into(),
+            metadata: [].into(),
+            temporality: 0,
+            is_monotonic: false,
+            attributes: attributes.into(),
+        };
+        let decoded = decoded("# TYPE a counter\na_total{x=\"1\"} 1 # {} 2 3\nb 1\n# EOF\n");
+        let identities = Identities::of(&decoded.batch).unwrap();
+        let cell = |column: &DictionaryArray<Int32Type>, row| {
+            column.values().as_binary::<i32>().value(key(column, row)).to_vec()
+        };
+        for (row, hash) in identities.hashes(7).into_iter().enumerate() {
+            let (resource, scope) = (cell(identities.resource, row), cell(identities.scope, row));
+            let stored = series(identities.name(row), &resource, &scope, identities.attributes.value(row));
+            assert_eq!(hash_of(&stored, 7), hash, "row {row}");
+        }
+        let [one, other, of_scope] = [("r", "s"), ("q", "s"), ("r", "t")]
+            .map(|(r, s)| hash_of(&series("a", r.as_bytes(), s.as_bytes(), &[]), 7));
+        assert!(one != other && one != of_scope && other != of_scope, "of OpenTelemetry's, resource and scope count");
     }
 
     #[test]

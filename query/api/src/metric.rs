@@ -84,7 +84,8 @@ pub struct SeriesResponse {
     pub stats: Stats,
 }
 
-/// One series and its raw points, by time; of two points with one time the one that arrived last.
+/// One series and its points, by time; of two points with one time the one that arrived last. Of old metrics there may be only those
+/// that stand for others.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// Metric name.
@@ -136,6 +137,25 @@ pub struct Point {
     /// Single measurements behind the point, with their traces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exemplars: Vec<Exemplar>,
+    /// What it stands for, where points were left out between it and the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downsampled: Option<Downsampled>,
+}
+
+/// Points of a window of time that one of them stands for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Downsampled {
+    /// How many; 0 for a point that was kept beside the one that stands for the window.
+    pub count: u64,
+    /// Of numbers, their sum.
+    #[serde(default, with = "crate::otlp::double::option", skip_serializing_if = "Option::is_none")]
+    pub sum: Option<f64>,
+    /// Of numbers, the smallest, where it is not among the points that were kept.
+    #[serde(default, with = "crate::otlp::double::option", skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// Likewise the largest.
+    #[serde(default, with = "crate::otlp::double::option", skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
 }
 
 /// What was measured. JSON has no NaN and no infinities: those travel as the strings `NaN`, `Infinity`, `-Infinity`.

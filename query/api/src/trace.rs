@@ -98,6 +98,9 @@ pub struct Stats {
     /// Those blocks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingBlock>,
+    /// Seconds of the longest window of which only what stands for its samples was read; absent where every sample was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution_seconds: Option<u64>,
 }
 
 /// A block whose rows, or some of them, are missing from an answer.

@@ -14,8 +14,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use storage::engine::{FacetScan, ScanProgress, SeriesRequest, SeriesScan, Snapshot, TraceRequest, TraceScan};
-use storage::metric::{Label, Matcher};
+use storage::engine::{
+    FacetScan, ScanProgress, SeriesFacts, SeriesRequest, SeriesScan, Snapshot, TraceRequest, TraceScan,
+};
+use storage::metric::{Label, Matcher, Resolution, Series};
 use storage::model::{Signal, TraceId, schema};
 use storage::scan::{
     AttributeScope, Count, FacetValues, FactCost, Group, Keys, Predicate, ScanRequest, Threshold, TimeRange, Volume,
@@ -248,6 +250,23 @@ impl Control {
         Ok(self.snapshot.series(request)?)
     }
 
+    /// Gives every series of memory, and of each block of a range, to `each`, with its first and last time there; one in several comes
+    /// several times.
+    pub fn each_series(&self, time: TimeRange, mut each: impl FnMut(&Series, SeriesFacts) -> Result<()>) -> Result<()> {
+        self.check()?;
+        let mut failed = Ok(());
+        self.snapshot.each_series(time, |series, facts| {
+            failed = each(series, facts);
+            failed.is_ok()
+        })?;
+        failed
+    }
+
+    /// How coarse the metrics are that a reader of multiples of so many milliseconds reads.
+    pub fn resolution(&self, time: TimeRange, every: i64) -> Resolution {
+        self.snapshot.resolution(time, every)
+    }
+
     /// Whether a series matches.
     pub fn has_series(&self, matchers: &[Matcher], time: TimeRange) -> Result<bool> {
         self.check()?;
@@ -308,7 +327,9 @@ impl Control {
     pub fn stats(&self) -> Stats {
         let elapsed_ms = self.limits.started.elapsed().as_secs_f64() * 1e3;
         let missing = self.missing();
-        Stats { elapsed_ms, partial: !missing.is_empty(), missing, ..self.stats.borrow().clone() }
+        let coarsest = self.snapshot.coarsest();
+        let resolution_seconds = (!coarsest.is_raw()).then(|| coarsest.seconds().into());
+        Stats { elapsed_ms, partial: !missing.is_empty(), missing, resolution_seconds, ..self.stats.borrow().clone() }
     }
 
     /// Damaged blocks that may have rows of the answer.

@@ -8,7 +8,7 @@ use super::state::DemoAction;
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::exec::Control;
-use crate::{log, metric, service, time, trace, traceql, volume};
+use crate::{log, metric, promql, service, time, trace, traceql, volume};
 use query_api::letter::DeadLettersResponse;
 use query_api::log::LogsResponse;
 use query_api::trace::{Order, SearchResponse};
@@ -54,6 +54,7 @@ pub(super) enum DataAsk {
     Attributes(volume::AttributesQuery),
     AttributeValues(volume::ValuesQuery),
     Metrics(metric::MetricsQuery),
+    Cardinality(metric::CardinalityQuery),
     Series(metric::SeriesQuery),
 }
 
@@ -107,6 +108,7 @@ impl Ask {
                 prefix: parameters.text("prefix").unwrap_or_default(),
                 service: parameters.text("service"),
             }),
+            Call::Cardinality => DataAsk::Cardinality(cardinality(parameters)?),
             Call::Series => series(parameters)?,
         }))
     }
@@ -176,9 +178,23 @@ impl DataAsk {
             DataAsk::Attributes(query) => answer::large(control, &volume::keys(control, &query)?, gzip),
             DataAsk::AttributeValues(query) => answer::large(control, &volume::values(control, &query)?, gzip),
             DataAsk::Metrics(query) => answer::large(control, &metric::metrics(control, &query)?, gzip),
+            DataAsk::Cardinality(query) => answer::large(control, &metric::cardinality(control, &query)?, gzip),
             DataAsk::Series(query) => answer::large(control, &metric::series(control, &query)?, gzip),
         }
     }
+}
+
+fn cardinality(parameters: &mut Parameters) -> Result<metric::CardinalityQuery> {
+    let selector = |text: &str| match promql::parse_selector(text) {
+        Ok(selector) => Ok(selector.matchers),
+        Err(fault) => Err(fault.message(text)),
+    };
+    Ok(metric::CardinalityQuery {
+        range: parameters.range(DefaultRange::LastHour)?,
+        matchers: parameters.parsed("selector", selector)?.unwrap_or_default(),
+        limit: parameters.limit()?,
+        active: None,
+    })
 }
 
 fn trace_id(parameters: &Parameters, name: &'static str) -> Result<TraceId> {

@@ -31,6 +31,7 @@ pub(super) enum Call {
     Attributes,
     AttributeValues,
     Metrics,
+    Cardinality,
     Series,
     Status,
     DemoTell,
@@ -365,6 +366,21 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         summary: "Metrics with a point in the range.",
         parameters: &[query("prefix", Kind::Text, "Start of the name."), SERVICE, START, END, TIMEOUT],
         answer: "MetricsResponse",
+    },
+    Endpoint {
+        call: Call::Cardinality,
+        method: Method::GET,
+        path: "/metrics/cardinality",
+        summary: "How many series there are, how many came each hour, and which metrics, labels and values have the most. Counted from \
+                  indexes; names and labels are those of PromQL, and a histogram is one series.",
+        parameters: &[
+            query("selector", Kind::Text, "A selector of PromQL, such as `{job=\"shop\"}`; all series unless given."),
+            START,
+            END,
+            query("limit", Kind::Count { default: 20, max: 1000 }, "Metrics, labels and pairs that are told, of each."),
+            TIMEOUT,
+        ],
+        answer: "CardinalityResponse",
     },
     Endpoint {
         call: Call::Series,

@@ -32,12 +32,14 @@ mod tests;
 pub use file::{Files, serve_file};
 #[cfg(test)]
 pub(crate) use openapi::tests::check_answer;
-pub use state::{DemoAction, Host, QueryState, Replay, ReplayLetter, SwitchDemo, TellKafka, TellLastReceived};
+pub use state::{
+    DemoAction, Host, QueryState, Replay, ReplayLetter, SwitchDemo, TellActiveSeries, TellKafka, TellLastReceived,
+};
 
 use crate::error::{Error, Result};
 use crate::exec::QueryContext;
 use answer::Body;
-use ask::Ask;
+use ask::{Ask, DataAsk};
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -165,7 +167,10 @@ async fn outcome(
         Ask::Delete(rows) => deletion::delete(state, QueryContext { tenant, timeout }, rows).await,
         Ask::DeadLetter(id) => letter::download(state, QueryContext { tenant, timeout }, id).await,
         Ask::Replay(id, how) => letter::replay(state, QueryContext { tenant, timeout }, id, how).await,
-        Ask::Data(ask) => {
+        Ask::Data(mut ask) => {
+            if let DataAsk::Cardinality(query) = &mut ask {
+                query.active = (state.host().active_series)(&tenant);
+            }
             let context = QueryContext { tenant, timeout };
             state.executor().run(context, move |control| ask.answer(control, gzip)).await
         }

@@ -5,6 +5,7 @@
 //! O3  Of Prometheus's API, which its own document describes, what is about rules, alerts and remote read is told too (`foreign`).
 
 mod foreign;
+mod metric;
 mod schema;
 
 use super::PREFIX;

@@ -30,6 +30,9 @@ pub type TellLastReceived = Box<dyn Fn(&TenantId) -> Option<LastReceived> + Send
 /// Acts on the demo workload and tells its state; `Err` is a sentence that the caller is shown. Must not block.
 pub type SwitchDemo = Box<dyn Fn(DemoAction) -> Result<DemoStatus, String> + Send + Sync>;
 
+/// Tells how many series of a tenant came lately, and how many may.
+pub type TellActiveSeries = Box<dyn Fn(&TenantId) -> Option<(u64, u64)> + Send + Sync>;
+
 /// Tells how the reading of Kafka goes, if it is read.
 pub type TellKafka = Box<dyn Fn() -> Option<KafkaStatus> + Send + Sync>;
 
@@ -73,6 +76,8 @@ pub struct Host {
     pub otlp_http_endpoint: String,
     /// The newest accepted request.
     pub last_received: TellLastReceived,
+    /// The active series of a tenant.
+    pub active_series: TellActiveSeries,
     /// The reading of Kafka.
     pub kafka: TellKafka,
     /// The demo workload.
@@ -91,6 +96,7 @@ impl Default for Host {
             otlp_grpc_endpoint: String::new(),
             otlp_http_endpoint: String::new(),
             last_received: Box::new(|_| None),
+            active_series: Box::new(|_| None),
             kafka: Box::new(|| None),
             demo: Box::new(|action| match action {
                 DemoAction::Tell => Ok(DemoStatus::default()),

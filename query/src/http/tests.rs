@@ -18,6 +18,8 @@ use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tower::ServiceExt;
 
+mod metric;
+
 /// A server with one trace, a few logs and points; its clock stands still.
 struct Server {
     fixture: Fixture,

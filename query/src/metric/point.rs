@@ -6,7 +6,9 @@ use crate::error::Result;
 use crate::trace::hex;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt64Type};
 use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch, UInt32Array};
-use query_api::metric::{Exemplar, ExponentialHistogram, Histogram, MetricType, Point, PointValue, Quantile, Summary};
+use query_api::metric::{
+    Downsampled, Exemplar, ExponentialHistogram, Histogram, MetricType, Point, PointValue, Quantile, Summary,
+};
 use storage::model::record::{self, Number};
 use storage::model::schema::column;
 use storage::model::verbatim::FLOAT_COUNTS;
@@ -101,7 +103,18 @@ impl<'a> Points<'a> {
             no_recorded_value: self.flags.value(row) & NO_RECORDED_VALUE != 0,
             value: self.value(row, r#type),
             exemplars: record::Exemplar::list(self.exemplars.get(row)).map(exemplar).collect(),
+            downsampled: self.downsampled(row, r#type),
         }
+    }
+
+    /// What a point stands for, as `storage::metric` writes it.
+    fn downsampled(&self, row: usize, r#type: MetricType) -> Option<Downsampled> {
+        if !matches!(r#type, MetricType::Gauge | MetricType::Sum) {
+            let count = opt(self.int, row)?.cast_unsigned();
+            return Some(Downsampled { count, ..Downsampled::default() });
+        }
+        let count = opt(self.count, row)?;
+        Some(Downsampled { count, sum: opt(self.sum, row), min: opt(self.min, row), max: opt(self.max, row) })
     }
 
     fn value(&self, row: usize, r#type: MetricType) -> PointValue {

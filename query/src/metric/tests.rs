@@ -195,3 +195,54 @@ async fn every_kind_of_value_is_given_back() {
         assert_eq!(exemplar.filtered_attributes.len(), 1);
     }
 }
+
+/// Names, labels and values with how many series have them.
+async fn counted(fixture: &Fixture, range: TimeRange, selector: &str) -> query_api::cardinality::CardinalityResponse {
+    let matchers = match selector {
+        "" => Vec::new(),
+        text => crate::promql::parse_selector(text).unwrap().matchers,
+    };
+    let query = CardinalityQuery { range, matchers, limit: 3, active: Some((7, 9)) };
+    fixture.run(move |control| cardinality(control, &query)).await.unwrap()
+}
+
+#[tokio::test]
+async fn c1_series_are_counted_once_wherever_they_lie_and_by_the_hour_in_which_they_came() {
+    let fixture = Fixture::new();
+    let hour = 3600 * SECOND;
+    let at = |name, route: &'static str, instance, hours: i64| TestPoint {
+        name,
+        instance,
+        attributes: vec![("route", route)],
+        time: NOW - hours * hour - SECOND,
+        ..TestPoint::default()
+    };
+    let mut early = vec![at("requests", "/a", "i1", 5), at("requests", "/b", "i1", 5), at("errors", "/a", "i1", 2)];
+    fixture.put(points(&early)).await;
+    fixture.flush().await;
+    early.iter_mut().for_each(|point| point.time = NOW - SECOND);
+    early.extend([at("requests", "/c", "i2", 0), at("requests", "/d", "i2", 0)]);
+    fixture.put(points(&early)).await;
+    let range = |hours: i64| TimeRange { start: NOW - hours * hour, end: NOW };
+    let all = counted(&fixture, range(3), "").await;
+    assert_eq!((all.series_count, all.created_count, all.metric_count, all.label_count), (5, 3, 2, 4));
+    let created: Vec<(i64, u64)> =
+        all.created.iter().map(|step| ((NOW - step.start_unix_nano) / hour, step.count)).collect();
+    assert_eq!(created, [(3, 1), (2, 0), (1, 2)]);
+    let metrics: Vec<(&str, u64, u64)> =
+        all.metrics.iter().map(|metric| (metric.name.as_str(), metric.series_count, metric.created_count)).collect();
+    assert_eq!(metrics, [("requests_total", 4, 2), ("errors_total", 1, 1)]);
+    let labels: Vec<(&str, u64, u64)> =
+        all.labels.iter().map(|label| (label.name.as_str(), label.value_count, label.series_count)).collect();
+    assert_eq!(labels, [("route", 4, 5), ("__name__", 2, 5), ("instance", 2, 5)]);
+    let pairs: Vec<(&str, &str, u64)> =
+        all.pairs.iter().map(|pair| (pair.name.as_str(), pair.value.as_str(), pair.series_count)).collect();
+    assert_eq!(pairs, [("job", "shop", 5), ("__name__", "requests_total", 4), ("instance", "i1", 3)]);
+    assert_eq!((all.active.count, all.active.limit), (Some(7), Some(9)));
+    let whole = counted(&fixture, range(9), "").await;
+    assert_eq!((whole.series_count, whole.created_count), (5, 5));
+    let some = counted(&fixture, range(3), "requests_total{instance=\"i1\"}").await;
+    assert_eq!((some.series_count, some.created_count), (2, 0));
+    let none = counted(&fixture, TimeRange { start: NOW - 9 * hour, end: NOW - 8 * hour }, "").await;
+    assert_eq!((none.series_count, none.created.len()), (0, 1));
+}

@@ -72,7 +72,7 @@ impl<'c> Catalogue<'c> {
     fn add_series(&self, matchers: &[Matcher], found: &mut BTreeSet<Labels>) -> Result<()> {
         let after = self.start.saturating_sub(1);
         if accepts_targets(matchers) && !self.store.bears_names_only(range(after, self.end))? {
-            let mut scan = self.store.scan_samples(&[], after, self.end, &[])?;
+            let mut scan = self.store.scan_samples(&[], after, self.end, (&[], 0))?;
             for series in scan.leave_out(|_| true) {
                 if let Some(labels) = target_labels(&series, self.store.strategy()) {
                     self.add(labels, matchers, found)?;
@@ -80,7 +80,7 @@ impl<'c> Catalogue<'c> {
             }
         }
         let columns = [column::EXPLICIT_BOUNDS, column::QUANTILES, column::SUM, column::COUNT];
-        let mut scan = self.store.scan_samples(matchers, after, self.end, &columns)?;
+        let mut scan = self.store.scan_samples(matchers, after, self.end, (&columns, 0))?;
         let is_known = |series: &Series| role(series).is_some() || !matches!(series.r#type, HISTOGRAM | SUMMARY);
         for series in scan.leave_out(is_known) {
             self.control().check()?;
@@ -102,7 +102,7 @@ impl<'c> Catalogue<'c> {
     }
 
     fn stored(&self) -> Result<Vec<Series>> {
-        let mut scan = self.store.scan(&[], self.start.saturating_sub(1), self.end, &[])?;
+        let mut scan = self.store.scan(&[], self.start.saturating_sub(1), self.end, (&[], 0))?;
         Ok(scan.leave_out(|_| true))
     }
 
@@ -146,9 +146,11 @@ impl<'c> Catalogue<'c> {
     pub(crate) fn exemplars(&self, selectors: &[Vec<Matcher>]) -> Result<Vec<SeriesExemplars>> {
         let mut found: BTreeMap<Labels, OwnExemplars> = BTreeMap::new();
         for matchers in selectors {
-            // Of exemplars the time is their own; that of their points is a little later.
+            // Of exemplars the time is their own; that of their points is a little later, or at the end of a window.
             let after = self.start.saturating_sub(1);
-            for read in self.store.scan(matchers, after, self.end.saturating_add(600_000), &[column::EXEMPLARS])? {
+            let until = self.end.saturating_add(600_000);
+            let until = until.saturating_add(self.store.longest_window(after, until));
+            for read in self.store.scan(matchers, after, until, (&[column::EXEMPLARS], 0))? {
                 self.control().check()?;
                 let (series, samples) = read.map_err(crate::error::Error::from)?;
                 let own = own_labels(&series, self.store.strategy());

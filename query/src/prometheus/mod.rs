@@ -15,6 +15,8 @@
 //! Not here: PromQL (`promql`), HTTP (`http::prometheus`).
 
 mod catalogue;
+#[cfg(test)]
+mod downsampled;
 mod naming;
 pub(crate) mod protobuf;
 mod store;

@@ -1,14 +1,19 @@
 //! The store, as PromQL sees it.
 //!
 //! Metrics are found by name: of all stored names only those are looked at that could become the wanted one.
+//!
+//! D1  What was thinned is read instead of every sample only where that makes no difference to what is asked; else where every sample is
+//!     not there any more.
 
 use super::naming::certain_start;
-use super::translate::{Gathered, Plain, Translation, has_samples, names, own_labels, target_labels};
+use super::translate::{
+    Gathered, Plain, Translated, Translation, base_name, has_samples, names, own_labels, target_labels,
+};
 use crate::config::TranslationStrategy;
 use crate::error::Result as ServerResult;
 use crate::exec::Control;
-use crate::promql::{Matcher, Result, Source};
-use crate::series::{Hint, Labels, NAME, RawSeries, Sample, Value};
+use crate::promql::{Matcher, Reading, Result, Source};
+use crate::series::{Hint, Labels, NAME, Needs, RawSeries, Sample, Stand, Thinning, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use storage::engine::{SeriesRequest, SeriesScan};
@@ -35,6 +40,9 @@ const COLUMNS: [&str; 14] = [
     column::QUANTILES,
 ];
 
+/// The others that say what thinned samples stand for.
+const THINNED_COLUMNS: [&str; 2] = [column::MIN, column::MAX];
+
 /// `target_info` has a sample per minute in which its resource sent something.
 const TARGET_STEP: i64 = 60_000;
 
@@ -56,17 +64,19 @@ impl<'c> Store<'c> {
         self.control.translation()
     }
 
-    /// Stored series with samples after one moment and until another, in milliseconds, that may fit.
+    /// Stored series with samples after one moment and until another, in milliseconds, that may fit. `every` is that of
+    /// `SeriesRequest`.
     pub(super) fn scan(
         &self,
         matchers: &[Matcher],
         after: i64,
         until: i64,
-        columns: &[&'static str],
+        (columns, every): (&[&'static str], i64),
     ) -> ServerResult<SeriesScan> {
         let time = range(after, until);
         let mut request = SeriesRequest::new(Vec::new(), time);
         request.columns = columns.to_vec();
+        request.every = every;
         if self.bears_names_only(time)? {
             // What is too much for an index is looked at afterwards.
             request.matchers.extend(matchers.iter().filter_map(|matcher| stored_matcher(matcher).ok()));
@@ -84,6 +94,20 @@ impl<'c> Store<'c> {
         Ok(scan)
     }
 
+    /// Milliseconds of the longest window of which a reader of every sample finds only what stands for them.
+    pub(super) fn longest_window(&self, after: i64, until: i64) -> i64 {
+        self.control.resolution(range(after, until), 0).milliseconds()
+    }
+
+    /// Name and labels of a stored series, if it fits; of a histogram or summary without the suffixes of its parts.
+    pub(crate) fn counted(&self, series: &Series, matchers: &[Matcher]) -> Option<(String, Labels)> {
+        let strategy = self.strategy();
+        if !has_samples(series) || !may_fit(series, matchers, strategy) {
+            return None;
+        }
+        Some((base_name(series, strategy)?, own_labels(series, strategy)))
+    }
+
     /// Whether all series bear Prometheus's names, so that its labels are what is stored.
     pub(super) fn bears_names_only(&self, time: TimeRange) -> ServerResult<bool> {
         let roles = [Role::Samples, Role::Exemplars, Role::Metadata].map(|role| escaped(role.scope()));
@@ -97,9 +121,9 @@ impl<'c> Store<'c> {
         matchers: &[Matcher],
         after: i64,
         until: i64,
-        columns: &[&'static str],
+        read: (&[&'static str], i64),
     ) -> ServerResult<SeriesScan> {
-        let mut scan = self.scan(matchers, after, until, columns)?;
+        let mut scan = self.scan(matchers, after, until, read)?;
         scan.leave_out(|series| !has_samples(series));
         Ok(scan)
     }
@@ -115,14 +139,23 @@ impl<'c> Store<'c> {
         Ok(Some(candidates).filter(|candidates| candidates.len() <= 1000))
     }
 
-    /// Adds the samples of all series but `target_info`; gives how many bytes they are charged with.
-    fn gather(&self, matchers: &[Matcher], after: i64, until: i64, held: &mut BTreeMap<Labels, Held>) -> Result<usize> {
+    /// Adds the samples of all series but `target_info`, as the store has them at one resolution; gives how many bytes they are
+    /// charged with.
+    fn gather(
+        &self,
+        matchers: &[Matcher],
+        (after, until): (i64, i64),
+        every: i64,
+        held: &mut BTreeMap<Labels, Held>,
+    ) -> Result<usize> {
+        let is_raw = self.control.resolution(range(after, until), every).is_raw();
+        let columns: Vec<&str> = COLUMNS.into_iter().chain(THINNED_COLUMNS.into_iter().filter(|_| !is_raw)).collect();
         let mut charged = 0;
         let mut charge = |bytes: usize| {
             charged += bytes;
             self.control.charge(bytes)
         };
-        for found in self.scan_samples(matchers, after, until, &COLUMNS)? {
+        for found in self.scan_samples(matchers, after, until, (&columns, every))? {
             self.control.check()?;
             let (series, samples) = found.map_err(crate::error::Error::from)?;
             if let Some(labels) = Plain::labels(&series, &samples, self.strategy()) {
@@ -136,23 +169,38 @@ impl<'c> Store<'c> {
             let mut own = Gathered::new();
             Translation::run(&series, &samples, self.strategy(), &mut own);
             own.retain(|labels, _| fits(labels, matchers));
-            for (labels, samples) in own {
-                let weight: usize = samples.iter().map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();
-                charge(weight + labels.memory_bytes())?;
-                held.entry(labels).or_default().0.push(Part::Samples(samples));
+            for (labels, translated) in own {
+                let samples = translated.samples.iter();
+                let weight: usize = samples.map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();
+                charge(weight + labels.memory_bytes() + translated.stands.len() * size_of::<Stand>())?;
+                held.entry(labels).or_default().0.push(Part::Samples(translated));
             }
         }
         Ok(charged)
     }
 
+    /// The same with `target_info`.
+    fn hold(
+        &self,
+        matchers: &[Matcher],
+        (after, until): (i64, i64),
+        every: i64,
+    ) -> Result<(BTreeMap<Labels, Held>, usize)> {
+        let targets = self.targets(matchers, after, until, every)?.into_iter();
+        let mut held: BTreeMap<Labels, Held> =
+            targets.map(|(labels, translated)| (labels, Held(vec![Part::Samples(translated)]))).collect();
+        let charged = self.gather(matchers, (after, until), every, &mut held)?;
+        Ok((held, charged))
+    }
+
     /// `target_info` of every resource that sent something.
-    fn targets(&self, matchers: &[Matcher], after: i64, until: i64) -> Result<Gathered> {
+    fn targets(&self, matchers: &[Matcher], after: i64, until: i64, every: i64) -> Result<Gathered> {
         let mut times: BTreeMap<Labels, BTreeMap<i64, i64>> = BTreeMap::new();
         if !accepts_targets(matchers) || self.bears_names_only(range(after, until))? {
             return Ok(Gathered::new());
         }
         let strategy = self.strategy();
-        let mut scan = self.scan_samples(&[], after, until, &[])?;
+        let mut scan = self.scan_samples(&[], after, until, (&[], every))?;
         scan.leave_out(|series| !target_labels(series, strategy).is_some_and(|labels| fits(&labels, matchers)));
         for found in scan {
             self.control.check()?;
@@ -167,7 +215,8 @@ impl<'c> Store<'c> {
         let samples = |times: BTreeMap<i64, i64>| {
             times.into_values().map(|time| Sample { time, start: 0, value: Value::Float(1.0) }).collect()
         };
-        Ok(times.into_iter().map(|(labels, times)| (labels, samples(times))).collect())
+        let translated = |times| Translated { samples: samples(times), stands: Vec::new() };
+        Ok(times.into_iter().map(|(labels, times)| (labels, translated(times))).collect())
     }
 }
 
@@ -188,25 +237,40 @@ fn stored_matcher(matcher: &Matcher) -> storage::error::Result<storage::metric::
 struct Held(Vec<Part>);
 
 enum Part {
-    Samples(Vec<Sample>),
+    Samples(Translated),
     Plain(Plain),
 }
 
 impl Held {
     fn begins_with_open_hint(&self) -> bool {
         let samples = self.0.iter().flat_map(|part| match part {
-            Part::Samples(samples) => samples.as_slice(),
+            Part::Samples(translated) => translated.samples.as_slice(),
             Part::Plain(_) => &[],
         });
         samples.min_by_key(|sample| sample.time).is_some_and(has_open_hint)
     }
 
-    fn in_order(self) -> Vec<Sample> {
+    /// Whether what was thinned tells what is asked.
+    fn tells(&self, needs: Needs) -> bool {
+        self.0.iter().all(|part| match part {
+            Part::Samples(translated) => translated.stands.iter().all(|stand| stand.tells(needs)),
+            Part::Plain(_) => true,
+        })
+    }
+
+    fn in_order(self) -> (Vec<Sample>, Vec<Stand>) {
+        let mut stands: Vec<Stand> = Vec::new();
         let parts = self.0.into_iter().map(|part| match part {
-            Part::Samples(samples) => samples,
+            Part::Samples(mut translated) => {
+                stands.append(&mut translated.stands);
+                translated.samples
+            }
             Part::Plain(plain) => plain.samples(),
         });
-        in_order(parts.reduce(|all, part| [all, part].concat()).unwrap_or_default())
+        let samples = in_order(parts.reduce(|all, part| [all, part].concat()).unwrap_or_default());
+        stands.sort_by_key(|stand| stand.time);
+        stands.dedup_by_key(|stand| stand.time);
+        (samples, stands)
     }
 }
 
@@ -292,21 +356,30 @@ impl Source for Store<'_> {
         matchers: &[Matcher],
         after: i64,
         until: i64,
+        reading: Reading,
         each: &mut dyn FnMut(RawSeries) -> Result<()>,
     ) -> Result<()> {
-        let targets = self.targets(matchers, after, until)?.into_iter();
-        let mut held: BTreeMap<Labels, Held> =
-            targets.map(|(labels, samples)| (labels, Held(vec![Part::Samples(samples)]))).collect();
-        let mut charged = self.gather(matchers, after, until, &mut held)?;
+        let mut every = if reading.needs == Needs::Everything { 0 } else { reading.every };
+        let at = |every| self.control.resolution(range(after, until), every);
+        let mut resolution = at(every);
+        let mut from = if resolution.divides(every) { after } else { after.saturating_sub(resolution.milliseconds()) };
+        let (mut held, mut charged) = self.hold(matchers, (from, until), every)?;
+        let tells = |held: &Held| held.tells(reading.needs);
+        if resolution.divides(every) && at(0) < resolution && !held.values().all(tells) {
+            self.control.release(std::mem::take(&mut charged));
+            (every, resolution, from) = (0, at(0), after);
+            (held, charged) = self.hold(matchers, (from, until), every)?;
+        }
         let mut before = BTreeMap::new();
         if held.values().any(Held::begins_with_open_hint) {
-            charged += self.gather(matchers, after.saturating_sub(HINT_LOOKBACK), after, &mut before)?;
+            charged += self.gather(matchers, (from.saturating_sub(HINT_LOOKBACK), from), every, &mut before)?;
         }
         for (labels, held) in held {
-            let mut samples = held.in_order();
-            let before = before.remove(&labels).and_then(|before| before.in_order().pop());
+            let (mut samples, stands) = held.in_order();
+            let before = before.remove(&labels).and_then(|before| before.in_order().0.pop());
             settle_hints(before, &mut samples);
-            each(RawSeries { labels, samples })?;
+            let resolution = if stands.is_empty() { 0 } else { resolution.milliseconds() };
+            each(RawSeries { labels, samples, thinning: Thinning { resolution, stands } })?;
         }
         self.control.release(charged);
         Ok(())

@@ -5,8 +5,7 @@
 use super::naming::{self, Named};
 use crate::config::TranslationStrategy;
 use crate::series::number::plain;
-use crate::series::{Bucket, CUSTOM_SCHEMA, Hint, Histogram, Labels, NAME, Sample, Value, stale};
-use std::collections::btree_map::Entry;
+use crate::series::{Bucket, CUSTOM_SCHEMA, Hint, Histogram, Labels, NAME, Sample, Stand, Value, stale};
 use std::collections::{BTreeMap, BTreeSet};
 use storage::metric::{Label, Samples, Series};
 use storage::model::attribute::Map;
@@ -32,8 +31,15 @@ const ZERO_THRESHOLD: f64 = 1e-128;
 /// Attributes of a resource that become `job` and `instance`.
 const IDENTIFYING: [&str; 3] = ["service.namespace", "service.name", "service.instance.id"];
 
+/// The samples of a series, and what those that were thinned stand for.
+#[derive(Debug, Default)]
+pub(super) struct Translated {
+    pub(super) samples: Vec<Sample>,
+    pub(super) stands: Vec<Stand>,
+}
+
 /// Series by their labels.
-pub(super) type Gathered = BTreeMap<Labels, Vec<Sample>>;
+pub(super) type Gathered = BTreeMap<Labels, Translated>;
 
 /// What a series that bears Prometheus's names is for; `None` where it does not.
 pub(super) fn role(series: &Series) -> Option<Role> {
@@ -185,6 +191,17 @@ pub(super) struct Translation<'a> {
     into: &'a mut Gathered,
 }
 
+/// What a sample that was thinned tells of those that were left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tells {
+    /// All that is known of numbers.
+    Numbers,
+    /// How many there were; it counts.
+    Counts,
+    /// How many there were.
+    Alone,
+}
+
 impl<'a> Translation<'a> {
     /// Adds the samples of a stored series to those of Prometheus's.
     pub(super) fn run(series: &Series, samples: &'a Samples, strategy: TranslationStrategy, into: &'a mut Gathered) {
@@ -213,14 +230,29 @@ impl<'a> Translation<'a> {
         self.samples.flags(row) & NO_RECORDED_VALUE != 0
     }
 
-    fn push(&mut self, labels: &Labels, row: usize, value: f64) {
+    fn push(&mut self, labels: &Labels, row: usize, value: f64, tells: Tells) {
         let value = if self.is_gone(row) { stale() } else { value };
-        if let Some(sample) = self.sample(row, Value::Float(value)) {
-            match self.into.get_mut(labels) {
-                Some(samples) => samples.push(sample),
-                None => drop(self.into.insert(labels.clone(), vec![sample])),
-            }
+        let Some(sample) = self.sample(row, Value::Float(value)) else { return };
+        let stand = self.stand(row, sample.time, tells);
+        if !self.into.contains_key(labels) {
+            self.into.insert(labels.clone(), Translated::default());
         }
+        let Some(own) = self.into.get_mut(labels) else { return };
+        own.samples.push(sample);
+        own.stands.extend(stand);
+    }
+
+    /// What a row stands for, as `storage::metric` writes it; `None` where it stands for itself.
+    fn stand(&self, row: usize, time: i64, tells: Tells) -> Option<Stand> {
+        if tells == Tells::Numbers {
+            let (count, sum) = (self.samples.count(row)?, self.samples.sum(row));
+            let range = self.samples.min(row).zip(self.samples.max(row));
+            return Some(Stand { time, count, sum, range, has_falls: range.is_none(), has_extremes: true });
+        }
+        let Some(Number::Int(count)) = self.samples.value(row) else { return None };
+        let counts = tells == Tells::Counts;
+        let count = count.cast_unsigned();
+        Some(Stand { time, count, sum: None, range: None, has_falls: counts, has_extremes: counts })
     }
 
     fn named(&self, suffix: &str) -> Labels {
@@ -234,18 +266,23 @@ impl<'a> Translation<'a> {
             Some(Number::Int(value)) => value as f64,
             None => stale(),
         };
-        let rows = 0..self.samples.len();
-        let samples = rows.filter_map(|row| self.sample(row, Value::Float(value(row)))).collect();
-        self.put(self.named(""), samples);
+        let mut translated = Translated::default();
+        for row in 0..self.samples.len() {
+            let Some(sample) = self.sample(row, Value::Float(value(row))) else { continue };
+            translated.stands.extend(self.stand(row, sample.time, Tells::Numbers));
+            translated.samples.push(sample);
+        }
+        self.put(self.named(""), translated);
     }
 
     /// Adds many samples.
-    fn put(&mut self, labels: Labels, samples: Vec<Sample>) {
-        match self.into.entry(labels) {
-            Entry::Vacant(entry) => {
-                entry.insert(samples);
-            }
-            Entry::Occupied(mut entry) => entry.get_mut().extend(samples),
+    fn put(&mut self, labels: Labels, mut translated: Translated) {
+        let own = self.into.entry(labels).or_default();
+        if own.samples.is_empty() && own.stands.is_empty() {
+            *own = translated;
+        } else {
+            own.samples.append(&mut translated.samples);
+            own.stands.append(&mut translated.stands);
         }
     }
 
@@ -253,9 +290,9 @@ impl<'a> Translation<'a> {
     fn count_and_sum(&mut self) {
         let (count, sum) = (self.named("_count"), self.named("_sum"));
         for row in 0..self.samples.len() {
-            self.push(&count, row, self.samples.count(row).unwrap_or_default() as f64);
+            self.push(&count, row, self.samples.count(row).unwrap_or_default() as f64, Tells::Counts);
             if self.is_gone(row) || self.samples.sum(row).is_some() {
-                self.push(&sum, row, self.samples.sum(row).unwrap_or_default());
+                self.push(&sum, row, self.samples.sum(row).unwrap_or_default(), Tells::Counts);
             }
         }
     }
@@ -285,12 +322,12 @@ impl<'a> Translation<'a> {
             for (bound, count) in buckets {
                 let labels = by_bound.entry(bound.to_bits()).or_insert_with(|| bucket.with("le", &plain(bound)));
                 let labels = labels.clone();
-                self.push(&labels, row, count as f64);
+                self.push(&labels, row, count as f64, Tells::Counts);
             }
         }
         for row in gone {
             for labels in by_bound.values() {
-                self.push(labels, row, stale());
+                self.push(labels, row, stale(), Tells::Counts);
             }
         }
     }
@@ -302,14 +339,14 @@ impl<'a> Translation<'a> {
         for row in 0..self.samples.len() {
             if self.is_gone(row) {
                 let labels: Vec<Labels> = by_quantile.values().cloned().collect();
-                labels.iter().for_each(|labels| self.push(labels, row, stale()));
+                labels.iter().for_each(|labels| self.push(labels, row, stale(), Tells::Alone));
                 continue;
             }
             let quantiles: Vec<(f64, f64)> = record::quantiles(self.samples.quantiles(row)).collect();
             for (quantile, value) in quantiles {
                 let labels = by_quantile.entry(quantile.to_bits());
                 let labels = labels.or_insert_with(|| base.with("quantile", &plain(quantile))).clone();
-                self.push(&labels, row, value);
+                self.push(&labels, row, value, Tells::Alone);
             }
         }
     }
@@ -317,7 +354,13 @@ impl<'a> Translation<'a> {
     fn native(&mut self, histogram: fn(&Self, usize) -> Option<Histogram>) {
         let labels = self.named("");
         let rows = 0..self.samples.len();
-        let translated: Vec<Sample> = rows.filter_map(|row| self.sample(row, histogram(self, row)?.into())).collect();
+        let mut translated = Translated::default();
+        for row in rows {
+            let sample = histogram(self, row).and_then(|histogram| self.sample(row, histogram.into()));
+            let Some(sample) = sample else { continue };
+            translated.stands.extend(self.stand(row, sample.time, Tells::Counts));
+            translated.samples.push(sample);
+        }
         self.put(labels, translated);
     }
 

@@ -39,4 +39,4 @@ pub(crate) use note::Level;
 pub(crate) use parser::{parse, parse_selector};
 pub(crate) use prepare::Frame;
 pub(crate) use regex::Matcher;
-pub(crate) use source::Source;
+pub(crate) use source::{Reading, Source};

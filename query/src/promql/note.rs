@@ -3,6 +3,7 @@
 //! N1  Notes with one text are one note: the place is that of the latest, what was counted is added up.
 
 use super::ast::{Operator, Span};
+use super::duration;
 use crate::series::number::{general, significant};
 use crate::series::{Added, Labels, quoted};
 use std::collections::BTreeMap;
@@ -124,6 +125,28 @@ impl Note {
     fn info(span: Span, text: impl Into<String>) -> Self {
         let text = format!("PromQL info: {}", text.into());
         Note { level: Level::Info, text, span, detail: Detail::None }
+    }
+
+    /// Samples were left out, and what was asked is known all the same.
+    pub(crate) fn downsampled(resolution: i64, span: Span) -> Self {
+        Note::info(span, format!("data is downsampled to {}", duration::print(resolution)))
+    }
+
+    pub(crate) fn cuts_windows(resolution: i64, span: Span) -> Self {
+        let length = duration::print(resolution);
+        let what = format!(
+            "data is downsampled to {length}, and start, step, offset or range is no multiple of it: values may be those of up to \
+             {length} before, and ranges lack what lies between their ends and the next multiple"
+        );
+        Note::warning(span, what)
+    }
+
+    pub(crate) fn lacks_samples(resolution: i64, span: Span) -> Self {
+        let length = duration::print(resolution);
+        let what = format!(
+            "data is downsampled to {length}, and the samples within each {length} that this needs are not there"
+        );
+        Note::warning(span, what)
     }
 
     pub(crate) fn invalid_quantile(q: f64, span: Span) -> Self {

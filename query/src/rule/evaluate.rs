@@ -6,7 +6,7 @@ use super::template::{Found, Scene, Template};
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use crate::prometheus::Store;
-use crate::promql::{self, Answer, Fault, Frame, Matcher, Settings, Source as _};
+use crate::promql::{self, Answer, Fault, Frame, Matcher, Reading, Settings, Source as _};
 use crate::series::{Labels, NAME, Value};
 use std::collections::BTreeMap;
 use storage::metric::Relation;
@@ -126,7 +126,7 @@ pub(super) fn written(control: &Control, rule: &RuleSpec, now: i64) -> Result<BT
     let matchers = equal.map(|(name, value)| Matcher::new(name, Relation::Equal, value));
     let matchers = matchers.collect::<std::result::Result<Vec<_>, _>>().map_err(Error::bug)?;
     let mut written = BTreeMap::new();
-    let read = Store::new(control).select(&matchers, now - OUTAGE_TOLERANCE, now, &mut |series| {
+    let read = Store::new(control).select(&matchers, now - OUTAGE_TOLERANCE, now, Reading::WHOLE, &mut |series| {
         let last = series.samples.last().filter(|sample| !sample.value.is_stale());
         if let Some((time, active_at)) = last.and_then(|sample| Some((sample.time, sample.value.float()?))) {
             let last = Written { at: time.div_euclid(1_000), active_at: active_at as i64 };

@@ -12,6 +12,7 @@ mod labels;
 pub(crate) mod number;
 mod row;
 mod sample;
+mod thinning;
 
 pub(crate) use histogram::{Added, Bucket, CUSTOM_SCHEMA, Hint, Histogram, Interval, Side};
 pub(crate) use kahan::{Amount, Kahan, Mean};
@@ -20,3 +21,4 @@ pub(crate) use row::{Grid, Row};
 #[cfg(test)]
 pub(crate) use sample::is_stale;
 pub(crate) use sample::{RawSeries, Sample, Value, stale};
+pub(crate) use thinning::{Needs, Stand, Thinning};

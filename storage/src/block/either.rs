@@ -7,9 +7,9 @@ use super::series::{SeriesBlock, SeriesReader};
 use super::{BlockMeta, Template};
 use crate::error::Result;
 use crate::fs::Filesystem;
-use crate::metric::{Label, RowScan};
+use crate::metric::{Label, RowScan, hiding_windows};
 use crate::model::{Signal, TraceId};
-use crate::scan::{ScanRequest, TextQuery};
+use crate::scan::{Predicate, ScanRequest, TextQuery};
 use arrow_array::RecordBatch;
 use std::ops::Range;
 use std::path::Path;
@@ -60,6 +60,16 @@ impl Block {
             Kind::Rows(block) => block.meta(),
             Kind::Series(block) => block.meta(),
         }
+    }
+
+    /// What hides rows, of predicates that each do (V3 of `shown`); `None` where there is none.
+    pub(crate) fn hiding(&self, mut hidden: Vec<Predicate>) -> Option<Predicate> {
+        let resolution = self.meta().resolution;
+        if !resolution.is_raw() {
+            let windows: Vec<Predicate> = hidden.iter().map(|each| hiding_windows(each, resolution)).collect();
+            hidden.extend(windows);
+        }
+        (!hidden.is_empty()).then_some(Predicate::Or(hidden))
     }
 
     /// Whose rows it holds.

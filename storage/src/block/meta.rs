@@ -12,6 +12,7 @@
 
 use crate::doubled::{doubled, frames, is_doubled};
 use crate::error::{Error, Result};
+use crate::metric::Resolution;
 use crate::model::Signal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::Path;
@@ -48,6 +49,9 @@ pub struct BlockMeta {
     /// Every key in the rest column of attributes, the one of keys without a column of their own; `None` when there are
     /// too many to list.
     pub rest_keys: Option<Vec<String>>,
+    /// Whether all samples are there, or those that stand for others, for metrics.
+    #[serde(default, skip_serializing_if = "Resolution::is_raw")]
+    pub resolution: Resolution,
     /// The columns that each shape column stands for.
     pub(super) shapes: Vec<Vec<String>>,
     #[serde(skip)]
@@ -91,6 +95,7 @@ pub(super) struct Summary {
     pub(super) traces_apart: Option<u64>,
     pub(super) services: Option<Vec<String>>,
     pub(super) rest_keys: Option<Vec<String>>,
+    pub(super) resolution: Resolution,
     pub(super) shapes: Vec<Vec<String>>,
 }
 
@@ -108,6 +113,7 @@ impl BlockMeta {
             traces_apart: summary.traces_apart,
             services: summary.services,
             rest_keys: summary.rest_keys,
+            resolution: summary.resolution,
             shapes: summary.shapes,
             encoded: (0, 0),
         };

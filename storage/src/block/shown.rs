@@ -2,6 +2,7 @@
 //!
 //! V1  A hidden row is in no answer: not in a scan, not in a trace, not in a merge.
 //! V2  What is hidden is fixed when a reader takes its view: blocks and what hides their rows change together.
+//! V3  Where a row stands for others (`metric::thin`), it is hidden with any of them that a deletion may hide.
 //!
 //! Not here: who hides rows, and for how long (`manifest`).
 
@@ -23,7 +24,7 @@ pub(crate) struct Shown {
 impl Shown {
     /// A block, without the rows that match one of the predicates.
     pub(crate) fn new(id: BlockId, block: Arc<Block>, hidden: Vec<Predicate>) -> Self {
-        let hidden = (!hidden.is_empty()).then(|| Arc::new(Predicate::Or(hidden)));
+        let hidden = block.hiding(hidden).map(Arc::new);
         Shown { id, block, hidden }
     }
 

@@ -12,11 +12,13 @@
 //! Not here: metrics, whose series come out of a block in order (`series`).
 
 use super::memory::MergeMemory;
-use super::{order, series};
+use super::order;
+use super::series::{self, Staying};
 use crate::block::{BlockConfig, BlockMeta, BlockScan, BlockWriter, Shown};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::memtable::identity;
+use crate::metric::Resolution;
 use crate::model::schema::{self, column as name};
 use crate::model::{Batch, Signal, TraceId};
 use crate::scan::{ScanRequest, evaluate, required};
@@ -53,7 +55,7 @@ pub(crate) fn merge(
 ) -> Result<Option<BlockMeta>> {
     let (block, memory) = config;
     if signal == Signal::Metrics {
-        return series::merge(fs, dir, inputs, (block, memory), pace);
+        return series::merge(fs, dir, inputs, Staying::All, (block, memory), pace);
     }
     let writer = {
         let sample = inputs.iter().map(first_attributes).collect::<Result<Vec<_>>>()?;
@@ -78,6 +80,18 @@ pub(crate) fn merge(
     let kept = merge.writer.rows();
     check_rows(inputs, read, kept, merge.left_out)?;
     if kept == 0 { Ok(None) } else { merge.writer.finish().map(Some) }
+}
+
+/// Makes a block of metrics that stands for raw ones, which stay; else as `merge`.
+pub(crate) fn thin(
+    fs: &dyn Filesystem,
+    dir: &Path,
+    inputs: &[Shown],
+    resolution: Resolution,
+    config: (&BlockConfig, MergeMemory<'_>),
+    pace: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<Option<BlockMeta>> {
+    series::merge(fs, dir, inputs, Staying::OfWindows(resolution), config, pace)
 }
 
 /// Each row was read, and kept or left out (M1).

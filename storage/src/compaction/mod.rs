@@ -7,6 +7,8 @@
 //! Sizes grow in *levels*: a block of level n+1 is made of `fan_in` blocks of level n. So a row is written once per level,
 //! and there are less than `fan_in` blocks of a level in each window. Once a window is past, what is left of it is merged.
 //!
+//! Beside old blocks of metrics `thinning` has others made, with what stands for all of their samples.
+//!
 //! Not here: when to do it, and the commit (`engine`).
 
 mod config;
@@ -15,9 +17,11 @@ mod merge;
 mod order;
 mod pick;
 mod series;
+mod thinning;
 
 pub use config::CompactionConfig;
 pub(crate) use memory::MergeMemory;
-pub(crate) use merge::merge;
+pub(crate) use merge::{merge, thin};
 pub(crate) use pick::level;
 pub use pick::{Plan, pick};
+pub use thinning::{ThinPlan, thin_next};

@@ -7,6 +7,8 @@
 //! P4  Blocks of metrics that are merged were written one after the other, with no block of their table and window in between:
 //!     of two samples of one time the one counts that was written last, so blocks must keep their order. P3 then says that
 //!     there are less than `fan_in` blocks of a level between two larger ones.
+//! P5  Blocks of metrics that stand for others are merged with none, and those for which they stand not with later ones (S2 of
+//!     `manifest::standing`).
 
 use super::CompactionConfig;
 use crate::block::BlockId;
@@ -50,14 +52,22 @@ pub fn pick(manifest: &Manifest, now: i64, config: &CompactionConfig) -> Option<
 /// The blocks that may be merged with each other: each list by the time of its rows, those of metrics by their writing (P4).
 fn windows<'a>(manifest: &'a Manifest, config: &CompactionConfig) -> Vec<Vec<&'a BlockEntry>> {
     let mut windows: BTreeMap<_, Vec<&BlockEntry>> = BTreeMap::new();
+    let mut covered: BTreeMap<_, Vec<u64>> = BTreeMap::new();
     for entry in manifest.by_writing() {
-        windows.entry((&entry.tenant, entry.signal, entry.window)).or_default().push(entry);
+        if entry.resolution.is_raw() {
+            windows.entry((&entry.tenant, entry.signal, entry.window)).or_default().push(entry);
+        } else {
+            covered.entry((&entry.tenant, entry.window)).or_default().push(entry.written);
+        }
     }
     let open = |entry: &&BlockEntry| !manifest.quarantined.contains_key(&entry.id) && !is_full(entry, config);
     let mut lists: Vec<Vec<&BlockEntry>> = Vec::new();
-    for ((_, signal, _), mut blocks) in windows {
+    for ((tenant, signal, window), mut blocks) in windows {
         if signal == Signal::Metrics {
-            lists.extend(blocks.chunk_by(|a, b| open(a) && open(b)).map(<[_]>::to_vec));
+            let ends = covered.get(&(tenant, window)).map(Vec::as_slice).unwrap_or_default();
+            let are_alike =
+                |a: &BlockEntry, b: &BlockEntry| !ends.iter().any(|end| a.written <= *end && *end < b.written);
+            lists.extend(blocks.chunk_by(|a, b| open(a) && open(b) && are_alike(a, b)).map(<[_]>::to_vec));
         } else {
             blocks.sort_by_key(|entry| (entry.min_time, entry.id));
             lists.push(blocks);

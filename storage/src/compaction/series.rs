@@ -7,13 +7,15 @@
 //! M5  At any moment as many samples of one series are in memory as `memory_bytes` suffice for, its times in each block, and of
 //!     each block a group of series and a page of each column; of the result what its index will say. A series with more
 //!     samples stands in the result several times, one stretch of time after the other.
+//! M6  Where the result is thinned (`metric::thin`), those of M4 that do not stay count as left out, too. A window that a stretch of
+//!     M5 cuts is two windows.
 
 use super::memory::MergeMemory;
 use super::merge::check_rows;
 use crate::block::{BlockConfig, BlockMeta, SeriesReader, SeriesWriter, Shown};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
-use crate::metric::{Fields, Hidden, Samples, Series, SeriesSource, Stored};
+use crate::metric::{Fields, Hidden, Resolution, Samples, Series, SeriesSource, Stored, thinned};
 use crate::scan::TimeRange;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -21,17 +23,34 @@ use std::path::Path;
 /// Bytes that a sample is taken to hold in memory: an ordinary histogram's are some hundred.
 const SAMPLE_BYTES: usize = 1024;
 
+/// What becomes of the samples of several blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Staying {
+    /// All stay. The blocks are of one resolution, and so is the result.
+    All,
+    /// Those that stand for the others, of raw blocks.
+    OfWindows(Resolution),
+}
+
 /// Merges blocks of metrics, those whose rows were written first first; else as `merge`.
 pub(super) fn merge(
     fs: &dyn Filesystem,
     dir: &Path,
     inputs: &[Shown],
+    staying: Staying,
     (config, memory): (&BlockConfig, MergeMemory<'_>),
     pace: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Option<BlockMeta>> {
+    let resolution = match staying {
+        Staying::All => inputs.first().map(|shown| shown.meta().resolution).unwrap_or_default(),
+        Staying::OfWindows(resolution) => resolution,
+    };
+    if inputs.iter().any(|shown| !fits(shown.meta().resolution, staying, resolution)) {
+        return Err(Error::Request { what: "blocks of several resolutions do not become one".into() });
+    }
     let most_rows = (memory.limit() / SAMPLE_BYTES).max(1);
     let mut cursors = inputs.iter().filter_map(|shown| Cursor::new(shown).transpose()).collect::<Result<Vec<_>>>()?;
-    let mut writer = SeriesWriter::create(fs, dir, config)?;
+    let mut writer = SeriesWriter::create(fs, dir, config)?.of_resolution(resolution);
     let (mut read, mut left_out, mut written) = (0, 0, 0);
     while let Some(series) = cursors.iter().filter_map(Cursor::next).min().cloned() {
         let mut parts = Vec::new();
@@ -57,6 +76,7 @@ pub(super) fn merge(
             }
             let all = all.ordered();
             memory.hold(all.memory_bytes());
+            let all = if staying == Staying::All { all } else { thinned(&series, all, resolution) };
             left_out += rows - all.len() as u64;
             read += rows;
             writer.put(&series, &all)?;
@@ -67,6 +87,10 @@ pub(super) fn merge(
     let kept = writer.rows();
     check_rows(inputs, read, kept, left_out)?;
     if kept == 0 { Ok(None) } else { writer.finish(fs).map(Some) }
+}
+
+fn fits(input: Resolution, staying: Staying, result: Resolution) -> bool {
+    if staying == Staying::All { input == result } else { input.is_raw() }
 }
 
 /// A block that is being read.

@@ -2,7 +2,8 @@
 //!
 //! L1  What matched when a deletion began is in no answer once `delete` has returned, nor ever again. Rows in memory are flushed
 //!     before, so that every row is in a block; rows that come later are others.
-//!     Rows in the memory of another process that writes to the same bucket count among those.
+//!     Rows in the memory of another process that writes to the same bucket count among those. What stands for samples of metrics goes
+//!     with them: it is made again of what is left, or, where they are gone already, no longer shown.
 //! L2  A deletion and its record are one commit. The record ends in a file of its own (`retention`).
 //! L3  Rows leave the disk when their block is merged next, and at the latest some minutes later.
 //! L4  A span that came again while its block was there, and is in no block of its own yet when retention takes that one, is
@@ -17,7 +18,8 @@ use super::store::{Store, lock};
 use crate::block::BlockId;
 use crate::error::{Class, Error, Result};
 use crate::fs::Filesystem;
-use crate::manifest::{Cause, Commit, Deletion, Tombstone};
+use crate::manifest::{Cause, Commit, Deletion, Manifest, Tombstone};
+use crate::metric::Resolution;
 use crate::model::schema::time_column;
 use crate::model::{Signal, TenantId};
 use crate::retention::{self, Expired, expired};
@@ -81,6 +83,12 @@ impl Store {
             ..ScanRequest::all([time_column(request.signal)])
         };
         let snapshot = self.snapshot(&request.tenant);
+        // What stands for others has none of their times.
+        let coarsest = match request.signal {
+            Signal::Metrics => snapshot.resolution(request.time, 0),
+            Signal::Spans | Signal::Logs => Resolution::RAW,
+        };
+        let scan = ScanRequest { time: widened(scan.time, coarsest), ..scan };
         // A predicate that the table cannot answer must not become a part of the manifest: the first match tells.
         let first = snapshot.scan(request.signal, scan.clone())?.next().transpose()?;
         if first.is_none() && snapshot.missing().is_empty() {
@@ -100,6 +108,7 @@ impl Store {
             if blocks.is_empty() {
                 return None;
             }
+            let remove = made_again(manifest, &mut blocks);
             let version = manifest.version + 1;
             let deletion = Deletion {
                 time: self.clock.now_unix_nano(),
@@ -112,7 +121,7 @@ impl Store {
             };
             recorded = Some(Recorded { version, deletion: deletion.clone() });
             let tombstone = Tombstone { created: deletion.time, predicate: predicate.clone(), blocks };
-            Some(Commit { hide: vec![(version, tombstone)], deleted: Some(deletion), ..Commit::default() })
+            Some(Commit { remove, hide: vec![(version, tombstone)], deleted: Some(deletion), ..Commit::default() })
         })?;
         if recorded.is_some() {
             EngineMetrics::add(&self.metrics.deletions, 1);
@@ -143,7 +152,7 @@ impl Store {
     fn expire(&self, Expired { tenant, signal, cause, blocks }: Expired) -> Result<usize> {
         let (mut count, mut bytes) = (0, 0);
         self.publish(Vec::new(), None, |manifest| {
-            let gone: Vec<_> = blocks.iter().filter_map(|id| manifest.blocks.get(id)).collect();
+            let gone = retention::still_together(manifest, &blocks);
             count = gone.len();
             bytes = gone.iter().map(|entry| entry.bytes).sum();
             let deletion = Deletion {
@@ -196,6 +205,32 @@ impl Store {
     fn deletions_dir(&self) -> PathBuf {
         Layout::new(&self.config.data_dir).deletions()
     }
+}
+
+/// A range with the whole of the windows that it cuts.
+fn widened(time: TimeRange, resolution: Resolution) -> TimeRange {
+    if resolution.is_raw() {
+        return time;
+    }
+    let bound = |time: i64| if matches!(time, i64::MIN | i64::MAX) { (time, time) } else { resolution.bounds(time) };
+    TimeRange { start: bound(time.start).0, end: bound(time.end).1 }
+}
+
+/// Of blocks with hidden rows, takes those that stand for others which are there, and tells them with those that stand for such a
+/// block: they go, and are made again.
+fn made_again(manifest: &Manifest, blocks: &mut BTreeSet<BlockId>) -> Vec<BlockId> {
+    if !manifest.has_thinned() {
+        return Vec::new();
+    }
+    let mut gone = Vec::new();
+    for standing in manifest.standing().into_values().filter(|standing| standing.is_whole()) {
+        let thinned = standing.thinned.values().map(|entry| entry.id);
+        if standing.raw.iter().any(|entry| blocks.contains(&entry.id)) {
+            gone.extend(thinned.clone());
+        }
+        blocks.retain(|id| !thinned.clone().any(|other| other == *id));
+    }
+    gone
 }
 
 /// Deletions of a tenant that are being looked for.

@@ -17,10 +17,11 @@ use super::store::{Store, lock};
 use super::threads::chain;
 use super::view::View;
 use crate::block::{BlockId, Shown};
-use crate::compaction::{self, MergeMemory, Plan, merge};
+use crate::compaction::{self, MergeMemory, Plan, merge, thin};
 use crate::error::{Class, Error, Result};
 use crate::fs::Clock;
 use crate::manifest::{BlockEntry, Commit, Manifest, Tombstone};
+use crate::metric::Resolution;
 use crate::retention::SteadyClock;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -34,6 +35,17 @@ const SPARE_BYTES: u64 = 64 << 20;
 
 /// Told how many bytes a step has read and written; may wait, and its error ends the step.
 pub type Pace<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
+
+/// The blocks of a plan.
+pub(super) struct Opened {
+    /// The first of them.
+    pub(super) first: Arc<BlockEntry>,
+    /// The version that brought the newest of their rows.
+    pub(super) written: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
+    pub(super) inputs: Vec<Shown>,
+}
 
 /// What maintenance remembers between its steps.
 #[derive(Debug)]
@@ -76,13 +88,22 @@ impl Store {
         {
             return done;
         }
-        let plan = compaction::pick(&view.manifest, self.clock.now_unix_nano(), &self.config.compaction);
-        plan.map_or(Ok(false), |plan| self.merge_counted(&view.manifest, &plan, pace))
+        let now = self.clock.now_unix_nano();
+        if let Some(plan) = compaction::pick(&view.manifest, now, &self.config.compaction) {
+            return self.merge_counted(&view.manifest, &plan, pace);
+        }
+        let plan = compaction::thin_next(&view.manifest, now, &self.config.retention);
+        plan.map_or(Ok(false), |plan| self.counted(|| self.thin_blocks(&view.manifest, &plan, pace)))
     }
 
     fn merge_counted(&self, manifest: &Manifest, plan: &Plan, pace: Pace<'_>) -> Result<bool> {
+        self.counted(|| self.merge_blocks(manifest, plan, pace))
+    }
+
+    /// Counts what a merge took.
+    pub(super) fn counted(&self, merge: impl FnOnce() -> Result<bool>) -> Result<bool> {
         let started = self.clock.monotonic();
-        let result = self.merge_blocks(manifest, plan, pace);
+        let result = merge();
         EngineMetrics::add_time(&self.metrics.compaction_nanos, self.clock.monotonic().saturating_sub(started));
         match &result {
             Err(Error::Closing) | Ok(_) => {}
@@ -92,25 +113,12 @@ impl Store {
     }
 
     fn merge_blocks(&self, manifest: &Manifest, plan: &Plan, pace: Pace<'_>) -> Result<bool> {
-        let entries: Vec<&Arc<BlockEntry>> = plan.inputs.iter().filter_map(|id| manifest.blocks.get(id)).collect();
-        let Some(first) = entries.first() else { return Ok(false) };
-        let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
-        let needed = bytes.saturating_add(self.config.min_free_bytes).saturating_add(SPARE_BYTES);
-        if self.free_bytes()? < needed {
-            return Ok(false);
-        }
         let view = self.view();
-        let shown = view.blocks_of(&first.tenant, first.signal);
-        let inputs: Vec<Shown> =
-            plan.inputs.iter().filter_map(|id| shown.iter().find(|shown| shown.id == *id)).cloned().collect();
-        if inputs.len() != plan.inputs.len() {
-            // Some are damaged and not yet in quarantine, or gone: the next plan is made without them.
-            self.examine_ids(&plan.inputs)?;
+        let Some(Opened { first, written, bytes, inputs }) = self.open_inputs(&view, manifest, &plan.inputs)? else {
             return Ok(false);
-        }
+        };
         let applied: Vec<u64> = view.manifest.tombstones.keys().copied().collect();
-        let written = entries.iter().map(|entry| entry.written).max().unwrap_or_default();
-        let made = self.make_merged((first, written), &inputs, &mut |bytes| {
+        let made = self.make_merged((&first, written), &inputs, None, &mut |bytes| {
             pace(bytes)?;
             if are_whole(&self.view().manifest, &plan.inputs) { Ok(()) } else { Err(Error::Closing) }
         });
@@ -138,16 +146,40 @@ impl Store {
         Ok(published)
     }
 
-    fn make_merged(
+    /// What the blocks of a plan are; `None` where there is no room or some cannot be read.
+    pub(super) fn open_inputs(&self, view: &View, manifest: &Manifest, ids: &[BlockId]) -> Result<Option<Opened>> {
+        let entries: Vec<&Arc<BlockEntry>> = ids.iter().filter_map(|id| manifest.blocks.get(id)).collect();
+        let Some(first) = entries.first() else { return Ok(None) };
+        let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
+        let needed = bytes.saturating_add(self.config.min_free_bytes).saturating_add(SPARE_BYTES);
+        if self.free_bytes()? < needed {
+            return Ok(None);
+        }
+        let shown = view.blocks_of(&first.tenant, first.signal);
+        let inputs: Vec<Shown> =
+            ids.iter().filter_map(|id| shown.iter().find(|shown| shown.id == *id)).cloned().collect();
+        if inputs.len() != ids.len() {
+            // Some are damaged and not yet in quarantine, or gone: the next plan is made without them.
+            self.examine_ids(ids)?;
+            return Ok(None);
+        }
+        let written = entries.iter().map(|entry| entry.written).max().unwrap_or_default();
+        Ok(Some(Opened { first: Arc::clone(first), written, bytes, inputs }))
+    }
+
+    /// A merge of blocks, or what stands for them at a resolution.
+    pub(super) fn make_merged(
         &self,
         (first, written): (&BlockEntry, u64),
         inputs: &[Shown],
+        resolution: Option<Resolution>,
         pace: Pace<'_>,
     ) -> Result<Option<Placed>> {
         let memory = MergeMemory::new(self.config.compaction.memory_bytes, &self.metrics.compaction_memory);
         let config = (&self.config.block, memory);
-        let made = self.make_block((&first.tenant, first.signal, first.window, written), |dir| {
-            merge(self.fs.as_ref(), dir, first.signal, inputs, config, pace)
+        let made = self.make_block((&first.tenant, first.signal, first.window, written), |dir| match resolution {
+            None => merge(self.fs.as_ref(), dir, first.signal, inputs, config, pace),
+            Some(resolution) => thin(self.fs.as_ref(), dir, inputs, resolution, config, pace),
         })?;
         if let Some(made) = &made
             && let Err(error) = made.block.verify()
@@ -195,7 +227,7 @@ impl Store {
         Ok(())
     }
 
-    fn examine_ids(&self, ids: &[BlockId]) -> Result<()> {
+    pub(super) fn examine_ids(&self, ids: &[BlockId]) -> Result<()> {
         let view = self.view();
         let mut quarantine = Vec::new();
         for id in ids.iter().filter(|id| !view.manifest.quarantined.contains_key(id)) {
@@ -236,7 +268,7 @@ fn worn(view: &View) -> Option<Plan> {
 }
 
 /// Whether all of some blocks are there, and none is in quarantine: what came again since would be there twice.
-fn are_whole(manifest: &Manifest, blocks: &[BlockId]) -> bool {
+pub(super) fn are_whole(manifest: &Manifest, blocks: &[BlockId]) -> bool {
     blocks.iter().all(|id| manifest.blocks.contains_key(id) && !manifest.quarantined.contains_key(id))
 }
 

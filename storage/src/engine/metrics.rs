@@ -56,6 +56,8 @@ metrics! {
     compaction_errors,
     /// Bytes that the merge under way holds, now.
     compaction_memory,
+    /// Blocks of metrics made that stand for others.
+    thinned_blocks,
     /// Deletions that somebody asked for.
     deletions,
     /// Blocks deleted by age or size.

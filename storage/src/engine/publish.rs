@@ -330,6 +330,7 @@ impl Store {
             min_time: meta.min_time,
             max_time: meta.max_time,
             meta_crc: meta.crc(),
+            resolution: meta.resolution,
         };
         let path = self.blocks_dir().join(entry.path());
         let moved = self.move_block(&temp, &path);

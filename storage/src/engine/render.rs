@@ -49,7 +49,7 @@ fn object_store(text: &mut Text<'_>, engine: &Engine) {
 
 fn counters(text: &mut Text<'_>, engine: &Engine) {
     let metrics = engine.metrics();
-    let counters: [(&str, &str, &AtomicU64); 21] = [
+    let counters: [(&str, &str, &AtomicU64); 22] = [
         ("spanlight_commit_groups_total", "Group commits: each is one sync of the log.", &metrics.commit_groups),
         ("spanlight_commit_writes_total", "Requests made durable.", &metrics.commit_writes),
         ("spanlight_commit_bytes_total", "Bytes of those requests.", &metrics.commit_bytes),
@@ -62,6 +62,11 @@ fn counters(text: &mut Text<'_>, engine: &Engine) {
         ("spanlight_flush_bytes_total", "Bytes written to blocks.", &metrics.flush_bytes),
         ("spanlight_flush_errors_total", "Flushes that failed and are tried again.", &metrics.flush_errors),
         ("spanlight_compactions_total", "Merges of blocks.", &metrics.compactions),
+        (
+            "spanlight_downsampled_blocks_total",
+            "Blocks of metrics made that stand for others.",
+            &metrics.thinned_blocks,
+        ),
         ("spanlight_compaction_read_blocks_total", "Blocks that merges read.", &metrics.compaction_read_blocks),
         ("spanlight_compaction_read_bytes_total", "Bytes that merges read.", &metrics.compaction_read_bytes),
         ("spanlight_compaction_rows_total", "Rows that merges wrote.", &metrics.compaction_rows),

@@ -28,13 +28,16 @@ pub struct SeriesRequest {
     pub time: TimeRange,
     /// Columns of the samples beside `time`, by their names in `model::schema::column`; others stay empty.
     pub columns: Vec<&'static str>,
+    /// Milliseconds of whose multiples alone the reader looks: where blocks stand for others and their windows end at such, they are
+    /// read. 0 for a reader of every sample.
+    pub every: i64,
 }
 
 impl SeriesRequest {
     /// Series that match, with all that is known of their samples in a range of time.
     pub fn new(matchers: Vec<Matcher>, time: TimeRange) -> Self {
         let columns = schema::of(Signal::Metrics).fields().iter().map(|field| field.name().as_str()).collect();
-        SeriesRequest { matchers, time, columns }
+        SeriesRequest { matchers, time, columns, every: 0 }
     }
 }
 
@@ -95,6 +98,22 @@ impl Source {
         }
     }
 
+    fn groups(&self) -> usize {
+        match self {
+            Source::Block(block) => block.reader.groups(),
+            Source::Head(reader) => reader.groups(),
+            Source::Damaged => 0,
+        }
+    }
+
+    fn group(&mut self, group: usize) -> Result<Vec<Stored>> {
+        match self {
+            Source::Block(block) => block.reader.group(group),
+            Source::Head(reader) => reader.group(group),
+            Source::Damaged => Ok(Vec::new()),
+        }
+    }
+
     fn samples(&mut self, stored: &Stored, time: TimeRange, fields: Fields) -> Result<Samples> {
         match self {
             Source::Block(block) => block.samples(stored, time, fields),
@@ -116,6 +135,15 @@ impl Source {
     }
 }
 
+/// What a block or memory knows of a series without its samples; hidden ones included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeriesFacts {
+    /// Time of its first sample there.
+    pub first_time: i64,
+    /// Time of its last sample there.
+    pub last_time: i64,
+}
+
 /// The series that match, one by one. After an error there is nothing more.
 #[derive(Debug)]
 pub struct SeriesScan {
@@ -134,7 +162,7 @@ impl Snapshot {
         if let Some(unknown) = request.columns.iter().find(|name| schema::of(Signal::Metrics).index_of(name).is_err()) {
             return Err(Error::Request { what: format!("{} have no column `{unknown}`", Signal::Metrics) });
         }
-        let mut sources = self.sources(request.time);
+        let mut sources = self.sources(request.time, request.every);
         let mut found: BTreeMap<Series, Vec<(usize, Stored)>> = BTreeMap::new();
         for (place, source) in sources.iter_mut().enumerate() {
             let stored = source.find(&request.matchers);
@@ -154,7 +182,7 @@ impl Snapshot {
     /// Every label that a series of some block or of memory has, where the block or memory has samples in a range of time.
     pub fn labels(&self, time: TimeRange) -> Result<Vec<Label>> {
         let mut labels: BTreeSet<Label> = BTreeSet::new();
-        for shown in self.series_blocks(time) {
+        for shown in self.series_blocks(time, 0).0 {
             if shown.hidden().is_none() {
                 labels.extend(shown.block.labels());
                 continue;
@@ -171,7 +199,7 @@ impl Snapshot {
 
     /// Whether there is a series that matches in some block or in memory, by the same rule. It may be one whose samples are hidden.
     pub fn has_series(&self, matchers: &[Matcher], time: TimeRange) -> Result<bool> {
-        for shown in self.series_blocks(time) {
+        for shown in self.series_blocks(time, 0).0 {
             let has = shown.block.series().map_or(Ok(false), |mut reader| reader.has(matchers));
             match has {
                 Ok(false) => {}
@@ -194,7 +222,7 @@ impl Snapshot {
             values.extend(found.iter().map(|stored| label.value(&stored.series).into_owned()));
         };
         let mut listed = Vec::new();
-        for shown in self.series_blocks(time) {
+        for shown in self.series_blocks(time, 0).0 {
             let values = if shown.hidden().is_none() { shown.block.label_values(label) } else { None };
             match values {
                 Some(values) => listed.extend(values),
@@ -209,6 +237,23 @@ impl Snapshot {
         Ok(values.into_iter().collect())
     }
 
+    /// Gives each series of memory, and of each block with samples in a range of time, whether the series has some there or not, until
+    /// `each` says that it is enough. A group of series at a time is in memory.
+    pub fn each_series(&self, time: TimeRange, mut each: impl FnMut(&Series, SeriesFacts) -> bool) -> Result<()> {
+        for mut source in self.sources(time, 0) {
+            for group in 0..source.groups() {
+                let stored = source.group(group);
+                for stored in source.noted(stored, self.missing_blocks())? {
+                    let facts = SeriesFacts { first_time: stored.min_time, last_time: stored.max_time };
+                    if !each(&stored.series, facts) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The series of a block that are shown; none where it turns out to be damaged, which is noted.
     fn shown_series(&self, shown: &Shown, time: TimeRange) -> Result<Vec<Stored>> {
         let Some(mut source) = BlockSource::new(shown) else { return Ok(Vec::new()) };
@@ -218,8 +263,8 @@ impl Snapshot {
         }
     }
 
-    fn sources(&self, time: TimeRange) -> Vec<Source> {
-        let blocks = self.series_blocks(time);
+    fn sources(&self, time: TimeRange, every: i64) -> Vec<Source> {
+        let (blocks, _) = self.series_blocks(time, every);
         let blocks = blocks.iter().filter_map(BlockSource::new);
         let blocks = blocks.map(|block| Source::Block(Box::new(block)));
         blocks.chain(self.heads().into_iter().map(|head| Source::Head(Box::new(head)))).collect()

@@ -11,12 +11,12 @@ use crate::block::{BlockId, BlockScan, Shown};
 use crate::error::{Class, Error, Result};
 use crate::manifest::BlockEntry;
 use crate::memtable::MemBatch;
-use crate::metric::{HeadReader, RowScan, SeriesSource};
+use crate::metric::{HeadReader, Resolution, RowScan, SeriesSource};
 use crate::model::{Signal, TenantId, TraceId, schema};
 use crate::scan::{ScanOrder, ScanRequest, TimeRange};
 use arrow_array::RecordBatch;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A tenant's rows at one moment.
@@ -25,6 +25,8 @@ pub struct Snapshot {
     view: Arc<View>,
     tenant: TenantId,
     missing: Missing,
+    /// The coarsest resolution of metrics that was read, in seconds.
+    coarsest: Arc<AtomicU32>,
 }
 
 /// A block whose rows are missing from what was read.
@@ -74,13 +76,22 @@ impl Missing {
 impl Snapshot {
     pub(super) fn new(view: Arc<View>, tenant: TenantId) -> Self {
         let missing = Missing { view: Arc::clone(&view), blocks: Arc::default() };
-        Snapshot { view, tenant, missing }
+        Snapshot { view, tenant, missing, coarsest: Arc::default() }
     }
 
     /// The blocks whose rows, or some of them, were missing from what has been read of this snapshot and its clones so far.
     pub fn missing(&self) -> Vec<MissingBlock> {
         let missing = self.missing.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         missing.values().cloned().collect()
+    }
+
+    /// The coarsest resolution of metrics that has been read of this snapshot and its clones so far.
+    pub fn coarsest(&self) -> Resolution {
+        Resolution::of_seconds(self.coarsest.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    pub(super) fn view(&self) -> &View {
+        &self.view
     }
 
     /// Whose rows.
@@ -94,8 +105,13 @@ impl Snapshot {
             return Err(Error::Request { what: format!("{signal} have no column `{unknown}`") });
         }
         // Oldest arrivals first: blocks by their commits, then memory.
-        self.miss(signal, |entry| request.time.overlaps(entry.min_time, entry.max_time));
-        let (blocks, pruned) = self.blocks(signal, request.time);
+        let (blocks, pruned) = match signal {
+            Signal::Metrics => self.series_blocks(request.time, 0),
+            Signal::Spans | Signal::Logs => {
+                self.miss(signal, |entry| request.time.overlaps(entry.min_time, entry.max_time));
+                self.blocks(signal, request.time)
+            }
+        };
         let mut sources: Vec<Source> = blocks.into_iter().map(Source::Block).collect();
         match signal {
             Signal::Spans | Signal::Logs => sources.extend(self.batches(signal).into_iter().map(Source::Memory)),
@@ -138,10 +154,17 @@ impl Snapshot {
     }
 
     /// The blocks of metrics with samples in a range of time, those whose rows were written first first. Takes note of those
-    /// that cannot be read.
-    pub(super) fn series_blocks(&self, time: TimeRange) -> Vec<Shown> {
-        self.miss(Signal::Metrics, |entry| time.overlaps(entry.min_time, entry.max_time));
-        self.blocks(Signal::Metrics, time).0
+    /// that cannot be read, and of how coarse they are. And how many are not looked at.
+    pub(super) fn series_blocks(&self, time: TimeRange, every: i64) -> (Vec<Shown>, u64) {
+        let chosen = self.chosen(time, every);
+        self.coarsest.fetch_max(chosen.resolution.seconds(), Ordering::Relaxed);
+        let is_read = |id: &BlockId| !chosen.left_out.contains(id);
+        self.miss(Signal::Metrics, |entry| is_read(&entry.id) && time.overlaps(entry.min_time, entry.max_time));
+        let (mut blocks, pruned) = self.blocks(Signal::Metrics, time);
+        let all = blocks.len();
+        blocks.retain(|block| is_read(&block.id));
+        let left_out = (all - blocks.len()) as u64;
+        (blocks, pruned + left_out)
     }
 
     /// The blocks with rows in a range, less those that turned out to be damaged (S4), and how many have other times.

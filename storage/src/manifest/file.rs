@@ -12,6 +12,7 @@ use super::{BlockEntry, Commit, Manifest, SourceRanges};
 use crate::doubled::{doubled, frames, is_doubled};
 use crate::error::{Error, Result};
 use crate::fs::{Filesystem, Try, read_whole};
+use crate::metric::Resolution;
 use crate::model::{Signal, TenantId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -73,6 +74,8 @@ struct StoredBlock {
     min_time: i64,
     max_time: i64,
     meta_crc: u32,
+    #[serde(default, skip_serializing_if = "Resolution::is_raw")]
+    resolution: Resolution,
 }
 
 /// The body of a commit.
@@ -129,6 +132,7 @@ impl StoredBlock {
             min_time: entry.min_time,
             max_time: entry.max_time,
             meta_crc: entry.meta_crc,
+            resolution: entry.resolution,
         }
     }
 
@@ -145,6 +149,7 @@ impl StoredBlock {
             min_time: self.min_time,
             max_time: self.max_time,
             meta_crc: self.meta_crc,
+            resolution: self.resolution,
         })
     }
 }

@@ -21,19 +21,22 @@
 //!     that are as new tell that the number was another's.
 //! N12 No block is added that is older than the floor: what the manifest does not have and is older can be removed for good.
 //!
-//! N1 and N2 are in `file`, N13 is in `source`. Not here: the blocks' own files (`block`), who commits when (`engine`).
+//! N1 and N2 are in `file`, N13 is in `source`; which blocks of metrics stand for which is in `standing`. Not here: the blocks' own files (`block`), who commits when (`engine`).
 
 mod deletion;
 mod file;
 mod predicate;
 mod source;
+mod standing;
 
 pub use deletion::{Cause, Deletion, Tombstone};
 pub use source::{SourceRange, SourceRanges};
+pub(crate) use standing::Standing;
 
 use crate::block::{BlockId, Window};
 use crate::error::{Class, Error, Result};
 use crate::fs::Filesystem;
+use crate::metric::Resolution;
 use crate::model::{Signal, TenantId};
 use crate::scan::Predicate;
 use file::Kind;
@@ -72,6 +75,9 @@ pub struct BlockEntry {
     pub max_time: i64,
     /// Checksum of its `meta` file, which holds those of the others.
     pub meta_crc: u32,
+    /// Whether it has every sample, or those that stand for the samples of raw blocks of its table and window: of all that were
+    /// written until `written`.
+    pub resolution: Resolution,
 }
 
 /// The state at a version.

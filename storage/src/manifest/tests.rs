@@ -30,6 +30,7 @@ pub(super) fn entry(id: u128) -> BlockEntry {
         min_time: i64::MIN,
         max_time: i64::MAX,
         meta_crc: 7,
+        resolution: Resolution::RAW,
     }
 }
 
@@ -71,7 +72,8 @@ fn a_new_manifest_is_empty() {
 #[test]
 fn commits_survive_power_loss_as_they_were_made() {
     let (disk, mut store) = disk_with(3);
-    let other = BlockEntry { window: Window::OTHER, signal: Signal::Metrics, ..entry(u128::MAX) };
+    let resolution = Resolution::of_seconds(300).unwrap();
+    let other = BlockEntry { window: Window::OTHER, signal: Signal::Metrics, resolution, ..entry(u128::MAX) };
     let checkpoints = BTreeMap::from([("kafka/ü/0".to_owned(), "\"[0,17)\"\n".to_owned())]);
     let made = store
         .commit(Commit { add: vec![other.clone()], remove: vec![BlockId(2)], checkpoints, ..Commit::default() })
@@ -83,6 +85,16 @@ fn commits_survive_power_loss_as_they_were_made() {
     assert_eq!(found.blocks.values().map(|entry| (**entry).clone()).collect::<Vec<_>>(), [entry(1), entry(3), other]);
     let checkpoints: Vec<_> = found.checkpoints.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(checkpoints, [("kafka/ü/0", "\"[0,17)\"\n"), ("wal", "3")]);
+}
+
+#[test]
+fn only_a_block_that_stands_for_others_says_its_resolution() {
+    let says = |resolution| {
+        let commit = Commit { add: vec![BlockEntry { resolution, ..entry(1) }], ..Commit::default() };
+        String::from_utf8(file::encode_commit(1, &commit)).unwrap().contains("resolution")
+    };
+    assert!(!says(Resolution::RAW), "who does not know of it reads everything else");
+    assert!(says(Resolution::of_seconds(60).unwrap()));
 }
 
 #[test]

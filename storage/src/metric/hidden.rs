@@ -2,13 +2,58 @@
 //! series alone tells.
 //!
 //! H1  What is left are the samples whose rows `scan::evaluate` would not choose.
+//! H2  A sample that stands for others (`thin`) is hidden with any of them that may be chosen: what it says of them could not be
+//!     taken apart.
 
 use super::assemble::{SeriesSource, Stored, rows};
 use super::field::Fields;
+use super::resolution::Resolution;
 use super::samples::Samples;
 use super::series::{self, Series};
 use crate::error::Result;
-use crate::scan::{Predicate, TimeRange, evaluate};
+use crate::model::schema::column as name;
+use crate::scan::{Compare, Field, Predicate, Scalar, TimeRange, evaluate};
+
+/// The greatest of OTLP's numbers of types whose samples are numbers: of others `count` is no word about other samples.
+const LAST_NUMBER_TYPE: i64 = 2;
+
+/// What hides the samples that stand for some that a predicate chooses, and maybe others; of a block of thinned ones.
+pub(crate) fn hiding_windows(predicate: &Predicate, resolution: Resolution) -> Predicate {
+    let is_number = Predicate::Compare {
+        field: Field::Column(name::TYPE),
+        compare: Compare::LessOrEqual,
+        value: Scalar::Int(LAST_NUMBER_TYPE),
+    };
+    let mut conjuncts = vec![is_number, Predicate::Exists(Field::Column(name::COUNT))];
+    match predicate {
+        Predicate::And(list) => conjuncts.extend(list.iter().map(|part| widened(part, resolution))),
+        one => conjuncts.push(widened(one, resolution)),
+    }
+    conjuncts.retain(|part| *part != Predicate::All);
+    Predicate::And(conjuncts)
+}
+
+/// What is true of a window's last sample where the predicate may be true of any of its samples.
+fn widened(predicate: &Predicate, resolution: Resolution) -> Predicate {
+    let bound =
+        |compare, time| Predicate::Compare { field: Field::Column(name::TIME), compare, value: Scalar::Int(time) };
+    let from = |time| bound(Compare::GreaterOrEqual, resolution.bounds(time).0);
+    let until = |time| bound(Compare::LessOrEqual, resolution.bounds(time).1);
+    match predicate {
+        Predicate::And(list) => Predicate::And(list.iter().map(|part| widened(part, resolution)).collect()),
+        Predicate::Or(list) => Predicate::Or(list.iter().map(|part| widened(part, resolution)).collect()),
+        Predicate::Compare { field: Field::Column(name::TIME), compare, value: Scalar::Int(time) } => match compare {
+            Compare::GreaterOrEqual => from(*time),
+            Compare::Greater => from(time.saturating_add(1)),
+            Compare::LessOrEqual => until(*time),
+            Compare::Less => until(time.saturating_sub(1)),
+            Compare::Equal => Predicate::And(vec![from(*time), until(*time)]),
+            Compare::NotEqual => Predicate::All,
+        },
+        other if other.columns().into_iter().all(series::is_column) => other.clone(),
+        _ => Predicate::All,
+    }
+}
 
 /// What hides samples.
 #[derive(Debug)]

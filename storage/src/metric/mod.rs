@@ -12,6 +12,7 @@
 //! - [`head`]: series in memory, each a log of compressed records.
 //! - [`Samples`]: some samples of a series, column by column.
 //! - [`Matcher`]: which series are wanted, by their labels.
+//! - [`Resolution`]: whether all samples are there, or those that stand for others (`thin`).
 //!
 //! Not here: files (`block::series`), PromQL's names for labels (`query`).
 
@@ -22,22 +23,26 @@ mod hidden;
 mod label;
 mod log;
 mod matcher;
+mod resolution;
 mod rows;
 mod samples;
 mod series;
+mod thin;
 
 pub(crate) use assemble::{RowScan, SeriesSource, Stored};
 pub(crate) use field::{CELLS, Fields, NUMBERS, NumberKind};
 pub(crate) use head::{Head, HeadReader, lock};
-pub(crate) use hidden::Hidden;
+pub(crate) use hidden::{Hidden, hiding_windows};
 pub use label::Label;
 pub(crate) use label::{LabelText, labels_of_resource, labels_of_scope, labels_of_series};
 pub(crate) use log::counts_behind;
 pub(crate) use matcher::Test;
 pub use matcher::{Matcher, Relation};
+pub use resolution::Resolution;
 pub use samples::Samples;
 pub(crate) use samples::rows_in;
 pub use series::Series;
+pub(crate) use thin::thinned;
 
 #[cfg(test)]
 mod tests;

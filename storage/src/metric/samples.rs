@@ -184,12 +184,16 @@ impl Samples {
         }
     }
 
-    /// Whether each sample is a double and nothing more is told of any: neither a start nor flags.
+    /// Whether each sample is a double and nothing more is told of any: neither a start nor flags, nor others for which it stands.
     pub fn are_plain_doubles(&self) -> bool {
         let column = |place: usize| self.numbers.get(place);
         let tells = |place: usize| column(place).is_some_and(|column| column.values.iter().any(|bits| *bits != 0));
         let are_there = |doubles: &Numbers| doubles.present.is_empty() && doubles.values.len() == self.len();
-        column(field::VALUE_DOUBLE).is_some_and(are_there) && !tells(field::START_TIME) && !tells(field::FLAGS)
+        let stand_for_others = column(field::COUNT).is_some_and(|counts| !counts.is_absent());
+        column(field::VALUE_DOUBLE).is_some_and(are_there)
+            && !tells(field::START_TIME)
+            && !tells(field::FLAGS)
+            && !stand_for_others
     }
 
     /// Times, and the bits of the doubles; zero where there is none.

@@ -2,6 +2,7 @@ use super::clock::DOUBT;
 use super::*;
 use crate::block::Window;
 use crate::fs::{Clock, SimulatedClock};
+use crate::metric::Resolution;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ fn entry(number: u64, tenant: &str, signal: Signal, days_ago: i64, bytes: u64) -
         min_time: time - DAY,
         max_time: time,
         meta_crc: 0,
+        resolution: Resolution::RAW,
     }
 }
 
@@ -115,4 +117,71 @@ fn t3_a_start_long_after_the_newest_block_is_a_jump_and_one_before_it_is_none() 
     clock.advance(DOUBT);
     assert!(late.now(&clock) > NOW);
     assert_eq!(SteadyClock::new(&clock, Some(BlockId::new(NOW + DAY, 0))).now(&clock), clock.now_unix_nano());
+}
+
+/// A block that stands for those of its day that were written until then.
+fn thinned(number: u64, written: u64, days_ago: i64, seconds: u32) -> BlockEntry {
+    let resolution = Resolution::of_seconds(seconds).unwrap();
+    BlockEntry { resolution, written, ..entry(number, "a", Signal::Metrics, days_ago, 1) }
+}
+
+#[test]
+fn t4_what_stands_for_samples_goes_by_an_age_of_its_own_and_samples_together() {
+    let config = RetentionConfig {
+        metrics_days: 3,
+        downsampling: vec![DownsamplingLevel { resolution_seconds: 300, after_days: 1, keep_days: 5 }],
+        ..RetentionConfig::default()
+    };
+    let early = |number: u64, hours: i64| {
+        let at = entry(number, "a", Signal::Metrics, 3, 1);
+        BlockEntry { max_time: at.max_time - hours * DAY / 24, ..at }
+    };
+    // The first row that is too old would have gone alone.
+    let alone = manifest_of([early(1, 9), early(2, -1)]);
+    assert_eq!(gone(&alone, 0, &config), [(Cause::Age, 1)]);
+    let day = |hours: i64| manifest_of([early(1, 9), early(2, hours), thinned(3, 2, 3, 300), early(4, 5)]);
+    assert_eq!(gone(&day(-1), 0, &config), [(Cause::Age, 4)], "what came late does not wait");
+    assert_eq!(gone(&day(1), 0, &config), [(Cause::Age, 4), (Cause::Age, 1), (Cause::Age, 2)]);
+    let old = manifest_of([thinned(1, 1, 4, 300), thinned(2, 1, 6, 300), thinned(3, 1, 4, 60)]);
+    assert_eq!(gone(&old, 0, &config), [(Cause::Age, 2), (Cause::Age, 3)], "60 s are in no setting");
+}
+
+#[test]
+fn t4_for_want_of_room_samples_go_before_what_stands_for_them_and_all_of_a_day() {
+    let raw = |number| entry(number, "a", Signal::Metrics, 3, 10);
+    let all = manifest_of([raw(1), raw(2), thinned(3, 2, 3, 300), entry(4, "a", Signal::Metrics, 1, 10)]);
+    let config = RetentionConfig { signal_bytes: 25, ..RetentionConfig::default() };
+    assert_eq!(gone(&all, 0, &config), [(Cause::Bytes, 1), (Cause::Bytes, 2)]);
+    assert_eq!(gone(&all, 5, &RetentionConfig::default()), [(Cause::Disk, 1), (Cause::Disk, 2)]);
+    assert_eq!(gone(&all, 21, &RetentionConfig::default()).len(), 3);
+}
+
+#[test]
+fn t4_samples_do_not_go_without_those_that_a_merge_has_put_in_their_place() {
+    let raw = |number| entry(number, "a", Signal::Metrics, 3, 10);
+    let planned: Vec<BlockId> = [1, 2].map(|number| raw(number).id).to_vec();
+    let ids = |manifest: &Manifest| still_together(manifest, &planned).len();
+    assert_eq!(ids(&manifest_of([raw(1), raw(2), thinned(3, 2, 3, 300)])), 2);
+    let merged = BlockEntry { written: 1, ..raw(9) };
+    assert_eq!(ids(&manifest_of([merged.clone(), raw(2), thinned(3, 2, 3, 300)])), 0);
+    assert_eq!(ids(&manifest_of([merged, raw(2)])), 1, "without what stands for them each goes alone");
+}
+
+#[test]
+fn levels_that_cannot_be_kept_to_are_refused() {
+    let check = |resolution_seconds, after_days, keep_days| {
+        let level = DownsamplingLevel { resolution_seconds, after_days, keep_days };
+        RetentionConfig { metrics_days: 30, downsampling: vec![level], ..RetentionConfig::default() }.check()
+    };
+    assert_eq!(check(300, 2, 400), Ok(()));
+    for (level, what) in [
+        ((7, 2, 400), "`resolution_seconds` is 7"),
+        ((0, 2, 400), "`resolution_seconds` is 0"),
+        ((300, 0, 400), "`after_days` is 0"),
+        ((300, 29, 400), "`after_days` is 29"),
+        ((300, 2, 2), "`keep_days` is 2"),
+    ] {
+        let refused = check(level.0, level.1, level.2).unwrap_err();
+        assert!(refused.starts_with(&format!("`retention.downsampling`: {what}")), "{refused}");
+    }
 }

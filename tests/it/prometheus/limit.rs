@@ -22,7 +22,15 @@ async fn series_past_the_limit_stay_out_when_the_log_is_replayed() {
     }
     check(&server, now).await;
     server.kill();
-    check(&start(), now).await;
+    let server = start();
+    check(&server, now).await;
+    // Those that were active are, and have the room.
+    let told = server.json("/api/v1/metrics/cardinality").await;
+    assert_eq!((told["active"]["count"].as_u64(), told["active"]["limit"].as_u64()), (Some(3), Some(3)), "{told}");
+    let (status, answer) =
+        post(&server.http, "/api/v1/import", &[], format!("new 1 {}000\nup 3 {}000\n", now + 1, now + 2)).await;
+    assert!(status == 400 && answer.contains("of metric \"new\""), "{answer}");
+    assert_eq!(value(&server, "up", &(now + 2).to_string()).await, "3");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,7 +58,20 @@ fn acknowledged_rows_are_there_once_whatever_the_disk_does() {
                 && total.merges > seeds / 2
                 && total.deletions > seeds / 4
                 && total.retained_away > seeds / 4
+                && total.thinned > seeds / 10
         );
+    }
+}
+
+#[test]
+fn a_crash_at_any_operation_of_a_thinning_loses_and_doubles_nothing() {
+    let (_, made, operations) = run::thin_with_crash(u64::MAX);
+    assert!(made == 0 && operations > 20, "{made} blocks in {operations} operations");
+    for operation in 0..operations {
+        let (shown, ..) = run::thin_with_crash(operation);
+        for (shown, when) in shown.iter().zip(["after the crash", "when thinned", "when the samples are gone"]) {
+            assert_eq!(*shown, run::rows_of_flush(), "{when}; crash at operation {operation} of {operations}");
+        }
     }
 }
 

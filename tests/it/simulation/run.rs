@@ -13,6 +13,7 @@ use storage::engine::{DeleteRequest, EngineConfig, SeriesRequest, Store, Write};
 use storage::fs::{Clock, Faults, Filesystem, Loss, SimulatedClock, SimulatedDisk};
 use storage::model::attribute::Value;
 use storage::model::{Signal, TenantId, schema};
+use storage::retention::DownsamplingLevel;
 use storage::scan::{
     AttributeScope, Compare, Field, Measure, Predicate, Scalar, ScanRequest, TimeRange, VolumeRequest,
 };
@@ -22,6 +23,8 @@ const STEPS: usize = 50;
 /// 2026-11-23, as good as any.
 const BEGIN: i64 = 1_795_392_000_000_000_000;
 const SECOND: i64 = 1_000_000_000;
+/// Days that samples are kept which are not thinned.
+const METRICS_DAYS: u32 = 4;
 
 /// What happened, over all seeds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,6 +35,7 @@ pub(super) struct Totals {
     pub(super) flushes: u64,
     pub(super) crashes: u64,
     pub(super) merges: u64,
+    pub(super) thinned: u64,
     pub(super) deletions: u64,
     pub(super) retained_away: u64,
 }
@@ -44,6 +48,7 @@ impl Totals {
         self.flushes += other.flushes;
         self.crashes += other.crashes;
         self.merges += other.merges;
+        self.thinned += other.thinned;
         self.deletions += other.deletions;
         self.retained_away += other.retained_away;
     }
@@ -110,6 +115,10 @@ fn config() -> EngineConfig {
     config.memory_limit_bytes = usize::MAX;
     config.compaction.fan_in = 2;
     config.retention.min_free_bytes = 0;
+    // Each row is a series of its own, so that what stands for samples has all of them.
+    config.retention.metrics_days = METRICS_DAYS;
+    let level = |resolution_seconds| DownsamplingLevel { resolution_seconds, after_days: 1, keep_days: 60 };
+    config.retention.downsampling = vec![level(300), level(3_600)];
     config
 }
 
@@ -267,6 +276,7 @@ impl Run {
         let (meanwhile, retains) = (self.rng.random_range(0..30), self.rng.random_bool(0.2));
         for _ in 0..4 {
             let store = self.store();
+            let before = thinned(store);
             let merged = store.compact(&mut |_| {
                 paces -= 1;
                 if paces == meanwhile {
@@ -278,6 +288,8 @@ impl Run {
                 }
                 if paces == 0 { Err(storage::error::Error::Closing) } else { Ok(()) }
             });
+            let made = thinned(self.store()) - before;
+            self.totals.thinned += made;
             self.totals.merges += u64::from(merged.is_ok_and(|merged| merged));
         }
         if retains {
@@ -306,7 +318,7 @@ impl Run {
             let days = match signal {
                 Signal::Spans => 14,
                 Signal::Logs => 30,
-                Signal::Metrics => 90,
+                Signal::Metrics => METRICS_DAYS.into(),
             };
             let old = promised.rows.values().filter(|(row, _)| row.time < now - days * 86_400 * SECOND);
             promised.maybe_gone.extend(old.map(|(row, _)| row.number));
@@ -580,6 +592,42 @@ impl Run {
         let store = open(&disk, &clock).unwrap();
         (shown(&store, &tenant, Signal::Spans).unwrap(), operations)
     }
+}
+
+/// How many blocks a store has thinned.
+fn thinned(store: &Store) -> u64 {
+    store.metrics().thinned_blocks.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Thins the blocks of a day with a crash at the given operation, then restarts, does it again, and lets the samples grow old. Gives what
+/// is shown after each, how many blocks were thinned at last, and how many operations the first time took.
+pub(super) fn thin_with_crash(operation: u64) -> ([BTreeMap<u64, usize>; 3], u64, u64) {
+    let (disk, clock, tenant) = (SimulatedDisk::new(operation), SimulatedClock::at(BEGIN), TenantId::default());
+    let store = open(&disk, &clock).unwrap();
+    for number in rows_of_flush().into_keys() {
+        let row = Row { number, trace: number, time: BEGIN + number.cast_signed() * 700 * SECOND };
+        store.commit(&[write(&tenant, Signal::Metrics, BEGIN, &[row])]).unwrap();
+    }
+    store.seal().unwrap();
+    store.flush().unwrap();
+    clock.advance(Duration::from_secs(50 * 3_600));
+    let before = disk.operations();
+    if operation != u64::MAX {
+        disk.crash_at(before + 1 + operation);
+    }
+    while matches!(store.compact(&mut |_| Ok(())), Ok(true)) {}
+    let operations = disk.operations() - before;
+    drop(store);
+    disk.crash(Loss::Some);
+    let store = open(&disk, &clock).unwrap();
+    let see = |store: &Store| shown(store, &tenant, Signal::Metrics).unwrap();
+    let crashed = see(&store);
+    while store.compact(&mut |_| Ok(())).unwrap() {}
+    let again = see(&store);
+    clock.advance(Duration::from_secs(70 * 3_600));
+    store.retain().unwrap();
+    let made = thinned(&store);
+    ([crashed, again, see(&store)], made, operations)
 }
 
 /// What `flush_with_crash` commits, each once.

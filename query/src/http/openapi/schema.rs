@@ -16,6 +16,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         .chain(status())
         .chain(deletions())
         .chain(otlp())
+        .chain(super::metric::schemas())
         .chain(compare::schemas())
         .map(|(name, schema)| (name.to_owned(), schema))
         .collect()
@@ -51,7 +52,7 @@ pub(super) fn list(items: Value) -> Value {
     json!({ "type": "array", "items": items })
 }
 
-fn list_of(name: &str) -> Value {
+pub(super) fn list_of(name: &str) -> Value {
     list(reference(name))
 }
 
@@ -67,12 +68,12 @@ fn integer() -> Value {
     json!({ "type": "integer" })
 }
 
-fn count() -> Value {
+pub(super) fn count() -> Value {
     json!({ "type": "integer", "minimum": 0 })
 }
 
 /// Nanoseconds since 1970 UTC, or another 64-bit integer, as a decimal string.
-fn wide() -> Value {
+pub(super) fn wide() -> Value {
     json!({ "type": "string", "pattern": "^-?[0-9]{1,20}$" })
 }
 
@@ -81,7 +82,7 @@ pub(super) fn number() -> Value {
 }
 
 /// A double; JSON has no number for some.
-fn double() -> Value {
+pub(super) fn double() -> Value {
     json!({ "anyOf": [{ "type": "number" }, { "enum": ["NaN", "Infinity", "-Infinity"] }] })
 }
 
@@ -136,6 +137,7 @@ fn stats() -> Value {
             Always("elapsed_ms", number()),
             Always("partial", flag()),
             Sometimes("missing", list_of("MissingBlock")),
+            Sometimes("resolution_seconds", count()),
         ],
     )
 }
@@ -428,6 +430,7 @@ fn values() -> Vec<Named> {
         Sometimes("no_recorded_value", flag()),
         Always("value", reference("PointValue")),
         Sometimes("exemplars", list_of("Exemplar")),
+        Sometimes("downsampled", reference("Downsampled")),
     ];
     let value = vec![
         ("int", wide()),

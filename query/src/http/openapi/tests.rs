@@ -237,6 +237,7 @@ fn full_points() -> Vec<query_api::metric::Point> {
         no_recorded_value: true,
         value,
         exemplars: vec![exemplar.clone()],
+        downsampled: Some(Downsampled { count: 1, sum, min, max }),
     };
     values.map(point).into()
 }
@@ -292,6 +293,11 @@ fn answers_with_every_field_set_are_as_described() {
         },
     };
     holds("LogRecord", serde_json::to_value(record).unwrap());
+    let stats =
+        query_api::trace::Stats { resolution_seconds: Some(300), missing: vec![full_missing()], ..Default::default() };
+    holds("Stats", serde_json::to_value(stats).unwrap());
+    let active = query_api::cardinality::ActiveSeries { count: Some(1), limit: Some(2) };
+    holds("ActiveSeries", serde_json::to_value(active).unwrap());
 }
 
 #[test]

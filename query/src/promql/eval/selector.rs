@@ -5,7 +5,8 @@ use crate::promql::ast::{Extension, RangeSelector, Shift, Subquery, VectorSelect
 use crate::promql::fault::{Fault, Result};
 use crate::promql::function::rate;
 use crate::promql::note::Note;
-use crate::series::{Grid, Hint, Histogram, Labels, RawSeries, Row, Sample, Value};
+use crate::promql::source::Reading;
+use crate::series::{Grid, Hint, Histogram, Labels, Needs, RawSeries, Row, Sample, Stand, Thinning, Value};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -40,6 +41,13 @@ impl Span {
         let from = samples.partition_point(|sample| sample.time <= self.after);
         let to = samples.partition_point(|sample| sample.time <= self.until);
         samples.get(from..to.max(from)).unwrap_or_default()
+    }
+
+    /// The same of what they stand for.
+    pub(crate) fn of_stands(self, stands: &[Stand]) -> &[Stand] {
+        let from = stands.partition_point(|stand| stand.time <= self.after);
+        let to = stands.partition_point(|stand| stand.time <= self.until);
+        stands.get(from..to.max(from)).unwrap_or_default()
     }
 }
 
@@ -83,6 +91,11 @@ fn references(shift: &Shift, grid: Grid) -> (i64, i64) {
     (reference(shift, grid.start), reference(shift, grid.end()))
 }
 
+/// How a selector looks at samples, from the steps of a grid and over a range.
+fn reading(shift: &Shift, grid: Grid, range: i64, needs: Needs) -> Reading {
+    Reading::new(references(shift, grid), grid.step, range, needs)
+}
+
 /// The sample that counts at a moment.
 pub(crate) fn present(samples: &[Sample], at: i64, lookback: i64) -> Option<&Sample> {
     of_behind(samples, samples.partition_point(|sample| sample.time <= at), at, lookback)
@@ -100,9 +113,10 @@ impl Evaluator<'_> {
         &mut self,
         selector: &VectorSelector,
         span: Span,
+        reading: Reading,
         mut each: impl FnMut(&mut Self, RawSeries) -> Result<()>,
     ) -> Result<()> {
-        self.select(&selector.matchers, span, |evaluator, mut series| {
+        self.select(&selector.matchers, span, (reading, selector.span), |evaluator, mut series| {
             if selector.skips_buckets {
                 without_buckets(&mut series.samples);
             }
@@ -110,16 +124,18 @@ impl Evaluator<'_> {
         })
     }
 
-    /// The same for any conditions.
+    /// The same for any conditions, which stand at a place of the expression.
     pub(crate) fn select(
         &mut self,
         matchers: &[crate::promql::regex::Matcher],
         span: Span,
+        (reading, place): (Reading, crate::promql::ast::Span),
         mut each: impl FnMut(&mut Self, RawSeries) -> Result<()>,
     ) -> Result<()> {
         let source = self.source;
-        source.select(matchers, span.after, span.until, &mut |series| {
+        source.select(matchers, span.after, span.until, reading, &mut |series| {
             self.source.check()?;
+            self.note_thinning(&series.thinning, reading, place);
             let most = self.settings.most_samples;
             self.samples = self.samples.saturating_add(series.samples.iter().map(|sample| sample.value.weight()).sum());
             if self.samples > most {
@@ -129,6 +145,20 @@ impl Evaluator<'_> {
             }
             each(self, series)
         })
+    }
+
+    /// Tells that samples were left out, and where an answer is therefore not the one that all of them would have given.
+    fn note_thinning(&mut self, thinning: &Thinning, reading: Reading, place: crate::promql::ast::Span) {
+        if thinning.resolution == 0 {
+            return;
+        }
+        self.note(Note::downsampled(thinning.resolution, place));
+        if thinning.is_cut_by(reading.every) {
+            self.note(Note::cuts_windows(thinning.resolution, place));
+        }
+        if !thinning.tells(reading.needs) {
+            self.note(Note::lacks_samples(thinning.resolution, place));
+        }
     }
 
     pub(super) fn instant_selector(&mut self, selector: &VectorSelector, grid: Grid) -> Result<Vec<Row>> {
@@ -148,8 +178,10 @@ impl Evaluator<'_> {
         let (first, last) = references(&selector.shift, grid);
         let lookback = self.settings.lookback;
         let span = Span { after: first.saturating_sub(lookback), until: last };
+        let reading = reading(&selector.shift, grid, 0, Needs::Ends);
         let mut rows = Vec::new();
-        self.select_of(selector, span, |evaluator, series| {
+        self.select_of(selector, span, reading, |evaluator, series| {
+            let lookback = lookback.saturating_add(reading.slack(&series.thinning));
             let mut behind = 0;
             let cells = grid.times().map(|time| {
                 let at = reference(&selector.shift, time);
@@ -171,8 +203,9 @@ impl Evaluator<'_> {
         let (first, last) = references(&selector.shift, grid);
         let lookback = self.settings.lookback;
         let span = Span { after: first.saturating_sub(lookback), until: last.saturating_add(lookback) };
+        let reading = reading(&selector.shift, grid, 0, Needs::Ends);
         let mut rows = Vec::new();
-        self.select_of(selector, span, |evaluator, series| {
+        self.select_of(selector, span, reading, |evaluator, series| {
             let samples = living(series.samples);
             let cells = grid.times().map(|time| {
                 let at = reference(&selector.shift, time);
@@ -194,8 +227,9 @@ impl Evaluator<'_> {
         let selector = &range.selector;
         let exact = Span::back_from(reference(&selector.shift, grid.start), range.range.milliseconds());
         let span = exact.extended(selector.extension, self.settings.lookback);
+        let reading = reading(&selector.shift, grid, range.range.milliseconds(), Needs::Everything);
         let mut found = Vec::new();
-        self.select_of(selector, span, |evaluator, series| {
+        self.select_of(selector, span, reading, |evaluator, series| {
             let mut samples = living(series.samples);
             if let Some(extension) = selector.extension.filter(|_| !samples.is_empty()) {
                 if samples.iter().any(|sample| sample.value.histogram().is_some()) {
@@ -206,7 +240,7 @@ impl Evaluator<'_> {
             }
             if !samples.is_empty() {
                 evaluator.source.charge(samples.len().saturating_mul(size_of::<Sample>()))?;
-                found.push(RawSeries { labels: series.labels, samples });
+                found.push(RawSeries::whole(series.labels, samples));
             }
             Ok(())
         })?;
@@ -217,8 +251,7 @@ impl Evaluator<'_> {
     pub(super) fn subquery_series(&mut self, subquery: &Subquery, grid: Grid) -> Result<Vec<RawSeries>> {
         let (inner, rows) = self.subquery_rows(subquery, Grid { count: 1, ..grid })?;
         let rows = named(rows)?;
-        let series =
-            rows.into_iter().map(|row| RawSeries { labels: row.labels, samples: samples_of(inner, row.cells) });
+        let series = rows.into_iter().map(|row| RawSeries::whole(row.labels, samples_of(inner, row.cells)));
         Ok(series.collect())
     }
 
@@ -242,6 +275,7 @@ impl Evaluator<'_> {
         &mut self,
         range: &RangeSelector,
         grid: Grid,
+        needs: Needs,
         mut each: impl FnMut(&mut Self, Ranged) -> Result<()>,
     ) -> Result<()> {
         let selector = &range.selector;
@@ -254,10 +288,11 @@ impl Evaluator<'_> {
             grid.times().map(|time| Span::back_from(reference(&selector.shift, time), length)).collect();
         let exact: Arc<[Span]> = exact.into();
         let extended: Arc<[Span]> = exact.iter().map(|span| span.extended(selector.extension, lookback)).collect();
-        self.select_of(selector, all, |evaluator, series| {
+        let reading = reading(&selector.shift, grid, length, needs);
+        self.select_of(selector, all, reading, |evaluator, series| {
             let samples = living(series.samples);
-            let (exact, extended) = (exact.clone(), extended.clone());
-            each(evaluator, Ranged { labels: series.labels, drop_name: false, samples, exact, extended })
+            let (exact, extended, stands) = (exact.clone(), extended.clone(), series.thinning.stands);
+            each(evaluator, Ranged { labels: series.labels, drop_name: false, samples, stands, exact, extended })
         })
     }
 
@@ -279,7 +314,7 @@ impl Evaluator<'_> {
                 forget_resets(&mut sample.value);
             }
             let (exact, extended) = (exact.clone(), exact.clone());
-            each(self, Ranged { labels, drop_name, samples, exact, extended })?;
+            each(self, Ranged { labels, drop_name, samples, stands: Vec::new(), exact, extended })?;
         }
         Ok(())
     }
@@ -294,6 +329,8 @@ pub(crate) struct Ranged {
     pub(crate) labels: Labels,
     pub(crate) drop_name: bool,
     pub(crate) samples: Vec<Sample>,
+    /// What they say of samples that were left out.
+    pub(crate) stands: Vec<Stand>,
     /// What the expression says.
     pub(crate) exact: Arc<[Span]>,
     /// With the samples beyond it that an extension looks at.

@@ -5,7 +5,7 @@ use crate::promql::ast::{Call, Expr};
 use crate::promql::eval::{Answer, Evaluator};
 use crate::promql::fault::{Fault, Result};
 use crate::promql::regex::Matcher;
-use crate::series::{Grid, Labels, NAME, Row, Value};
+use crate::series::{Grid, Labels, NAME, Needs, Row, Value};
 use std::collections::HashSet;
 use storage::metric::Relation;
 
@@ -27,7 +27,7 @@ pub(super) fn absent_over_time(evaluator: &mut Evaluator<'_>, call: &Call, grid:
     let Some(arg) = call.args.first() else { return Fault::evaluation("an argument was expected") };
     super::extension_of(call)?;
     match arg {
-        Expr::Range(range) => evaluator.each_range(range, grid, &mut each)?,
+        Expr::Range(range) => evaluator.each_range(range, grid, Needs::Ends, &mut each)?,
         Expr::Subquery(subquery) => evaluator.each_subquery_range(subquery, grid, &mut each)?,
         _ => return Fault::evaluation("a range vector was expected"),
     }

@@ -4,7 +4,8 @@ use crate::promql::ast::{Call, Expr};
 use crate::promql::eval::{Answer, Evaluator, SAME_LABELS, Span};
 use crate::promql::fault::{Fault, Result};
 use crate::promql::regex::Matcher;
-use crate::series::{Grid, Labels, NAME, Row, Value};
+use crate::promql::source::Reading;
+use crate::series::{Grid, Labels, NAME, Needs, Row, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use storage::metric::Relation;
 
@@ -29,7 +30,7 @@ pub(super) fn info(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Re
         matchers.iter().cloned().partition(|matcher| matcher.label == NAME);
     let names = name_matchers(names)?;
     let is_info = |row: &Row| names.iter().all(|matcher| matcher.accepts(row.labels.name()));
-    let infos = info_series(evaluator, &rows, is_info, (&names, &wanted), grid, (at, offset))?;
+    let infos = info_series(evaluator, &rows, is_info, (&names, &wanted), grid, ((at, offset), call.span))?;
     let mut results: Vec<Row> = Vec::new();
     let mut places: HashMap<Labels, usize> = HashMap::new();
     for row in rows {
@@ -120,7 +121,7 @@ fn info_series(
     is_info: impl Fn(&Row) -> bool,
     (names, wanted): (&[Matcher], &[Matcher]),
     grid: Grid,
-    (at, offset): (Option<i64>, i64),
+    ((at, offset), place): ((Option<i64>, i64), crate::promql::ast::Span),
 ) -> Result<Vec<Info>> {
     let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for row in rows.iter().filter(|row| !is_info(row)) {
@@ -142,8 +143,11 @@ fn info_series(
     let lookback = evaluator.settings.lookback;
     let moment = |time: i64| at.unwrap_or(time).saturating_sub(offset);
     let span = Span { after: moment(grid.start).saturating_sub(lookback), until: moment(grid.end()) };
+    let ends = (moment(grid.start), moment(grid.end()));
+    let reading = Reading::new(ends, grid.step, 0, Needs::Ends);
     let mut infos = Vec::new();
-    evaluator.select(&matchers, span, |_, series| {
+    evaluator.select(&matchers, span, (reading, place), |_, series| {
+        let lookback = lookback.saturating_add(reading.slack(&series.thinning));
         let mut times = Vec::with_capacity(grid.count);
         for time in grid.times() {
             let sample = crate::promql::eval::present(&series.samples, moment(time), lookback);

@@ -28,7 +28,7 @@ use super::ast::{Call, Expr, Extension, Kind};
 use super::eval::{Answer, Cursor, Evaluator};
 use super::fault::{Fault, Result};
 use super::note::Note;
-use crate::series::{Grid, Labels, Row, Value};
+use crate::series::{Grid, Labels, Needs, Row, Value};
 use window::Nature;
 
 /// So many samples of ranges are looked at between two looks at the clock.
@@ -150,6 +150,7 @@ impl Evaluator<'_> {
                 let args = at(&args, step);
                 let mut window = Window {
                     samples,
+                    stands: extended.of_stands(&series.stands),
                     nature: &nature,
                     first: places.start,
                     exact: *exact,
@@ -173,7 +174,7 @@ impl Evaluator<'_> {
             Ok(())
         };
         match call.args.iter().find(|arg| arg.kind() == Kind::Range) {
-            Some(Expr::Range(range)) => self.each_range(range, grid, &mut each)?,
+            Some(Expr::Range(range)) => self.each_range(range, grid, needs_of(name), &mut each)?,
             Some(Expr::Subquery(subquery)) => self.each_subquery_range(subquery, grid, &mut each)?,
             _ => return Fault::evaluation("a range vector was expected"),
         }
@@ -187,6 +188,23 @@ impl Evaluator<'_> {
         if !name.is_empty() && !is_counter && has_numbers {
             self.note(Note::possibly_no_counter(&row.labels, span));
         }
+    }
+}
+
+/// What a function asks of the samples of a range.
+fn needs_of(name: &str) -> Needs {
+    match name {
+        "count_over_time"
+        | "delta"
+        | "first_over_time"
+        | "last_over_time"
+        | "present_over_time"
+        | "ts_of_first_over_time"
+        | "ts_of_last_over_time" => Needs::Ends,
+        "avg_over_time" | "sum_over_time" => Needs::Sums,
+        "max_over_time" | "min_over_time" => Needs::Extremes,
+        "increase" | "rate" | "resets" => Needs::Falls,
+        _ => Needs::Everything,
     }
 }
 

@@ -26,11 +26,24 @@ fn combined(window: &mut Window<'_>, is_mean: bool) -> Option<Value> {
     if window.has_histograms() {
         return histograms_combined(window, is_mean);
     }
+    if !window.stands.is_empty() {
+        return sums_combined(&window.sums(), is_mean);
+    }
     let (mut sum, mut mean) = (Kahan::default(), Mean::default());
     for (_, value) in window.floats() {
         if is_mean { mean.add(value) } else { sum.add(value) }
     }
     Some(Value::Float(if is_mean { mean.get() } else { sum.total() }))
+}
+
+/// The same of parts that are added up already.
+fn sums_combined(parts: &[(f64, u64)], is_mean: bool) -> Option<Value> {
+    let (mut total, mut count) = (Kahan::default(), 0u64);
+    for (sum, of) in parts {
+        total.add(*sum);
+        count = count.saturating_add(*of);
+    }
+    (count > 0).then(|| Value::Float(if is_mean { total.total() / count as f64 } else { total.total() }))
 }
 
 fn histograms_combined(window: &mut Window<'_>, is_mean: bool) -> Option<Value> {
@@ -52,7 +65,8 @@ fn histograms_combined(window: &mut Window<'_>, is_mean: bool) -> Option<Value> 
 }
 
 pub(super) fn count(window: &mut Window<'_>) -> Result<Option<Value>> {
-    Ok(Some(Value::Float(window.samples.len() as f64)))
+    let count = window.count();
+    Ok((count > 0).then_some(Value::Float(count as f64)))
 }
 
 pub(super) fn present(_: &mut Window<'_>) -> Result<Option<Value>> {
@@ -81,12 +95,20 @@ fn best(window: &mut Window<'_>, is_better: fn(f64, f64) -> bool) -> Option<(i64
     floats.into_iter().reduce(|best, next| if is_better(next.1, best.1) || best.1.is_nan() { next } else { best })
 }
 
+/// The same of all that there were.
+fn extreme(window: &mut Window<'_>, is_better: fn(f64, f64) -> bool, end: fn((f64, f64)) -> f64) -> Option<Value> {
+    let (_, kept) = best(window, is_better)?;
+    let others = window.stands.iter().filter_map(|stand| stand.range).map(end);
+    let found = others.fold(kept, |best, next| if is_better(next, best) || best.is_nan() { next } else { best });
+    Some(Value::Float(found))
+}
+
 pub(super) fn max(window: &mut Window<'_>) -> Result<Option<Value>> {
-    Ok(best(window, |next, best| next > best).map(|(_, value)| Value::Float(value)))
+    Ok(extreme(window, |next, best| next > best, |(_, max)| max))
 }
 
 pub(super) fn min(window: &mut Window<'_>) -> Result<Option<Value>> {
-    Ok(best(window, |next, best| next < best).map(|(_, value)| Value::Float(value)))
+    Ok(extreme(window, |next, best| next < best, |(min, _)| min))
 }
 
 pub(super) fn ts_of_max(window: &mut Window<'_>) -> Result<Option<Value>> {

@@ -109,7 +109,8 @@ fn extrapolated(window: &mut Window<'_>, question: Question) -> Option<Value> {
         _ if window.samples.len() > 1 => Risen::Histogram(Some(super::histogram::risen(window, question.is_counter)?)),
         _ => Risen::Histogram(None),
     };
-    let gaps = (window.samples.len() - 1) as f64;
+    // A part of a window may have one sample that stands for many.
+    let gaps = if window.samples.len() > 1 { window.count().saturating_sub(1) as f64 } else { 0.0 };
     let mut interval = (last.time - first.time) as f64 / 1000.0;
     let mean_gap = if gaps > 0.0 { interval / gaps } else { 0.0 };
     let threshold = mean_gap * 1.1;

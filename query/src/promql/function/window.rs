@@ -2,7 +2,7 @@
 
 use crate::promql::ast::{Extension, Span};
 use crate::promql::note::{Note, Notes};
-use crate::series::{Histogram, Labels, Sample, Value};
+use crate::series::{Histogram, Labels, Sample, Stand, Value};
 use std::sync::Arc;
 
 /// What holds of the samples of a series, found out once for all its steps.
@@ -31,6 +31,8 @@ impl Nature {
 /// Samples of a range, never none. With an extension there are samples beyond the range too.
 pub(crate) struct Window<'a> {
     pub(crate) samples: &'a [Sample],
+    /// What they say of samples that were left out.
+    pub(crate) stands: &'a [Stand],
     /// Of the whole series, and where in that the first sample stands.
     pub(crate) nature: &'a Nature,
     pub(crate) first: usize,
@@ -53,6 +55,27 @@ impl<'a> Window<'a> {
     /// Numbers with their times.
     pub(crate) fn floats(&self) -> Vec<(i64, f64)> {
         self.samples.iter().filter_map(|sample| Some((sample.time, sample.value.float()?))).collect()
+    }
+
+    /// How many samples there were.
+    pub(crate) fn count(&self) -> u64 {
+        let told: u64 = self.stands.iter().map(|stand| stand.count).sum();
+        (self.samples.len().saturating_sub(self.stands.len()) as u64).saturating_add(told)
+    }
+
+    /// Sums and counts of numbers that make up all that there were.
+    pub(crate) fn sums(&self) -> Vec<(f64, u64)> {
+        let mut stands = self.stands.iter().peekable();
+        let floats = self.floats().into_iter();
+        let sums = floats.map(|(time, value)| {
+            while stands.next_if(|stand| stand.time < time).is_some() {}
+            match stands.peek().filter(|stand| stand.time == time) {
+                None => (value, 1),
+                Some(Stand { count: 0, .. }) => (0.0, 0),
+                Some(stand) => (stand.sum.unwrap_or(value * stand.count as f64), stand.count),
+            }
+        });
+        sums.filter(|(_, count)| *count > 0).collect()
     }
 
     /// Histograms with their times.

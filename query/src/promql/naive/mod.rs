@@ -9,7 +9,7 @@ use super::eval::{Answer, Settings, evaluate};
 use super::fault::Result as Evaluated;
 use super::prepare::Frame;
 use super::regex::Matcher;
-use super::source::Source;
+use super::source::{Reading, Source};
 use crate::series::{Labels, RawSeries, Sample, Value};
 use proptest::prelude::*;
 use random::{APART, Dice, OFF, Query, Range, SAMPLES, STALE, STEP, STEPS, Selector, Series, placed, series};
@@ -38,6 +38,7 @@ impl Source for Stored<'_> {
         matchers: &[Matcher],
         after: i64,
         until: i64,
+        _: Reading,
         each: &mut dyn FnMut(RawSeries) -> Evaluated<()>,
     ) -> Evaluated<()> {
         for series in self.0 {
@@ -50,7 +51,7 @@ impl Source for Stored<'_> {
             let samples: Vec<Sample> = series.samples.iter().map(sample).collect();
             let samples: Vec<Sample> = samples.into_iter().filter(|s| s.time > after && s.time <= until).collect();
             if !samples.is_empty() {
-                each(RawSeries { labels, samples })?;
+                each(RawSeries::whole(labels, samples))?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use crate::promql::fault::Result;
 use crate::promql::regex::Matcher;
-use crate::promql::source::Source;
+use crate::promql::source::{Reading, Source};
 use crate::series::{Hint, Histogram, Labels, RawSeries, Sample, Value};
 use std::collections::BTreeMap;
 
@@ -39,6 +39,7 @@ impl Source for Memory {
         matchers: &[Matcher],
         after: i64,
         until: i64,
+        _: Reading,
         each: &mut dyn FnMut(RawSeries) -> Result<()>,
     ) -> Result<()> {
         for (labels, samples) in &self.0 {
@@ -48,7 +49,7 @@ impl Source for Memory {
             let wanted = samples.values().filter(|sample| sample.time > after && sample.time <= until);
             let samples: Vec<Sample> = wanted.cloned().collect();
             if !samples.is_empty() {
-                each(RawSeries { labels: labels.clone(), samples })?;
+                each(RawSeries::whole(labels.clone(), samples))?;
             }
         }
         Ok(())

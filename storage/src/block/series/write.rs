@@ -12,7 +12,9 @@ use crate::block::meta::{BlockMeta, ColumnBytes, META, Summary};
 use crate::block::{BlockConfig, Interner};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
-use crate::metric::{Head, HeadReader, Samples, Series, labels_of_resource, labels_of_scope, labels_of_series};
+use crate::metric::{
+    Head, HeadReader, Resolution, Samples, Series, labels_of_resource, labels_of_scope, labels_of_series,
+};
 use crate::model::record::{put_bytes, put_varint};
 use crate::model::{Batch, Signal};
 use roaring::RoaringBitmap;
@@ -61,6 +63,7 @@ pub(crate) fn write_head(
 pub(crate) struct SeriesWriter {
     dir: PathBuf,
     zstd_level: i32,
+    resolution: Resolution,
     columns: ColumnWriter,
     dictionaries: [Interner; 7],
     /// The series of each resource and scope.
@@ -93,6 +96,7 @@ impl SeriesWriter {
         Ok(SeriesWriter {
             dir: dir.to_owned(),
             zstd_level: config.zstd_level,
+            resolution: Resolution::RAW,
             columns: ColumnWriter::new(out, config.pco_level, config.zstd_level),
             dictionaries: Default::default(),
             of_resource: Vec::new(),
@@ -106,6 +110,11 @@ impl SeriesWriter {
             services: BTreeSet::new(),
             last: None,
         })
+    }
+
+    /// The same block, of samples that stand for others.
+    pub(crate) fn of_resolution(self, resolution: Resolution) -> Self {
+        SeriesWriter { resolution, ..self }
     }
 
     /// Adds a series, which comes behind all that were added, with samples of ascending times. Without samples it is left out.
@@ -275,6 +284,7 @@ impl SeriesWriter {
             traces_apart: None,
             services,
             rest_keys: None,
+            resolution: self.resolution,
             shapes: Vec::new(),
         };
         let path = self.dir.join(META);

@@ -1,5 +1,6 @@
 use super::*;
 use crate::block::Window;
+use crate::metric::Resolution;
 use crate::model::{Signal, TenantId};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ fn entry(id: u128, days_ago: i64, bytes: u64) -> BlockEntry {
         min_time: time,
         max_time: time + 1,
         meta_crc: 0,
+        resolution: Resolution::RAW,
     }
 }
 

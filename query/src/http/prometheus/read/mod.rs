@@ -23,7 +23,7 @@ use crate::http::answer;
 use crate::http::state::QueryState;
 use crate::prometheus::Store;
 use crate::prometheus::protobuf::{Histogram, Sample};
-use crate::promql::{Fault, Matcher, Source as _};
+use crate::promql::{Fault, Matcher, Reading, Source as _};
 use crate::series::{RawSeries, Value};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -186,7 +186,8 @@ impl Selection {
         if self.end < self.start {
             return Ok(());
         }
-        let read = Store::new(control).select(&self.matchers, self.start.saturating_sub(1), self.end, each);
+        let after = self.start.saturating_sub(1);
+        let read = Store::new(control).select(&self.matchers, after, self.end, Reading::WHOLE, each);
         read.map_err(|fault| match fault {
             Fault::Server(error) => error.into(),
             fault => bad(fault.message("")),

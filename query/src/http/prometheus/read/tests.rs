@@ -469,10 +469,8 @@ async fn r2_chunks_are_framed_and_checked() {
 
 #[test]
 fn long_series_are_cut_into_frames() {
-    let series = RawSeries {
-        labels: Labels::new([("__name__", "a")]),
-        samples: (0..400_000).map(|n| float(n, (n as f64).sqrt())).collect(),
-    };
+    let samples = (0..400_000).map(|n| float(n, (n as f64).sqrt())).collect();
+    let series = RawSeries::whole(Labels::new([("__name__", "a")]), samples);
     let bytes: usize = chunk::chunks(&series.samples).iter().map(prost::Message::encoded_len).sum();
     assert!(bytes > 2 * FRAME_BYTES, "{bytes}");
 }
