@@ -233,7 +233,8 @@ async fn l1_moments_without_an_evaluation_are_counted() {
     let mut world = World::new(SHOP);
     world.pass(0).await;
     world.pass(15).await;
-    world.pass(62).await;
+    // The group's moments lie somewhere in their interval, by its file's name: four of them pass.
+    world.pass(60).await;
     assert_eq!(
         (world.metric("group_iterations_total"), world.metric("group_iterations_missed_total")),
         ("2".into(), "3".into())
