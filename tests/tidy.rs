@@ -39,7 +39,7 @@ const STRANGERS: [(&str, &[&str]); 3] = [
 const LAYERS: [&[&str]; 4] = [
     &["model", "fs", "object", "error", "zstandard", "doubled"],
     &["wal", "memtable", "block", "index", "manifest", "metric", "scan", "trace"],
-    &["flush", "compaction", "retention"],
+    &["flush", "compaction", "retention", "sampling"],
     &["engine"],
 ];
 

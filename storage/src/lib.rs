@@ -17,6 +17,7 @@ pub mod model;
 pub mod object;
 pub mod repair;
 pub mod retention;
+pub mod sampling;
 pub mod scan;
 pub mod trace;
 pub mod wal;

@@ -30,8 +30,26 @@ pub struct StatusResponse {
     /// How the reading of Kafka goes, where it is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka: Option<KafkaStatus>,
+    /// How many of the tenant's traces were kept and dropped, where not all are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tail_sampling: Vec<SampledByPolicy>,
     /// The demo workload.
     pub demo: DemoStatus,
+}
+
+/// What a policy of tail sampling has decided, of all times.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SampledByPolicy {
+    /// Its name; `default` for traces that no policy asked for, `late` for spans of traces that were decided before.
+    pub policy: String,
+    /// Traces that were kept.
+    pub kept_traces: u64,
+    /// Their spans.
+    pub kept_spans: u64,
+    /// Traces that were dropped.
+    pub dropped_traces: u64,
+    /// Their spans.
+    pub dropped_spans: u64,
 }
 
 /// How the reading of Kafka goes, of all tenants.

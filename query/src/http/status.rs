@@ -1,8 +1,9 @@
 //! What does the server say of itself?
 
 use super::state::{DemoAction, QueryState};
-use query_api::status::{SignalStatus, StatusResponse, UnixNano};
+use query_api::status::{SampledByPolicy, SignalStatus, StatusResponse, UnixNano};
 use storage::engine;
+use storage::manifest::SamplingTally;
 use storage::model::TenantId;
 
 /// The answer of `GET /status`. Reads memory only.
@@ -20,8 +21,14 @@ pub(super) fn status(state: &QueryState, tenant: &TenantId) -> StatusResponse {
         write_refusal: stored.refusal.map(|shortage| shortage.to_string()),
         object_store: stored.object_store,
         kafka: (host.kafka)(),
+        tail_sampling: stored.sampling.into_iter().map(sampled).collect(),
         demo: (host.demo)(DemoAction::Tell).unwrap_or_default(),
     }
+}
+
+fn sampled((policy, tally): (String, SamplingTally)) -> SampledByPolicy {
+    let SamplingTally { kept_traces, kept_spans, dropped_traces, dropped_spans } = tally;
+    SampledByPolicy { policy, kept_traces, kept_spans, dropped_traces, dropped_spans }
 }
 
 fn signal(status: &engine::SignalStatus) -> SignalStatus {

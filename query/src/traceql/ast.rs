@@ -382,6 +382,12 @@ impl Query {
         let hint = self.hints.iter().rev().find(|(name, _)| name == "exemplars");
         hint.map(|(_, value)| *value != Static::Bool(false) && *value != Static::Int(0))
     }
+
+    /// Whether the hint `extrapolate` asks for the spans that there were, where some of them were sampled away.
+    pub(super) fn extrapolates(&self) -> bool {
+        let hint = self.hints.iter().rev().find(|(name, _)| name == "extrapolate");
+        hint.is_some_and(|(_, value)| *value == Static::Bool(true))
+    }
 }
 
 /// Gives each name in a field to `each`, from left to right.

@@ -10,6 +10,9 @@
 //!     by those that come later has the answer. Only series that stay are told early: not those of a comparison, nor those
 //!     that a second stage chooses among.
 //!
+//! S7  Who asks to extrapolate is told of the spans that there were: each that was kept counts for as many as the threshold says that its
+//!     trace passed (`storage::model::trace_state`). Least and most are those of what was kept, and a comparison counts that.
+//!
 //! Not here: spansets (`pipeline`), arithmetic of series (`combine`).
 
 mod axis;
@@ -72,16 +75,19 @@ pub(crate) struct Answer {
 
 /// A query of series, ready to be asked.
 #[derive(Debug, Clone)]
-pub(crate) struct MetricsQuery(Metrics);
+pub(crate) struct MetricsQuery {
+    metrics: Metrics,
+    extrapolates: bool,
+}
 
 impl MetricsQuery {
-    pub(super) fn new(metrics: &Metrics) -> Self {
-        MetricsQuery(metrics.clone())
+    pub(super) fn new(metrics: &Metrics, extrapolates: bool) -> Self {
+        MetricsQuery { metrics: metrics.clone(), extrapolates }
     }
 
     /// The series, by their labels; of each at most so many exemplars.
     pub(crate) fn series(&self, control: &Control, axis: &Axis, exemplars: usize) -> Result<Answer> {
-        let series = self.of(control, axis, &self.0, exemplars, &mut |_| Ok(()))?;
+        let series = self.of(control, axis, &self.metrics, exemplars, &mut |_| Ok(()))?;
         Ok(chosen(series, &BTreeSet::new()))
     }
 
@@ -95,7 +101,7 @@ impl MetricsQuery {
         tell: &mut dyn FnMut(Answer) -> Result<()>,
     ) -> Result<Answer> {
         let (mut told, mut next) = (BTreeSet::new(), Instant::now() + every);
-        let series = self.of(control, axis, &self.0, exemplars, &mut |so_far| {
+        let series = self.of(control, axis, &self.metrics, exemplars, &mut |so_far| {
             let begun = Instant::now();
             if begun < next {
                 return Ok(());
@@ -125,7 +131,11 @@ impl MetricsQuery {
             // Two numbers were made one when the query was read.
             Metrics::Number(_) => Ok(Vec::new()),
             Metrics::Spans { pipeline, function, .. } => {
-                Source::new(pipeline, function, exemplars)?.series(control, axis, grown)
+                let mut source = Source::new(pipeline, function, exemplars)?;
+                if self.extrapolates {
+                    source.columns.insert(column::TRACE_STATE);
+                }
+                source.series(control, axis, grown)
             }
             Metrics::Binary { op, left, right, .. } => self.binary(control, axis, *op, [left, right], grown),
             Metrics::Then { inner, second, .. } => {
@@ -298,7 +308,9 @@ impl<'q> Source<'q> {
     /// Counts from the store's statistics, where they suffice (S3).
     fn counted(&self, control: &Control, axis: &Axis, measure: &Measure, by: &[Name]) -> Result<Option<Vec<Series>>> {
         let left = left_of(&self.plan);
-        if !matches!(measure, Measure::Rate | Measure::Count) || self.exemplars > 0 || !self.by_row || !left.exact {
+        let extrapolates = self.columns.contains(column::TRACE_STATE);
+        let counts = matches!(measure, Measure::Rate | Measure::Count) && !extrapolates;
+        if !counts || self.exemplars > 0 || !self.by_row || !left.exact {
             return Ok(None);
         }
         let dimension = match by {

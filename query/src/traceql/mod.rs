@@ -63,7 +63,7 @@ impl Query {
     /// The series that the query asks for.
     pub(crate) fn metrics(&self) -> Result<MetricsQuery> {
         match &self.root {
-            Root::Metrics(metrics) => Ok(MetricsQuery::new(metrics)),
+            Root::Metrics(metrics) => Ok(MetricsQuery::new(metrics, self.extrapolates())),
             Root::Spans(_) => {
                 let message = "this query asks for traces; expected one that asks for series, such as `{ } | rate()`";
                 Err(Error::parameter("q", message))

@@ -22,6 +22,7 @@ use storage::model::attribute::Map;
 use storage::model::origin;
 use storage::model::record::{Event, Link};
 use storage::model::schema::column;
+use storage::model::trace_state::{self, Threshold};
 use storage::model::{SpanId, TraceId};
 
 /// The spans of one batch, by those of its columns that were read.
@@ -42,6 +43,7 @@ pub(super) struct Spans<'a> {
     service: Option<Repeated<'a, StringArray>>,
     resource: Option<Repeated<'a, BinaryArray>>,
     scope: Option<Repeated<'a, BinaryArray>>,
+    state: Option<Text<'a>>,
     rows: usize,
 }
 
@@ -65,6 +67,7 @@ impl<'a> Spans<'a> {
             service: has(column::SERVICE_NAME).then(|| columns.repeated_text(column::SERVICE_NAME)).transpose()?,
             resource: has(column::RESOURCE).then(|| columns.repeated_cells(column::RESOURCE)).transpose()?,
             scope: has(column::SCOPE).then(|| columns.repeated_cells(column::SCOPE)).transpose()?,
+            state: has(column::TRACE_STATE).then(|| columns.text(column::TRACE_STATE)).transpose()?,
             rows: columns.rows(),
         })
     }
@@ -103,6 +106,17 @@ impl<'a> Spans<'a> {
 
     pub(super) fn name(&self, row: usize) -> &'a str {
         self.name.map_or("", |names| names.get(row))
+    }
+
+    /// Whether it is known for how many spans each stands.
+    pub(super) fn tell_for_how_many(&self) -> bool {
+        self.state.is_some()
+    }
+
+    /// How many spans it stands for, by the threshold that its trace passed; one where it names none, or that was not read.
+    pub(super) fn stands_for(&self, row: usize) -> f64 {
+        let threshold = self.state.as_ref().and_then(|state| trace_state::threshold(state.get(row)));
+        threshold.map_or(1.0, Threshold::adjusted_count)
     }
 
     pub(super) fn message(&self, row: usize) -> &'a str {

@@ -3,7 +3,8 @@
 //! Blocks are read batch by batch, always on with the one that is farthest behind. What was read waits in a pool until
 //! nothing can come before it; then full row groups of it go to the block writer.
 //!
-//! M1  Every row that is not hidden is in the result, once; a span that lies in several blocks with the same identity is one.
+//! M1  Every row that is not hidden is in the result, once; of those that are sifted, every one that the sieve leaves. A span that lies in several blocks
+//!     with the same identity is one.
 //! M2  The pool holds `memory_bytes` and a batch at most. Where that does not suffice, the rows that are furthest ahead go all
 //!     the same: the order gets looser, and the parts of a trace may stay apart. Nothing else changes.
 //! M3  The spans of a trace are neighbours, also where they come from different blocks: a trace waits until its rows in every
@@ -57,6 +58,32 @@ pub(crate) fn merge(
     if signal == Signal::Metrics {
         return series::merge(fs, dir, inputs, Staying::All, (block, memory), pace);
     }
+    rows(fs, dir, signal, (inputs, None), (block, memory), pace)
+}
+
+/// Which rows of a batch stay, and as what.
+pub(crate) type Sieve<'a> = &'a dyn Fn(&RecordBatch) -> Result<RecordBatch>;
+
+/// Merges those rows of blocks of spans that a sieve leaves; else as `merge`.
+pub(crate) fn sift(
+    fs: &dyn Filesystem,
+    dir: &Path,
+    inputs: &[Shown],
+    sieve: Sieve<'_>,
+    config: (&BlockConfig, MergeMemory<'_>),
+    pace: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<Option<BlockMeta>> {
+    rows(fs, dir, Signal::Spans, (inputs, Some(sieve)), config, pace)
+}
+
+fn rows(
+    fs: &dyn Filesystem,
+    dir: &Path,
+    signal: Signal,
+    (inputs, sieve): (&[Shown], Option<Sieve<'_>>),
+    (block, memory): (&BlockConfig, MergeMemory<'_>),
+    pace: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<Option<BlockMeta>> {
     let writer = {
         let sample = inputs.iter().map(first_attributes).collect::<Result<Vec<_>>>()?;
         let sample: Vec<_> = sample.iter().flatten().map(|array| array.as_binary()).collect();
@@ -67,6 +94,7 @@ pub(crate) fn merge(
     let mut merge = Merge {
         signal,
         cursors,
+        sieve,
         writer,
         pool: Vec::new(),
         group_rows: block.row_group_rows.max(1),
@@ -201,6 +229,7 @@ enum Going {
 struct Merge<'a> {
     signal: Signal,
     cursors: Vec<Cursor>,
+    sieve: Option<Sieve<'a>>,
     writer: BlockWriter<'a>,
     pool: Vec<Part>,
     group_rows: usize,
@@ -259,6 +288,10 @@ impl Merge<'_> {
                     let shown: BooleanArray = hidden.values().iter().map(|hidden| Some(!hidden)).collect();
                     filter(&batch, &shown)?
                 }
+            };
+            let shown = match self.sieve {
+                Some(sieve) => sieve(&shown)?,
+                None => shown,
             };
             self.left_out += read - shown.num_rows() as u64;
             if shown.num_rows() > 0 {

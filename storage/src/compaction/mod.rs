@@ -21,7 +21,7 @@ mod thinning;
 
 pub use config::CompactionConfig;
 pub(crate) use memory::MergeMemory;
-pub(crate) use merge::{merge, thin};
+pub(crate) use merge::{Sieve, merge, sift, thin};
 pub(crate) use pick::level;
 pub use pick::{Plan, pick};
 pub use thinning::{ThinPlan, thin_next};

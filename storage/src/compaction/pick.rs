@@ -7,6 +7,7 @@
 //! P4  Blocks of metrics that are merged were written one after the other, with no block of their table and window in between:
 //!     of two samples of one time the one counts that was written last, so blocks must keep their order. P3 then says that
 //!     there are less than `fan_in` blocks of a level between two larger ones.
+//! P6  Undecided blocks are merged with none: what becomes of their rows is not known (`sampling`).
 //! P5  Blocks of metrics that stand for others are merged with none, and those for which they stand not with later ones (S2 of
 //!     `manifest::standing`).
 
@@ -60,7 +61,9 @@ fn windows<'a>(manifest: &'a Manifest, config: &CompactionConfig) -> Vec<Vec<&'a
             covered.entry((&entry.tenant, entry.window)).or_default().push(entry.written);
         }
     }
-    let open = |entry: &&BlockEntry| !manifest.quarantined.contains_key(&entry.id) && !is_full(entry, config);
+    let open = |entry: &&BlockEntry| {
+        !manifest.quarantined.contains_key(&entry.id) && !entry.undecided && !is_full(entry, config)
+    };
     let mut lists: Vec<Vec<&BlockEntry>> = Vec::new();
     for ((tenant, signal, window), mut blocks) in windows {
         if signal == Signal::Metrics {

@@ -22,7 +22,7 @@ use super::threads::chain;
 use super::view::joined;
 use crate::block::{self, BlockId, Window};
 use crate::error::{Error, Result};
-use crate::manifest::Commit;
+use crate::manifest::{BlockEntry, Commit};
 use crate::memtable::{self, Generation};
 use crate::metric::HeadReader;
 use crate::model::schema::time_column;
@@ -109,11 +109,12 @@ impl Store {
             }
         }
         let now = self.clock.now_unix_nano();
+        let undecided = signal == Signal::Spans && self.config.retention.sampling(tenant).is_on();
         for (window, batches) in by_window(batches, now)? {
             let made = self.make_block((tenant, signal, window, 0), |dir| {
                 block::write(self.fs.as_ref(), dir, signal, &batches, &self.config.block).map(Some)
             })?;
-            placed.extend(made);
+            placed.extend(made.map(|made| Placed { entry: BlockEntry { undecided, ..made.entry }, ..made }));
         }
         Ok(())
     }

@@ -89,6 +89,9 @@ impl Store {
             return done;
         }
         let now = self.clock.now_unix_nano();
+        if let done @ (Ok(true) | Err(Error::Closing)) = self.sample(now, pace) {
+            return done;
+        }
         if let Some(plan) = compaction::pick(&view.manifest, now, &self.config.compaction) {
             return self.merge_counted(&view.manifest, &plan, pace);
         }
@@ -128,12 +131,14 @@ impl Store {
         if made.as_ref().is_err_and(|error| error.class() == Class::Corrupt) {
             self.examine_ids(&plan.inputs)?;
         }
-        let made = made?;
+        let mut made = made?;
         drop(inputs);
+        // One that is written anew by itself, of several none is undecided (P6 of `pick`).
+        made.iter_mut().for_each(|made| made.entry.undecided = first.undecided);
         let (rows, written) = made.as_ref().map_or((0, 0), |made| (made.entry.rows, made.entry.bytes));
         let output = made.as_ref().map(|made| made.entry.id);
         let published = self.publish(made.into_iter().collect(), None, |manifest| {
-            let hide = hidden_meanwhile(manifest, &applied, &plan.inputs, output);
+            let hide = hidden_meanwhile(manifest, &applied, &plan.inputs, output.as_slice());
             are_whole(manifest, &plan.inputs).then(|| Commit { remove: plan.inputs.clone(), hide, ..Commit::default() })
         })?;
         if published {
@@ -272,21 +277,23 @@ pub(super) fn are_whole(manifest: &Manifest, blocks: &[BlockId]) -> bool {
     blocks.iter().all(|id| manifest.blocks.contains_key(id) && !manifest.quarantined.contains_key(id))
 }
 
-/// Tombstones that came while a merge ran, on its result. They came after its blocks, so they hide rows of all of them.
-fn hidden_meanwhile(
+/// Tombstones that came while a merge ran, on its results. They came after its blocks, so they hide rows of all of them.
+pub(super) fn hidden_meanwhile(
     manifest: &Manifest,
     applied: &[u64],
     inputs: &[BlockId],
-    output: Option<BlockId>,
+    outputs: &[BlockId],
 ) -> Vec<(u64, Tombstone)> {
-    let Some(output) = output else { return Vec::new() };
+    if outputs.is_empty() {
+        return Vec::new();
+    }
     let later = manifest.tombstones.iter().filter(|(version, _)| !applied.contains(version));
     let hiding = later.filter(|(_, tombstone)| inputs.iter().any(|id| tombstone.blocks.contains(id)));
     hiding
         .map(|(version, tombstone)| {
             let mut tombstone = Tombstone::clone(tombstone);
             tombstone.blocks.retain(|id| !inputs.contains(id));
-            tombstone.blocks.insert(output);
+            tombstone.blocks.extend(outputs);
             (*version, tombstone)
         })
         .collect()

@@ -23,6 +23,7 @@ mod publish;
 mod recovery;
 mod render;
 mod resolution;
+mod sample;
 mod series;
 mod share;
 mod snapshot;

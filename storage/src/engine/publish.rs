@@ -236,7 +236,7 @@ impl Store {
         let view = self.view();
         let mut opened: HashMap<BlockId, Arc<Block>> = HashMap::new();
         opened.extend(view.blocks.values().flat_map(|blocks| blocks.iter()).map(|each| (each.id, each.block.clone())));
-        let merged = news.blocks.first().map(|(_, block)| Arc::clone(block));
+        let made: Vec<(BlockId, Arc<Block>)> = news.blocks.clone();
         opened.extend(news.blocks);
         let mut unread = BTreeMap::clone(&view.unread);
         unread.extend(news.unread);
@@ -255,8 +255,14 @@ impl Store {
         let gone = view.manifest.blocks.values().filter(|entry| !manifest.blocks.contains_key(&entry.id));
         let gone: Vec<&Arc<BlockEntry>> = gone.filter(|_| author == Author::Us).collect();
         // Before anyone sees this manifest; who sees an older one goes by its version.
-        let replaced = gone.iter().filter_map(|entry| opened.get(&entry.id));
-        replaced.for_each(|block| decide_fate(block, &manifest, merged.as_deref()));
+        for entry in &gone {
+            // Of what is merged together each window has a block of its own.
+            let window = |id: &BlockId| manifest.blocks.get(id).map(|entry| entry.window);
+            let merged = made.iter().find(|(id, _)| window(id) == Some(entry.window)).or(made.first());
+            if let Some(block) = opened.get(&entry.id) {
+                decide_fate(block, &manifest, merged.map(|(_, block)| block.as_ref()));
+            }
+        }
         let since = self.clock.monotonic();
         publisher.retired.extend(gone.into_iter().map(|entry| Retired {
             block: opened.remove(&entry.id),
@@ -331,6 +337,7 @@ impl Store {
             max_time: meta.max_time,
             meta_crc: meta.crc(),
             resolution: meta.resolution,
+            undecided: false,
         };
         let path = self.blocks_dir().join(entry.path());
         let moved = self.move_block(&temp, &path);

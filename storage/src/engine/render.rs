@@ -1,6 +1,7 @@
 //! What does the store say in `/metrics`? Counters and sizes in Prometheus text, each with its help.
 
 use super::{Engine, Shortage};
+use crate::manifest::SamplingTally;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 impl Engine {
@@ -10,6 +11,7 @@ impl Engine {
         counters(&mut text, self);
         stored(&mut text, self);
         bounded(&mut text, self);
+        sampled(&mut text, self);
         object_store(&mut text, self);
     }
 }
@@ -139,6 +141,28 @@ fn stored(text: &mut Text<'_>, engine: &Engine) {
         .collect();
     text.gauge("spanlight_writes_refused", "1 while writes are refused, and why.", &refused);
     text.gauge("spanlight_wal_bytes", "Bytes of the write-ahead log.", &[(String::new(), wal_bytes as f64)]);
+}
+
+/// Only where not all traces are kept, or were.
+fn sampled(text: &mut Text<'_>, engine: &Engine) {
+    let (tallies, remembered) = engine.store().sampled();
+    if tallies.is_empty() {
+        return;
+    }
+    let values = |kept: &dyn Fn(&SamplingTally) -> [u64; 2]| -> Vec<(String, f64)> {
+        let each = tallies.iter().flat_map(|(name, tally)| {
+            let label = |decision: &str| format!("policy=\"{name}\",decision=\"{decision}\"");
+            ["kept", "dropped"].map(label).into_iter().zip(kept(tally).map(|count| count as f64))
+        });
+        each.collect()
+    };
+    let traces = values(&|tally| [tally.kept_traces, tally.dropped_traces]);
+    let help = "Traces that tail sampling decided, of all tenants and times, by policy.";
+    text.family("spanlight_tail_sampling_traces_total", help, "counter", &traces);
+    let spans = values(&|tally| [tally.kept_spans, tally.dropped_spans]);
+    text.family("spanlight_tail_sampling_spans_total", "Spans of those traces.", "counter", &spans);
+    let help = "Dropped traces that are remembered, eight bytes each, so that spans that come late go too.";
+    text.gauge("spanlight_tail_sampling_remembered_traces", help, &[("", remembered as f64)]);
 }
 
 /// What memory holds for all tenants, each beside its limit where it has one.

@@ -1,7 +1,9 @@
 //! What does the store say of a tenant's data?
 
 use super::store::Store;
+use crate::manifest::SamplingTally;
 use crate::model::{Signal, TenantId};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A tenant's data in numbers.
@@ -15,6 +17,8 @@ pub struct EngineStatus {
     pub refusal: Option<Shortage>,
     /// That the object store does not answer, and for how long.
     pub object_store: Option<String>,
+    /// How many traces were kept and dropped, by policy.
+    pub sampling: BTreeMap<String, SamplingTally>,
 }
 
 /// Why writes are refused for now.
@@ -107,7 +111,18 @@ impl Store {
             wal_bytes: self.wal_bytes(),
             refusal: self.refuses(),
             object_store: self.bucket_trouble(),
+            sampling: self.view().manifest.sampling.get(tenant).map(|ours| ours.tallies.clone()).unwrap_or_default(),
         }
+    }
+
+    /// How many traces of all tenants were kept and dropped, by policy, and how many are remembered.
+    pub(super) fn sampled(&self) -> (BTreeMap<String, SamplingTally>, usize) {
+        let (mut tallies, mut remembered) = (BTreeMap::<String, SamplingTally>::new(), 0);
+        for sampling in self.view().manifest.sampling.values() {
+            remembered += sampling.remembered();
+            sampling.tallies.iter().for_each(|(name, tally)| tallies.entry(name.clone()).or_default().add(tally));
+        }
+        (tallies, remembered)
     }
 
     /// Why a write would be refused now, if it would.

@@ -379,7 +379,7 @@ impl Located {
 }
 
 /// Ascending ranges that are apart, of the same rows.
-fn united(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+pub(super) fn united(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     ranges.sort_unstable_by_key(|rows| (rows.start, rows.end));
     let mut united: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
     for rows in ranges {

@@ -8,6 +8,7 @@
 //! The layout is `docs/format/manifest.md`. Not here: when files are written and which count (`mod`).
 
 use super::deletion::{StoredDeletion, StoredTombstone};
+use super::sampling::{StoredSampled, StoredSampling};
 use super::{BlockEntry, Commit, Manifest, SourceRanges};
 use crate::doubled::{doubled, frames, is_doubled};
 use crate::error::{Error, Result};
@@ -76,6 +77,8 @@ struct StoredBlock {
     meta_crc: u32,
     #[serde(default, skip_serializing_if = "Resolution::is_raw")]
     resolution: Resolution,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    undecided: bool,
 }
 
 /// The body of a commit.
@@ -98,6 +101,10 @@ struct StoredCommit {
     consumed: SourceRanges,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     floor: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    settled: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sampled: Option<StoredSampled>,
 }
 
 /// The body of a snapshot.
@@ -117,6 +124,8 @@ struct StoredSnapshot {
     sources: BTreeMap<String, u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     floor: Option<u64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    sampling: BTreeMap<String, StoredSampling>,
 }
 
 impl StoredBlock {
@@ -133,6 +142,7 @@ impl StoredBlock {
             max_time: entry.max_time,
             meta_crc: entry.meta_crc,
             resolution: entry.resolution,
+            undecided: entry.undecided,
         }
     }
 
@@ -150,6 +160,7 @@ impl StoredBlock {
             max_time: self.max_time,
             meta_crc: self.meta_crc,
             resolution: self.resolution,
+            undecided: self.undecided,
         })
     }
 }
@@ -171,6 +182,8 @@ pub(super) fn encode_commit(version: u64, commit: &Commit) -> Vec<u8> {
         recorded: commit.recorded.clone(),
         consumed: commit.consumed.clone(),
         floor: commit.floor,
+        settled: commit.settled.iter().map(ToString::to_string).collect(),
+        sampled: commit.sampled.as_ref().map(StoredSampled::of),
     }))
 }
 
@@ -185,6 +198,7 @@ pub(super) fn encode_snapshot(manifest: &Manifest) -> Vec<u8> {
         deletions: manifest.deletions.iter().map(|(version, each)| (*version, StoredDeletion::of(each))).collect(),
         sources: manifest.sources.clone(),
         floor: (manifest.floor > 0).then_some(manifest.floor),
+        sampling: manifest.sampling.iter().map(|(tenant, each)| (tenant.to_string(), StoredSampling::of(each))).collect(),
     })
 }
 
@@ -222,7 +236,9 @@ pub(super) fn decode_commit(path: &Path, version: u64, bytes: &[u8]) -> Result<C
         let deleted = stored.deleted.map(StoredDeletion::read).transpose()?;
         let (checkpoints, consumed) = (stored.checkpoints, stored.consumed);
         let (recorded, floor) = (stored.recorded, stored.floor);
-        Ok(Commit { add, remove, checkpoints, consumed, hide, quarantine, deleted, recorded, floor })
+        let settled = stored.settled.iter().map(|id| read(id)).collect::<Result<_, String>>()?;
+        let sampled = stored.sampled.map(StoredSampled::read).transpose()?;
+        Ok(Commit { add, remove, checkpoints, consumed, hide, quarantine, deleted, recorded, floor, settled, sampled })
     })();
     commit.map_err(|what| damaged(path, what))
 }
@@ -251,6 +267,9 @@ pub(super) fn decode_snapshot(path: &Path, version: u64, bytes: &[u8]) -> Result
         }
         for (version, deletion) in stored.deletions {
             manifest.deletions.insert(version, Arc::new(deletion.read()?));
+        }
+        for (tenant, sampling) in stored.sampling {
+            manifest.sampling.insert(read(&tenant)?, Arc::new(sampling.read()?));
         }
         Ok(())
     })();

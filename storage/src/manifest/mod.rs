@@ -21,15 +21,17 @@
 //!     that are as new tell that the number was another's.
 //! N12 No block is added that is older than the floor: what the manifest does not have and is older can be removed for good.
 //!
-//! N1 and N2 are in `file`, N13 is in `source`; which blocks of metrics stand for which is in `standing`. Not here: the blocks' own files (`block`), who commits when (`engine`).
+//! N1 and N2 are in `file`, N13 is in `source`, N14 in `sampling`; which blocks of metrics stand for which is in `standing`. Not here: the blocks' own files (`block`), who commits when (`engine`).
 
 mod deletion;
 mod file;
 mod predicate;
+mod sampling;
 mod source;
 mod standing;
 
 pub use deletion::{Cause, Deletion, Tombstone};
+pub use sampling::{Dropped, Sampled, Sampling, SamplingTally};
 pub use source::{SourceRange, SourceRanges};
 pub(crate) use standing::Standing;
 
@@ -78,6 +80,8 @@ pub struct BlockEntry {
     /// Whether it has every sample, or those that stand for the samples of raw blocks of its table and window: of all that were
     /// written until `written`.
     pub resolution: Resolution,
+    /// Of spans, whether some of them may go when their traces are decided (`sampling`).
+    pub undecided: bool,
 }
 
 /// The state at a version.
@@ -99,6 +103,8 @@ pub struct Manifest {
     pub deletions: BTreeMap<u64, Arc<Deletion>>,
     /// No block that was made before this time can be added (N12); 0 where many do not write.
     pub floor: u64,
+    /// What was decided of whose traces.
+    pub sampling: BTreeMap<TenantId, Arc<Sampling>>,
 }
 
 /// A change of the state.
@@ -122,6 +128,10 @@ pub struct Commit {
     pub recorded: Vec<u64>,
     /// Raises the floor.
     pub floor: Option<u64>,
+    /// Blocks that are undecided no more: all of their spans stay.
+    pub settled: Vec<BlockId>,
+    /// What this change decides of traces.
+    pub sampled: Option<Sampled>,
 }
 
 /// Who makes commits.
@@ -187,6 +197,7 @@ impl Manifest {
         let deleted = commit.deleted.iter().map(|deletion| (next.version, Arc::new(deletion.clone())));
         next.deletions.extend(deleted);
         next.floor = next.floor.max(commit.floor.unwrap_or(0));
+        next.sample(commit)?;
         Ok(next)
     }
 

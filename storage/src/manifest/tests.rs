@@ -31,6 +31,7 @@ pub(super) fn entry(id: u128) -> BlockEntry {
         max_time: i64::MAX,
         meta_crc: 7,
         resolution: Resolution::RAW,
+        undecided: false,
     }
 }
 

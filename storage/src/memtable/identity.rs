@@ -1,18 +1,21 @@
 //! When are two spans the same span? When every field is the same: ids, times, attributes, events, links, origin.
 //!
 //! The identity is a 128-bit hash of all cells of the row, of which texts, maps and lists are told by 64 bits of their own.
-//! Attributes are canonical (M2), so their order does not matter.
+//! Attributes are canonical (M2), so their order does not matter. By which threshold the span was sampled does not matter either:
+//! sampling sets it later (`sampling`), and the span may be sent again.
 
 use crate::error::{Error, Result};
-use crate::model::Signal;
+use crate::model::schema::column;
+use crate::model::{Signal, trace_state};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::{Array, ArrayRef, RecordBatch, downcast_primitive_array};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, downcast_primitive_array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
+use std::sync::Arc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// Takes an identity as its own hash.
@@ -69,7 +72,14 @@ pub(crate) fn of_spans(columns: &RecordBatch) -> Result<Vec<u128>> {
     if columns.num_rows() == 0 {
         return Ok(Vec::new());
     }
-    let cells: Vec<Cells<'_>> = columns.columns().iter().map(Cells::of).collect::<Result<_>>()?;
+    let mut arrays: Vec<ArrayRef> = columns.columns().to_vec();
+    if let Ok(place) = columns.schema_ref().index_of(column::TRACE_STATE)
+        && let Some(states) = arrays.get_mut(place)
+        && let Some(without) = without_thresholds(states)
+    {
+        *states = without;
+    }
+    let cells: Vec<Cells<'_>> = arrays.iter().map(Cells::of).collect::<Result<_>>()?;
     if cells.iter().any(|cells| !matches!(cells.width(), 4 | 8 | 16)) {
         return Err(Error::Request { what: format!("no identity for {}", columns.schema_ref()) });
     }
@@ -88,6 +98,17 @@ pub(crate) fn of_spans(columns: &RecordBatch) -> Result<Vec<u128>> {
         identities.extend(laid.chunks_exact(stride).map(xxh3_128));
     }
     Ok(identities)
+}
+
+/// The texts of a column without thresholds, where one may have some.
+fn without_thresholds(states: &ArrayRef) -> Option<ArrayRef> {
+    let states = states.as_string_opt::<i32>()?;
+    let may_be = |state: &str| state.contains("ot=");
+    if states.null_count() == states.len() || !states.iter().flatten().any(may_be) {
+        return None;
+    }
+    let without = states.iter().map(|state| state.map(trace_state::without_threshold));
+    Some(Arc::new(without.collect::<StringArray>()))
 }
 
 /// Where the cells of a column go: `at` in each row of so many bytes.

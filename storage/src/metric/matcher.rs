@@ -95,7 +95,7 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    fn new(pattern: &str) -> Result<Self> {
+    pub(crate) fn new(pattern: &str) -> Result<Self> {
         let bad = |error: &dyn std::error::Error| {
             let cause = std::iter::successors(Some(error), |error| error.source()).last();
             let cause = cause.map(ToString::to_string).unwrap_or_default();

@@ -36,7 +36,7 @@ pub(crate) use hidden::{Hidden, hiding_windows};
 pub use label::Label;
 pub(crate) use label::{LabelText, labels_of_resource, labels_of_scope, labels_of_series};
 pub(crate) use log::counts_behind;
-pub(crate) use matcher::Test;
+pub(crate) use matcher::{Pattern, Test};
 pub use matcher::{Matcher, Relation};
 pub use resolution::Resolution;
 pub use samples::Samples;

@@ -19,6 +19,7 @@ pub mod record;
 pub mod schema;
 mod signal;
 mod span;
+pub mod trace_state;
 pub mod verbatim;
 
 pub use batch::Batch;

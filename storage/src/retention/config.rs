@@ -2,6 +2,7 @@
 
 use crate::metric::Resolution;
 use crate::model::{Signal, TenantId};
+use crate::sampling::TailSampling;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ const DAY_NANOS: i64 = 24 * 3600 * 1_000_000_000;
 
 /// What is kept. There is no "for ever": a disk has an end, and which rows meet it is better said than found out. As a
 /// person writes it in the settings file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
     /// Days that spans are kept.
@@ -24,6 +25,8 @@ pub struct RetentionConfig {
     pub min_free_bytes: u64,
     /// What is kept of metrics beside, and longer than, their samples.
     pub downsampling: Vec<DownsamplingLevel>,
+    /// Which traces are kept at all.
+    pub tail_sampling: TailSampling,
     /// Single tenants, by name.
     pub tenants: BTreeMap<String, TenantRetention>,
 }
@@ -69,7 +72,7 @@ impl DownsamplingLevel {
 }
 
 /// What is kept of one tenant; what is not said is as for all.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TenantRetention {
     /// Days that spans are kept.
@@ -82,6 +85,8 @@ pub struct TenantRetention {
     pub signal_bytes: Option<u64>,
     /// What is kept of metrics beside their samples.
     pub downsampling: Option<Vec<DownsamplingLevel>>,
+    /// Which traces are kept at all.
+    pub tail_sampling: Option<TailSampling>,
 }
 
 impl Default for RetentionConfig {
@@ -95,6 +100,7 @@ impl Default for RetentionConfig {
             // Twice the mark at which writes are refused: the oldest rows go before new ones are turned away.
             min_free_bytes: 512 << 20,
             downsampling: Vec::new(),
+            tail_sampling: TailSampling::default(),
             tenants: BTreeMap::new(),
         }
     }
@@ -108,6 +114,7 @@ impl RetentionConfig {
             return Err(zero("all tenants"));
         }
         check_levels("retention.downsampling", &self.downsampling, self.metrics_days)?;
+        self.tail_sampling.check("retention.tail_sampling")?;
         for (name, own) in &self.tenants {
             TenantId::new(name).map_err(|invalid| format!("`retention.tenants.{name}`: {invalid}"))?;
             if [own.spans_days, own.logs_days, own.metrics_days].contains(&Some(0)) || own.signal_bytes == Some(0) {
@@ -116,6 +123,8 @@ impl RetentionConfig {
             let levels = own.downsampling.as_ref().unwrap_or(&self.downsampling);
             let setting = format!("retention.tenants.{name}.downsampling");
             check_levels(&setting, levels, own.metrics_days.unwrap_or(self.metrics_days))?;
+            let sampling = own.tail_sampling.iter();
+            sampling.map(|own| own.check(&format!("retention.tenants.{name}.tail_sampling"))).collect::<Result<(), _>>()?;
         }
         Ok(())
     }
@@ -141,6 +150,12 @@ impl RetentionConfig {
     pub(crate) fn levels(&self, tenant: &TenantId) -> &[DownsamplingLevel] {
         let own = self.tenants.get(tenant.as_str()).and_then(|own| own.downsampling.as_ref());
         own.unwrap_or(&self.downsampling)
+    }
+
+    /// Which of a tenant's traces are kept.
+    pub(crate) fn sampling(&self, tenant: &TenantId) -> &TailSampling {
+        let own = self.tenants.get(tenant.as_str()).and_then(|own| own.tail_sampling.as_ref());
+        own.unwrap_or(&self.tail_sampling)
     }
 
     /// Whether something is kept of somebody's metrics beside their samples.

@@ -23,6 +23,7 @@ fn entry(number: u64, tenant: &str, signal: Signal, days_ago: i64, bytes: u64) -
         max_time: time,
         meta_crc: 0,
         resolution: Resolution::RAW,
+        undecided: false,
     }
 }
 

@@ -489,8 +489,11 @@ fn status() -> Vec<Named> {
         Sometimes("write_refusal", text()),
         Sometimes("object_store", text()),
         Sometimes("kafka", reference("KafkaStatus")),
+        Sometimes("tail_sampling", list_of("SampledByPolicy")),
         Always("demo", reference("DemoStatus")),
     ];
+    let sampled = ["kept_traces", "kept_spans", "dropped_traces", "dropped_spans"].map(|name| Always(name, count()));
+    let sampled = std::iter::once(Always("policy", text())).chain(sampled);
     let kafka = [
         Sometimes("paused", text()),
         Sometimes("trouble", text()),
@@ -524,6 +527,7 @@ fn status() -> Vec<Named> {
     vec![
         ("StatusResponse", object("What the server says of itself.", status)),
         ("SignalStatus", object("What is stored of one signal.", signal)),
+        ("SampledByPolicy", object("What a policy of tail sampling has decided.", sampled)),
         ("KafkaStatus", object("How the reading of Kafka goes.", kafka)),
         ("KafkaPartition", object("A partition of a topic.", partition)),
         ("KafkaFront", object("What the doors give to Kafka instead of the store.", front)),

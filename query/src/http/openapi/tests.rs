@@ -267,6 +267,8 @@ fn answers_with_every_field_set_are_as_described() {
         max_time: Some(query_api::status::UnixNano(i64::MAX)),
     };
     holds("SignalStatus", serde_json::to_value(signal).unwrap());
+    let sampled = query_api::status::SampledByPolicy { policy: "errors".into(), ..Default::default() };
+    holds("SampledByPolicy", serde_json::to_value(sampled).unwrap());
     let attributes = full_trace().resource_spans.remove(0).resource.attributes;
     let record = query_api::log::LogRecord {
         time_unix_nano: 1,

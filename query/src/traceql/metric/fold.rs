@@ -45,7 +45,7 @@ struct Fold {
     least: f64,
     most: f64,
     /// By exponent of two.
-    powers: BTreeMap<u32, u64>,
+    powers: BTreeMap<u32, f64>,
 }
 
 impl<'q> Folding<'q> {
@@ -82,7 +82,8 @@ impl<'q> Folding<'q> {
 
     /// Counts the spans of a batch, where no more is wanted than how many there are, of each service or of all; else false.
     pub(super) fn count_all(&mut self, control: &Control, spans: &Spans<'_>) -> Result<bool> {
-        if self.exemplars > 0 || !matches!(self.measure, Measure::Rate | Measure::Count) {
+        let counts = matches!(self.measure, Measure::Rate | Measure::Count) && !spans.tell_for_how_many();
+        if self.exemplars > 0 || !counts {
             return Ok(false);
         }
         let services = match self.by {
@@ -144,10 +145,11 @@ impl<'q> Folding<'q> {
             0.0 => (value, value),
             _ => (fold.least.min(value), fold.most.max(value)),
         };
-        fold.count += 1.0;
-        fold.sum += value;
+        let stands_for = spot.spans.stands_for(spot.row);
+        fold.count += stands_for;
+        fold.sum += value * stands_for;
         if let Some(power) = power {
-            *fold.powers.entry(power).or_default() += 1;
+            *fold.powers.entry(power).or_default() += stands_for;
         }
         if wants_examples && let Some(trace) = spot.spans.trace(spot.row) {
             let example = (trace, spot.spans.id(spot.row), time, value);
@@ -230,7 +232,7 @@ impl<'q> Folding<'q> {
                 powers.sort_unstable();
                 powers.dedup();
                 let bucket = |power: u32| {
-                    let values = group.steps.iter().map(|fold| fold.powers.get(&power).copied().unwrap_or(0) as f64);
+                    let values = group.steps.iter().map(|fold| fold.powers.get(&power).copied().unwrap_or(0.0));
                     let values: Vec<f64> = values.collect();
                     let labels = with(&labels, "__bucket", scaled(f64::from(power).exp2()));
                     Series { labels, exemplars: Vec::new(), values }
@@ -289,12 +291,11 @@ fn exponent(value: f64) -> u32 {
 }
 
 /// The value at a rank, interpolated within its power of two (O2).
-fn quantile_of(powers: &BTreeMap<u32, u64>, quantile: f64) -> f64 {
-    let total: u64 = powers.values().sum();
-    let rank = (quantile * total as f64).ceil().max(1.0);
+fn quantile_of(powers: &BTreeMap<u32, f64>, quantile: f64) -> f64 {
+    let total: f64 = powers.values().sum();
+    let rank = (quantile * total).ceil().min(total).max(1.0);
     let mut before = 0.0;
     for (&power, &count) in powers {
-        let count = count as f64;
         if before + count >= rank {
             let share = (rank - before) / count;
             return (f64::from(power) - 1.0 + share).exp2();
@@ -311,7 +312,7 @@ mod tests {
     #[test]
     fn o2_quantiles_are_interpolated_along_the_exponent() {
         assert_eq!([0.0, 1.0, 2.0, 3.0, 4.0, 1024.0, 1025.0].map(exponent), [0, 0, 1, 2, 2, 10, 11]);
-        let powers = BTreeMap::from([(3, 2), (10, 2)]);
+        let powers = BTreeMap::from([(3, 2.0), (10, 2.0)]);
         assert_eq!(quantile_of(&powers, 1.0), 1024.0);
         assert_eq!(quantile_of(&powers, 0.5), 8.0);
         assert_eq!(quantile_of(&powers, 0.0), 2.5f64.exp2());

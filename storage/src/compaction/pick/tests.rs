@@ -26,6 +26,7 @@ fn entry(id: u128, days_ago: i64, bytes: u64) -> BlockEntry {
         max_time: time + 1,
         meta_crc: 0,
         resolution: Resolution::RAW,
+        undecided: false,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::component::app::App;
 use crate::component::message;
 use crate::state::format;
 use leptos::prelude::*;
-use query_api::status::{SignalStatus, StatusResponse};
+use query_api::status::{SampledByPolicy, SignalStatus, StatusResponse};
 use std::time::Duration;
 
 /// How often is looked while the page is open.
@@ -32,7 +32,7 @@ pub(super) fn page() -> AnyView {
     view! {
         <div class="page">
             <header class="page-head"><h1>"Status"</h1><p class="quiet">{words}</p></header>
-            {message::loaded(status, 4, |status| view! { {troubles(&status)} {stored(&status.signals)} }.into_any())}
+            {message::loaded(status, 4, |status| view! { {troubles(&status)} {stored(&status.signals)} {sampled(&status.tail_sampling)} }.into_any())}
             {kafka::section(status)}
             {letters::section(status)}
         </div>
@@ -76,6 +76,32 @@ fn troubles(status: &StatusResponse) -> AnyView {
         {told("Kafka complains", &kafka.trouble)}
     }
     .into_any()
+}
+
+/// Which of its traces were kept, where not all are.
+fn sampled(policies: &[SampledByPolicy]) -> Option<AnyView> {
+    if policies.is_empty() {
+        return None;
+    }
+    let row = |one: &SampledByPolicy| {
+        let counts = [one.kept_traces, one.kept_spans, one.dropped_traces, one.dropped_spans];
+        let cells = counts.map(|count| view! { <td class="num">{format::count(count)}</td> });
+        view! { <tr><td>{one.policy.clone()}</td>{cells.into_iter().collect_view()}</tr> }
+    };
+    let view = view! {
+        <h2>"Tail sampling"</h2>
+        <table class="data" data-testid="sampled">
+            <thead><tr>
+                <th scope="col" class="left">"Policy"</th>
+                <th scope="col">"Traces kept"</th>
+                <th scope="col">"Spans kept"</th>
+                <th scope="col">"Traces dropped"</th>
+                <th scope="col">"Spans dropped"</th>
+            </tr></thead>
+            <tbody>{policies.iter().map(row).collect_view()}</tbody>
+        </table>
+    };
+    Some(view.into_any())
 }
 
 /// What the tenant has, by signal.
