@@ -8,6 +8,8 @@ use arrow_array::{
     Array, BinaryArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array,
     RecordBatch, StringArray, UInt32Array, UInt64Array,
 };
+use storage::model::schema::column;
+use storage::model::trace_state::{self, Threshold};
 use storage::model::{SpanId, TraceId};
 
 /// A batch's columns, by name.
@@ -59,6 +61,12 @@ impl<'a> Columns<'a> {
         Ok(Text(self.any(name)?))
     }
 
+    /// For how many spans each stands; for itself where the column is not there.
+    pub(crate) fn stand_for(self) -> Result<StandFor<'a>> {
+        let is_there = self.0.column_by_name(column::TRACE_STATE).is_some();
+        Ok(StandFor(is_there.then(|| self.text(column::TRACE_STATE)).transpose()?))
+    }
+
     /// Text where null and empty differ.
     pub(crate) fn strings(self, name: &str) -> Result<&'a StringArray> {
         self.any(name)
@@ -78,6 +86,22 @@ impl<'a> Columns<'a> {
 
     pub(crate) fn repeated_cells(self, name: &str) -> Result<Repeated<'a, BinaryArray>> {
         Repeated::new(self.any(name)?, name)
+    }
+}
+
+/// For how many spans each stands, by the threshold that its trace passed; for itself where it names none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StandFor<'a>(Option<Text<'a>>);
+
+impl StandFor<'_> {
+    pub(crate) fn get(self, row: usize) -> f64 {
+        let threshold = self.0.and_then(|states| trace_state::threshold(states.get(row)));
+        threshold.map_or(1.0, Threshold::adjusted_count)
+    }
+
+    /// Whether that was read.
+    pub(crate) fn is_known(self) -> bool {
+        self.0.is_some()
     }
 }
 

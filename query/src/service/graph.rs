@@ -13,6 +13,7 @@ use super::{STATUS_ERROR, Tally};
 use crate::column::{Columns, span_id, trace_id};
 use crate::error::Result;
 use crate::exec::Control;
+use crate::quantile::Count;
 use query_api::service::{Connection, GraphEdge, ServiceGraphResponse};
 use storage::model::attribute::{Map, Value};
 use storage::model::schema::column;
@@ -72,15 +73,15 @@ const RECEIVERS: [&str; 6] = [
 
 /// What is made of durations.
 pub(crate) trait Figures: Default {
-    fn add(&mut self, duration: i64, is_error: bool);
+    fn add(&mut self, duration: i64, is_error: bool, stands_for: f64);
 
     /// Bytes beside those of the value itself.
     fn memory_bytes(&self) -> usize;
 }
 
 impl Figures for Tally {
-    fn add(&mut self, duration: i64, is_error: bool) {
-        Tally::add(self, duration, is_error);
+    fn add(&mut self, duration: i64, is_error: bool, stands_for: f64) {
+        Tally::add(self, duration, is_error, stands_for);
     }
 
     fn memory_bytes(&self) -> usize {
@@ -93,13 +94,13 @@ type Ends = (String, String, Connection);
 
 /// The calls of a range.
 pub(crate) fn graph(control: &Control, range: TimeRange) -> Result<ServiceGraphResponse> {
-    let told = |tally: &Tally| (tally.durations.total() > 0).then(|| tally.red(range));
+    let told = |tally: &Tally| (tally.durations.total() != Count::default()).then(|| tally.red(range));
     let edge = |((client, server, connection), edge): (Ends, Edge<Tally>)| GraphEdge {
         client,
         server,
         connection,
-        call_count: edge.calls,
-        failed_count: edge.failed,
+        call_count: edge.calls.total(),
+        failed_count: edge.failed.total(),
         client_side: told(&edge.client),
         server_side: told(&edge.server),
     };
@@ -145,7 +146,11 @@ fn edges_in<F: Figures>(
         let mut beside = beside.take();
         let mut request = match &beside {
             Some(beside) => ScanRequest::all(COLUMNS.iter().chain(beside.columns).copied()),
-            None => of_kinds(&COLUMNS, &[SERVER, CLIENT, PRODUCER, CONSUMER]),
+            None => {
+                let mut request = of_kinds(&COLUMNS, &[SERVER, CLIENT, PRODUCER, CONSUMER]);
+                request.columns.push(column::TRACE_STATE);
+                request
+            }
         };
         request.time = range;
         request.keys = Some(&PEER_KEYS);
@@ -202,6 +207,7 @@ struct Call {
     kind: i32,
     duration: i64,
     is_error: bool,
+    stands_for: f64,
     /// What it names as its other end.
     peer: Option<Peer>,
     is_received: bool,
@@ -231,6 +237,7 @@ impl Calls {
         let (kinds, durations) = (columns.int32(column::KIND)?, columns.int64(column::DURATION)?);
         let codes = columns.int32(column::STATUS_CODE)?;
         let attributes = columns.cells(column::ATTRIBUTES)?;
+        let stand_for = columns.stand_for()?;
         let mut numbered = Numbered::new(services.len());
         for (row, kind) in kinds.values().iter().copied().enumerate() {
             if !matches!(kind, CLIENT | PRODUCER) {
@@ -243,6 +250,7 @@ impl Calls {
                 kind,
                 duration: durations.value(row),
                 is_error: codes.value(row) == STATUS_ERROR,
+                stands_for: stand_for.get(row),
                 peer: peer(Map::new(attributes.get(row)), kind, names),
                 is_received: false,
             };
@@ -291,8 +299,8 @@ fn peer(attributes: Map<'_>, kind: i32, names: &mut Names) -> Option<Peer> {
 /// Both ends' figures of the calls from one to another.
 #[derive(Debug, Default)]
 pub(crate) struct Edge<F> {
-    pub(crate) calls: u64,
-    pub(crate) failed: u64,
+    pub(crate) calls: Count,
+    pub(crate) failed: Count,
     pub(crate) client: F,
     pub(crate) server: F,
 }
@@ -345,7 +353,9 @@ impl<F: Figures> Graph<F> {
         let by_queue = call.kind == PRODUCER || receiver.kind == CONSUMER;
         let connection = if by_queue { Connection::MessagingSystem } else { Connection::Direct };
         let edge = self.edges.entry((call.service, receiver.service, connection)).or_default();
-        edge.add(Some((call.duration, call.is_error)), Some((receiver.duration, receiver.is_error)));
+        let (client, server) = ((call.duration, call.is_error), (receiver.duration, receiver.is_error));
+        // Both are of one trace.
+        edge.add(Some(client), Some(server), call.stands_for);
     }
 
     /// Takes what nobody of the trace called.
@@ -354,6 +364,7 @@ impl<F: Figures> Graph<F> {
         let services = columns.repeated_text(column::SERVICE_NAME)?;
         let (kinds, durations) = (columns.int32(column::KIND)?, columns.int64(column::DURATION)?);
         let codes = columns.int32(column::STATUS_CODE)?;
+        let stand_for = columns.stand_for()?;
         for (row, kind) in kinds.values().iter().copied().enumerate() {
             if kind != SERVER || span_id(parents, row).is_some() || !trace_id(traces, row).is_some_and(|id| wanted(&id))
             {
@@ -361,7 +372,8 @@ impl<F: Figures> Graph<F> {
             }
             let ends = (self.names.number(USER), self.names.number(services.get(row)), Connection::VirtualNode);
             let is_error = codes.value(row) == STATUS_ERROR;
-            self.edges.entry(ends).or_default().add(None, Some((durations.value(row), is_error)));
+            let server = Some((durations.value(row), is_error));
+            self.edges.entry(ends).or_default().add(None, server, stand_for.get(row));
         }
         Ok(())
     }
@@ -371,7 +383,7 @@ impl<F: Figures> Graph<F> {
         for call in calls.calls.into_values().filter(|call| !call.is_received) {
             let Some((peer, connection)) = call.peer else { continue };
             let edge = self.edges.entry((call.service, peer, connection)).or_default();
-            edge.add(Some((call.duration, call.is_error)), None);
+            edge.add(Some((call.duration, call.is_error)), None, call.stands_for);
         }
     }
 
@@ -392,12 +404,14 @@ impl<F: Figures> Graph<F> {
 
 impl<F: Figures> Edge<F> {
     /// Adds a call by its ends: how long, and whether it failed.
-    fn add(&mut self, client: Option<(i64, bool)>, server: Option<(i64, bool)>) {
-        self.calls += 1;
-        self.failed += u64::from([client, server].into_iter().flatten().any(|(_, is_error)| is_error));
+    fn add(&mut self, client: Option<(i64, bool)>, server: Option<(i64, bool)>, stands_for: f64) {
+        self.calls.add(stands_for);
+        if [client, server].into_iter().flatten().any(|(_, is_error)| is_error) {
+            self.failed.add(stands_for);
+        }
         for (figures, end) in [(&mut self.client, client), (&mut self.server, server)] {
             if let Some((duration, is_error)) = end {
-                figures.add(duration, is_error);
+                figures.add(duration, is_error, stands_for);
             }
         }
     }

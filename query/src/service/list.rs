@@ -7,7 +7,7 @@ use super::{STATUS_ERROR, Tally};
 use crate::column::Columns;
 use crate::error::Result;
 use crate::exec::Control;
-use crate::quantile::Histogram;
+use crate::quantile::{Count, Histogram};
 use arrow_array::{Array, RecordBatch};
 use query_api::service::{Service, ServicesResponse, Sparkline};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -22,7 +22,7 @@ const STEPS: u64 = 60;
 const SERVER: i32 = 2;
 const CONSUMER: i32 = 5;
 
-const COLUMNS: [&str; 7] = [
+const COLUMNS: [&str; 8] = [
     column::SERVICE_NAME,
     column::RESOURCE,
     column::PARENT_SPAN_ID,
@@ -30,6 +30,7 @@ const COLUMNS: [&str; 7] = [
     column::START,
     column::DURATION,
     column::STATUS_CODE,
+    column::TRACE_STATE,
 ];
 
 /// The services with a span in the range.
@@ -108,7 +109,7 @@ impl Identity {
 /// One service.
 #[derive(Debug, Default)]
 struct Tallies {
-    spans: u64,
+    spans: Count,
     steps: Vec<Tally>,
     before_spans: u64,
     before: Tally,
@@ -142,6 +143,7 @@ impl Services {
         let starts = columns.times(column::START)?;
         let durations = columns.int64(column::DURATION)?;
         let codes = columns.int32(column::STATUS_CODE)?;
+        let stand_for = columns.stand_for()?;
         // The dictionaries of a batch may hold values that none of its rows has, so these are filled when met.
         let mut service_of: Vec<Option<usize>> = vec![None; names.len()];
         let mut resource_of: Vec<Option<usize>> = vec![None; cells.len()];
@@ -157,6 +159,7 @@ impl Services {
                 duration: durations.value(row),
                 is_error: codes.value(row) == STATUS_ERROR,
                 is_request: matches!(kinds.value(row), SERVER | CONSUMER) || parents.is_null(row),
+                stands_for: stand_for.get(row),
             };
             self.add_span(service, resource, &span);
         }
@@ -188,11 +191,11 @@ impl Services {
         if !self.range.contains(span.start) {
             tallies.before_spans += 1;
             if span.is_request {
-                tallies.before.add(span.duration, span.is_error);
+                tallies.before.add(span.duration, span.is_error, span.stands_for);
             }
             return;
         }
-        tallies.spans += 1;
+        tallies.spans.add(span.stands_for);
         tallies.resources.insert(resource);
         // Of two newest spans the greater version counts, so that the order of the scan does not.
         let newer = match &tallies.newest {
@@ -207,7 +210,7 @@ impl Services {
                 tallies.steps.resize_with(self.steps.count, Tally::default);
             }
             if let Some(step) = tallies.steps.get_mut(self.steps.of(span.start)) {
-                step.add(span.duration, span.is_error);
+                step.add(span.duration, span.is_error, span.stands_for);
             }
         }
     }
@@ -234,14 +237,14 @@ impl Services {
         let mut whole = Tally::default();
         for step in &tallies.steps {
             whole.durations.merge(&step.durations);
-            whole.errors += step.errors;
+            whole.errors.merge(step.errors);
         }
         let identities = tallies.resources.iter().filter_map(|index| self.resources.get(*index));
         let instances: HashSet<&String> = identities.filter_map(|identity| identity.instance.as_ref()).collect();
         let before = self.before.filter(|_| tallies.before_spans > 0);
         Some(Service {
             name: name.to_owned(),
-            span_count: tallies.spans,
+            span_count: tallies.spans.total(),
             red: whole.red(self.range),
             previous: before.map(|before| tallies.before.red(before)),
             sparkline: self.sparkline(&tallies.steps),
@@ -258,8 +261,8 @@ impl Services {
         Sparkline {
             start_unix_nano: self.steps.start,
             step_nano: i64::try_from(self.steps.length).unwrap_or(i64::MAX),
-            requests: all().map(|step| step.durations.total()).collect(),
-            errors: all().map(|step| step.errors).collect(),
+            requests: all().map(|step| step.durations.total().total()).collect(),
+            errors: all().map(|step| step.errors.total()).collect(),
             p95_nano: all().map(|step| p95(&step.durations)).collect(),
         }
     }
@@ -272,4 +275,5 @@ struct Span {
     duration: i64,
     is_error: bool,
     is_request: bool,
+    stands_for: f64,
 }

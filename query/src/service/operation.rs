@@ -14,7 +14,8 @@ use storage::scan::{Predicate, Scalar, ScanOrder, ScanRequest, TimeRange};
 const MOST_NAMED_ROWS: usize = 2_000_000;
 /// Names that are listed.
 const MOST_NAMES: usize = 10_000;
-const COLUMNS: [&str; 4] = [column::NAME, column::KIND, column::DURATION, column::STATUS_CODE];
+const COLUMNS: [&str; 5] =
+    [column::NAME, column::KIND, column::DURATION, column::STATUS_CODE, column::TRACE_STATE];
 
 /// The operations of a service with a span in the range.
 pub(crate) fn operations(control: &Control, service: &str, range: TimeRange) -> Result<OperationsResponse> {
@@ -29,6 +30,7 @@ pub(crate) fn operations(control: &Control, service: &str, range: TimeRange) -> 
         let kinds = columns.int32(column::KIND)?;
         let durations = columns.int64(column::DURATION)?;
         let codes = columns.int32(column::STATUS_CODE)?;
+        let stand_for = columns.stand_for()?;
         for row in 0..columns.rows() {
             let name = names.get(row);
             if !tallies.contains_key(name) {
@@ -38,7 +40,8 @@ pub(crate) fn operations(control: &Control, service: &str, range: TimeRange) -> 
             }
             if let Some(of_name) = tallies.get_mut(name) {
                 let is_error = codes.value(row) == STATUS_ERROR;
-                of_name.entry(kinds.value(row)).or_default().add(durations.value(row), is_error);
+                let tally = of_name.entry(kinds.value(row)).or_default();
+                tally.add(durations.value(row), is_error, stand_for.get(row));
             }
         }
         let bytes =

@@ -29,7 +29,7 @@ impl Durations {
 }
 
 impl Figures for Durations {
-    fn add(&mut self, duration: i64, _: bool) {
+    fn add(&mut self, duration: i64, _: bool, _: f64) {
         let above = (0..BOUNDS).take_while(|bound| duration > FIRST << bound).count();
         self.count += 1;
         self.seconds += duration as f64 / 1e9;
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn a_bound_belongs_to_its_bucket() {
         let mut durations = Durations::default();
-        [0, 2_000_000, 2_000_001, 4_000_000, i64::MAX].into_iter().for_each(|nanos| durations.add(nanos, false));
+        [0, 2_000_000, 2_000_001, 4_000_000, i64::MAX].into_iter().for_each(|nanos| durations.add(nanos, false, 1.0));
         assert_eq!((durations.buckets[0], durations.buckets[1], durations.buckets[BOUNDS]), (2, 2, 1));
         assert_eq!((Durations::bounds()[0], Durations::bounds()[13], durations.count), (0.002, 16.384, 5));
     }

@@ -166,7 +166,7 @@ impl Operations {
         for row in 0..columns.rows() {
             let service = numbered.number(services.key(row), &mut self.names, |key| services.value(key));
             let key = (service, self.names.number(names.get(row)), kinds.value(row), codes.value(row));
-            self.durations.entry(key).or_default().add(durations.value(row), false);
+            self.durations.entry(key).or_default().add(durations.value(row), false, 1.0);
         }
         Ok(())
     }

@@ -95,7 +95,7 @@ fn there_is_an_end_to_series() {
     let mut interval = Interval::default();
     for number in 0..MOST_SERIES + 5 {
         let name = interval.operations.names.number(&number.to_string());
-        interval.operations.durations.entry((name, name, 1, 0)).or_default().add(1, false);
+        interval.operations.durations.entry((name, name, 1, 0)).or_default().add(1, false, 1.0);
     }
     totals.add(interval, range);
     let request: Value = serde_json::from_slice(&totals.request(INTERVAL).unwrap()).unwrap();

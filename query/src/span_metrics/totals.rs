@@ -49,8 +49,8 @@ impl Totals {
         }
         for (key, edge) in interval.edges {
             let sum = entry(&mut self.edges, key, range);
-            sum.calls += edge.calls;
-            sum.failed += edge.failed;
+            sum.calls.merge(edge.calls);
+            sum.failed.merge(edge.failed);
             sum.client.merge(&edge.client);
             sum.server.merge(&edge.server);
         }
@@ -70,8 +70,8 @@ impl Totals {
         }
         for (key, total) in &mut self.edges {
             let attributes = key.as_ref().map_or_else(overflow, ends);
-            metrics.sum("traces_service_graph_request_total", total, &attributes, |sum| sum.calls);
-            metrics.sum("traces_service_graph_request_failed_total", total, &attributes, |sum| sum.failed);
+            metrics.sum("traces_service_graph_request_total", total, &attributes, |sum| sum.calls.total());
+            metrics.sum("traces_service_graph_request_failed_total", total, &attributes, |sum| sum.failed.total());
             metrics.histogram("traces_service_graph_request_client_seconds", total, &attributes, |sum| &sum.client);
             metrics.histogram("traces_service_graph_request_server_seconds", total, &attributes, |sum| &sum.server);
             total.has_begun = true;

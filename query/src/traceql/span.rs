@@ -10,7 +10,7 @@
 
 use super::ast::{Intrinsic, Name, Scope, What};
 use super::value::Value;
-use crate::column::{Cells, Columns, Repeated, Text, span_id, trace_id};
+use crate::column::{Cells, Columns, Repeated, StandFor, Text, span_id, trace_id};
 use crate::error::Result;
 use crate::trace::hex;
 use arrow_array::types::TimestampNanosecondType;
@@ -22,7 +22,6 @@ use storage::model::attribute::Map;
 use storage::model::origin;
 use storage::model::record::{Event, Link};
 use storage::model::schema::column;
-use storage::model::trace_state::{self, Threshold};
 use storage::model::{SpanId, TraceId};
 
 /// The spans of one batch, by those of its columns that were read.
@@ -43,7 +42,7 @@ pub(super) struct Spans<'a> {
     service: Option<Repeated<'a, StringArray>>,
     resource: Option<Repeated<'a, BinaryArray>>,
     scope: Option<Repeated<'a, BinaryArray>>,
-    state: Option<Text<'a>>,
+    stand_for: StandFor<'a>,
     rows: usize,
 }
 
@@ -67,7 +66,7 @@ impl<'a> Spans<'a> {
             service: has(column::SERVICE_NAME).then(|| columns.repeated_text(column::SERVICE_NAME)).transpose()?,
             resource: has(column::RESOURCE).then(|| columns.repeated_cells(column::RESOURCE)).transpose()?,
             scope: has(column::SCOPE).then(|| columns.repeated_cells(column::SCOPE)).transpose()?,
-            state: has(column::TRACE_STATE).then(|| columns.text(column::TRACE_STATE)).transpose()?,
+            stand_for: columns.stand_for()?,
             rows: columns.rows(),
         })
     }
@@ -110,13 +109,12 @@ impl<'a> Spans<'a> {
 
     /// Whether it is known for how many spans each stands.
     pub(super) fn tell_for_how_many(&self) -> bool {
-        self.state.is_some()
+        self.stand_for.is_known()
     }
 
-    /// How many spans it stands for, by the threshold that its trace passed; one where it names none, or that was not read.
+    /// How many spans it stands for; one where that was not read.
     pub(super) fn stands_for(&self, row: usize) -> f64 {
-        let threshold = self.state.as_ref().and_then(|state| trace_state::threshold(state.get(row)));
-        threshold.map_or(1.0, Threshold::adjusted_count)
+        self.stand_for.get(row)
     }
 
     pub(super) fn message(&self, row: usize) -> &'a str {

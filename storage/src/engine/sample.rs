@@ -245,7 +245,7 @@ impl Step<'_> {
                 self.traces.add(&self.policies, &batch?, |_| true)?;
             }
         }
-        self.share_fates(pace)?;
+        self.share_fates(now, pace)?;
         let own = self.wait_or_gather((now, wait), &columns, pace)?;
         let open = self.traces.of.iter().filter(|(id, _)| !self.fates.contains_key(*id));
         let decided = self.policies.decide(open);
@@ -282,10 +282,12 @@ impl Step<'_> {
     }
 
     /// Traces that were decided before (D3).
-    fn share_fates(&mut self, pace: Pace<'_>) -> Result<()> {
+    fn share_fates(&mut self, now: i64, pace: Pace<'_>) -> Result<()> {
         let prints: HashMap<u64, TraceId> = self.traces.of.keys().map(|id| (print(id), *id)).collect();
         let remembered = self.view.manifest.sampling.get(self.tenant);
         let dropped = remembered.iter().flat_map(|sampling| sampling.dropped.values());
+        // The manifest forgets at the next decision.
+        let dropped = dropped.filter(|dropped| dropped.time >= now.saturating_sub(REMEMBERED_FOR));
         let gone = dropped.flat_map(|dropped| &dropped.traces).filter_map(|print| prints.get(print));
         self.fates.extend(gone.map(|id| (*id, Fate::Goes)));
         let open = self.open();

@@ -141,7 +141,7 @@ fn stored(tallies: &BTreeMap<String, SamplingTally>) -> StoredTallies {
 }
 
 fn tallies(stored: StoredTallies) -> BTreeMap<String, SamplingTally> {
-    let each = |(name, [kept_traces, kept_spans, dropped_traces, dropped_spans])| {
+    let each = |(name, [kept_traces, kept_spans, dropped_traces, dropped_spans]): (String, [u64; 4])| {
         (name, SamplingTally { kept_traces, kept_spans, dropped_traces, dropped_spans })
     };
     stored.into_iter().map(each).collect()

@@ -119,7 +119,7 @@ impl Pattern {
         Ok(Pattern { dfa, vm, cache })
     }
 
-    fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         let input = Input::new(text).anchored(Anchored::Yes);
         if let Some(Ok(found)) = self.dfa.as_ref().map(|dfa| dfa.try_search_fwd(&input)) {
             return found.is_some();

@@ -6,6 +6,7 @@
 use super::Policies;
 use crate::error::{Error, Result};
 use crate::model::attribute::Map;
+use crate::model::origin::{Resource, Scope};
 use crate::model::schema::column as name;
 use crate::model::{TraceId, trace_state};
 use crate::scan::required;
@@ -74,22 +75,23 @@ pub(crate) struct Traces {
     numbers: HashMap<String, u32>,
 }
 
-/// Resources or scopes of a batch.
+/// The attributes of the resources or scopes of a batch.
 struct Owners<'a> {
     keys: &'a [i32],
-    maps: &'a arrow_array::BinaryArray,
+    maps: Vec<Map<'a>>,
 }
 
 impl<'a> Owners<'a> {
-    fn of(batch: &'a RecordBatch, column: &str) -> Result<Self> {
+    fn of(batch: &'a RecordBatch, column: &str, attributes: impl Fn(&'a [u8]) -> Option<Map<'a>>) -> Result<Self> {
         let column = required(batch, column)?.as_dictionary::<Int32Type>();
-        Ok(Owners { keys: column.keys().values(), maps: column.values().as_binary() })
+        let cells = column.values().as_binary::<i32>().iter();
+        let maps = cells.map(|cell| cell.and_then(&attributes).unwrap_or_default());
+        Ok(Owners { keys: column.keys().values(), maps: maps.collect() })
     }
 
     fn get(&self, row: usize) -> Map<'a> {
         let key = self.keys.get(row).and_then(|key| usize::try_from(*key).ok());
-        let key = key.filter(|key| *key < self.maps.len());
-        Map::new(key.map_or(&[], |key| self.maps.value(key)))
+        key.and_then(|key| self.maps.get(key)).copied().unwrap_or_default()
     }
 }
 
@@ -118,8 +120,8 @@ impl Traces {
         let attributes = match policies.look_at_attributes() {
             true => Some((
                 required(batch, name::ATTRIBUTES)?.as_binary::<i32>(),
-                Owners::of(batch, name::RESOURCE)?,
-                Owners::of(batch, name::SCOPE)?,
+                Owners::of(batch, name::RESOURCE, |cell| Some(Resource::parse(cell)?.attributes))?,
+                Owners::of(batch, name::SCOPE, |cell| Some(Scope::parse(cell)?.attributes))?,
             )),
             false => None,
         };
@@ -179,10 +181,5 @@ impl Traces {
         if named(span.head) < named(trace.head) {
             trace.head = span.head;
         }
-    }
-
-    /// Bytes that it holds.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.of.capacity() * (size_of::<(TraceId, Traits)>() + 1)
     }
 }

@@ -18,7 +18,7 @@ async fn told(batches: &[&[TestSpan]], passes: u64) -> Vec<Told> {
     }
     let edges = fixture.run(move |control| edges_in::<Tally>(control, RANGE, passes, None)).await.unwrap();
     let told = |((client, server, connection), edge): (Ends, Edge<Tally>)| {
-        (client, server, connection, edge.calls, edge.failed)
+        (client, server, connection, edge.calls.total(), edge.failed.total())
     };
     let mut told: Vec<Told> = edges.into_iter().map(told).collect();
     told.sort_unstable();

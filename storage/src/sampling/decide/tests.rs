@@ -137,7 +137,8 @@ fn y1_the_first_policy_that_a_trace_meets_decides() {
     check(&[errors(), slow()], &[sent(0)], ("default", true));
     check(&[rest(0.0)], &[sent(MOST)], ("rest", false));
     let none_of_errors = SamplingPolicy { keep: Some(0.0), ..errors() };
-    check(&[none_of_errors, rest(1.0)], &[sent(MOST), failed.clone()], ("rest", true));
+    check(&[none_of_errors.clone(), rest(1.0)], &[sent(MOST)], ("rest", true));
+    check(&[none_of_errors, rest(1.0)], &[Sent { status: 2, ..sent(MOST) }], ("errors", false));
     check(&[errors(), rest(0.0)], &[Sent { status: 1, ..sent(MOST) }], ("rest", false));
     // All conditions of a policy hold, whichever span meets them.
     let both = SamplingPolicy { min_duration_ms: Some(500), ..errors() };
