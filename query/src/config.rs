@@ -68,6 +68,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How long spans are to stay before some of them go, in seconds, and for the sake of which setting.
+    pub fn reads_late(&self) -> (u32, &'static str) {
+        (if self.span_metrics { crate::span_metrics::READ_WITHIN_SECONDS } else { 0 }, "query.span_metrics")
+    }
+
     /// Whether queries can run so; the error names the setting.
     pub fn check(&self) -> Result<(), String> {
         let positive = [

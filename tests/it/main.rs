@@ -18,3 +18,4 @@ mod self_telemetry;
 mod server;
 mod simulation;
 mod span_metrics;
+mod tail_sampling;

@@ -14,8 +14,7 @@ use storage::scan::{Predicate, Scalar, ScanOrder, ScanRequest, TimeRange};
 const MOST_NAMED_ROWS: usize = 2_000_000;
 /// Names that are listed.
 const MOST_NAMES: usize = 10_000;
-const COLUMNS: [&str; 5] =
-    [column::NAME, column::KIND, column::DURATION, column::STATUS_CODE, column::TRACE_STATE];
+const COLUMNS: [&str; 5] = [column::NAME, column::KIND, column::DURATION, column::STATUS_CODE, column::TRACE_STATE];
 
 /// The operations of a service with a span in the range.
 pub(crate) fn operations(control: &Control, service: &str, range: TimeRange) -> Result<OperationsResponse> {

@@ -42,6 +42,9 @@ const DELAY: i64 = 45 * SECOND;
 const MOST_BEHIND: i64 = 40;
 /// After how long without a span a series ends.
 const STALE: i64 = 1_200 * SECOND;
+/// After so long a span is in all metrics in which it ever is, unless these are behind: an interval, its delay, a look at the clock, and
+/// some time to read.
+pub(crate) const READ_WITHIN_SECONDS: u32 = 90;
 /// Operations, and edges, of a tenant.
 const MOST_SERIES: usize = 10_000;
 /// How often the clock is looked at.

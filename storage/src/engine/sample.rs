@@ -83,7 +83,9 @@ impl Store {
                 Ok(false) => {}
                 Ok(true) | Err(Error::Closing) => return done,
                 // What cannot be decided now does not hold up the others.
-                Err(error) => tracing::warn!(%tenant, error = %chain(&error), "failed to decide traces; it is tried again"),
+                Err(error) => {
+                    tracing::warn!(%tenant, error = %chain(&error), "failed to decide traces; it is tried again")
+                }
             }
         }
         Ok(false)
@@ -174,7 +176,9 @@ impl Store {
                 placed.extend(self.make_one(table, of_window, &kept, &mut *pace)?);
                 if some_wait {
                     let made = self.make_one(table, of_window, &waiting, &mut *pace)?;
-                    placed.extend(made.map(|made| Placed { entry: BlockEntry { undecided: true, ..made.entry }, ..made }));
+                    placed.extend(
+                        made.map(|made| Placed { entry: BlockEntry { undecided: true, ..made.entry }, ..made }),
+                    );
                 }
             }
             Ok(())
@@ -259,7 +263,9 @@ impl Step<'_> {
             self.fates.insert(*id, fate);
             let tally = match fate {
                 Fate::Stays(_) => SamplingTally { kept_traces: traces, kept_spans: spans, ..SamplingTally::default() },
-                Fate::Goes => SamplingTally { dropped_traces: traces, dropped_spans: spans, ..SamplingTally::default() },
+                Fate::Goes => {
+                    SamplingTally { dropped_traces: traces, dropped_spans: spans, ..SamplingTally::default() }
+                }
                 Fate::Waits => continue,
             };
             self.tallies.entry(name.to_owned()).or_default().add(&tally);
@@ -367,8 +373,10 @@ impl Step<'_> {
     fn kept(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let fates: Vec<Fate> = ids(batch)?.iter().map(|id| self.fate(id)).collect();
         let kept = chosen(batch, fates.iter().map(|fate| matches!(fate, Fate::Stays(_))))?;
-        let thresholds: Vec<Threshold> =
-            fates.into_iter().filter_map(|fate| if let Fate::Stays(least) = fate { Some(least) } else { None }).collect();
+        let thresholds: Vec<Threshold> = fates
+            .into_iter()
+            .filter_map(|fate| if let Fate::Stays(least) = fate { Some(least) } else { None })
+            .collect();
         if thresholds.iter().all(|least| least.keeps_all()) {
             return Ok(kept);
         }

@@ -198,7 +198,11 @@ pub(super) fn encode_snapshot(manifest: &Manifest) -> Vec<u8> {
         deletions: manifest.deletions.iter().map(|(version, each)| (*version, StoredDeletion::of(each))).collect(),
         sources: manifest.sources.clone(),
         floor: (manifest.floor > 0).then_some(manifest.floor),
-        sampling: manifest.sampling.iter().map(|(tenant, each)| (tenant.to_string(), StoredSampling::of(each))).collect(),
+        sampling: manifest
+            .sampling
+            .iter()
+            .map(|(tenant, each)| (tenant.to_string(), StoredSampling::of(each)))
+            .collect(),
     })
 }
 

@@ -156,7 +156,11 @@ fn digits(traces: &[u64]) -> String {
 fn traces(digits: &str) -> Result<Vec<u64>, String> {
     let bytes = unhex(digits)?;
     let (traces, rest) = bytes.as_chunks::<8>();
-    if rest.is_empty() { Ok(traces.iter().map(|trace| u64::from_be_bytes(*trace)).collect()) } else { Err("half a trace was dropped".to_owned()) }
+    if rest.is_empty() {
+        Ok(traces.iter().map(|trace| u64::from_be_bytes(*trace)).collect())
+    } else {
+        Err("half a trace was dropped".to_owned())
+    }
 }
 
 impl StoredSampled {

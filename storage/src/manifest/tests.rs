@@ -248,3 +248,37 @@ fn n13_a_range_that_does_not_join_is_refused() {
     }
     assert_eq!(store.current().sources, BTreeMap::from([("kafka/a/0".to_owned(), 9)]));
 }
+
+#[test]
+fn n14_what_is_decided_is_read_as_it_was_written_also_from_a_snapshot() {
+    let (disk, mut store) = disk_with(1);
+    let undecided = |id| BlockEntry { signal: Signal::Spans, undecided: true, ..entry(id) };
+    store.commit(Commit { add: vec![undecided(7), undecided(8)], ..Commit::default() }).unwrap();
+    let tally = SamplingTally { kept_traces: 1, kept_spans: 2, dropped_traces: 3, dropped_spans: u64::MAX };
+    let tenant = TenantId::new("Team-7").unwrap();
+    let sampled = |time, traces: &[u64], forget| Sampled {
+        tenant: tenant.clone(),
+        dropped: Dropped { time, traces: traces.to_vec() },
+        tallies: BTreeMap::from([("errors".to_owned(), tally)]),
+        forget,
+    };
+    let decide = |remove: &[u128], settled: &[u128], sampled| Commit {
+        remove: remove.iter().map(|id| BlockId(*id)).collect(),
+        settled: settled.iter().map(|id| BlockId(*id)).collect(),
+        sampled: Some(sampled),
+        ..Commit::default()
+    };
+    store.commit(decide(&[7], &[8], sampled(5, &[1, u64::MAX], 0))).unwrap();
+    let made = store.commit(decide(&[], &[], sampled(9, &[2], 5))).unwrap();
+    let ours = &made.sampling[&tenant];
+    assert_eq!((ours.version, ours.remembered()), (made.version, 3));
+    assert_eq!(ours.tallies["errors"], SamplingTally { kept_traces: 2, kept_spans: 4, dropped_traces: 6, ..tally });
+    assert!(!made.blocks[&BlockId(8)].undecided);
+    disk.crash(Loss::All);
+    assert_eq!(read(&disk).unwrap(), made);
+    let snapshot = file::encode_snapshot(&made);
+    assert_eq!(file::decode_snapshot(Path::new("it"), made.version, &snapshot).unwrap(), *made);
+    assert!(matches!(store.commit(decide(&[], &[8], sampled(9, &[], 5))), Err(Error::Request { .. })));
+    let forgets = store.commit(decide(&[], &[], sampled(12, &[], 6))).unwrap();
+    assert_eq!(forgets.sampling[&tenant].remembered(), 1);
+}

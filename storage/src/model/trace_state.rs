@@ -180,7 +180,19 @@ mod tests {
 
     #[test]
     fn h2_what_is_malformed_says_nothing() {
-        for state in ["", "ot", "ot=", "ot=th", "ot=th:", "ot=th:xyz", "ot=th:+1", "ot=th:123456789abcdef", "xot=th:8", "ot=rv:12", "a=th:8"] {
+        for state in [
+            "",
+            "ot",
+            "ot=",
+            "ot=th",
+            "ot=th:",
+            "ot=th:xyz",
+            "ot=th:+1",
+            "ot=th:123456789abcdef",
+            "xot=th:8",
+            "ot=rv:12",
+            "a=th:8",
+        ] {
             assert_eq!((threshold(state), explicit_randomness(state)), (None, None), "{state}");
         }
     }

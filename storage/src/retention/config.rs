@@ -124,9 +124,24 @@ impl RetentionConfig {
             let setting = format!("retention.tenants.{name}.downsampling");
             check_levels(&setting, levels, own.metrics_days.unwrap_or(self.metrics_days))?;
             let sampling = own.tail_sampling.iter();
-            sampling.map(|own| own.check(&format!("retention.tenants.{name}.tail_sampling"))).collect::<Result<(), _>>()?;
+            sampling
+                .map(|own| own.check(&format!("retention.tenants.{name}.tail_sampling")))
+                .collect::<Result<(), _>>()?;
         }
         Ok(())
+    }
+
+    /// Whether traces are decided so long after they came, at least: an `Err` says whose are not, and for the sake of what they should be.
+    pub fn check_wait(&self, (least_seconds, reader): (u32, &str)) -> Result<(), String> {
+        let of_tenants = self.tenants.iter().filter_map(|(name, own)| {
+            own.tail_sampling.as_ref().map(|own| (format!("retention.tenants.{name}.tail_sampling"), own))
+        });
+        let all = [("retention.tail_sampling".to_owned(), &self.tail_sampling)].into_iter().chain(of_tenants);
+        let mut too_short = all.filter(|(_, each)| each.is_on() && each.wait_seconds < least_seconds);
+        too_short.next().map_or(Ok(()), |(setting, each)| {
+            let wait = each.wait_seconds;
+            Err(format!("`{setting}.wait_seconds` is {wait}; `{reader}` reads what is up to {least_seconds} s old"))
+        })
     }
 
     pub(crate) fn keep_nanos(&self, tenant: &TenantId, signal: Signal) -> i64 {

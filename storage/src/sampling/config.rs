@@ -209,7 +209,11 @@ mod tests {
 
     #[test]
     fn words_that_are_unknown_are_refused() {
-        for text in [r#"{"policy": []}"#, r#"{"policies": [{"name": "a", "statuses": "error"}]}"#, r#"{"policies": [{"name": "a", "status": "bad"}]}"#] {
+        for text in [
+            r#"{"policy": []}"#,
+            r#"{"policies": [{"name": "a", "statuses": "error"}]}"#,
+            r#"{"policies": [{"name": "a", "status": "bad"}]}"#,
+        ] {
             assert!(serde_json::from_str::<TailSampling>(text).is_err(), "{text}");
         }
     }

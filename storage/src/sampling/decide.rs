@@ -23,7 +23,10 @@ pub(crate) enum Decision {
 
 impl Policies {
     /// Decides traces (Y1).
-    pub(crate) fn decide<'t>(&self, traces: impl Iterator<Item = (&'t TraceId, &'t Traits)>) -> HashMap<TraceId, Decision> {
+    pub(crate) fn decide<'t>(
+        &self,
+        traces: impl Iterator<Item = (&'t TraceId, &'t Traits)>,
+    ) -> HashMap<TraceId, Decision> {
         let mut decided = HashMap::new();
         let mut by_rate: BTreeMap<(usize, u32, i64), (f64, Vec<(u64, TraceId)>)> = BTreeMap::new();
         for (id, traits) in traces {
@@ -39,7 +42,8 @@ impl Policies {
         }
         for ((place, ..), (rate, mut traces)) in by_rate {
             traces.sort_unstable_by(|a, b| b.cmp(a));
-            let threshold = traces.get(most(rate)).map_or_else(Threshold::default, |(first, _)| Threshold::above(*first));
+            let threshold =
+                traces.get(most(rate)).map_or_else(Threshold::default, |(first, _)| Threshold::above(*first));
             decided.extend(traces.iter().map(|(randomness, id)| (*id, by(place, threshold, *randomness))));
         }
         decided

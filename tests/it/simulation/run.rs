@@ -14,6 +14,7 @@ use storage::fs::{Clock, Faults, Filesystem, Loss, SimulatedClock, SimulatedDisk
 use storage::model::attribute::Value;
 use storage::model::{Signal, TenantId, schema};
 use storage::retention::DownsamplingLevel;
+use storage::sampling::TailSampling;
 use storage::scan::{
     AttributeScope, Compare, Field, Measure, Predicate, Scalar, ScanRequest, TimeRange, VolumeRequest,
 };
@@ -119,7 +120,14 @@ fn config() -> EngineConfig {
     config.retention.metrics_days = METRICS_DAYS;
     let level = |resolution_seconds| DownsamplingLevel { resolution_seconds, after_days: 1, keep_days: 60 };
     config.retention.downsampling = vec![level(300), level(3_600)];
+    config.retention.tail_sampling = keep_all();
     config
+}
+
+/// Traces are decided, some in several steps, and all of them stay.
+pub(super) fn keep_all() -> TailSampling {
+    let policies = serde_json::from_str(r#"[{"name": "all", "status": "error"}]"#).unwrap();
+    TailSampling { policies, ..TailSampling::default() }
 }
 
 pub(super) fn open(disk: &SimulatedDisk, clock: &SimulatedClock) -> storage::error::Result<Store> {

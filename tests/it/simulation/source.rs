@@ -83,6 +83,7 @@ fn config() -> EngineConfig {
     config.memory_limit_bytes = usize::MAX;
     config.compaction.fan_in = 2;
     config.retention.min_free_bytes = 0;
+    config.retention.tail_sampling = super::run::keep_all();
     config
 }
 

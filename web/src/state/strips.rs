@@ -39,14 +39,17 @@ pub fn step(range: Range) -> i64 {
     step.max(MILLISECOND)
 }
 
-/// What is asked for the first two strips, of spans.
-pub fn rates(spans: &str, range: Range) -> String {
-    tempo::range_request(&format!("{spans} | rate() by (status)"), range, step(range))
+/// The hint of a query that counts what was kept for as many as it stands for.
+pub const EXTRAPOLATED: &str = " with(extrapolate=true)";
+
+/// What is asked for the first two strips, of spans, with a hint or none.
+pub fn rates(spans: &str, range: Range, hint: &str) -> String {
+    tempo::range_request(&format!("{spans} | rate() by (status){hint}"), range, step(range))
 }
 
 /// What is asked for the heat map.
-pub fn durations(spans: &str, range: Range) -> String {
-    tempo::range_request(&format!("{spans} | histogram_over_time(duration)"), range, step(range))
+pub fn durations(spans: &str, range: Range, hint: &str) -> String {
+    tempo::range_request(&format!("{spans} | histogram_over_time(duration){hint}"), range, step(range))
 }
 
 impl Strips {

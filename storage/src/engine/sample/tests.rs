@@ -6,6 +6,7 @@ use crate::fs::{Clock, Filesystem, Loss, SimulatedClock, SimulatedDisk};
 use crate::model::attribute::{Map, MapBuilder, Value};
 use crate::model::origin::{Resource, Scope};
 use crate::model::{Batch, Span, SpanBatchBuilder, SpanId};
+use crate::object::{Role, Shared, SimulatedBucket};
 use crate::retention::TenantRetention;
 use crate::sampling::{SamplingPolicy, SpanStatus};
 use crate::scan::{Predicate, TimeRange};
@@ -159,7 +160,8 @@ impl World {
         for batch in snapshot.scan(Signal::Spans, ScanRequest::all(columns)).unwrap() {
             let batch = batch.unwrap();
             let states = batch.column_by_name(name::TRACE_STATE).unwrap().as_string::<i32>();
-            let (span_ids, _) = batch.column_by_name(name::SPAN_ID).unwrap().as_fixed_size_binary().value_data().as_chunks();
+            let (span_ids, _) =
+                batch.column_by_name(name::SPAN_ID).unwrap().as_fixed_size_binary().value_data().as_chunks();
             for ((id, state), span) in ids(&batch).unwrap().iter().zip(states).zip(span_ids) {
                 let of_trace = shown.entry(trace_state::randomness(id)).or_default();
                 let before = of_trace.insert(u64::from_be_bytes(*span), state.and_then(trace_state::threshold));
@@ -265,7 +267,10 @@ fn d3_what_comes_late_shares_the_fate_of_its_trace() {
     world.wait(1_800);
     world.put(&[Sent { failed: true, ..span(1, 2) }, Sent { failed: true, ..span(MOST, 2) }, span(2, 2)]);
     world.settle();
-    let kept = BTreeMap::from([(2, BTreeMap::from([(1, None), (2, None)])), (MOST, BTreeMap::from([(1, quarter()), (2, quarter())]))]);
+    let kept = BTreeMap::from([
+        (2, BTreeMap::from([(1, None), (2, None)])),
+        (MOST, BTreeMap::from([(1, quarter()), (2, quarter())])),
+    ]);
     assert_eq!(world.shown(), kept);
     let late = world.tallies().into_iter().find(|(name, _)| name == Policies::LATE).unwrap().1;
     assert_eq!(late, [0, 2, 0, 1]);
@@ -399,6 +404,45 @@ struct Known {
     verdict: Option<bool>,
 }
 
+#[test]
+fn d4_of_two_that_decide_at_once_one_gives_up_and_both_tell_the_same() {
+    let bucket = SimulatedBucket::new(1);
+    let clock = SimulatedClock::at(BEGIN);
+    let world = |number: u64| {
+        let disk = SimulatedDisk::new(number);
+        let shared = Shared { bucket: Arc::new(bucket.process()), role: Role::Writer, cache_bytes: 1 << 20 };
+        let (fs, of_world): (Arc<dyn Filesystem>, Arc<dyn Clock>) = (Arc::new(disk.clone()), Arc::new(clock.clone()));
+        let store = Store::open_shared(config(), fs, &shared, of_world, &decode).unwrap();
+        World { store: Some(store), disk, clock: clock.clone() }
+    };
+    let (one, other) = (world(1), world(2));
+    one.put(&[span(1, 1), span(2, 1), span(MOST, 1)]);
+    one.flush();
+    // Nobody else sees this error until it is flushed.
+    other.put(&[Sent { failed: true, ..span(1, 2) }, span(MOST, 2)]);
+    other.wait(300);
+    other.flush();
+    other.wait(119);
+    assert_eq!((one.compact(), other.compact()), (0, 0), "what others have in memory is waited for");
+    other.wait(301);
+    let mut meanwhile = 0;
+    one.store().refresh().unwrap();
+    other.store().refresh().unwrap();
+    let gave_up = one.store().compact(&mut |_| {
+        if meanwhile == 0 {
+            meanwhile = other.compact();
+        }
+        Ok(())
+    });
+    assert!(meanwhile > 0 && gave_up.is_ok_and(|done| !done), "{meanwhile}");
+    let kept = BTreeMap::from([(1, vec![1, 2]), (MOST, vec![1, 2])]);
+    for world in [&one, &other] {
+        world.store().refresh().unwrap();
+        assert_eq!(world.spans(), kept);
+        assert_eq!(world.tallies(), [("errors".to_owned(), [1, 2, 0, 0]), ("rest".to_owned(), [1, 2, 1, 1])]);
+    }
+}
+
 fn play(seed: u64) -> [usize; 3] {
     let mut random = Pcg64::seed_from_u64(seed);
     let mut world = World::new(seed);
@@ -430,6 +474,9 @@ fn play(seed: u64) -> [usize; 3] {
             50..65 => world.flush(),
             65..75 => world.wait(random.random_range(0..100)),
             75..85 => {
+                if random.random_bool(0.3) {
+                    world.disk.fail_at(world.disk.operations() + random.random_range(1..30));
+                }
                 let mut paces = random.random_range(0..30);
                 drop(world.store().compact(&mut |_| {
                     paces -= 1;
@@ -467,7 +514,10 @@ fn check(world: &World, known: &mut BTreeMap<u64, Known>, counts: &mut [usize; 3
     let shown = world.spans();
     for (randomness, trace) in known {
         let spans = shown.get(randomness).map(|spans| spans.iter().copied().collect::<BTreeSet<_>>());
-        assert!(spans.as_ref().is_none_or(|spans| *spans == trace.spans), "seed {seed}: {randomness} is torn: {spans:?} of {trace:?}");
+        assert!(
+            spans.as_ref().is_none_or(|spans| *spans == trace.spans),
+            "seed {seed}: {randomness} is torn: {spans:?} of {trace:?}"
+        );
         let is_there = spans.is_some();
         assert!(trace.verdict.is_none_or(|before| before == is_there), "seed {seed}: {randomness} changed: {trace:?}");
         let by_chance = *randomness > MOST / 2;

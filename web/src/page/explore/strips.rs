@@ -16,6 +16,7 @@ use crate::state::time::Range;
 use crate::state::{calendar, format, scale};
 use leptos::prelude::*;
 use leptos::web_sys;
+use query_api::status::StatusResponse;
 use query_api::trace::SearchResponse;
 use std::sync::Arc;
 
@@ -83,7 +84,14 @@ pub(super) struct Asked {
 /// Asks for the strips of `spans`, a set of them in TraceQL.
 pub(super) fn ask(spans: Memo<Option<String>>) -> Asked {
     let app = App::get();
-    let of = move |of: fn(&str, Range) -> String| load(Old::Keep, move || Some(of(&spans.get()?, app.span()?)));
+    let status = load::<StatusResponse>(Old::Keep, || Some("/api/v1/status".into()));
+    // Where not all traces are kept, what is shown is what there was.
+    let sampled =
+        move || status.data.with(|status| status.as_ref().is_some_and(|status| !status.tail_sampling.is_empty()));
+    let hint = Memo::new(move |_| if sampled() { strips::EXTRAPOLATED } else { "" });
+    let of = move |of: fn(&str, Range, &str) -> String| {
+        load(Old::Keep, move || Some(of(&spans.get()?, app.span()?, hint.get())))
+    };
     Asked { rates: of(strips::rates), durations: of(strips::durations) }
 }
 
