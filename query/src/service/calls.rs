@@ -10,12 +10,14 @@ use super::passes::{passes, trace_number};
 use crate::column::{Columns, span_id, trace_id};
 use crate::error::Result;
 use crate::exec::Control;
+use crate::quantile::Count;
 use std::collections::{BTreeMap, HashMap};
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
 use storage::scan::{ScanRequest, TimeRange};
 
-const COLUMNS: [&str; 4] = [column::TRACE_ID, column::SPAN_ID, column::PARENT_SPAN_ID, column::SERVICE_NAME];
+const COLUMNS: [&str; 5] =
+    [column::TRACE_ID, column::SPAN_ID, column::PARENT_SPAN_ID, column::SERVICE_NAME, column::TRACE_STATE];
 
 /// How often a service called another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub(crate) fn calls(control: &Control, range: TimeRange) -> Result<Vec<Call>> {
 
 fn calls_in(control: &Control, range: TimeRange, passes: u64) -> Result<Vec<Call>> {
     let mut names = Names::default();
-    let mut counts: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+    let mut counts: BTreeMap<(u32, u32), Count> = BTreeMap::new();
     for pass in 0..passes {
         let mut spans = Spans::default();
         let mut charged = 0;
@@ -46,15 +48,15 @@ fn calls_in(control: &Control, range: TimeRange, passes: u64) -> Result<Vec<Call
             charged = charged.max(bytes);
             Ok(())
         })?;
-        for (parent, child) in spans.calls() {
-            *counts.entry((parent, child)).or_default() += 1;
+        for (parent, child, stands_for) in spans.calls() {
+            counts.entry((parent, child)).or_default().add(stands_for);
         }
         control.release(charged);
     }
-    let call = |((parent, child), count)| Call {
+    let call = |((parent, child), count): (_, Count)| Call {
         parent: names.get(parent).to_owned(),
         child: names.get(child).to_owned(),
-        count,
+        count: count.total(),
     };
     let mut calls: Vec<Call> = counts.into_iter().map(call).collect();
     calls.sort_unstable_by(|a, b| (&a.parent, &a.child).cmp(&(&b.parent, &b.child)));
@@ -65,8 +67,8 @@ fn calls_in(control: &Control, range: TimeRange, passes: u64) -> Result<Vec<Call
 #[derive(Debug, Default)]
 struct Spans {
     services: HashMap<(TraceId, SpanId), u32>,
-    /// Parents that are asked for, and who asks.
-    children: Vec<((TraceId, SpanId), u32)>,
+    /// Parents that are asked for, who asks, and for how many it stands.
+    children: Vec<((TraceId, SpanId), u32, f64)>,
 }
 
 impl Spans {
@@ -75,6 +77,7 @@ impl Spans {
         let ids = columns.fixed(column::SPAN_ID)?;
         let parents = columns.fixed(column::PARENT_SPAN_ID)?;
         let services = columns.repeated_text(column::SERVICE_NAME)?;
+        let stand_for = columns.stand_for()?;
         let mut numbers: Vec<Option<u32>> = vec![None; services.len()];
         for row in 0..columns.rows() {
             let Some(trace) = trace_id(traces, row).filter(&wanted) else { continue };
@@ -85,22 +88,22 @@ impl Spans {
                 self.services.insert((trace, id), service);
             }
             if let Some(parent) = span_id(parents, row) {
-                self.children.push(((trace, parent), service));
+                self.children.push(((trace, parent), service, stand_for.get(row)));
             }
         }
         Ok(())
     }
 
     fn memory_bytes(&self) -> usize {
-        let entry = size_of::<((TraceId, SpanId), u32)>();
+        let (entry, child) = (size_of::<((TraceId, SpanId), u32)>(), size_of::<((TraceId, SpanId), u32, f64)>());
         // The table is up to half empty.
-        entry * (2 * self.services.len() + self.children.capacity())
+        entry * 2 * self.services.len() + child * self.children.capacity()
     }
 
-    fn calls(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.children.iter().filter_map(|(parent, child)| {
+    fn calls(&self) -> impl Iterator<Item = (u32, u32, f64)> {
+        self.children.iter().filter_map(|(parent, child, stands_for)| {
             let parent = *self.services.get(parent)?;
-            (parent != *child).then_some((parent, *child))
+            (parent != *child).then_some((parent, *child, *stands_for))
         })
     }
 }

@@ -114,12 +114,8 @@ impl Store {
         let wait = i64::from(config.wait_seconds).saturating_mul(SECOND);
         let of_others = self.sharing.as_ref().map_or(0, |_| nanos(self.config.flush_age));
         let ids = ripe(&view.manifest, tenant, (now, wait.saturating_add(of_others)), &self.config.compaction);
-        let Some(Opened { bytes, inputs, .. }) = (match ids.is_empty() {
-            true => None,
-            false => self.open_inputs(view, &view.manifest, &ids)?,
-        }) else {
-            return Ok(false);
-        };
+        let opened = if ids.is_empty() { None } else { self.open_inputs(view, &view.manifest, &ids)? };
+        let Some(Opened { bytes, inputs, .. }) = opened else { return Ok(false) };
         let mut step = Step {
             tenant,
             view,
