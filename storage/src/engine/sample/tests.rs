@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::{DeleteRequest, EngineConfig, Write};
-use crate::fs::{Clock, Filesystem, Loss, SimulatedClock, SimulatedDisk};
+use crate::fs::{Clock, Faults, Filesystem, Loss, SimulatedClock, SimulatedDisk};
 use crate::model::attribute::{Map, MapBuilder, Value};
 use crate::model::origin::{Resource, Scope};
 use crate::model::{Batch, Span, SpanBatchBuilder, SpanId};
@@ -483,6 +483,8 @@ fn play(seed: u64) -> [usize; 3] {
                     if paces == 0 { Err(Error::Closing) } else { Ok(()) }
                 }));
                 world.store().collect();
+                // What was to fail and was not asked for is forgotten.
+                world.disk.set_faults(Faults::default());
             }
             85..93 => {
                 if random.random_bool(0.7) {
