@@ -120,7 +120,6 @@ fn config() -> EngineConfig {
     config.retention.metrics_days = METRICS_DAYS;
     let level = |resolution_seconds| DownsamplingLevel { resolution_seconds, after_days: 1, keep_days: 60 };
     config.retention.downsampling = vec![level(300), level(3_600)];
-    config.retention.tail_sampling = keep_all();
     config
 }
 
@@ -131,9 +130,13 @@ pub(super) fn keep_all() -> TailSampling {
 }
 
 pub(super) fn open(disk: &SimulatedDisk, clock: &SimulatedClock) -> storage::error::Result<Store> {
+    open_with(config(), disk, clock)
+}
+
+fn open_with(config: EngineConfig, disk: &SimulatedDisk, clock: &SimulatedClock) -> storage::error::Result<Store> {
     let fs: Arc<dyn Filesystem> = Arc::new(disk.clone());
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-    Store::open(config(), fs, clock, &decode)
+    Store::open(config, fs, clock, &decode)
 }
 
 /// A write of some rows.
@@ -440,6 +443,12 @@ impl Run {
         self.settle();
     }
 
+    fn open(&self) -> storage::error::Result<Store> {
+        let mut config = config();
+        config.retention.tail_sampling = keep_all();
+        open_with(config, &self.disk, &self.clock)
+    }
+
     fn restart(&mut self) {
         // What a start reads wrong ends it, and it is started again; that is no part of this play.
         self.disk.flip_reads(0);
@@ -449,11 +458,11 @@ impl Run {
         for _ in 0..2 {
             if opened.is_none() {
                 self.disk.set_faults(Faults { read: often, ..Faults::default() });
-                opened = open(&self.disk, &self.clock).ok();
+                opened = self.open().ok();
             }
         }
         self.disk.set_faults(Faults::default());
-        let opened = opened.map_or_else(|| open(&self.disk, &self.clock), Ok);
+        let opened = opened.map_or_else(|| self.open(), Ok);
         self.store = Some(opened.unwrap_or_else(|error| panic!("seed {}: {error}: {error:?}", self.seed)));
     }
 
