@@ -38,6 +38,8 @@ const PIECE_ROWS: usize = 8 * 1024;
 pub(super) struct Columnar {
     top: Node,
     filters: Vec<Filter>,
+    /// The filters that some span of every trace meets which has spans left, by their places.
+    needed: Vec<usize>,
     /// Spans that may be left.
     left: Predicate,
     /// Whether there are no further stages.
@@ -101,7 +103,14 @@ impl Columnar {
         }
         let relates = steps.iter().any(|node| !matches!(node, Node::Filter(_)));
         let left = left_of(&Plan { steps: plan.steps.iter().take(taken).cloned().collect() }).predicate;
-        relates.then(|| Columnar { top: Node::Steps(steps), filters, left, is_whole: taken == plan.steps.len() })
+        let (top, mut needed) = (Node::Steps(steps), Vec::new());
+        top.needed(&mut needed);
+        relates.then(|| Columnar { top, filters, needed, left, is_whole: taken == plan.steps.len() })
+    }
+
+    /// The conditions of a scan that some span of every trace meets which has spans left.
+    pub(super) fn needed(&self) -> &[usize] {
+        &self.needed
     }
 
     /// The columns that filters ask for.
@@ -123,8 +132,7 @@ impl Columnar {
         if possible.count_set_bits() == 0 {
             return Ok(None);
         }
-        let mut needed = Vec::new();
-        group.needed(&self.top, &mut needed)?;
+        let needed = group.needed(&self.needed)?;
         let lineage = group.scan.lineage(&possible, &needed)?;
         let apart = &possible & lineage.apart();
         let whole = match lineage.whole().count_set_bits() {
@@ -213,6 +221,23 @@ fn node_of(set: &Set, filters: &mut Vec<Filter>) -> Option<Node> {
     })
 }
 
+impl Node {
+    /// The filters that some span of every trace meets which has spans left.
+    fn needed(&self, filters: &mut Vec<usize>) {
+        match self {
+            Node::Filter(place) => filters.push(*place),
+            Node::Steps(steps) => steps.iter().for_each(|step| step.needed(filters)),
+            Node::Binary { op: SpansetOp::Or, .. } => {}
+            Node::Binary { op, left, right } => {
+                right.needed(filters);
+                if !matches!(op, SpansetOp::Structural { mode: Mode::Negated, .. }) {
+                    left.needed(filters);
+                }
+            }
+        }
+    }
+}
+
 /// A row group that is being asked.
 struct Group<'q> {
     filters: &'q [Filter],
@@ -272,22 +297,17 @@ impl Group<'_> {
     }
 
     /// Rows of each of which every trace with rows left has some. Ends with none, where there are none of a kind.
-    fn needed(&mut self, node: &Node, needed: &mut Vec<BooleanBuffer>) -> Result<()> {
-        if needed.last().is_some_and(|rows| rows.count_set_bits() == 0) {
-            return Ok(());
-        }
-        match node {
-            Node::Filter(place) => needed.push(self.met(*place)?),
-            Node::Steps(steps) => steps.iter().try_for_each(|step| self.needed(step, needed))?,
-            Node::Binary { op: SpansetOp::Or, .. } => {}
-            Node::Binary { op, left, right } => {
-                self.needed(right, needed)?;
-                if !matches!(op, SpansetOp::Structural { mode: Mode::Negated, .. }) {
-                    self.needed(left, needed)?;
-                }
+    fn needed(&mut self, filters: &[usize]) -> Result<Vec<BooleanBuffer>> {
+        let mut needed = Vec::with_capacity(filters.len());
+        for filter in filters {
+            let met = self.met(*filter)?;
+            let is_none = met.count_set_bits() == 0;
+            needed.push(met);
+            if is_none {
+                break;
             }
         }
-        Ok(())
+        Ok(needed)
     }
 }
 

@@ -391,7 +391,7 @@ impl<'q> Source<'q> {
                 grown(&|| sink.so_far())?;
             }
         }
-        trace::read_many(control, &mut scan, traces.list, &self.columns, |traces, spans| {
+        trace::read_many(control, &mut scan, (traces.list, columnar.needed()), &self.columns, |traces, spans| {
             // One that is told alone may be longer than a lineage.
             if told_by_rows && traces.len() > 1 {
                 let left = columnar.left_of_all(spans, axis.range())?;

@@ -310,7 +310,7 @@ fn propose_by_groups(
     let Apart { traces, keys } = apart;
     let admitted = |trace: &TraceId| keys.get(trace).is_some_and(|key| best.threshold.admits(*key, *key));
     let traces: Vec<TraceId> = traces.list.into_iter().filter(admitted).collect();
-    trace::read_many(control, &mut scan, traces, &columnar.columns(), |traces, spans| {
+    trace::read_many(control, &mut scan, (traces, columnar.needed()), &columnar.columns(), |traces, spans| {
         if let ([trace], Some(key)) = (traces, traces.first().and_then(|trace| keys.get(trace))) {
             // It may be longer than can be related at once; that it may be an answer is proposal enough.
             return best.offer(control, [(*key, *trace)]);

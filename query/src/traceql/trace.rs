@@ -54,16 +54,24 @@ pub(super) fn read<'c>(control: &'c Control, trace: TraceId, needed: &BTreeSet<&
     Ok(Stored { batches, _held: held })
 }
 
-/// Puts traces together, many at once, and gives each lot to `each`: as many traces, and their spans in any order.
+/// Puts traces together, many at once, and gives each lot to `each`: as many traces, and their spans in any order. Traces are left out that have no
+/// rows which meet each of some conditions of the scan.
 pub(super) fn read_many(
     control: &Control,
     scan: &mut TraceScan,
-    traces: Vec<TraceId>,
+    (traces, conditions): (Vec<TraceId>, &[usize]),
     needed: &BTreeSet<&'static str>,
     mut each: impl FnMut(&[TraceId], &[Spans<'_>]) -> Result<()>,
 ) -> Result<()> {
     let columns: Vec<&'static str> = columns(needed).into_iter().collect();
     let mut located = scan.locate(traces)?;
+    for condition in conditions {
+        let mut narrowing = scan.narrowing(&located, *condition);
+        while scan.narrow(&located, &mut narrowing)? {
+            control.check()?;
+        }
+        located.keep(&narrowing);
+    }
     while let Some((traces, batches)) = scan.assemble(&mut located, &columns, MOST_ROWS)? {
         control.check()?;
         let bytes = |batch: &RecordBatch| batch.get_array_memory_size() + batch.num_rows() * SPAN_BYTES;
