@@ -44,6 +44,8 @@ pub(super) struct Columnar {
     left: Predicate,
     /// Whether there are no further stages.
     pub(super) is_whole: bool,
+    /// Whether an answer depends on other spans of the trace.
+    pub(super) relates: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -80,22 +82,26 @@ pub(super) struct Sought {
 /// The rows of a row group that are left.
 #[derive(Debug)]
 pub(super) struct Left {
-    /// Of traces that are whole there.
+    /// Of traces that are whole there, or of all where spans are not related.
     pub(super) whole: BooleanBuffer,
     /// Of traces that have spans elsewhere: those that may be left.
     pub(super) apart: BooleanBuffer,
 }
 
 impl Columnar {
-    /// The first stages of a plan; `None` where they do not relate spans, or a filter asks about the trace.
+    /// The first stages of a plan; `None` where these are filters of which predicates say all, or the first one asks about the trace.
     pub(super) fn new(plan: &Plan) -> Option<Self> {
         let (mut steps, mut filters, mut taken) = (Vec::new(), Vec::new(), 0);
         for step in &plan.steps {
             match step {
-                Step::Spansets(set) => match node_of(set, &mut filters) {
-                    Some(node) => steps.push(node),
-                    None => break,
-                },
+                Step::Spansets(set) => {
+                    let before = filters.len();
+                    let Some(node) = node_of(set, &mut filters) else {
+                        filters.truncate(before);
+                        break;
+                    };
+                    steps.push(node);
+                }
                 Step::Select => {}
                 Step::Scalar { .. } | Step::By { .. } | Step::Coalesce => break,
             }
@@ -105,7 +111,8 @@ impl Columnar {
         let left = left_of(&Plan { steps: plan.steps.iter().take(taken).cloned().collect() }).predicate;
         let (top, mut needed) = (Node::Steps(steps), Vec::new());
         top.needed(&mut needed);
-        relates.then(|| Columnar { top, filters, needed, left, is_whole: taken == plan.steps.len() })
+        let is_of_use = relates || filters.iter().any(|filter| !filter.exact);
+        is_of_use.then(|| Columnar { top, filters, needed, left, is_whole: taken == plan.steps.len(), relates })
     }
 
     /// The conditions of a scan that some span of every trace meets which has spans left.
@@ -131,6 +138,10 @@ impl Columnar {
         let possible = group.possible(&self.top)?;
         if possible.count_set_bits() == 0 {
             return Ok(None);
+        }
+        if !self.relates {
+            let apart = BooleanBuffer::new_unset(possible.len());
+            return Ok(Some(Left { whole: possible, apart }));
         }
         let needed = group.needed(&self.needed)?;
         let lineage = group.scan.lineage(&possible, &needed)?;
