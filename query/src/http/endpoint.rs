@@ -19,6 +19,12 @@ pub(super) struct Endpoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     Trace,
+    Outline,
+    OutlineRows,
+    OutlineMatches,
+    OutlineGroups,
+    OutlineLanes,
+    Span,
     CompareTraces,
     Traces,
     Services,
@@ -69,6 +75,8 @@ pub(super) enum Place {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     Text,
+    /// A whole number from 0 on.
+    Number,
     TraceId,
     SpanId,
     Time,
@@ -96,6 +104,7 @@ const END: Parameter = query("end", Kind::Time, "First moment after the range; n
 const TIMEOUT: Parameter =
     query("timeout", Kind::Duration, "Time the answer may take; the server's default unless given.");
 const SERVICE: Parameter = query("service", Kind::Text, "service.name, exactly.");
+const TRACE: Parameter = path("trace_id", Kind::TraceId, "The trace.");
 const LETTER: Parameter = path("id", Kind::Text, "The dead letter's id.");
 /// The answer of what gives bytes as they came.
 pub(super) const BYTES: &str = "Bytes";
@@ -246,8 +255,106 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         method: Method::GET,
         path: "/traces/{trace_id}",
         summary: "One trace as OTLP/JSON, with everything that was sent.",
-        parameters: &[path("trace_id", Kind::TraceId, "The trace."), TIMEOUT],
+        parameters: &[TRACE, TIMEOUT],
         answer: "TracesData",
+    },
+    Endpoint {
+        call: Call::Outline,
+        method: Method::GET,
+        path: "/traces/{trace_id}/outline",
+        summary: "What a trace of any size is as a whole, and its first rows: for who draws a part of it.",
+        parameters: &[
+            TRACE,
+            query("whole", Kind::Number, "The trace itself comes along where it has at most so many spans."),
+            TIMEOUT,
+        ],
+        answer: "OutlineResponse",
+    },
+    Endpoint {
+        call: Call::OutlineRows,
+        method: Method::GET,
+        path: "/traces/{trace_id}/outline/rows",
+        summary: "A window of a trace's rows, as they are shown with what is folded.",
+        parameters: &[
+            TRACE,
+            query("depth", Kind::Number, "Rows with so many levels above them are closed; none is unless given."),
+            query(
+                "turned",
+                Kind::Text,
+                "Rows that are closed although they would be open, or open although closed; with commas.",
+            ),
+            query("offset", Kind::Number, "Rows that are shown before the window."),
+            query("limit", Kind::Count { default: 100, max: 1000 }, "Rows of the window."),
+            query("reveal", Kind::Number, "A row to open the way to; the window is then around it."),
+            TIMEOUT,
+        ],
+        answer: "RowsResponse",
+    },
+    Endpoint {
+        call: Call::OutlineMatches,
+        method: Method::GET,
+        path: "/traces/{trace_id}/outline/matches",
+        summary: "The rows whose name, service, status message, attributes or id hold a text.",
+        parameters: &[
+            TRACE,
+            query("contains", Kind::Text, "The text, in any case."),
+            query("failed", Kind::Choice(&["true"]), "Only rows whose status is error."),
+            query("limit", Kind::Count { default: 1000, max: 100_000 }, "Rows to be told; all are counted."),
+            TIMEOUT,
+        ],
+        answer: "MatchesResponse",
+    },
+    Endpoint {
+        call: Call::OutlineGroups,
+        method: Method::GET,
+        path: "/traces/{trace_id}/outline/groups",
+        summary: "Where the time of a trace went: its spans by what they have in common.",
+        parameters: &[
+            TRACE,
+            query(
+                "by",
+                Kind::Text,
+                "`service`, `operation`, `kind`, `status` or `attr.KEY`; service and operation unless given.",
+            ),
+            query(
+                "order",
+                Kind::Choice(&["self", "total", "average", "count", "longest", "errors"]),
+                "The figure of which the greatest stands first; `self` unless given.",
+            ),
+            query("rising", Kind::Choice(&["true"]), "The least stands first."),
+            TIMEOUT,
+        ],
+        answer: "GroupsResponse",
+    },
+    Endpoint {
+        call: Call::OutlineLanes,
+        method: Method::GET,
+        path: "/traces/{trace_id}/outline/lanes",
+        summary: "A part of a trace's flame graph.",
+        parameters: &[
+            TRACE,
+            query("from", Kind::Number, "Nanoseconds after the start of the trace; 0 unless given."),
+            query("to", Kind::Number, "Nanoseconds after the start of the trace; its end unless given."),
+            query(
+                "width",
+                Kind::Count { default: 500, max: 2000 },
+                "Into how many parts the time is cut: what is shorter than \
+                three of them becomes one bar with its neighbours.",
+            ),
+            query("offset", Kind::Number, "Lanes before the first."),
+            query("limit", Kind::Count { default: 50, max: 200 }, "Lanes."),
+            query("row", Kind::Number, "A row whose lane is told."),
+            TIMEOUT,
+        ],
+        answer: "LanesResponse",
+    },
+    Endpoint {
+        call: Call::Span,
+        method: Method::GET,
+        path: "/traces/{trace_id}/spans/{span_id}",
+        summary: "One span with everything that was sent, and its place in its trace.",
+        parameters: &[TRACE, path("span_id", Kind::SpanId, "The span."), TIMEOUT],
+        answer: "SpanResponse",
     },
     Endpoint {
         call: Call::CompareTraces,
@@ -523,7 +630,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         method: Method::DELETE,
         path: "/traces/{trace_id}",
         summary: "Deletes the spans of a trace. Its log records are deleted by `/logs/delete`.",
-        parameters: &[path("trace_id", Kind::TraceId, "The trace."), TIMEOUT],
+        parameters: &[TRACE, TIMEOUT],
         answer: "DeleteResponse",
     },
 ];
