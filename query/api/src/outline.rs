@@ -3,8 +3,10 @@
 //! `GET /api/v1/traces/{trace_id}/outline` and what is below it. A row is a span in its place in the order of display: what is
 //! below it stands right behind it. Rows are numbered from 0; a number holds for one `version` of the outline.
 
+use crate::log::LogRecord;
 use crate::nanos;
 use crate::otlp::TracesData;
+use crate::service::GraphEdge;
 use crate::trace::Stats;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +59,8 @@ pub struct OutlineService {
     pub span_count: usize,
     /// Its spans whose status is error.
     pub error_count: usize,
+    /// Sum of its self times.
+    pub self_nano: i64,
     /// Its part of the critical path.
     pub critical_nano: i64,
     /// The row of it that was waited for longest at a stretch.
@@ -276,6 +280,30 @@ pub struct OutlineGroup {
     pub self_nano: i64,
     /// The longest of them.
     pub longest_nano: i64,
+}
+
+/// The answer of `GET /api/v1/traces/{trace_id}/outline/calls`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CallsResponse {
+    /// What the numbers of rows belong to.
+    pub version: String,
+    /// Who calls whom within the trace, by their names; without figures of their sides.
+    pub edges: Vec<GraphEdge>,
+    /// What the answer cost.
+    pub stats: Stats,
+}
+
+/// The answer of `GET /api/v1/traces/{trace_id}/outline/events`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EventsResponse {
+    /// What the numbers of rows belong to.
+    pub version: String,
+    /// How many events the spans of the trace have.
+    pub count: usize,
+    /// The latest of them as log records, latest first.
+    pub events: Vec<LogRecord>,
+    /// What the answer cost.
+    pub stats: Stats,
 }
 
 /// The answer of `GET /api/v1/traces/{trace_id}/outline/lanes`.

@@ -86,6 +86,8 @@ impl Ask {
             | Call::OutlineMatches
             | Call::OutlineGroups
             | Call::OutlineLanes
+            | Call::OutlineCalls
+            | Call::OutlineEvents
             | Call::Span => return Err(Error::bug("a question to an outline is read before")),
             Call::Trace => DataAsk::Trace(trace_id(parameters, "trace_id")?),
             Call::CompareTraces => compare(parameters)?,

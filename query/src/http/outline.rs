@@ -23,6 +23,8 @@ enum What {
     Matches(Wanted),
     Groups(Key, By, bool),
     Lanes(LanesQuery),
+    Calls,
+    Events(usize),
     Span(SpanId),
 }
 
@@ -38,6 +40,7 @@ impl OutlineAsk {
                     offset: number(parameters, "offset")?.unwrap_or(0),
                     limit: parameters.limit()?,
                     reveal: number(parameters, "reveal")?,
+                    contains: parameters.text("contains"),
                 })
             }
             Call::OutlineMatches => {
@@ -58,6 +61,8 @@ impl OutlineAsk {
                 limit: parameters.limit()?,
                 row: number(parameters, "row")?,
             }),
+            Call::OutlineCalls => What::Calls,
+            Call::OutlineEvents => What::Events(parameters.limit()?),
             Call::Span => {
                 let id = parameters.path("span_id")?.parse::<SpanId>();
                 What::Span(id.map_err(|invalid| Error::parameter("span_id", invalid.to_string()))?)
@@ -81,12 +86,14 @@ impl OutlineAsk {
         let of = (trace, &*outline);
         match self.what {
             What::Whole(_) => Err(Error::bug("a whole outline is answered before its parts")),
-            What::Rows(query) => answer::large(control, &outline.window(control, &query)?, gzip),
+            What::Rows(query) => answer::large(control, &outline.window(control, trace, &query)?, gzip),
             What::Matches(wanted) => answer::large(control, &outline::matches(control, of, &wanted)?, gzip),
             What::Groups(key, by, rising) => {
                 answer::large(control, &outline::groups(control, of, &key, (by, rising))?, gzip)
             }
             What::Lanes(query) => answer::large(control, &outline.flame(control, &query)?, gzip),
+            What::Calls => answer::large(control, &outline::calls(control, of)?, gzip),
+            What::Events(limit) => answer::large(control, &outline::events(control, of, limit)?, gzip),
             What::Span(span) => answer::large(control, &outline::span(control, of, span)?, gzip),
         }
     }

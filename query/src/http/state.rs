@@ -145,6 +145,12 @@ impl QueryState {
         &self.executor
     }
 
+    /// Appends what is bounded, each beside its limit, in Prometheus' text format.
+    pub fn render_metrics(&self, out: &mut String) {
+        self.executor.render_metrics(out);
+        self.outlines.render_metrics(out);
+    }
+
     /// What is told of rules.
     pub fn rules(&self) -> &Board {
         &self.rules

@@ -1,7 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 use query_api::outline::{
-    GroupsResponse, LanesResponse, MatchesResponse, OutlineResponse, OutlineRow, RowsResponse, SpanResponse,
+    CallsResponse, EventsResponse, GroupsResponse, LanesResponse, MatchesResponse, OutlineResponse, OutlineRow,
+    RowsResponse, SpanResponse,
 };
 
 fn path(rest: &str) -> String {
@@ -125,10 +126,16 @@ async fn a_trace_is_looked_at_by_its_parts() {
     assert_eq!((large.version.clone(), large.whole), (whole.version.clone(), None));
     let found: MatchesResponse = server.get(&path("/outline/matches?failed=true")).await.read();
     assert_eq!((found.count, found.rows.len(), &found.version), (1, 1, &large.version));
+    let only: RowsResponse = server.get(&path("/outline/rows?contains=0000000000000004")).await.read();
+    assert_eq!((only.shown_count, only.rows.iter().map(id_of).collect::<Vec<_>>()), (3, vec![1, 2, 4]), "sh3");
     let lanes: LanesResponse = server.get(&path("/outline/lanes?row=0")).await.read();
     assert_eq!((lanes.lane, lanes.bars.len()), (Some(0), 5));
     let groups: GroupsResponse = server.get(&path("/outline/groups?by=status")).await.read();
     assert_eq!(groups.groups.iter().map(|group| group.span_count).sum::<usize>(), 5);
+    let calls: CallsResponse = server.get(&path("/outline/calls")).await.read();
+    assert_eq!(calls.edges, []);
+    let events: EventsResponse = server.get(&path("/outline/events")).await.read();
+    assert_eq!((events.count, events.events.len()), (0, 0));
     let span: SpanResponse = server.get(&path("/spans/0000000000000004")).await.read();
     assert_eq!((span.parent_id.as_deref(), span.row.depth), (Some("0000000000000002"), 2));
     for (bad, place) in [

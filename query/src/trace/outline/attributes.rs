@@ -89,7 +89,7 @@ impl<'a> Places<'a> {
 }
 
 /// Gives every stored span with a row to `each`, with the place in its batch.
-fn each_span(
+pub(super) fn each_span(
     control: &Control,
     (trace, outline): (TraceId, &Outline),
     columns: &[&'static str],
@@ -128,18 +128,7 @@ pub(crate) fn matches(
     (trace, outline): (TraceId, &Outline),
     wanted: &Wanted,
 ) -> Result<MatchesResponse> {
-    let text = wanted.contains.as_ref().map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty());
-    let holding = match text {
-        None => Arc::new((0..outline.rows.len()).collect()),
-        Some(text) => match outline.found(&text) {
-            Some(rows) => rows,
-            None => {
-                let rows = Arc::new(holding(control, (trace, outline), &text)?);
-                outline.keep_found(&text, &rows);
-                rows
-            }
-        },
-    };
+    let holding = holding(control, (trace, outline), wanted.contains.as_deref().unwrap_or_default())?;
     let is_wanted = |at: &&usize| !wanted.failed || outline.rows.get(**at).is_some_and(Row::is_error);
     let count = holding.iter().filter(is_wanted).count();
     control.charge((count.min(wanted.limit) + outline.rows.len()) * size_of::<usize>())?;
@@ -151,7 +140,21 @@ pub(crate) fn matches(
     })
 }
 
-fn holding(control: &Control, (trace, outline): (TraceId, &Outline), wanted: &str) -> Result<Vec<usize>> {
+/// The rows that hold a text; all do where it is empty.
+pub(super) fn holding(control: &Control, (trace, outline): (TraceId, &Outline), text: &str) -> Result<Arc<Vec<usize>>> {
+    let text = text.trim().to_lowercase();
+    if text.is_empty() {
+        return Ok(Arc::new((0..outline.rows.len()).collect()));
+    }
+    if let Some(rows) = outline.found(&text) {
+        return Ok(rows);
+    }
+    let rows = Arc::new(search(control, (trace, outline), &text)?);
+    outline.keep_found(&text, &rows);
+    Ok(rows)
+}
+
+fn search(control: &Control, (trace, outline): (TraceId, &Outline), wanted: &str) -> Result<Vec<usize>> {
     let named: Vec<bool> = outline.names.iter().map(|name| holds(name, wanted)).collect();
     let of: Vec<bool> = outline.services.iter().map(|name| holds(name, wanted)).collect();
     let at = |list: &[bool], at: usize| list.get(at).copied().unwrap_or(false);

@@ -11,6 +11,8 @@
 //! (`attributes`).
 
 mod attributes;
+mod calls;
+mod events;
 mod lanes;
 mod path;
 mod read;
@@ -21,6 +23,8 @@ mod tests;
 mod told;
 
 pub(crate) use attributes::{By, Key, Wanted, groups, matches, span};
+pub(crate) use calls::calls;
+pub(crate) use events::events;
 pub(crate) use lanes::LanesQuery;
 pub(crate) use shelf::Shelf;
 pub(crate) use shown::{Fold, RowsQuery};

@@ -56,6 +56,19 @@ impl Shelf {
         Ok(outline)
     }
 
+    /// Appends how full it is, in Prometheus' text format.
+    pub(crate) fn render_metrics(&self, out: &mut String) {
+        let kept =
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|kept| kept.bytes).sum::<usize>();
+        for (name, help, value) in [
+            ("outline_memory_bytes", "Bytes of traces' outlines that are kept between requests.", kept),
+            ("outline_memory_limit_bytes", "Bytes that those may have.", MOST_BYTES),
+        ] {
+            let name = format!("spanlight_{name}");
+            out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
+        }
+    }
+
     fn take(&self, control: &Control, trace: TraceId) -> Option<Arc<Outline>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let at = kept.iter().position(|kept| kept.trace == trace && kept.tenant == *control.tenant())?;

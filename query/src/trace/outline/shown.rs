@@ -2,12 +2,15 @@
 //!
 //! SH1  Shown are the rows above which nothing is closed, in the order of the outline. Windows laid side by side are all of them.
 //! SH2  What is closed is said in few words, whatever the size of the trace: from some depth on, but for some rows.
+//! SH3  Where a text is looked for, what neither holds it nor has it below is not shown.
 
 use super::Outline;
+use super::attributes::holding;
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use query_api::outline::RowsResponse;
 use std::collections::BTreeSet;
+use storage::model::TraceId;
 
 /// Rows that may be named as exceptions. Whoever folds one by one never comes there.
 pub(crate) const MOST_TURNED: usize = 1_000;
@@ -41,6 +44,8 @@ pub(crate) struct RowsQuery {
     pub(crate) limit: usize,
     /// A row to open the way to; the window is then around it.
     pub(crate) reveal: Option<usize>,
+    /// Only rows that hold a text are shown, and what is above them.
+    pub(crate) contains: Option<String>,
 }
 
 /// Rows of a window that stand before the one that is revealed, as a share of its length.
@@ -54,11 +59,15 @@ impl Outline {
         })
     }
 
-    /// The rows that are shown.
-    pub(super) fn shown(&self, fold: &Fold) -> Vec<usize> {
+    /// The rows that are shown, of some that include all above them, or of all.
+    pub(super) fn shown(&self, fold: &Fold, of: Option<&[bool]>) -> Vec<usize> {
         let mut shown = Vec::new();
         let mut row = 0;
         while let Some(found) = self.rows.get(row) {
+            if of.is_some_and(|of| of.get(row) == Some(&false)) {
+                row += found.subtree;
+                continue;
+            }
             shown.push(row);
             row += if self.is_closed(row, fold) { found.subtree } else { 1 };
         }
@@ -86,16 +95,31 @@ impl Outline {
         Some(opened)
     }
 
-    /// A window of the rows that are shown.
-    pub(crate) fn window(&self, control: &Control, query: &RowsQuery) -> Result<RowsResponse> {
-        let RowsQuery { mut fold, mut offset, limit, reveal } = query.clone();
+    /// Some rows, and all above them.
+    fn with_all_above(&self, rows: &[usize]) -> Vec<bool> {
+        let mut of = vec![false; self.rows.len()];
+        for row in rows {
+            let mut next = Some(*row);
+            while let Some(slot) = next.and_then(|row| of.get_mut(row)).filter(|slot| !**slot) {
+                *slot = true;
+                next = next.and_then(|row| self.rows.get(row)).and_then(|row| row.parent);
+            }
+        }
+        of
+    }
+
+    /// A window of the rows that are shown, of a trace.
+    pub(crate) fn window(&self, control: &Control, trace: TraceId, query: &RowsQuery) -> Result<RowsResponse> {
+        let RowsQuery { mut fold, mut offset, limit, reveal, contains } = query.clone();
         if let Some(beyond) = reveal.into_iter().chain(fold.turned.last().copied()).find(|row| *row >= self.rows.len())
         {
             let message = format!("there is no row {beyond}: the trace has {}", self.rows.len());
             return Err(Error::parameter("reveal", message));
         }
         let opened = reveal.map(|row| self.open(row, &mut fold));
-        let shown = self.shown(&fold);
+        let holding = contains.map(|text| holding(control, (trace, self), &text)).transpose()?;
+        let of = holding.map(|rows| self.with_all_above(&rows));
+        let shown = self.shown(&fold, of.as_deref());
         let place = reveal.and_then(|row| shown.binary_search(&row).ok());
         if let Some(place) = place {
             offset = place.saturating_sub(limit / BEFORE);

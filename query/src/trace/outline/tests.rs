@@ -161,6 +161,73 @@ async fn at1_rows_are_found_and_grouped_by_their_attributes() {
     assert!(matches!(none, Err(Error::NotFound { .. })));
 }
 
+#[tokio::test]
+async fn ca2_a_call_is_counted_once_by_who_answers_or_by_the_caller() {
+    let database = vec![("db.system", "postgresql"), ("db.namespace", "orders")];
+    let list = vec![
+        span(1, 0, 0, 100),
+        TestSpan { kind: 3, status: 2, attributes: vec![("server.address", "b.example")], ..span(2, 1, 0, 50) },
+        TestSpan { service: "cart", ..span(3, 2, 1, 49) },
+        TestSpan { service: "cart", kind: 3, attributes: database.clone(), ..span(4, 3, 2, 5) },
+        TestSpan { service: "cart", kind: 3, attributes: database, ..span(5, 3, 6, 9) },
+        TestSpan { service: "cart", kind: 3, ..span(6, 3, 10, 12) },
+    ];
+    let (fixture, found) = outline_of(list).await;
+    let answer = fixture.run(move |control| calls(control, (trace(1), &found))).await.unwrap();
+    let edges: Vec<_> =
+        answer.edges.iter().map(|it| (&*it.client, &*it.server, it.call_count, it.failed_count)).collect();
+    assert_eq!(edges, [("cart", "postgresql/orders", 2, 0), ("shop", "cart", 1, 1)]);
+}
+
+/// A trace of whose spans each has an event at its start.
+async fn said(times: &[i64]) -> (Fixture, Arc<Outline>) {
+    use storage::model::attribute::Map;
+    let fixture = Fixture::new();
+    let mut builder = storage::model::SpanBatchBuilder::default();
+    builder.set_resource(&storage::model::origin::Resource::default());
+    builder.set_scope(&storage::model::origin::Scope { name: "lib", ..Default::default() });
+    for (at, time) in times.iter().enumerate() {
+        let attributes = crate::fixture::text_map(&[("exception.type", "Boom"), ("exception.message", "went off")]);
+        let name = if at == 0 { "exception" } else { "told" };
+        let time_unix_nano = u64::try_from(NOW + time).unwrap();
+        let event = storage::model::record::Event {
+            time_unix_nano,
+            name,
+            attributes: Map::new(&attributes),
+            dropped_attributes_count: 0,
+        };
+        let mut events = Vec::new();
+        event.put(&mut events);
+        let span = storage::model::Span {
+            start: NOW,
+            duration: 9,
+            events: &events,
+            ..storage::model::Span::new(trace(1), span_id(at as u64 + 1))
+        };
+        builder.append(&span).unwrap();
+    }
+    fixture.put(builder.finish().unwrap()).await;
+    let read = fixture.run(|control| Outline::read(control, trace(1))).await.unwrap();
+    (fixture, Arc::new(read))
+}
+
+#[tokio::test]
+async fn ev1_the_latest_events_are_told_as_logs() {
+    for (limit, expected) in [(9, vec![7, 5, 5, 5, 1]), (3, vec![7, 5, 5]), (1, vec![7])] {
+        let (fixture, found) = said(&[7, 5, 1, 5, 5]).await;
+        assert_eq!(found.row(0).events.len(), 1);
+        let answer = fixture.run(move |control| events(control, (trace(1), &found), limit)).await.unwrap();
+        let times: Vec<i64> = answer.events.iter().map(|event| event.time_unix_nano - NOW).collect();
+        assert_eq!((answer.count, times), (5, expected));
+        let first = &answer.events[0];
+        assert_eq!(
+            (first.severity_number, first.scope_name.as_str(), first.service.as_str()),
+            (17, "lib", "unknown_service")
+        );
+        assert_eq!(first.body, Some(query_api::otlp::AnyValue::StringValue("Boom: went off".into())));
+    }
+}
+
 #[test]
 fn fl3_short_neighbours_become_one_bar_that_says_if_one_failed() {
     let mut list = vec![span(1, 0, 0, 100_000)];
@@ -186,9 +253,9 @@ fn ol4_a_deep_chain_and_a_wide_fan_end() {
         assert_eq!(levels, Some(if deep { 30_000 } else { 2 }));
         assert_eq!(lanes::Lanes::new(&found).rows.len(), 30_000);
         let mut fold = Fold { depth: Some(0), ..Fold::default() };
-        assert_eq!(found.shown(&fold), [0]);
+        assert_eq!(found.shown(&fold, None), [0]);
         assert_eq!(found.open(29_999, &mut fold).is_none(), deep, "so many are not named");
-        assert!(found.shown(&fold).binary_search(&29_999).is_ok());
+        assert!(found.shown(&fold, None).binary_search(&29_999).is_ok());
     }
 }
 

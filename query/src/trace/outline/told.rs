@@ -9,9 +9,9 @@ use query_api::outline::{
 };
 use std::collections::{HashMap, HashSet};
 
-/// Rows and columns of the miniature: about what the page has pixels for.
-const BANDS: usize = 64;
-const COLUMNS: usize = 400;
+/// Rows and columns of the miniature: what the page has pixels for, and a fourth or so of those across.
+const BANDS: usize = 48;
+const COLUMNS: usize = 240;
 /// A lead over the parent that clocks have without anyone noticing.
 const LEAD: i64 = 100_000;
 /// Calls alike in a row, from which on they are told as a loop: what profilers of requests take as the mark.
@@ -53,6 +53,7 @@ impl Outline {
             if let Some(part) = parts.get_mut(row.service) {
                 part.span_count += 1;
                 part.error_count += usize::from(row.is_error());
+                part.self_nano = part.self_nano.saturating_add(row.own);
             }
         }
         let mut longest = vec![0; parts.len()];

@@ -18,6 +18,8 @@ pub(super) fn schemas() -> Vec<Named> {
         ("MatchesResponse", matches()),
         ("GroupsResponse", groups()),
         ("OutlineGroup", group()),
+        ("CallsResponse", calls()),
+        ("EventsResponse", events()),
         ("LanesResponse", lanes()),
         ("LaneBar", bar()),
         ("SpanResponse", span()),
@@ -60,6 +62,7 @@ fn service() -> Value {
         Always("name", text()),
         Always("span_count", count()),
         Always("error_count", count()),
+        Always("self_nano", integer()),
         Always("critical_nano", integer()),
         Sometimes("critical_row", count()),
     ];
@@ -172,6 +175,22 @@ fn group() -> Value {
         Always("longest_nano", integer()),
     ];
     object("Spans that are alike; without `name` they lack the attribute. `row` is the first of them.", fields)
+}
+
+fn calls() -> Value {
+    let fields =
+        [Always("version", hex(16)), Always("edges", list_of("GraphEdge")), Always("stats", reference("Stats"))];
+    object("Who calls whom within a trace, by their names; the sides of an edge have no figures.", fields)
+}
+
+fn events() -> Value {
+    let fields = [
+        Always("version", hex(16)),
+        Always("count", count()),
+        Always("events", list_of("LogRecord")),
+        Always("stats", reference("Stats")),
+    ];
+    object("The latest of `count` events of a trace's spans, as log records, latest first.", fields)
 }
 
 fn lanes() -> Value {
