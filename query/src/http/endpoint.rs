@@ -1,5 +1,7 @@
 //! Which endpoints are there, and which parameters has each?
 
+mod outline;
+
 use axum::http::Method;
 
 /// One method of one path.
@@ -265,11 +267,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         method: Method::GET,
         path: "/traces/{trace_id}/outline",
         summary: "What a trace of any size is as a whole, and its first rows: for who draws a part of it.",
-        parameters: &[
-            TRACE,
-            query("whole", Kind::Number, "The trace itself comes along where it has at most so many spans."),
-            TIMEOUT,
-        ],
+        parameters: outline::WHOLE,
         answer: "OutlineResponse",
     },
     Endpoint {
@@ -277,24 +275,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         method: Method::GET,
         path: "/traces/{trace_id}/outline/rows",
         summary: "A window of a trace's rows, as they are shown with what is folded.",
-        parameters: &[
-            TRACE,
-            query("depth", Kind::Number, "Rows with so many levels above them are closed; none is unless given."),
-            query(
-                "turned",
-                Kind::Text,
-                "Rows that are closed although they would be open, or open although closed; with commas.",
-            ),
-            query("offset", Kind::Number, "Rows that are shown before the window."),
-            query("limit", Kind::Count { default: 100, max: 1000 }, "Rows of the window."),
-            query("reveal", Kind::Number, "A row to open the way to; the window is then around it."),
-            query(
-                "contains",
-                Kind::Text,
-                "Only rows that hold this text are shown, as `matches` finds them, and all above them.",
-            ),
-            TIMEOUT,
-        ],
+        parameters: outline::ROWS,
         answer: "RowsResponse",
     },
     Endpoint {
@@ -302,13 +283,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         method: Method::GET,
         path: "/traces/{trace_id}/outline/matches",
         summary: "The rows whose name, service, status message, attributes or id hold a text.",
-        parameters: &[
-            TRACE,
-            query("contains", Kind::Text, "The text, in any case."),
-            query("failed", Kind::Choice(&["true"]), "Only rows whose status is error."),
-            query("limit", Kind::Count { default: 1000, max: 100_000 }, "Rows to be told; all are counted."),
-            TIMEOUT,
-        ],
+        parameters: outline::MATCHES,
         answer: "MatchesResponse",
     },
     Endpoint {
@@ -316,21 +291,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         method: Method::GET,
         path: "/traces/{trace_id}/outline/groups",
         summary: "Where the time of a trace went: its spans by what they have in common.",
-        parameters: &[
-            TRACE,
-            query(
-                "by",
-                Kind::Text,
-                "`service`, `operation`, `kind`, `status` or `attr.KEY`; service and operation unless given.",
-            ),
-            query(
-                "order",
-                Kind::Choice(&["self", "total", "average", "count", "longest", "errors"]),
-                "The figure of which the greatest stands first; `self` unless given.",
-            ),
-            query("rising", Kind::Choice(&["true"]), "The least stands first."),
-            TIMEOUT,
-        ],
+        parameters: outline::GROUPS,
         answer: "GroupsResponse",
     },
     Endpoint {
@@ -338,21 +299,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         method: Method::GET,
         path: "/traces/{trace_id}/outline/lanes",
         summary: "A part of a trace's flame graph.",
-        parameters: &[
-            TRACE,
-            query("from", Kind::Number, "Nanoseconds after the start of the trace; 0 unless given."),
-            query("to", Kind::Number, "Nanoseconds after the start of the trace; its end unless given."),
-            query(
-                "width",
-                Kind::Count { default: 500, max: 2000 },
-                "Into how many parts the time is cut: what is shorter than \
-                three of them becomes one bar with its neighbours.",
-            ),
-            query("offset", Kind::Number, "Lanes before the first."),
-            query("limit", Kind::Count { default: 50, max: 200 }, "Lanes."),
-            query("row", Kind::Number, "A row whose lane is told."),
-            TIMEOUT,
-        ],
+        parameters: outline::LANES,
         answer: "LanesResponse",
     },
     Endpoint {
@@ -368,7 +315,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         method: Method::GET,
         path: "/traces/{trace_id}/outline/events",
         summary: "The latest events of a trace's spans, as log records.",
-        parameters: &[TRACE, query("limit", Kind::Count { default: 1000, max: 10_000 }, "Events."), TIMEOUT],
+        parameters: outline::EVENTS,
         answer: "EventsResponse",
     },
     Endpoint {

@@ -1,3 +1,5 @@
+//! What is asked of the outline of a trace is answered by its windows, which side by side are the whole.
+
 use super::*;
 use proptest::prelude::*;
 use query_api::outline::{

@@ -200,7 +200,7 @@ async fn what_cannot_be_compared_is_refused_with_tempos_status() {
     let one = trace(1).to_string();
     for (body, status, told) in [
         ("{".to_owned(), 400, "body"),
-        ("[]".to_owned(), 400, "body"),
+        ("[]".to_owned(), 400, "base.traceId is required"),
         (json!({"base": {"traceId": one}}).to_string(), 400, "compare.traceId is required"),
         (ids("xyz", &one), 400, "base.traceId"),
         (ids(&one, &"1".repeat(33)), 400, "compare.traceId"),
