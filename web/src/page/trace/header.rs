@@ -9,7 +9,6 @@ use crate::state::trace::repeat::{self, How, Repeat};
 use crate::state::trace::tree::{Row, Trace};
 use crate::state::{calendar, format, hue, order};
 use leptos::prelude::*;
-use std::sync::Arc;
 
 /// Repeats that are told.
 const REPEATS: usize = 3;
@@ -18,7 +17,7 @@ pub(super) const LOOP: &str = "in a loop";
 pub(super) const RETRY: &str = "tried again after errors";
 
 /// What the header tells of a trace.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 pub(super) struct Facts {
     /// Service and name of the first row.
     pub(super) root: (String, String),
@@ -39,7 +38,7 @@ pub(super) struct Facts {
 }
 
 /// Calls that are repeated, in words.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub(super) struct Told {
     pub(super) row: usize,
     pub(super) count: usize,
@@ -51,9 +50,8 @@ pub(super) struct Told {
 
 /// The header of a trace that is here whole.
 pub(super) fn header(view: View) -> AnyView {
-    let facts = Memo::new(move |_| view.trace().map(|trace| Facts::of(&trace, &view.path.get())).map(Arc::new));
-    let open = Callback::new(move |row| view.open(row));
-    shown(view.app, view.id, Signal::derive(move || facts.get()), open)
+    let facts = move || view.trace().map(|trace| Facts::of(&trace, &view.path.get()));
+    shown(view.app, view.id, facts, Callback::new(move |row| view.open(row)))
 }
 
 impl Facts {
@@ -96,8 +94,13 @@ impl Facts {
 }
 
 /// The header; `open` shows a row in the timeline.
-pub(super) fn shown(app: App, id: Memo<String>, facts: Signal<Option<Arc<Facts>>>, open: Callback<usize>) -> AnyView {
-    let shown = move || facts.get().map(|facts| filled(app, id.get_untracked(), &facts, open));
+pub(super) fn shown(
+    app: App,
+    id: Memo<String>,
+    facts: impl Fn() -> Option<Facts> + Send + 'static,
+    open: Callback<usize>,
+) -> AnyView {
+    let shown = move || facts().map(|facts| filled(app, id.get_untracked(), &facts, open));
     view! { <header class="trace-head" data-testid="trace-header">{shown}</header> }.into_any()
 }
 
@@ -214,23 +217,29 @@ fn shares(shares: &[(String, i64, Option<usize>)], open: Callback<usize>) -> Any
     .into_any()
 }
 
-/// What the tools over the rows do.
+/// What a tool does.
+pub(super) enum Act {
+    /// Looks for another text.
+    Find(String),
+    /// Goes to the next row that holds it, or with -1 to the one before.
+    Next(isize),
+    /// Closes all rows, or opens them.
+    CloseAll(bool),
+}
+
+/// What the tools over the rows know.
 #[derive(Clone, Copy)]
 pub(super) struct Tools {
     /// What is looked for.
     pub(super) wanted: Memo<String>,
     /// How many rows hold it, in words.
     pub(super) found: Signal<String>,
-    /// Looks for another text.
-    pub(super) find: Callback<String>,
     /// Whether only rows that hold it are shown.
     pub(super) only: Memo<bool>,
-    /// Goes to the next row that holds it, or with -1 to the one before.
-    pub(super) next: Callback<isize>,
+    /// What is done.
+    pub(super) act: Callback<Act>,
     /// Whether the critical path is drawn.
     pub(super) critical: RwSignal<bool>,
-    /// Closes all rows, or opens them.
-    pub(super) close_all: Callback<bool>,
     /// Whether there are rows that can be.
     pub(super) folds: Signal<bool>,
 }
@@ -241,19 +250,18 @@ pub(super) fn tools(view: View) -> AnyView {
     bar(Tools {
         wanted: view.wanted,
         found: Signal::derive(count),
-        find: Callback::new(move |text: String| {
-            view.find(&text);
-            if let Some(first) = view.matches.get_untracked().first() {
-                view.go_to(*first);
+        act: Callback::new(move |act| match act {
+            Act::Find(text) => {
+                view.find(&text);
+                if let Some(first) = view.matches.get_untracked().first() {
+                    view.go_to(*first);
+                }
             }
+            Act::Next(by) => view.next_match(by),
+            Act::CloseAll(close) => view.fold_all(close),
         }),
-        next: Callback::new(move |by| view.next_match(by)),
         only: view.only,
         critical: view.critical,
-        close_all: Callback::new(move |close| match view.trace_now() {
-            Some(trace) if close => view.closed.set(trace.all_closed()),
-            _ => view.closed.update(|c| c.clear()),
-        }),
         folds: Signal::derive(move || view.tab().is_empty()),
     })
 }
@@ -265,7 +273,7 @@ pub(super) fn found_words(count: usize) -> String {
 
 /// Search within the trace, and switches.
 pub(super) fn bar(tools: Tools) -> AnyView {
-    let Tools { wanted, found, find, only, next, critical, close_all, folds } = tools;
+    let Tools { wanted, found, only, act, critical, folds } = tools;
     let some = move || wanted.with(|w| !w.trim().is_empty());
     let count = move || if some() { found.get() } else { String::new() };
     let app = App::get();
@@ -279,15 +287,15 @@ pub(super) fn bar(tools: Tools) -> AnyView {
         })
     };
     let keys = move |event: leptos::ev::KeyboardEvent| match event.key().as_str() {
-        "Enter" => next.run(if event.shift_key() { -1 } else { 1 }),
-        "Escape" => find.run(String::new()),
+        "Enter" => act.run(Act::Next(if event.shift_key() { -1 } else { 1 })),
+        "Escape" => act.run(Act::Find(String::new())),
         _ => {}
     };
     let folding = move || {
         folds.get().then(|| {
             view! {
-                <button class="button icon" title="Expand all ([)" aria-label="Expand all" on:click=move |_| close_all.run(false)>"⊞"</button>
-                <button class="button icon" title="Collapse all (])" aria-label="Collapse all" on:click=move |_| close_all.run(true)>"⊟"</button>
+                <button class="button icon" title="Expand all ([)" aria-label="Expand all" on:click=move |_| act.run(Act::CloseAll(false))>"⊞"</button>
+                <button class="button icon" title="Collapse all (])" aria-label="Collapse all" on:click=move |_| act.run(Act::CloseAll(true))>"⊟"</button>
             }
         })
     };
@@ -295,7 +303,7 @@ pub(super) fn bar(tools: Tools) -> AnyView {
         <div class="trace-tools">
             <span class="quiet small num">{count}</span>
             <input class="search" type="search" data-query placeholder="Find in trace" prop:value=wanted spellcheck="false"
-                aria-label="Find in trace" data-testid="find" on:input=move |event| find.run(event_target_value(&event)) on:keydown=keys />
+                aria-label="Find in trace" data-testid="find" on:input=move |event| act.run(Act::Find(event_target_value(&event))) on:keydown=keys />
             {filter}
             <button class="button" class:on=move || critical.get() aria-pressed=move || critical.get().to_string()
                 title="Critical path (c)" on:click=move |_| critical.update(|c| *c = !*c)>"Critical path"</button>

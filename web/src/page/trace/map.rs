@@ -12,31 +12,27 @@ use crate::state::trace::tree::Trace;
 use crate::state::{format, order};
 use leptos::prelude::*;
 use query_api::service::GraphEdge;
-use std::sync::Arc;
 
 /// Calls by their ends that are laid out.
 const EDGES: usize = 300;
 
 /// A service's part of the trace: its name, nanoseconds of self time, errors.
-type Part = (String, i64, usize);
+pub(super) type Part = (String, i64, usize);
 
 /// Which trace is drawn, and what of it.
 #[derive(Clone, Copy)]
 pub(super) struct Calls {
     /// What all pages share.
     pub(super) app: App,
-    /// The calls, once they are here.
-    pub(super) edges: Signal<Option<Arc<Vec<GraphEdge>>>>,
-    /// The services.
-    pub(super) parts: Signal<Arc<Vec<Part>>>,
+    /// The calls and the services, once they are here.
+    pub(super) told: Callback<(), Option<(Vec<GraphEdge>, Vec<Part>)>>,
 }
 
 impl Calls {
     /// Those of a trace that is here whole.
     pub(super) fn of(view: View) -> Calls {
-        let edges = Memo::new(move |_| view.trace().map(|trace| Arc::new(calls::edges(&trace))));
-        let parts = Memo::new(move |_| Arc::new(view.trace().map_or_else(Vec::new, |trace| parts(&trace))));
-        Calls { app: view.app, edges: edges.into(), parts: parts.into() }
+        let told = move |()| view.trace().map(|trace| (calls::edges(&trace), parts(&trace)));
+        Calls { app: view.app, told: Callback::new(told) }
     }
 }
 
@@ -50,8 +46,8 @@ fn parts(trace: &Trace) -> Vec<Part> {
 
 /// The tab.
 pub(super) fn tab(calls: Calls) -> AnyView {
-    let shown = move || match calls.edges.get() {
-        Some(edges) => whole(calls.app, edges.to_vec(), &calls.parts.get()),
+    let shown = move || match calls.told.run(()) {
+        Some((edges, parts)) => whole(calls.app, edges, &parts),
         None => message::skeleton(8),
     };
     view! { <div class="scroll trace-map">{shown}</div> }.into_any()

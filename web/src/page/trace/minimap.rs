@@ -11,7 +11,7 @@ use leptos::web_sys;
 pub(super) fn minimap(time: Time) -> AnyView {
     let drag = RwSignal::new(None::<(f64, f64)>);
     let (canvas, node) = canvas::drawing("All spans of the trace in miniature", move |pen| {
-        time.mini.with(|mini| spans(pen, mini));
+        spans(pen, &time.mini.run(()));
     });
     // A layer of its own: a window that moves draws no span again.
     let (over, _) = canvas::drawing("The window", move |pen| {

@@ -17,7 +17,7 @@ mod time;
 mod timeline;
 mod view;
 
-use crate::client::load::{Load, Old, load};
+use crate::client::load::{Load, Old, load_with};
 use crate::component::app::{App, Entry};
 use crate::component::effect::effect;
 use crate::component::message;
@@ -25,7 +25,8 @@ use crate::state::address;
 use compare::Here;
 use leptos::prelude::*;
 use map::Calls;
-use view::{Opened, View};
+use part::Part;
+use view::{Opened, View, opened};
 
 /// Spans up to which a trace is read whole: folding, searching and counting then ask nobody.
 const WHOLE: usize = 4_000;
@@ -46,9 +47,8 @@ pub(super) fn page() -> AnyView {
     let app = App::get();
     let id = Memo::new(move |_| app.path.with(|path| path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()));
     effect(move || super::title(&format!("Trace {}", id.get().get(..8).unwrap_or_default())));
-    let found = load::<Opened>(Old::Forget, move || {
-        address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}/outline?whole={WHOLE}"))
-    });
+    let path = move || address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}/outline?whole={WHOLE}"));
+    let found = load_with::<Opened>(Old::Forget, path, opened);
     let view = View::new(id, found);
     // What comes with a refresh changes what is told, not who tells it.
     let how = Memo::new(move |_| {
@@ -78,7 +78,7 @@ pub(super) fn page() -> AnyView {
             None => message::skeleton(16),
             Some(How::Nothing) => not_here(found, &id.get()),
             Some(How::Whole) => whole(view),
-            Some(How::Large) => part::large(id, found),
+            Some(How::Large) => part::tab(Part::Large(id, found)),
         }
     };
     view! { <div class="page trace-page">{message::progress([found.running])}{body}</div> }.into_any()
@@ -111,8 +111,8 @@ fn whole(view: View) -> AnyView {
         "flame" => flame::tab(view),
         "statistics" => statistics::tab(view),
         "logs" => logs::tab(view),
-        "map" => part::map(Calls::of(view)),
-        "compare" => part::compare(Here::of(view)),
+        "map" => part::tab(Part::Map(Calls::of(view))),
+        "compare" => part::tab(Part::Compare(Here::of(view))),
         "json" => json::tab(view.id),
         _ => timeline::tab(view),
     };

@@ -1,6 +1,6 @@
 //! Which code comes when it is needed? Tabs that are seldom looked at, and what draws a large trace, so that others are shown sooner.
 //!
-//! One part for the tabs, one for large traces: each further part cuts what is shared into more files.
+//! One part for all of them: each further part cuts what is shared into more files.
 //!
 //! Not here: how code is cut into parts (`cargo xtask web`), the parts of pages (`page::code`).
 
@@ -11,63 +11,50 @@ use crate::client::fetch::Failure;
 use crate::client::load::Load;
 use crate::component::message;
 use leptos::prelude::*;
-use leptos::wasm_split::SplitLoaderError;
 
-/// Draws a comparison, a map, a large trace.
-type Compare = fn(Here) -> AnyView;
-type Map = fn(Calls) -> AnyView;
-type Large = fn(Memo<String>, Load<Opened>) -> AnyView;
+/// What is drawn.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    /// Another trace beside this one.
+    Compare(Here),
+    /// The map of the trace.
+    Map(Calls),
+    /// A large trace, by its id.
+    Large(Memo<String>, Load<Opened>),
+}
+
+/// Draws it.
+type Draw = fn(Part) -> AnyView;
 
 mod code {
-    use super::{Compare, Large, Map};
+    use super::Draw;
     use leptos::wasm_split::{SplitLoaderError, wasm_split};
 
     #[wasm_split(tabs, wasm_split_path = ::leptos::wasm_split, fallible)]
-    pub(super) fn compare() -> Result<Compare, SplitLoaderError> {
-        Ok(super::super::compare::tab)
-    }
-
-    #[wasm_split(tabs, wasm_split_path = ::leptos::wasm_split, fallible)]
-    pub(super) fn map() -> Result<Map, SplitLoaderError> {
-        Ok(super::super::map::tab)
-    }
-
-    #[wasm_split(large, wasm_split_path = ::leptos::wasm_split, fallible)]
-    pub(super) fn large() -> Result<Large, SplitLoaderError> {
-        Ok(super::super::large::page)
+    pub(super) fn tabs() -> Result<Draw, SplitLoaderError> {
+        Ok(super::draw)
     }
 }
 
-/// The comparison with another trace.
-pub(super) fn compare(here: Here) -> AnyView {
-    once(code::compare, move |tab| tab(here))
+fn draw(part: Part) -> AnyView {
+    match part {
+        Part::Compare(here) => super::compare::tab(here),
+        Part::Map(calls) => super::map::tab(calls),
+        Part::Large(id, found) => super::large::page(id, found),
+    }
 }
 
-/// The map of a trace.
-pub(super) fn map(calls: Calls) -> AnyView {
-    once(code::map, move |tab| tab(calls))
-}
-
-/// A large trace.
-pub(super) fn large(id: Memo<String>, found: Load<Opened>) -> AnyView {
-    once(code::large, move |page| page(id, found))
-}
-
-/// What code draws, or what stands in its place until it has come.
-fn once<T, F>(code: impl Fn() -> F + Copy + Send + 'static, draw: impl Fn(T) -> AnyView + Send + 'static) -> AnyView
-where
-    T: Copy + Send + Sync + 'static,
-    F: Future<Output = Result<T, SplitLoaderError>> + 'static,
-{
-    let here = RwSignal::new(None::<Option<T>>);
+/// What is drawn, or what stands in its place until its code has come.
+pub(super) fn tab(part: Part) -> AnyView {
+    let here = RwSignal::new(None::<Option<Draw>>);
     let fetch = move || {
         leptos::task::spawn_local(async move {
-            here.try_set(Some(code().await.ok()));
+            here.try_set(Some(code::tabs().await.ok()));
         });
     };
     fetch();
     let shown = move || match here.get() {
-        Some(Some(code)) => untrack(|| draw(code)),
+        Some(Some(draw)) => untrack(|| draw(part)),
         Some(None) => message::failed(&Failure::not_loaded(), fetch),
         None => message::skeleton(8),
     };

@@ -6,7 +6,6 @@ use crate::component::text;
 use crate::state::trace::statistics::{self, By, Group, Key};
 use crate::state::{format, hue};
 use leptos::prelude::*;
-use std::sync::Arc;
 
 const COLUMNS: [(&str, &str, By); 6] = [
     ("count", "Spans", By::Count),
@@ -29,20 +28,26 @@ const KEYS: [(&str, &str); 5] = [
 /// Groups shown.
 const GROUPS: usize = 1_000;
 
-/// What the table is drawn from.
+/// What the table tells.
+pub(super) struct Table {
+    /// The groups in their order; a thousand of them.
+    pub(super) groups: Vec<Group>,
+    /// How many there are.
+    pub(super) count: usize,
+    /// Names of the services by index.
+    pub(super) services: Vec<String>,
+    /// The sum of all self times.
+    pub(super) sum: i64,
+    /// What spans can be grouped by.
+    pub(super) keys: Vec<String>,
+}
+
+/// Where that comes from.
 #[derive(Clone, Copy)]
 pub(super) struct Source {
     pub(super) app: App,
-    /// The groups in their order; a thousand of them.
-    pub(super) groups: Signal<Arc<Vec<Group>>>,
-    /// How many there are.
-    pub(super) count: Signal<usize>,
-    /// Names of the services by index.
-    pub(super) services: Signal<Arc<Vec<String>>>,
-    /// The sum of all self times.
-    pub(super) sum: Signal<i64>,
-    /// What spans can be grouped by.
-    pub(super) keys: Signal<Vec<String>>,
+    /// Makes it.
+    pub(super) table: Callback<(), Table>,
     /// Shows a row in the timeline.
     pub(super) open: Callback<usize>,
 }
@@ -80,32 +85,35 @@ impl Choice {
 /// The tab of a trace that is here whole.
 pub(super) fn tab(view: View) -> AnyView {
     let choice = Choice::new(view.app);
-    let found = Memo::new(move |_| {
+    let made = move |()| {
         let (column, turned) = choice.column.get();
         let by = COLUMNS.get(column).map_or(By::SelfTime, |(_, _, by)| *by);
-        let key = Key::parse(&choice.group.get());
-        let mut groups = view.trace().map_or_else(Vec::new, |trace| statistics::groups(&trace, &key, by));
+        let Some(trace) = view.trace() else { return Table::nothing() };
+        let mut groups = statistics::groups(&trace, &Key::parse(&choice.group.get()), by);
         if turned {
             groups.reverse();
         }
-        Arc::new(groups)
-    });
-    let names = move || view.trace().map_or_else(Vec::new, |t| t.services.iter().map(|s| s.name.clone()).collect());
-    let source = Source {
-        app: view.app,
-        groups: found.into(),
-        count: Signal::derive(move || found.with(|found| found.len())),
-        services: Memo::new(move |_| Arc::new(names())).into(),
-        sum: Signal::derive(move || view.trace().map_or(0, |t| t.rows.iter().map(|row| row.self_time).sum())),
-        keys: Signal::derive(move || view.trace().map_or_else(Vec::new, |trace| statistics::keys(&trace))),
-        open: Callback::new(move |row| view.open(row)),
+        Table {
+            count: groups.len(),
+            groups,
+            services: trace.services.iter().map(|service| service.name.clone()).collect(),
+            sum: trace.rows.iter().map(|row| row.self_time).sum(),
+            keys: statistics::keys(&trace),
+        }
     };
-    table(source, choice)
+    let open = Callback::new(move |row| view.open(row));
+    table(Source { app: view.app, table: Callback::new(made), open }, choice)
+}
+
+impl Table {
+    fn nothing() -> Table {
+        Table { groups: Vec::new(), count: 0, services: Vec::new(), sum: 0, keys: Vec::new() }
+    }
 }
 
 /// The table.
 pub(super) fn table(source: Source, choice: Choice) -> AnyView {
-    let (app, chosen, found) = (source.app, choice.column, source.groups);
+    let (app, chosen) = (source.app, choice.column);
     let head = move |(index, (key, words, _)): (usize, (&'static str, &'static str, By))| {
         let here = move || chosen.get().0 == index;
         let order = move || match chosen.get() {
@@ -123,10 +131,6 @@ pub(super) fn table(source: Source, choice: Choice) -> AnyView {
             </th>
         }
     };
-    let rows = move || {
-        let (services, sum) = (source.services.get(), source.sum.get());
-        found.with(|groups| groups.iter().take(GROUPS).map(|one| row(source.open, &services, one, sum)).collect_view())
-    };
     let titles = move || match Key::parse(&choice.group.get()) {
         Key::Both => vec!["Service".to_owned(), "Operation".to_owned()],
         Key::Service => vec!["Service".to_owned()],
@@ -137,14 +141,13 @@ pub(super) fn table(source: Source, choice: Choice) -> AnyView {
     };
     let titles =
         move || titles().into_iter().map(|words| view! { <th scope="col" class="left">{words}</th> }).collect_view();
-    let count = move || {
-        let count = source.count.get();
+    let shown = move || {
+        let Table { groups, count, services, sum, keys } = source.table.run(());
         let cut = if count > GROUPS { format!(", the first {GROUPS} shown") } else { String::new() };
-        format!("{}{cut}", format::counted(count as u64, "group"))
-    };
-    view! {
-        <div class="scroll">
-            <div class="statistics-tools">{group_by(source, choice.group)}<span class="quiet small num">{count}</span></div>
+        let words = format!("{}{cut}", format::counted(count as u64, "group"));
+        let rows = groups.iter().take(GROUPS).map(|one| row(source.open, &services, one, sum)).collect_view();
+        view! {
+            <div class="statistics-tools">{group_by(source.app, keys, choice.group)}<span class="quiet small num">{words}</span></div>
             <table class="data" data-testid="statistics">
                 <thead><tr>
                     {titles}
@@ -153,23 +156,22 @@ pub(super) fn table(source: Source, choice: Choice) -> AnyView {
                 </tr></thead>
                 <tbody>{rows}</tbody>
             </table>
-        </div>
-    }
-    .into_any()
+        }
+    };
+    view! { <div class="scroll">{shown}</div> }.into_any()
 }
 
 /// What to group by: the usual ones, and every attribute that a span, a resource or a scope of the trace has.
-fn group_by(source: Source, group: Memo<String>) -> AnyView {
+fn group_by(app: App, keys: Vec<String>, group: Memo<String>) -> AnyView {
     let option = move |(value, words): (String, String)| {
         let here = value.clone();
         view! { <option value=value selected=move || group.with(|g| *g == here)>{words}</option> }
     };
     let usual = KEYS.iter().map(|(key, words)| option(((*key).to_owned(), (*words).to_owned()))).collect_view();
-    let attributes =
-        move || source.keys.get().into_iter().map(|key| option((Key::of_attribute(&key), key))).collect_view();
+    let attributes = keys.into_iter().map(|key| option((Key::of_attribute(&key), key))).collect_view();
     view! {
         <label class="inline-field"><span class="field-label">"Group by"</span>
-            <select class="button" data-testid="group-by" on:change=move |event| source.app.set(Entry::Replace, "group", Some(&event_target_value(&event)))>
+            <select class="button" data-testid="group-by" on:change=move |event| app.set(Entry::Replace, "group", Some(&event_target_value(&event)))>
                 {usual}<optgroup label="Attribute">{attributes}</optgroup>
             </select>
         </label>

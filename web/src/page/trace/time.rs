@@ -7,7 +7,6 @@ use crate::state::trace::window::Window;
 use crate::state::{format, scale};
 use leptos::prelude::*;
 use leptos::web_sys;
-use std::sync::Arc;
 
 /// The time of a trace, and what of it is shown.
 #[derive(Clone, Copy)]
@@ -19,7 +18,7 @@ pub(super) struct Time {
     /// Nanoseconds of the whole.
     pub(super) duration: Signal<i64>,
     /// All spans in miniature.
-    pub(super) mini: Signal<Arc<Mini>>,
+    pub(super) mini: Callback<(), Mini>,
 }
 
 impl Time {

@@ -50,8 +50,10 @@ pub(super) struct Drawn {
     pub(super) selected: Signal<bool>,
     /// Whether the keys are at it.
     pub(super) at: Signal<bool>,
-    /// Whether it holds what is looked for; nothing while nothing is.
-    pub(super) hit: Signal<Option<bool>>,
+    /// Whether it holds what is looked for.
+    pub(super) hit: Signal<bool>,
+    /// Whether something is looked for that it does not hold.
+    pub(super) missed: Signal<bool>,
     /// Opens or closes it.
     pub(super) fold: Callback<()>,
     /// Selects it.
@@ -90,6 +92,7 @@ fn row(view: View, index: usize) -> AnyView {
     let mut one = view.path.with_untracked(|path| trace.drawn(at, path));
     one.closed = view.closed.with_untracked(|closed| closed.contains(&at));
     let looked_for = move || view.wanted.with(|w| !w.trim().is_empty());
+    let holds = move || view.matches.with(|m| m.binary_search(&at).is_ok());
     draw(
         view.board(),
         Drawn {
@@ -97,7 +100,8 @@ fn row(view: View, index: usize) -> AnyView {
             row: Arc::new(one),
             selected: Signal::derive(move || view.selected.get() == Some(at)),
             at: Signal::derive(move || view.at.get() == Some(at)),
-            hit: Signal::derive(move || looked_for().then(|| view.matches.with(|m| m.binary_search(&at).is_ok()))),
+            hit: Signal::derive(holds),
+            missed: Signal::derive(move || looked_for() && !holds()),
             fold: Callback::new(move |()| view.fold(at)),
             choose: Callback::new(move |()| {
                 view.at.set(Some(at));
@@ -180,7 +184,7 @@ fn row_id(at: usize) -> String {
 
 /// A row.
 pub(super) fn draw(board: Board, drawn: Drawn) -> AnyView {
-    let Drawn { row: one, service, selected, at, hit, fold, choose } = drawn;
+    let Drawn { row: one, service, selected, at, hit, missed, fold, choose } = drawn;
     let (place, siblings) = (one.place.to_string(), one.siblings.to_string());
     let open = (one.subtree > 1).then(|| (!one.closed).to_string());
     let (id, error, level) =
@@ -192,7 +196,7 @@ pub(super) fn draw(board: Board, drawn: Drawn) -> AnyView {
         <div class="span-row" role="treeitem" id=row_id(number) {..level} aria-posinset=place aria-setsize=siblings
             aria-expanded=open
             aria-selected=move || selected.get().to_string() class:selected=selected class:at=at
-            class:hit=move || hit.get() == Some(true) class:missed=move || hit.get() == Some(false) class:failed=error style=colour
+            class:hit=hit class:missed=missed class:failed=error style=colour
             data-testid="span-row" data-span=id on:click=move |_| choose.run(())>
             {names}
             <div class="span-time">{bars(board, one)}</div>

@@ -2,6 +2,7 @@
 
 use super::time::Time;
 use super::timeline::Board;
+use crate::client::fetch::{self, Failure};
 use crate::client::load::{Load, Old, load};
 use crate::component::app::{App, Entry};
 use crate::component::effect::effect;
@@ -14,8 +15,8 @@ use crate::state::trace::tree::Trace;
 use crate::state::trace::window::Window;
 use leptos::prelude::*;
 use query_api::log::LogsResponse;
-use query_api::outline::OutlineResponse;
-use serde::{Deserialize, Deserializer};
+use query_api::otlp::TracesData;
+use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -23,18 +24,23 @@ use std::sync::Arc;
 pub(super) enum Opened {
     /// All of it, put in order while it was read.
     Whole(Arc<Trace>),
-    /// It is too large to be held here: what it is as a whole.
-    Large(Arc<OutlineResponse>),
+    /// It is too large to be held here: what it is as a whole, as it was answered (`large` reads it).
+    Large(Arc<str>),
 }
 
-impl<'de> Deserialize<'de> for Opened {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut outline = OutlineResponse::deserialize(deserializer)?;
-        Ok(match outline.whole.take() {
-            Some(data) => Opened::Whole(Arc::new(Trace::new(data))),
-            None => Opened::Large(Arc::new(outline)),
-        })
-    }
+/// What is read of an outline: the trace, where it came along.
+#[derive(Deserialize)]
+struct Along {
+    #[serde(default)]
+    whole: Option<TracesData>,
+}
+
+/// Reads the answer to what a trace is.
+pub(super) fn opened(text: &str, path: &str) -> Result<Opened, Failure> {
+    Ok(match fetch::read::<Along>(text, path)?.whole {
+        Some(data) => Opened::Whole(Arc::new(Trace::new(data))),
+        None => Opened::Large(Arc::from(text)),
+    })
 }
 
 /// Logs by span id: nanoseconds after the trace's start, and severity.
@@ -132,8 +138,8 @@ impl View {
         let window = app.params.with_untracked(|p| p.get("view").and_then(Window::parse)).unwrap_or_default();
         let window = RwSignal::new(window);
         let duration = Signal::derive(move || trace().map_or(0, |t| t.duration));
-        let mini = Memo::new(move |_| Arc::new(trace().map_or_else(Mini::default, |t| Mini::of_trace(&t))));
-        let time = Time { app, window, duration, mini: mini.into() };
+        let mini = Callback::new(move |()| trace().map_or_else(Mini::default, |t| Mini::of_trace(&t)));
+        let time = Time { app, window, duration, mini };
         let span = Memo::new(move |_| app.params.with(|p| p.get("span").map(str::to_owned)));
         let view = View {
             app,

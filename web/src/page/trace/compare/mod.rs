@@ -46,18 +46,18 @@ pub(super) struct Here {
     /// Its id.
     pub(super) id: Memo<String>,
     /// Its start, and service and name of its root.
-    pub(super) root: Signal<Option<(i64, String, String)>>,
+    pub(super) root: Callback<(), Option<(i64, String, String)>>,
 }
 
 impl Here {
     /// That of a trace that is here whole.
     pub(super) fn of(view: View) -> Here {
-        let root = move || {
+        let root = move |()| {
             let trace = view.trace()?;
             let root = trace.rows.first()?;
             Some((trace.start, trace.services[root.service].name.clone(), root.span.name.clone()))
         };
-        Here { app: view.app, id: view.id, root: Signal::derive(root) }
+        Here { app: view.app, id: view.id, root: Callback::new(root) }
     }
 }
 
@@ -108,7 +108,7 @@ fn entry(view: Here, with: Memo<String>) -> AnyView {
 /// Traces of the same operation, around the time of this one.
 fn offers(view: Here) -> AnyView {
     let found = load::<SearchResponse>(Old::Forget, move || {
-        let (start, service, operation) = view.root.get()?;
+        let (start, service, operation) = view.root.run(())?;
         let filter = TraceFilter { service, operation, ..TraceFilter::default() };
         let range = Range { start: start.saturating_sub(HOUR), end: start.saturating_add(HOUR) };
         Some(filter.request(range, None).replace("limit=100", &format!("limit={}", OFFERS + 1)))

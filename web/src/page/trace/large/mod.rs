@@ -12,11 +12,11 @@ mod timeline;
 mod view;
 
 use super::compare::Here;
-use super::header::{self, Facts, Told, Tools};
+use super::header::{self, Act, Facts, Told, Tools};
 use super::map::Calls;
-use super::statistics::{Choice, Source};
+use super::statistics::{Choice, Source, Table};
 use super::view::Opened;
-use super::{json, keyboard as keys, logs, part, statistics};
+use super::{compare, json, keyboard as keys, logs, map, statistics};
 use crate::client::load::{Load, Old, load};
 use crate::component::message;
 use crate::state::address::Params;
@@ -42,14 +42,13 @@ pub(super) fn page(id: Memo<String>, found: Load<Opened>) -> AnyView {
         "flame" => flame::tab(view),
         "statistics" => groups(view),
         "logs" => said(view),
-        "map" => map(view),
-        "compare" => part::compare(here(view)),
+        "map" => called(view),
+        "compare" => compare::tab(here(view)),
         "json" => whole(view),
         _ => timeline::tab(view),
     };
-    let facts = Memo::new(move |_| view.outline.with(|outline| Some(Arc::new(told(outline)))));
-    let open = Callback::new(move |row| view.open(row));
-    let header = header::shown(app, id, Signal::derive(move || facts.with(Clone::clone)), open);
+    let facts = move || view.outline.with(|outline| Some(told(outline)));
+    let header = header::shown(app, id, facts, Callback::new(move |row| view.open(row)));
     super::tabbed(app, tab, header, move || tools(view), shown, panel::panel(view))
 }
 
@@ -96,11 +95,13 @@ fn tools(view: Large) -> AnyView {
     header::bar(Tools {
         wanted: view.wanted,
         found: Signal::derive(words),
-        find: Callback::new(move |text: String| view.find(&text)),
-        next: Callback::new(move |by| view.next_match(by)),
+        act: Callback::new(move |act| match act {
+            Act::Find(text) => view.find(&text),
+            Act::Next(by) => view.next_match(by),
+            Act::CloseAll(close) => view.fold_all(close),
+        }),
         only: view.only,
         critical: view.critical,
-        close_all: Callback::new(move |close| view.fold_all(close)),
         folds: Signal::derive(move || view.app.params.with(|params| params.get("tab").is_none())),
     })
 }
@@ -126,18 +127,17 @@ fn groups(view: Large) -> AnyView {
         longest: group.longest_nano,
         first: group.row,
     };
-    let answer = move || found.data.get().unwrap_or_default();
-    let all = Memo::new(move |_| Arc::new(answer().groups.iter().map(group).collect::<Vec<_>>()));
-    let services = move || Arc::new(view.outline.with(|it| it.services.iter().map(|it| it.name.clone()).collect()));
-    let source = Source {
-        app: view.app,
-        groups: all.into(),
-        count: Signal::derive(move || answer().group_count),
-        services: Signal::derive(services),
-        sum: Signal::derive(move || answer().self_nano),
-        keys: Signal::derive(move || answer().keys.clone()),
-        open: Callback::new(move |row| view.open(row)),
-    };
+    let table = Callback::new(move |()| {
+        let answer = found.data.get().unwrap_or_default();
+        Table {
+            groups: answer.groups.iter().map(group).collect(),
+            count: answer.group_count,
+            services: view.outline.with(|it| it.services.iter().map(|it| it.name.clone()).collect()),
+            sum: answer.self_nano,
+            keys: answer.keys.clone(),
+        }
+    });
+    let source = Source { app: view.app, table, open: Callback::new(move |row| view.open(row)) };
     let failed = move || found.failure.get().map(|failure| message::failed(&failure, move || found.retry()));
     view! { {message::progress([found.running])}{failed}{statistics::table(source, choice)} }.into_any()
 }
@@ -160,16 +160,16 @@ fn said(view: Large) -> AnyView {
     view! { {failed}{cut}{logs::said_in(view.id, move || Some(view.lasting()), events)} }.into_any()
 }
 
-fn map(view: Large) -> AnyView {
+fn called(view: Large) -> AnyView {
     let found =
         load::<CallsResponse>(Old::Keep, move || Some(format!("/api/v1/traces/{}/outline/calls", view.id.get())));
-    let edges = Memo::new(move |_| found.data.with(|it| it.as_deref().map(|it| Arc::new(it.edges.clone()))));
-    let parts = Memo::new(move |_| {
-        let part = |it: &OutlineService| (it.name.clone(), it.self_nano, it.error_count);
-        view.outline.with(|outline| Arc::new(outline.services.iter().map(part).collect::<Vec<_>>()))
+    let part = |it: &OutlineService| (it.name.clone(), it.self_nano, it.error_count);
+    let told = Callback::new(move |()| {
+        let parts = view.outline.with(|outline| outline.services.iter().map(part).collect());
+        found.data.get().map(|answer| (answer.edges.clone(), parts))
     });
     let failed = move || found.failure.get().map(|failure| message::failed(&failure, move || found.retry()));
-    view! { {failed}{part::map(Calls { app: view.app, edges: edges.into(), parts: parts.into() })} }.into_any()
+    view! { {failed}{map::tab(Calls { app: view.app, told })} }.into_any()
 }
 
 fn whole(view: Large) -> AnyView {
@@ -180,11 +180,11 @@ fn whole(view: Large) -> AnyView {
 }
 
 fn here(view: Large) -> Here {
-    let root = move || {
+    let root = move |()| {
         let outline = view.outline.get();
         let root = outline.rows.first()?;
         let service = outline.services.get(root.service)?.name.clone();
         Some((outline.start_unix_nano, service, root.name.clone()))
     };
-    Here { app: view.app, id: view.id, root: Signal::derive(root) }
+    Here { app: view.app, id: view.id, root: Callback::new(root) }
 }

@@ -66,7 +66,8 @@ fn drawn(view: Large, place: usize, row: Arc<OutlineRow>) -> AnyView {
             service,
             selected: Signal::derive(move || view.span.with(|span| span.as_deref() == Some(&*selected))),
             at: Signal::derive(move || view.at.get() == Some(place)),
-            hit: Signal::derive(hit),
+            hit: Signal::derive(move || hit() == Some(true)),
+            missed: Signal::derive(move || hit() == Some(false)),
             fold: Callback::new(move |()| view.turn(place)),
             choose: Callback::new(move |()| {
                 view.at.set(Some(place));

@@ -76,7 +76,7 @@ impl Large {
         let app = App::get();
         let outline = Memo::new(move |_| {
             found.data.with(|found| match found.as_deref() {
-                Some(Opened::Large(outline)) => Arc::clone(outline),
+                Some(Opened::Large(text)) => Arc::new(fetch::read::<OutlineResponse>(text, "").unwrap_or_default()),
                 _ => Arc::default(),
             })
         });
@@ -85,7 +85,7 @@ impl Large {
         let (wanted, span) = (param("find"), param("span"));
         let span = Memo::new(move |_| Some(span.get()).filter(|span| !span.is_empty()));
         let window = app.params.with_untracked(|p| p.get("view").and_then(Window::parse)).unwrap_or_default();
-        let mini = Memo::new(move |_| outline.with(|outline| Arc::new(Mini::of_outline(outline))));
+        let mini = Callback::new(move |()| outline.with(|outline| Mini::of_outline(outline)));
         let lasting = move || outline.with(|it| (it.start_unix_nano, it.duration_nano));
         let view = Large {
             app,
@@ -97,12 +97,7 @@ impl Large {
             generation: RwSignal::new(0),
             seen: RwSignal::new((0, 0)),
             at: RwSignal::new(None),
-            time: Time {
-                app,
-                window: RwSignal::new(window),
-                duration: Signal::derive(move || lasting().1),
-                mini: mini.into(),
-            },
+            time: Time { app, window: RwSignal::new(window), duration: Signal::derive(move || lasting().1), mini },
             critical: RwSignal::new(true),
             logs: log_marks(id, move || Some(lasting())),
             wanted,
