@@ -63,9 +63,14 @@ pub(super) enum DataAsk {
 impl Ask {
     /// Reads the parameters of a call.
     pub(super) fn read(call: Call, parameters: &mut Parameters) -> Result<Self> {
-        if let Some(ask) = OutlineAsk::read(call, parameters)? {
-            return Ok(Ask::Outline(ask));
+        match OutlineAsk::read(call, parameters)? {
+            Some(ask) => Ok(Ask::Outline(ask)),
+            None => Self::of_lists(call, parameters),
         }
+    }
+
+    /// All but questions to an outline.
+    fn of_lists(call: Call, parameters: &mut Parameters) -> Result<Self> {
         Ok(Ask::Data(match call {
             Call::Status => return Ok(Ask::Status),
             Call::OpenApi => return Ok(Ask::OpenApi),

@@ -283,14 +283,13 @@ pub(crate) fn groups(
     })
 }
 
+/// Values by row.
+type Values = HashMap<usize, Arc<str>>;
+
 /// The values of an attribute by row, and the keys of all attributes.
-fn values(
-    control: &Control,
-    (trace, outline): (TraceId, &Outline),
-    key: &Key,
-) -> Result<(HashMap<usize, Arc<str>>, Vec<String>)> {
+fn values(control: &Control, (trace, outline): (TraceId, &Outline), key: &Key) -> Result<(Values, Vec<String>)> {
     let wanted = if let Key::Attribute(key) = key { Some(key.as_str()) } else { None };
-    let mut values: HashMap<usize, Arc<str>> = HashMap::new();
+    let mut values = Values::new();
     let mut texts: HashMap<String, Arc<str>> = HashMap::new();
     let mut keys: BTreeSet<String> = BTreeSet::new();
     let columns = [column::ATTRIBUTES, column::RESOURCE, column::SCOPE];
