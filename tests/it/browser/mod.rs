@@ -201,17 +201,22 @@ async fn browser_shows_a_trace_of_a_hundred_thousand_spans_by_windows() {
     let answer: Value = serde_json::from_slice(&answer.1).unwrap();
     let last = answer["rows"][0]["span_id"].as_str().unwrap();
     browser.run("const rows = document.querySelector('[role=tree]'); rows.scrollTop = rows.scrollHeight").await;
-    browser.wait_for("the last row", &format!("return document.querySelector('[data-span=\"{last}\"]')?.textContent")).await;
+    browser
+        .wait_for("the last row", &format!("return document.querySelector('[data-span=\"{last}\"]')?.textContent"))
+        .await;
     bounded().await;
 
     // The last span that was sent, found by its name.
     browser.run("document.querySelector('[role=tree]').scrollTop = 0").await;
     browser.keys("find", &format!("step {HUGE_TRACE}")).await;
-    let found = format!("return document.querySelector('.span-row.hit.at[data-span=\"{HUGE_TRACE:016x}\"]')?.textContent");
+    let found =
+        format!("return document.querySelector('.span-row.hit.at[data-span=\"{HUGE_TRACE:016x}\"]')?.textContent");
     browser.wait_for("the span that was looked for", &found).await;
     browser.click("span-row").await;
     browser.wait_for_some("span-details").await;
-    browser.wait_for("its details", "return document.querySelector('[data-testid=\"span-details\"] h2')?.textContent").await;
+    browser
+        .wait_for("its details", "return document.querySelector('[data-testid=\"span-details\"] h2')?.textContent")
+        .await;
 
     // Folded to its root, and back; the flame graph, and the table of groups.
     browser.key("Escape").await;
