@@ -480,7 +480,8 @@ impl Shared {
         let measured = remote::measure(version, message);
         let rows = measured.rows.min(self.config.decode.records);
         ticket.reserve(measured.bytes.saturating_add(rows.saturating_mul(ROW_BYTES)))?;
-        let decode = |known: &mut Known| remote::decode_known(version, received_at, message, &self.config.decode, known);
+        let decode =
+            |known: &mut Known| remote::decode_known(version, received_at, message, &self.config.decode, known);
         Ok(self.known.with(decode)?)
     }
 }

@@ -17,7 +17,7 @@ use crate::promql::{Matcher, Reading, Result, Source};
 use crate::series::{Hint, Labels, NAME, Needs, Numbers, Points, Sample, Selected, Stand, Thinning, Value};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use storage::engine::{SeriesRequest, SeriesScan};
 use storage::metric::{Doubles, Label, Read, Relation, Series};
 use storage::model::schema::column;
@@ -50,6 +50,14 @@ const TARGET_STEP: i64 = 60_000;
 
 /// How far before a query's samples the histogram is looked for that tells whether their counter went on.
 const HINT_LOOKBACK: i64 = 300_000;
+
+/// What series match that do not bear Prometheus's names. Compiled once: it costs as much as a small query.
+static OTHERS: LazyLock<Vec<storage::metric::Matcher>> = LazyLock::new(|| {
+    let roles = [Role::Samples, Role::Exemplars, Role::Metadata].map(|role| escaped(role.scope()));
+    let others = storage::metric::Matcher::new(Label::ScopeName, Relation::MatchesNot, &roles.join("|"));
+    // The three are known to make a pattern; without a condition every series would match, which is the careful side.
+    others.into_iter().collect()
+});
 
 /// The metrics of a tenant.
 #[derive(Debug)]
@@ -117,9 +125,7 @@ impl<'c> Store<'c> {
         if let Some((_, bears)) = self.names.get().filter(|(known, _)| *known == time) {
             return Ok(bears);
         }
-        let roles = [Role::Samples, Role::Exemplars, Role::Metadata].map(|role| escaped(role.scope()));
-        let others = storage::metric::Matcher::new(Label::ScopeName, Relation::MatchesNot, &roles.join("|"));
-        let bears = !self.control.has_series(&[others.map_err(crate::error::Error::from)?], time)?;
+        let bears = !self.control.has_series(OTHERS.as_slice(), time)?;
         self.names.set(Some((time, bears)));
         Ok(bears)
     }

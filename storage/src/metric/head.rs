@@ -13,7 +13,7 @@ use super::label::{Label, point_value};
 use super::log::Log;
 use super::matcher::Matcher;
 use super::postings::Postings;
-use super::rows::{FamilyColumns, FamilyKeys, SampleColumns};
+use super::rows::{FamilyColumns, FamilyKeys, Row, SampleColumns};
 use super::samples::Samples;
 use super::series::Series;
 use crate::block::{Interner, dictionary_value};
@@ -28,6 +28,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Series that are looked at together; the writer waits as long.
 const GROUP_SERIES: usize = 256;
+
+/// The lengths of fewer series than this share of all are kept one by one.
+const FEW_SHARE: usize = 8;
 
 /// Distinct values, numbered and shared.
 #[derive(Debug)]
@@ -134,7 +137,7 @@ impl Head {
         let (families, samples) = (FamilyColumns::of(batch)?, SampleColumns::of(batch)?);
         let mut numbered = families.dictionaries.map(|dictionary| vec![None; dictionary.values().len()]);
         let mut last: Option<(FamilyKeys, u32)> = None;
-        let (mut identity, mut record) = (Vec::new(), Vec::new());
+        let (mut identity, mut record, mut sample) = (Vec::new(), Vec::new(), Row::EMPTY);
         for row in 0..batch.num_rows() {
             let keys = families.keys(row);
             let family = match last {
@@ -147,7 +150,7 @@ impl Head {
             identity.extend_from_slice(families.attributes.value(row));
             let number = self.series.intern(&identity);
             let series = number as usize;
-            let sample = samples.row(row);
+            samples.read(row, &mut sample);
             if series == self.runs.len() {
                 let run = Run { log: Log::default(), rows: 0, min_time: i64::MAX, max_time: i64::MIN };
                 self.runs.push(run);
@@ -411,7 +414,12 @@ impl SeriesSource for HeadReader {
             let is_admitted = admitted.get(u32::from_le_bytes(*family) as usize) == Some(&true);
             (is_admitted && fits(attributes)).then(|| head.stored(number))?
         };
-        let found: Vec<Stored> = match head.postings.proposed(&of_series, &admitted) {
+        let proposed = head.postings.proposed(&of_series, &admitted);
+        let are_few = proposed.as_ref().is_some_and(|proposed| proposed.len() < head.runs.len() / FEW_SHARE);
+        if let (false, Lengths::Found(_)) = (are_few, &self.lengths) {
+            self.lengths = Lengths::All(head.runs.iter().map(Run::length).collect());
+        }
+        let found: Vec<Stored> = match proposed {
             Some(proposed) => proposed.into_iter().filter_map(matches).collect(),
             None => (0u32..).take(head.runs.len()).filter_map(matches).collect(),
         };
