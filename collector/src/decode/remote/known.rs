@@ -91,14 +91,18 @@ impl Known {
             }
             return;
         }
-        let Ok(number) = u32::try_from(self.series.len()) else { return };
+        let (hash, Ok(number)) = (xxh3_64(came), u32::try_from(self.series.len())) else { return };
+        // Of two series with one hash the first stays.
+        if self.by_hash.contains_key(&hash) {
+            return;
+        }
         let at = self.bytes.len();
         self.bytes.extend_from_slice(came);
         self.bytes.extend_from_slice(meaning.attributes);
         let attributes = at + came.len()..self.bytes.len();
         let (name, job) = (meaning.name.clone(), meaning.job.clone());
         self.series.push(Series { came: at..at + came.len(), attributes, name, job });
-        self.by_hash.insert(xxh3_64(came), number);
+        self.by_hash.insert(hash, number);
     }
 
     /// Keeps the memory: it is filled again at once.
