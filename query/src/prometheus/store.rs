@@ -176,7 +176,7 @@ impl<'c> Store<'c> {
             self.control.check()?;
             let (series, read) = found.map_err(crate::error::Error::from)?;
             let samples = match read {
-                Read::Samples(samples) => samples,
+                Read::Samples(samples) => *samples,
                 Read::Doubles(doubles) => {
                     let labels = labels_of_numbers(&series, self.strategy());
                     if let Some(labels) = labels.filter(|labels| fits(labels, matchers)) {

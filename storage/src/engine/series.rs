@@ -319,7 +319,7 @@ impl SeriesScan {
             Some(doubles) => Ok((!doubles.times.is_empty()).then_some(Read::Doubles(doubles))),
             None => {
                 let samples = scan.read(parts)?;
-                Ok((!samples.is_empty()).then_some(Read::Samples(samples)))
+                Ok((!samples.is_empty()).then(|| Read::Samples(Box::new(samples))))
             }
         })
     }
@@ -356,7 +356,7 @@ impl SeriesScan {
                     if samples.is_empty() {
                         continue;
                     }
-                    let Ok(doubles) = Doubles::of(samples) else { return Ok(None) };
+                    let Some(doubles) = Doubles::of(samples) else { return Ok(None) };
                     doubles
                 }
             };

@@ -22,7 +22,7 @@ pub enum Read {
     /// Doubles alone.
     Doubles(Doubles),
     /// Anything.
-    Samples(Samples),
+    Samples(Box<Samples>),
 }
 
 /// The columns of numbers in which doubles that tell nothing more have nothing but zeros.
@@ -35,13 +35,13 @@ pub(crate) fn fields() -> Fields {
 }
 
 impl Doubles {
-    /// Samples that have at least [`fields`], where they are such.
-    pub(crate) fn of(samples: Samples) -> Result<Self, Samples> {
+    /// Samples that have at least [`fields`], if they are such.
+    pub(crate) fn of(samples: Samples) -> Option<Self> {
         if !samples.are_plain_doubles() {
-            return Err(samples);
+            return None;
         }
         let (times, bits) = samples.into_doubles();
-        Ok(Doubles { times: times.into(), values: bits.into_iter().map(f64::from_bits).collect() })
+        Some(Doubles { times: times.into(), values: bits.into_iter().map(f64::from_bits).collect() })
     }
 }
 
