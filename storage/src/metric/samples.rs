@@ -185,7 +185,7 @@ impl Samples {
     }
 
     /// Whether each sample is a double and nothing more is told of any: neither a start nor flags, nor others for which it stands.
-    pub fn are_plain_doubles(&self) -> bool {
+    pub(crate) fn are_plain_doubles(&self) -> bool {
         let column = |place: usize| self.numbers.get(place);
         let tells = |place: usize| column(place).is_some_and(|column| column.values.iter().any(|bits| *bits != 0));
         let are_there = |doubles: &Numbers| doubles.present.is_empty() && doubles.values.len() == self.len();
@@ -197,7 +197,7 @@ impl Samples {
     }
 
     /// Times, and the bits of the doubles; zero where there is none.
-    pub fn into_doubles(mut self) -> (Vec<i64>, Vec<u64>) {
+    pub(crate) fn into_doubles(mut self) -> (Vec<i64>, Vec<u64>) {
         let doubles = self.numbers.get_mut(field::VALUE_DOUBLE).map(std::mem::take).unwrap_or_default();
         (self.times, doubles.values)
     }
