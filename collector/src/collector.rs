@@ -1,7 +1,7 @@
 //! How does a request that has been read become an acknowledged batch? The part that HTTP, gRPC and the process
 //! itself share.
 
-use crate::admission::{Admission, Ticket, WINDOW};
+use crate::admission::{Admission, LeftOut, Ticket, WINDOW};
 use crate::config::CollectorConfig;
 use crate::decode::cut::{self, Mould};
 use crate::decode::remote::{self, Written};
@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 use storage::engine::{Engine, Write};
 use storage::fs::Clock;
-use storage::model::{Signal, TenantId};
+use storage::model::{Batch, Signal, TenantId};
 use storage::scan::TimeRange;
 
 /// Where accepted batches go. Resolves when they are durable and visible.
@@ -214,13 +214,26 @@ impl Collector {
 
     /// Takes the series of which a store has samples of the last half hour for active, before the doors open: who comes first after a
     /// start must not take the room of those that were there. Where the store cannot tell, fewer are.
-    pub async fn remember(&self, store: Option<Arc<Engine>>) {
-        let Some(store) = store else { return };
+    pub async fn remember(&self, store: Arc<Engine>) {
         let known = self.clone();
         let remembering = tokio::task::spawn_blocking(move || known.remember_all(&store)).await;
         if let Ok(Err(error)) = remembering {
             tracing::warn!(%error, "failed to find out which series were active before the start");
         }
+    }
+
+    /// Leaves out of rows that came by Kafka those of series that are one too many for their tenant, if there are some.
+    pub(crate) fn limit_read(&self, tenant: &TenantId, batch: &mut Batch) -> Option<LeftOut> {
+        let admission = &self.shared.admission;
+        let left_out =
+            admission.admit_series(&admission.account(tenant), tenant, batch, self.shared.clock.monotonic())?;
+        *batch = identity::rest(batch, &left_out.rows)?;
+        Some(left_out)
+    }
+
+    /// Counts points that were left out of what came by Kafka, once the rest is stored.
+    pub(crate) fn left_out_of_read(&self, points: usize) {
+        self.shared.admission.left_out(points);
     }
 
     fn remember_all(&self, store: &Engine) -> storage::error::Result<()> {
@@ -449,7 +462,9 @@ impl Shared {
         ticket: &mut Ticket,
     ) -> Result<(), Refusal> {
         let now = self.clock.monotonic();
-        let Some(left_out) = self.admission.admit_series(ticket, tenant, &decoded.batch, now) else { return Ok(()) };
+        let left_out = self.admission.admit_series(ticket.account(), tenant, &decoded.batch, now);
+        let Some(left_out) = left_out else { return Ok(()) };
+        self.admission.left_out(left_out.rows.len());
         let is_remote_write = decoded.written != Written::default();
         ticket.reserve(payload.len())?;
         *payload = identity::record(&left_out.rows, payload).into();

@@ -6,8 +6,7 @@
 //! L3  What is held is a hash per series and window; all tenants together have [`WHOLE`] times the series of one.
 //! L4  What is left out is told by metric and label: those with the most new series and values since the limit was reached.
 //!
-//! L5  After a start those are active of which the store has samples of the last window, as far as nothing comes into it but through
-//!     the doors (`Collector::remember`).
+//! L5  After a start those are active of which the store has samples of the last window (`Collector::remember`).
 //!
 //! Two series whose 64-bit hashes are equal count as one; that errs towards letting in. Not here: which rows are one series
 //! (`decode::identity`).

@@ -34,7 +34,7 @@ pub type SwitchDemo = Box<dyn Fn(DemoAction) -> Result<DemoStatus, String> + Sen
 pub type TellActiveSeries = Box<dyn Fn(&TenantId) -> Option<(u64, u64)> + Send + Sync>;
 
 /// Tells how the reading of Kafka goes, if it is read.
-pub type TellKafka = Box<dyn Fn() -> Option<KafkaStatus> + Send + Sync>;
+pub type TellKafka = Box<dyn Fn(&TenantId) -> Option<KafkaStatus> + Send + Sync>;
 
 /// A dead letter that is read again.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ impl Default for Host {
             otlp_http_endpoint: String::new(),
             last_received: Box::new(|_| None),
             active_series: Box::new(|_| None),
-            kafka: Box::new(|| None),
+            kafka: Box::new(|_| None),
             demo: Box::new(|action| match action {
                 DemoAction::Tell => Ok(DemoStatus::default()),
                 DemoAction::Start | DemoAction::Stop => Err("this server has no demo workload".into()),
