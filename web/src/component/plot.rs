@@ -2,6 +2,7 @@
 //!
 //! PL1  A plot is taken down with its view: no observer, closure or canvas is left.
 //! PL2  A hole joins, a gap parts: uPlot reads `undefined` as the first and `null` as the second.
+//! PL3  The step under the pointer is the same here and wherever else the signal of it is set, as by a heat map over the same time.
 
 use super::app::App;
 use super::canvas;
@@ -83,7 +84,7 @@ impl Kept {
     }
 }
 
-/// Draws what `plot` says, now and whenever it changes. `cursor` is told the step under the pointer.
+/// Draws what `plot` says, now and whenever it changes. `cursor` is the step under the pointer: told where it is here, followed where it is elsewhere.
 pub(crate) fn plot(
     label: impl Into<String>,
     cursor: RwSignal<Option<usize>>,
@@ -120,6 +121,10 @@ fn followed(
             kept.clear();
             kept.plot = build(app, (&plot, between), &element, cursor, kept);
         });
+    });
+    effect(move || {
+        let step = cursor.get();
+        kept.try_with_value(|kept| kept.plot.iter().for_each(|plot| point_at(plot, step)));
     });
     canvas::on_resize(node, move |width, _| {
         kept.try_with_value(|kept| {
@@ -291,8 +296,10 @@ fn pointer() -> JsValue {
 
 fn hooks(app: App, cursor: RwSignal<Option<usize>>, kept: &mut Kept) -> JsValue {
     let moved = Closure::<dyn Fn(JsValue)>::new(move |plot: JsValue| {
-        let index = get(&get(&plot, "cursor"), "idx").as_f64().map(|index| index as usize);
-        cursor.try_set(index);
+        let step = pointed_at(&plot);
+        if cursor.try_get_untracked().is_some_and(|known| known != step) {
+            cursor.set(step);
+        }
     });
     let selected = Closure::<dyn Fn(JsValue)>::new(move |plot: JsValue| {
         let select = get(&plot, "select");
@@ -306,6 +313,23 @@ fn hooks(app: App, cursor: RwSignal<Option<usize>>, kept: &mut Kept) -> JsValue 
         ("setCursor", Array::of1(&kept.hold(moved)).into()),
         ("setSelect", Array::of1(&kept.hold(selected)).into()),
     ])
+}
+
+/// The step under a plot's crosshair.
+fn pointed_at(plot: &JsValue) -> Option<usize> {
+    get(&get(plot, "cursor"), "idx").as_f64().map(|index| index as usize)
+}
+
+/// Shows a plot's crosshair at a step, or none (PL3).
+fn point_at(plot: &JsValue, step: Option<usize>) {
+    if pointed_at(plot) == step {
+        return;
+    }
+    let time = step.map(|step| get(&get(&get(plot, "data"), "0"), &step.to_string()));
+    let left = time.and_then(|time| call(plot, "valToPos", &Array::of2(&time, &"x".into())).as_f64());
+    // uPlot's own place for a pointer that is elsewhere.
+    let place = object(&[("left", left.unwrap_or(-10.0).into()), ("top", if left.is_some() { 0 } else { -10 }.into())]);
+    call(plot, "setCursor", &Array::of2(&place, &false.into()));
 }
 
 fn object(entries: &[(&str, JsValue)]) -> JsValue {

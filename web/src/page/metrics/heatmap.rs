@@ -66,7 +66,7 @@ pub(super) fn histogram(series: Arc<Vec<Series>>, range: Range) -> AnyView {
 struct Shown {
     count: Count,
     moments: Moments,
-    /// The step under the pointer in the plot below.
+    /// The step under the pointer, here or in the plot below.
     cursor: RwSignal<Option<usize>>,
 }
 
@@ -134,10 +134,16 @@ fn map(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[Exemplar], show
         });
         if cell != hover.get_untracked() {
             hover.set(cell);
+            cursor.set(cell.map(|(column, _)| column));
         }
         if let (Some((from, _)), Some(share)) = (drag.get_untracked(), share_of(&event, node)) {
             drag.set(Some((from, share)));
         }
+    };
+    let left = move |_| {
+        hover.set(None);
+        cursor.set(None);
+        drag.set(None);
     };
     let pressed = move |event: web_sys::PointerEvent| {
         if event.button() == 0 {
@@ -147,14 +153,17 @@ fn map(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[Exemplar], show
     let unit_of_aside = unit.clone();
     let count_word = count;
     let aside = move || {
+        let time = |column: usize| calendar::short_date_time(of_aside.grid.time(column), app.offset());
         let Some((column, row)) = hover.get() else {
-            return "stronger is more · click compares a moment, drag narrows the time".to_owned();
+            let Some(column) = cursor.get() else {
+                return "stronger is more · click compares a moment, drag narrows the time".to_owned();
+            };
+            return format!("{} · {}", time(column), count_word.told(of_aside.total(column)));
         };
         let count = of_aside.cells.get(column).and_then(|c| c.get(row)).copied().unwrap_or(0.0);
         let edge =
             |row: usize| of_aside.edges.get(row).map_or_else(String::new, |e| format::measured(*e, &unit_of_aside));
-        let time = calendar::short_date_time(of_aside.grid.time(column), app.offset());
-        format!("{time} · {} to {} · {}", edge(row), edge(row + 1), count_word.told(count))
+        format!("{} · {} to {} · {}", time(column), edge(row), edge(row + 1), count_word.told(count))
     };
     let diamonds = lines::diamonds(exemplars, range, &unit, |value| Some(height_of(&heat.edges, value)));
     let of_click = heat.clone();
@@ -172,7 +181,7 @@ fn map(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[Exemplar], show
         moment::choose(app, &of_click, which, crate::state::metric::moment::column(&of_click, time));
     };
     let body = view! {
-        <div class="heat" on:pointermove=moved on:pointerdown=pressed on:pointerleave=move |_| { hover.set(None); drag.set(None); } on:click=clicked data-testid="heatmap">
+        <div class="heat" on:pointermove=moved on:pointerdown=pressed on:pointerleave=left on:click=clicked data-testid="heatmap">
             {canvas}<div class="exemplars">{diamonds}</div>
         </div>
     };
