@@ -151,7 +151,7 @@ fn announce(doors: &Doors) -> Result<()> {
 
 fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaReceiver) -> Result<Host> {
     let (last, switch, door, kafka) = (collector.clone(), Arc::clone(demo), collector.clone(), kafka.clone());
-    let (report, front, series) = (kafka.clone(), collector.clone(), collector.clone());
+    let (report, front, series, targets) = (kafka.clone(), collector.clone(), collector.clone(), collector.clone());
     Ok(Host {
         version: env!("CARGO_PKG_VERSION").into(),
         otlp_grpc_endpoint: format!("http://{}", doors.otlp_grpc.local_addr()?),
@@ -165,6 +165,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
         }),
         active_series: Box::new(move |tenant| Some(series.active_series(tenant))),
         doors: collector::describe_doors(),
+        targets: Box::new(move |tenant| targets.describe_targets(tenant)),
         kafka: Box::new(move |tenant| kafka_status(tenant, report.report(), front.front())),
         demo: Box::new(move |action| Ok(switch.act(action))),
         replay: Box::new(move |letter| {

@@ -119,12 +119,13 @@ impl Admission {
         (count, self.tenant_series)
     }
 
-    /// Which rows of a tenant's metrics are of series that it may not have. Who leaves them out says so to [`Self::left_out`].
+    /// Which rows of a tenant's metrics are of series that it may not have, but for so many at the end, which all come in. Who leaves them out
+    /// says so to [`Self::left_out`].
     pub(crate) fn admit_series(
         &self,
         account: &Account,
         tenant: &TenantId,
-        batch: &Batch,
+        (batch, own): (&Batch, usize),
         now: Duration,
     ) -> Option<LeftOut> {
         let identities = Identities::of(batch)?;
@@ -135,6 +136,10 @@ impl Admission {
         let mut series = account.series();
         series.turn(now, &self.series);
         let limit = self.tenant_series;
+        let sent = hashes.len().saturating_sub(own);
+        for hash in hashes.iter().skip(sent) {
+            series.admit(*hash, usize::MAX, &self.series);
+        }
         let mut last = None;
         let mut is_new = |hash: u64| match last {
             Some((own, is_new)) if own == hash => is_new,
@@ -144,7 +149,8 @@ impl Admission {
                 is_new
             }
         };
-        let left_out: Vec<(usize, u64)> = hashes.into_iter().enumerate().filter(|(_, hash)| is_new(*hash)).collect();
+        let sent = hashes.into_iter().take(sent).enumerate();
+        let left_out: Vec<(usize, u64)> = sent.filter(|(_, hash)| is_new(*hash)).collect();
         let (first, _) = *left_out.first()?;
         for (row, hash) in &left_out {
             series.blame(New { hash: *hash, name: identities.name(*row), labels: identities.labels(*row) });
