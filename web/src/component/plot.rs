@@ -21,6 +21,8 @@ use wasm_bindgen::{JsCast, JsValue};
 pub(crate) const LEFT: f64 = 72.0;
 /// Pixels right of it.
 pub(crate) const RIGHT: f64 = 12.0;
+/// Labels on the axis of time, about: the same for every chart.
+pub(crate) const TICKS: usize = 8;
 
 /// One line.
 #[derive(Debug, Clone)]
@@ -237,7 +239,7 @@ fn bounds(low: Option<f64>, high: Option<f64>, from_zero: bool) -> Array {
 fn axes(app: App, plot: &Plot, colour: &dyn Fn(&str) -> String, family: &str, kept: &mut Kept) -> Array {
     let offset = app.offset();
     let splits = Closure::<dyn Fn(JsValue, JsValue, f64, f64) -> Array>::new(move |_, _, low: f64, high: f64| {
-        let (_, ticks) = scale::time_ticks((low * 1e9) as i64, (high * 1e9) as i64, 8, offset);
+        let (_, ticks) = scale::time_ticks((low * 1e9) as i64, (high * 1e9) as i64, TICKS, offset);
         // A label at the very edge would be cut.
         let last = high - (high - low) * 0.02;
         ticks
