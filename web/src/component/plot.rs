@@ -21,6 +21,8 @@ use wasm_bindgen::{JsCast, JsValue};
 pub(crate) const LEFT: f64 = 72.0;
 /// Pixels right of it.
 pub(crate) const RIGHT: f64 = 12.0;
+/// Pixels between the pointer and a value that is marked, at most.
+const NEAR: f64 = 20.0;
 /// Labels on the axis of time, about: the same for every chart.
 pub(crate) const TICKS: usize = 8;
 
@@ -293,7 +295,9 @@ fn pointer() -> JsValue {
     let drag = object(&[("x", true.into()), ("y", false.into()), ("setScale", false.into())]);
     let sync = object(&[("key", "time".into())]);
     let points = object(&[("size", 6.into())]);
-    object(&[("drag", drag), ("sync", sync), ("points", points), ("y", false.into())])
+    // Where nothing is near, nothing is marked.
+    let hover = object(&[("prox", NEAR.into())]);
+    object(&[("drag", drag), ("sync", sync), ("points", points), ("hover", hover), ("y", false.into())])
 }
 
 fn hooks(app: App, cursor: RwSignal<Option<usize>>, kept: &mut Kept) -> JsValue {
