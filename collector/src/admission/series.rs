@@ -2,12 +2,12 @@
 //! for every request fills neither the store nor the indexes.
 //!
 //! L1  A series that was seen in this window or in the one before is active, and always comes in.
-//! L2  A series that is new comes in while fewer are active than the limit says. Nothing else is left out.
+//! L2  A series that is new comes in while fewer are active than the limit says. Nothing else is left out. What a scrape tells of itself always
+//!     comes in, and counts: the list of targets bounds it, and a limit that is reached must blind nobody to who is up.
 //! L3  What is held is a hash per series and window; all tenants together have [`WHOLE`] times the series of one.
 //! L4  What is left out is told by metric and label: those with the most new series and values since the limit was reached.
 //!
-//! L5  After a start those are active of which the store has samples of the last window, as far as nothing comes into it but through
-//!     the doors (`Collector::remember`).
+//! L5  After a start those are active of which the store has samples of the last window (`Collector::remember`).
 //!
 //! Two series whose 64-bit hashes are equal count as one; that errs towards letting in. Not here: which rows are one series
 //! (`decode::identity`).
@@ -247,6 +247,20 @@ mod tests {
         active.turn(2 * WINDOW, &whole);
         assert_eq!((active.count(), whole.load(Ordering::Relaxed)), (1, 1), "2 alone was seen again");
         assert!(active.admit(7, 3, &whole));
+        active.turn(9 * WINDOW, &whole);
+        assert_eq!((active.count(), whole.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn l2_what_always_comes_in_counts_and_is_forgotten_like_others() {
+        let (mut active, whole) = (ActiveSeries::default(), AtomicUsize::new(0));
+        active.turn(Duration::ZERO, &whole);
+        assert!(active.admit(1, 1, &whole));
+        for hash in [7, 7, 8, 1] {
+            active.admit(hash, usize::MAX, &whole);
+        }
+        assert!(!active.admit(2, 1, &whole));
+        assert_eq!((active.count(), whole.load(Ordering::Relaxed)), (3, 3));
         active.turn(9 * WINDOW, &whole);
         assert_eq!((active.count(), whole.load(Ordering::Relaxed)), (0, 0));
     }

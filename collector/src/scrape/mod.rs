@@ -27,6 +27,7 @@ mod discovery;
 mod fetch;
 mod protocol;
 mod relabel;
+mod report;
 mod round;
 mod series;
 mod target;
@@ -35,6 +36,8 @@ mod tests;
 mod tls;
 
 pub use config::{ScrapeConfig, ScrapeError};
+pub(crate) use report::Targets as ListedTargets;
+pub(crate) use series::REPORTED;
 
 use crate::Collector;
 use client::{Client, Lookups};

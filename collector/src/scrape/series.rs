@@ -216,6 +216,9 @@ pub(super) struct Report {
     pub(super) counts: Counts,
 }
 
+/// Rows of a report, with which each message of a scrape ends.
+pub(crate) const REPORTED: usize = Report::NAMES.len();
+
 impl Report {
     const NAMES: [&'static str; 5] = [
         "up",

@@ -262,11 +262,11 @@ fn exact(range: &str) -> Vec<String> {
     for function in ["rate", "increase", "resets"] {
         all.extend(counters.map(|name| format!("{function}({name}[{range}])")));
     }
-    let floats = ["requests_total", "legacy_total", "temperature", "wild", "queue"];
+    let floats = ["requests_total", "legacy_total", "temperature", "wild", "queue", "changes_total"];
     for function in ["avg_over_time", "sum_over_time", "min_over_time", "max_over_time", "delta"] {
         all.extend(floats.map(|name| format!("{function}({name}[{range}])")));
     }
-    let any = counters.into_iter().chain(floats).chain(["changes_total", "target_info", "pauses"]);
+    let any = counters.into_iter().chain(floats).chain(["target_info", "pauses"]);
     for name in any {
         let functions =
             ["first_over_time", "last_over_time", "count_over_time", "present_over_time", "ts_of_last_over_time"];
@@ -280,7 +280,6 @@ fn exact(range: &str) -> Vec<String> {
         all.push(format!("histogram_quantile(0.9, rate({quantile}[{range}]))"));
     }
     all.extend([
-        format!("rate(changes_total[{range}])"),
         format!("absent_over_time(temperature[{range}])"),
         format!("max_over_time(rate(requests_total[{range}])[1h:{range}])"),
         format!("min_over_time(latency_count[{range}])"),
@@ -323,6 +322,8 @@ fn d1_who_cuts_windows_or_needs_more_reads_all_samples_where_they_are_and_is_tol
         ("rate(requests_total[7m])", frame(5 * MINUTE), "no multiple"),
         ("rate(requests_total[1h])", frame(MINUTE), "no multiple"),
         ("rate(temperature[1h])", frame(60 * MINUTE), "not there"),
+        ("rate(changes_total[1h])", frame(60 * MINUTE), "not there"),
+        ("sum_over_time(changes_total[2m])", frame(60 * MINUTE), "no multiple"),
         ("avg_over_time(latency_sum[1h])", frame(60 * MINUTE), "not there"),
         ("stddev_over_time(temperature[1h])", frame(60 * MINUTE), "not there"),
         ("quantile_over_time(0.5, temperature[1h])", frame(60 * MINUTE), "not there"),

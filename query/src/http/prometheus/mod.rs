@@ -3,7 +3,7 @@
 //! G1  Paths, parameters, answers and errors are Prometheus's to the letter: `resultType` before `result`, values as texts,
 //!     whole seconds without a fraction, others with three digits.
 //! G2  GET takes the query string, POST a form in the body too. Parameters that are not known are ignored, as there.
-//! G3  What this server does not have (targets, alertmanagers) is answered as by a Prometheus that has none.
+//! G3  What this server does not have (alertmanagers, targets' metadata) is answered as by a Prometheus that has none.
 //!
 //! - `ask`: parameters.
 //! - `reply`: what is computed for them, on the executor's threads.

@@ -70,12 +70,21 @@ pub(super) fn known(call: Call, asked: &Asked, state: &QueryState, tenant: &Tena
         Call::WalReplay => json!({ "min": 0, "max": 0, "current": 0 }),
         Call::Rules => return Ok(Some(success(&rules::rules(asked, state.rules(), tenant)?, &[], &[]))),
         Call::Alerts => return Ok(Some(success(&rules::alerts(state.rules(), tenant)?, &[], &[]))),
-        Call::Targets => json!({ "activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {} }),
+        Call::Targets => targets(asked, &(state.host().targets)(tenant)),
         Call::TargetsMetadata | Call::Notifications => json!([]),
         Call::Alertmanagers => json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }),
         _ => return Ok(None),
     };
     Ok(Some(success(&data.to_string(), &[], &[])))
+}
+
+/// The targets that are asked for: `state` may leave out those that are scraped, `scrapePool` names a job. Those that rules drop are not known.
+fn targets(asked: &Asked, active: &serde_json::Value) -> serde_json::Value {
+    let is_wanted = !asked.text("state").is_some_and(|state| state.eq_ignore_ascii_case("dropped"));
+    let pool = asked.text("scrapePool").filter(|pool| !pool.is_empty());
+    let fits = |target: &&serde_json::Value| is_wanted && pool.is_none_or(|pool| target["scrapePool"] == pool);
+    let active: Vec<&serde_json::Value> = active.as_array().into_iter().flatten().filter(fits).collect();
+    json!({ "activeTargets": active, "droppedTargets": [], "droppedTargetCounts": {} })
 }
 
 fn runtime(asked: &Asked, state: &QueryState) -> serde_json::Value {
