@@ -4,6 +4,7 @@
 use crate::admission::{Admission, LeftOut, Ticket, WINDOW};
 use crate::config::CollectorConfig;
 use crate::decode::cut::{self, Mould};
+use crate::decode::remote::known::{Known, Memory};
 use crate::decode::remote::{self, Written};
 use crate::decode::text::{self, TextFormat};
 use crate::decode::{self, Decoded, identity, json};
@@ -82,6 +83,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     metrics: CollectorMetrics,
     targets: ListedTargets,
+    known: Memory,
     sink: Sink,
     clock: Arc<dyn Clock>,
 }
@@ -140,14 +142,8 @@ impl Collector {
     /// Makes a collector; it listens nowhere yet.
     pub fn new(config: CollectorConfig, sink: Sink, clock: Arc<dyn Clock>) -> Self {
         let admission = Admission::new(&config);
-        let shared = Shared {
-            config,
-            admission,
-            metrics: CollectorMetrics::default(),
-            targets: ListedTargets::default(),
-            sink,
-            clock,
-        };
+        let (metrics, targets, known) = (CollectorMetrics::default(), ListedTargets::default(), Memory::default());
+        let shared = Shared { config, admission, metrics, targets, known, sink, clock };
         Collector { shared: Arc::new(shared), front: None }
     }
 
@@ -514,7 +510,8 @@ impl Shared {
         let measured = remote::measure(version, message);
         let rows = measured.rows.min(self.config.decode.records);
         ticket.reserve(measured.bytes.saturating_add(rows.saturating_mul(ROW_BYTES)))?;
-        Ok(remote::decode(version, received_at, message, &self.config.decode)?)
+        let decode = |known: &mut Known| remote::decode_known(version, received_at, message, &self.config.decode, known);
+        Ok(self.known.with(decode)?)
     }
 }
 

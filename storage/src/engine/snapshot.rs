@@ -115,7 +115,9 @@ impl Snapshot {
         let mut sources: Vec<Source> = blocks.into_iter().map(Source::Block).collect();
         match signal {
             Signal::Spans | Signal::Logs => sources.extend(self.batches(signal).into_iter().map(Source::Memory)),
-            Signal::Metrics => sources.extend(self.heads().into_iter().map(|head| Source::Head(Box::new(head)))),
+            Signal::Metrics => {
+                sources.extend(self.heads().into_iter().map(|head| Source::Head(Box::new(head.pinned()))));
+            }
         }
         order(&mut sources, request.order);
         Ok(Scan {

@@ -1,27 +1,27 @@
 //! Where are series while they are in memory? In a head: the identity of each once, and a log of its samples.
 //!
-//! H1  A head is filled by one writer. A reader sees the samples that were there when it came, whatever comes later: logs
-//!     only grow.
+//! H1  A head is filled by one writer. A reader sees the samples that were there when it came, or when it found their series,
+//!     whatever comes later: logs only grow.
 //! H2  A reader gets the samples of a series by time, each time once, the last one written (N2, N3).
 //! H3  An active series with 20 double samples takes at most 1 KiB, its identity included (measured by the bench `metrics`).
 //!
-//! Not here: when a head becomes a block (`engine`).
+//! Not here: which series have a label (`postings`), when a head becomes a block (`engine`).
 
 use super::assemble::{SeriesSource, Stored};
 use super::field::Fields;
 use super::label::{Label, point_value};
 use super::log::Log;
 use super::matcher::Matcher;
+use super::postings::Postings;
 use super::rows::{FamilyColumns, FamilyKeys, SampleColumns};
 use super::samples::Samples;
 use super::series::Series;
 use crate::block::{Interner, dictionary_value};
 use crate::error::{Error, Result};
 use crate::model::Batch;
-use crate::model::attribute::Map;
 use crate::scan::TimeRange;
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -105,6 +105,13 @@ struct Run {
     max_time: i64,
 }
 
+impl Run {
+    /// Bytes of its log: a part of what a head may hold before it is flushed, which is less than 4 GiB.
+    fn length(&self) -> u32 {
+        u32::try_from(self.log.len()).unwrap_or(u32::MAX)
+    }
+}
+
 /// Series and their samples.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
@@ -115,6 +122,7 @@ pub(crate) struct Head {
     family: Vec<Family>,
     /// Number of the family, then the attributes.
     series: Interner,
+    postings: Postings,
     runs: Vec<Run>,
     log_bytes: usize,
     time_range: Option<(i64, i64)>,
@@ -137,11 +145,13 @@ impl Head {
             identity.clear();
             identity.extend_from_slice(&family.to_le_bytes());
             identity.extend_from_slice(families.attributes.value(row));
-            let series = self.series.intern(&identity) as usize;
+            let number = self.series.intern(&identity);
+            let series = number as usize;
             let sample = samples.row(row);
             if series == self.runs.len() {
                 let run = Run { log: Log::default(), rows: 0, min_time: i64::MAX, max_time: i64::MIN };
                 self.runs.push(run);
+                self.postings.add(number, family, families.attributes.value(row));
             }
             let Some(run) = self.runs.get_mut(series) else { continue };
             let before = run.log.memory_bytes();
@@ -215,6 +225,7 @@ impl Head {
             + self.families.memory_bytes()
             + self.family.capacity() * size_of::<Family>()
             + self.series.memory_bytes()
+            + self.postings.memory_bytes()
             + self.runs.capacity() * size_of::<Run>()
             + self.log_bytes
     }
@@ -242,12 +253,20 @@ fn text(value: &[u8]) -> Result<&str> {
     std::str::from_utf8(value).map_err(|_| Error::Request { what: "a name or unit is not text".into() })
 }
 
+/// Of each series' log what counts (H1).
+#[derive(Debug)]
+enum Lengths {
+    /// When the reader came.
+    All(Vec<u32>),
+    /// When the series was found.
+    Found(HashMap<u32, u32, foldhash::fast::RandomState>),
+}
+
 /// Reads a head as it stood at one moment.
 #[derive(Debug)]
 pub(crate) struct HeadReader {
     head: Arc<Mutex<Head>>,
-    /// Of each series' log what counts.
-    lengths: Vec<u32>,
+    lengths: Lengths,
     /// The series in their order, once it was asked for.
     order: Option<Vec<u32>>,
     /// The series that was read last.
@@ -255,12 +274,31 @@ pub(crate) struct HeadReader {
 }
 
 impl HeadReader {
+    /// A reader of all series, as they stand now.
     pub(crate) fn new(head: &Arc<Mutex<Head>>) -> Self {
-        let locked = lock(head);
-        // A log is a part of what a head may hold before it is flushed, which is less than 4 GiB.
-        let length = |run: &Run| u32::try_from(run.log.len()).unwrap_or(u32::MAX);
-        let lengths = locked.runs.iter().map(length).collect();
-        HeadReader { head: Arc::clone(head), lengths, order: None, last: None }
+        Self::finding(head).pinned()
+    }
+
+    /// A reader of the few series that it will find, as they stand then. What it costs does not depend on how many there are.
+    pub(crate) fn finding(head: &Arc<Mutex<Head>>) -> Self {
+        HeadReader { head: Arc::clone(head), lengths: Lengths::Found(HashMap::default()), order: None, last: None }
+    }
+
+    /// The same reader, of all series as they stand now.
+    pub(crate) fn pinned(mut self) -> Self {
+        self.pin();
+        self
+    }
+
+    /// How many series there are to the reader, if it does not look for some.
+    fn pin(&mut self) -> usize {
+        if let Lengths::Found(_) = &self.lengths {
+            self.lengths = Lengths::All(lock(&self.head).runs.iter().map(Run::length).collect());
+        }
+        match &self.lengths {
+            Lengths::All(lengths) => lengths.len(),
+            Lengths::Found(_) => 0,
+        }
     }
 
     /// Earliest and latest time now, both inclusive.
@@ -268,34 +306,20 @@ impl HeadReader {
         lock(&self.head).time_range
     }
 
-    /// The values of a label, the empty one perhaps among them. Nothing is asked series by series but attributes of points.
-    pub(crate) fn label_values(&self, label: &Label) -> BTreeSet<String> {
+    /// The values of a label, in no order, some perhaps twice or empty. No series is asked.
+    pub(crate) fn label_values(&self, label: &Label) -> Vec<String> {
         let head = lock(&self.head);
-        let Label::Point(key) = label else {
-            return head.family.iter().map(|family| label.value(&family.series(&[])).into_owned()).collect();
-        };
-        let mut values: HashSet<Cow<'_, str>> = HashSet::new();
-        let mut last = Cow::Borrowed("");
-        for number in (0u32..).take(self.lengths.len()) {
-            let value = point_value(head.identity(number).1, key);
-            // What a host sends commonly follows each other.
-            if value != last {
-                values.insert(value.clone());
-                last = value;
-            }
+        match label {
+            Label::Point(key) => head.postings.values(key).map(Cow::into_owned).collect(),
+            _ => head.family.iter().map(|family| label.value(&family.series(&[])).into_owned()).collect(),
         }
-        values.into_iter().map(Cow::into_owned).collect()
     }
 
     /// Every label that a series has.
     pub(crate) fn labels(&self) -> BTreeSet<Label> {
         let head = lock(&self.head);
-        let mut keys: HashSet<&str> = HashSet::new();
-        for number in (0u32..).take(self.lengths.len()) {
-            keys.extend(Map::new(head.identity(number).1).iter().map(|(key, _)| key));
-        }
         let of_families = head.family.iter().flat_map(|family| family.series(&[]).labels());
-        of_families.chain(keys.into_iter().map(|key| Label::Point(key.to_owned()))).collect()
+        of_families.chain(head.postings.keys().map(|key| Label::Point(key.to_owned()))).collect()
     }
 
     /// Whether a series matches.
@@ -309,7 +333,7 @@ impl HeadReader {
 
     /// The series in ascending order.
     fn order(&mut self) -> &[u32] {
-        let count = self.lengths.len();
+        let count = self.pin();
         let head = &self.head;
         self.order.get_or_insert_with(|| sorted(&lock(head), count))
     }
@@ -327,7 +351,11 @@ impl HeadReader {
 
     fn read(&self, number: u32, fields: Fields) -> Samples {
         let head = lock(&self.head);
-        let length = self.lengths.get(number as usize).copied().unwrap_or(0);
+        let length = match &self.lengths {
+            Lengths::All(lengths) => lengths.get(number as usize).copied(),
+            Lengths::Found(lengths) => lengths.get(&number).copied(),
+        };
+        let length = length.unwrap_or(0);
         let log = head.runs.get(number as usize);
         let samples = log.map(|run| run.log.read(length as usize, fields)).unwrap_or_default();
         drop(head);
@@ -350,7 +378,11 @@ impl HeadReader {
 
 impl SeriesSource for HeadReader {
     fn groups(&self) -> usize {
-        self.lengths.len().div_ceil(GROUP_SERIES)
+        let count = match &self.lengths {
+            Lengths::All(lengths) => lengths.len(),
+            Lengths::Found(_) => lock(&self.head).runs.len(),
+        };
+        count.div_ceil(GROUP_SERIES)
     }
 
     fn group(&mut self, group: usize) -> Result<Vec<Stored>> {
@@ -374,12 +406,23 @@ impl SeriesSource for HeadReader {
                 _ => true,
             })
         };
-        let mut found = Vec::new();
-        for number in (0u32..).take(self.lengths.len()) {
-            let Some((family, attributes)) = head.series.get(number).split_first_chunk::<4>() else { continue };
+        let matches = |number: u32| {
+            let (family, attributes) = head.series.get(number).split_first_chunk::<4>()?;
             let is_admitted = admitted.get(u32::from_le_bytes(*family) as usize) == Some(&true);
-            if is_admitted && fits(attributes) {
-                found.extend(head.stored(number));
+            (is_admitted && fits(attributes)).then(|| head.stored(number))?
+        };
+        let found: Vec<Stored> = match head.postings.proposed(&of_series, &admitted) {
+            Some(proposed) => proposed.into_iter().filter_map(matches).collect(),
+            None => (0u32..).take(head.runs.len()).filter_map(matches).collect(),
+        };
+        match &mut self.lengths {
+            Lengths::All(lengths) => {
+                let there = |stored: &Stored| (stored.number as usize) < lengths.len();
+                return Ok(found.into_iter().filter(there).collect());
+            }
+            Lengths::Found(lengths) => {
+                let length = |number: u32| head.runs.get(number as usize).map_or(0, Run::length);
+                lengths.extend(found.iter().map(|stored| (stored.number, length(stored.number))));
             }
         }
         Ok(found)

@@ -10,19 +10,21 @@
 //! N4  A sample comes out bit for bit as it came in, NaN payloads, negative zeros and malformed cells too.
 //!
 //! - [`head`]: series in memory, each a log of compressed records.
-//! - [`Samples`]: some samples of a series, column by column.
+//! - [`Samples`]: some samples of a series, column by column; [`Doubles`], those that are nothing but doubles.
 //! - [`Matcher`]: which series are wanted, by their labels.
 //! - [`Resolution`]: whether all samples are there, or those that stand for others (`thin`).
 //!
 //! Not here: files (`block::series`), PromQL's names for labels (`query`).
 
 mod assemble;
+mod doubles;
 mod field;
 mod head;
 mod hidden;
 mod label;
 mod log;
 mod matcher;
+mod postings;
 mod resolution;
 mod rows;
 mod samples;
@@ -30,7 +32,9 @@ mod series;
 mod thin;
 
 pub(crate) use assemble::{RowScan, SeriesSource, Stored};
-pub(crate) use field::{CELLS, Fields, NUMBERS, NumberKind};
+pub use doubles::{Doubles, Read};
+pub(crate) use doubles::{Joiner, TELLING, fields as doubles_fields};
+pub(crate) use field::{CELLS, COUNT, Fields, NUMBERS, NumberKind, VALUE_DOUBLE};
 pub(crate) use head::{Head, HeadReader, lock};
 pub(crate) use hidden::{Hidden, hiding_windows};
 pub use label::Label;

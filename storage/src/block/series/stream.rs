@@ -237,6 +237,11 @@ impl Stream {
         self.chunks.iter().cloned().chain(pages).any(|range| meets(&range))
     }
 
+    /// How many numbers may be read at some places: none where they are not there.
+    fn room(&self, places: &Range<u64>) -> usize {
+        if places.end <= self.len { count(places) } else { 0 }
+    }
+
     fn numbers_of(&self, page: usize) -> usize {
         let first = self.pages.get(page).map_or(self.len, |page| page.first);
         let next = self.pages.get(page + 1).map_or(self.len, |page| page.first);
@@ -295,24 +300,49 @@ impl StreamReader {
 
     /// The numbers at some places.
     pub(super) fn read(&mut self, file: &Arc<CheckedFile>, stream: &Stream, places: Range<u64>) -> Result<Vec<u64>> {
+        let mut values = Vec::with_capacity(stream.room(&places));
+        self.read_each(file, stream, places, |some| values.extend_from_slice(some))?;
+        Ok(values)
+    }
+
+    /// The same of doubles.
+    pub(super) fn read_doubles(
+        &mut self,
+        file: &Arc<CheckedFile>,
+        stream: &Stream,
+        places: Range<u64>,
+    ) -> Result<Vec<f64>> {
+        let mut values = Vec::with_capacity(stream.room(&places));
+        let add = |some: &[u64]| values.extend(some.iter().map(|bits| f64::from_bits(*bits)));
+        self.read_each(file, stream, places, add)?;
+        Ok(values)
+    }
+
+    /// Gives the numbers at some places, page by page.
+    fn read_each(
+        &mut self,
+        file: &Arc<CheckedFile>,
+        stream: &Stream,
+        places: Range<u64>,
+        mut each: impl FnMut(&[u64]),
+    ) -> Result<()> {
         let damaged = |what: &str| Error::Damaged { path: file.path().to_owned(), what: what.into() };
         if places.end > stream.len || places.start > places.end {
             return Err(damaged("a series refers to numbers that are not there"));
         }
-        let count = usize::try_from(places.end - places.start).unwrap_or(usize::MAX);
-        let mut values = Vec::with_capacity(count);
+        let (count, mut given) = (count(&places), 0);
         let mut page = stream.pages.partition_point(|page| page.first <= places.start).saturating_sub(1);
-        while values.len() < count {
+        while given < count {
             let first = stream.pages.get(page).map(|page| page.first).ok_or_else(|| damaged("a page is missing"))?;
             let numbers = self.page(file, stream, page)?;
-            let from =
-                usize::try_from((places.start + values.len() as u64).saturating_sub(first)).unwrap_or(usize::MAX);
+            let from = usize::try_from((places.start + given as u64).saturating_sub(first)).unwrap_or(usize::MAX);
             let some = numbers.get(from..).unwrap_or_default();
-            let some = some.get(..(count - values.len()).min(some.len())).unwrap_or_default();
-            values.extend_from_slice(some);
+            let some = some.get(..(count - given).min(some.len())).unwrap_or_default();
+            each(some);
+            given += some.len();
             page += 1;
         }
-        Ok(values)
+        Ok(())
     }
 
     fn page(&mut self, file: &Arc<CheckedFile>, stream: &Stream, number: usize) -> Result<&[u64]> {
@@ -353,6 +383,10 @@ impl StreamReader {
         };
         values.map_err(failed)
     }
+}
+
+fn count(places: &Range<u64>) -> usize {
+    usize::try_from(places.end.saturating_sub(places.start)).unwrap_or(usize::MAX)
 }
 
 fn decode<T: Number + Default>(
