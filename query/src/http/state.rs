@@ -36,7 +36,8 @@ pub type TellActiveSeries = Box<dyn Fn(&TenantId) -> Option<(u64, u64)> + Send +
 /// Tells how the reading of Kafka goes, if it is read.
 pub type TellKafka = Box<dyn Fn(&TenantId) -> Option<KafkaStatus> + Send + Sync>;
 
-/// Tells which targets are scraped for a tenant, as the list `activeTargets` of Prometheus's API.
+/// Tells what is scraped for a tenant, in the words of Prometheus's API: `activeTargets`, `droppedTargets`, `droppedTargetCounts`, `metadata`
+/// and `config`; null where nothing is.
 pub type TellTargets = Box<dyn Fn(&TenantId) -> serde_json::Value + Send + Sync>;
 
 /// A dead letter that is read again.
@@ -103,7 +104,7 @@ impl Default for Host {
             last_received: Box::new(|_| None),
             active_series: Box::new(|_| None),
             kafka: Box::new(|_| None),
-            targets: Box::new(|_| serde_json::Value::Array(Vec::new())),
+            targets: Box::new(|_| serde_json::Value::Null),
             demo: Box::new(|action| match action {
                 DemoAction::Tell => Ok(DemoStatus::default()),
                 DemoAction::Start | DemoAction::Stop => Err("this server has no demo workload".into()),

@@ -90,16 +90,12 @@ impl Format {
 type Newest = BTreeMap<(String, Labels), (i64, f64)>;
 
 /// The text for the series that fit one of some selectors, at a moment.
-pub(super) fn text(
-    control: &Control,
-    selectors: &[Vec<Matcher>],
-    now: i64,
-    format: Format,
-) -> Result<String, Refusal> {
+pub(super) fn text(control: &Control, selectors: &[Vec<Matcher>], now: i64, format: Format) -> Result<String, Refusal> {
     let after = now.saturating_sub(Settings::default().lookback);
     let (store, mut newest) = (Store::new(control), Newest::new());
     for matchers in selectors {
         store.select(matchers, after, now, Reading::WHOLE, &mut |series| {
+            let series = series.raw();
             let Some(sample) = series.samples.last().filter(|sample| sample.time > after) else { return Ok(()) };
             let Value::Float(value) = sample.value else { return Ok(()) };
             let name = series.labels.name();
