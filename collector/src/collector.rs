@@ -259,11 +259,18 @@ impl Collector {
         (count as u64, limit as u64)
     }
 
-    /// The targets that are scraped for a tenant, as the list `activeTargets` of Prometheus's API.
+    /// What is scraped for a tenant, in the words of Prometheus's API: `activeTargets`, `droppedTargets`, `droppedTargetCounts`, `metadata`
+    /// and `config`.
     pub fn describe_targets(&self, tenant: &TenantId) -> serde_json::Value {
+        let targets = &self.shared.targets;
         // What is scraped is the default tenant's.
-        let is_own = *tenant == TenantId::default();
-        if is_own { self.shared.targets.described() } else { serde_json::Value::Array(Vec::new()) }
+        if *tenant != TenantId::default() {
+            return serde_json::Value::Null;
+        }
+        let mut told = targets.described();
+        told["metadata"] = targets.metadata();
+        told["config"] = targets.config().into();
+        told
     }
 
     pub(crate) fn listed_targets(&self) -> &ListedTargets {
@@ -510,7 +517,8 @@ impl Shared {
         let measured = remote::measure(version, message);
         let rows = measured.rows.min(self.config.decode.records);
         ticket.reserve(measured.bytes.saturating_add(rows.saturating_mul(ROW_BYTES)))?;
-        let decode = |known: &mut Known| remote::decode_known(version, received_at, message, &self.config.decode, known);
+        let decode =
+            |known: &mut Known| remote::decode_known(version, received_at, message, &self.config.decode, known);
         Ok(self.known.with(decode)?)
     }
 }
