@@ -139,9 +139,8 @@ mod tests {
 
     /// A series of version 1: a label of each pair, a sample, then perhaps another label.
     fn series(labels: &[(&'static str, &'static str)], value: f64, late: Option<&'static str>) -> Vec<u8> {
-        let label = |name: &str, value: &str| {
-            field(1, &[field(1, name.as_bytes()), field(2, value.as_bytes())].concat())
-        };
+        let label =
+            |name: &str, value: &str| field(1, &[field(1, name.as_bytes()), field(2, value.as_bytes())].concat());
         let mut message: Vec<u8> = labels.iter().flat_map(|(name, value)| label(name, value)).collect();
         message.extend(field(2, &[&[9][..], &value.to_le_bytes(), &[16, 7]].concat()));
         message.extend(late.map(|late| label(late, "late")).unwrap_or_default());

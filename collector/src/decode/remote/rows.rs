@@ -330,7 +330,9 @@ impl<'a> Rows<'a> {
         }
         self.rows += 1;
         // Two empty texts are not compared: see `storage::model`'s dictionaries.
-        let is_same = |(last, job): (Role, &str)| last == role && job.len() == self.job.len() && (job.is_empty() || job == self.job);
+        let is_same = |(last, job): (Role, &str)| {
+            last == role && job.len() == self.job.len() && (job.is_empty() || job == self.job)
+        };
         if !self.origin.is_some_and(is_same) {
             self.set_origin(role);
         }
