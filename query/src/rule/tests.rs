@@ -467,7 +467,7 @@ async fn rules_are_listed_by_filters_and_pages() {
     assert_eq!(listed("file[]=other").await, Vec::<String>::new());
     assert_eq!(listed("match[]={team=%22x%22}&match[]={severity=~%22p.*%22}").await, ["a/r", "a/A"]);
     let data = world.data("/rules?rule_group[]=b").await;
-    assert_eq!((&data["groups"][0]["interval"], &data["groups"][0]["limit"]), (&json!(90.0), &json!(3)));
+    assert_eq!((&data["groups"][0]["interval"], &data["groups"][0]["limit"]), (&json!(90), &json!(3)));
     assert_eq!(data["groups"][0]["lastEvaluation"], "0001-01-01T00:00:00Z");
     let page = world.data("/rules?group_limit=2").await;
     assert_eq!(page["groups"].as_array().unwrap().len(), 2);
