@@ -320,10 +320,7 @@ async fn alerts_are_pending_then_firing_then_kept_then_gone() {
     let since: jiff::Timestamp = active_at.as_str().unwrap().parse().unwrap();
     assert_eq!(world.values("ALERTS_FOR_STATE").await, [since.as_second().to_string()]);
     let rule = world.rule("Down").await;
-    assert_eq!(
-        (&rule["state"], &rule["duration"], &rule["keepFiringFor"]),
-        (&json!("firing"), &json!(60.0), &json!(45.0))
-    );
+    assert_eq!((&rule["state"], &rule["duration"], &rule["keepFiringFor"]), (&json!("firing"), &json!(60), &json!(45)));
     assert_eq!((&rule["type"], &rule["alerts"][0]["activeAt"]), (&json!("alerting"), &active_at));
     assert_eq!(rule["labels"]["severity"], "{{ if eq $labels.job \"db\" }}page{{ else }}mail{{ end }}");
     world.put(&up, 1.0).await;

@@ -14,7 +14,6 @@ use super::label::{Label, point_value};
 use super::log::Log;
 use super::matcher::Matcher;
 use super::postings::Postings;
-use super::rival;
 use super::rows::{FamilyColumns, FamilyKeys, Row, SampleColumns};
 use super::samples::Samples;
 use super::series::Series;
@@ -124,7 +123,7 @@ pub(crate) struct Head {
     /// By the numbers of their parts.
     families: Interner,
     family: Vec<Family>,
-    rivals: rival::Families,
+    rivals: super::rival::Families,
     /// Number of the family, then the attributes.
     series: Interner,
     postings: Postings,
