@@ -63,6 +63,8 @@ pub(super) struct Frame {
     /// The rows that were rejected; neighbours are one range.
     pub(super) left_out: Vec<Range<usize>>,
     pub(super) message: Option<String>,
+    /// What is said where nothing was rejected.
+    pub(super) notice: Option<String>,
     pub(super) service: Option<String>,
     buffers: OriginBuffers,
     resource_is_set: bool,
@@ -81,6 +83,7 @@ impl Frame {
             rejected: 0,
             left_out: Vec::new(),
             message: None,
+            notice: None,
             service: None,
             buffers: OriginBuffers::default(),
             resource_is_set: false,

@@ -174,7 +174,7 @@ pub fn decode(signal: Signal, received_at: i64, payload: &[u8], limits: &DecodeL
             batch,
             rejected: frame.rejected,
             left_out: frame.left_out,
-            message: frame.message,
+            message: frame.message.or(frame.notice),
             warnings: frame.scratch.warnings,
             service: frame.service,
             written: Written::default(),

@@ -35,6 +35,7 @@ pub use file::{Files, serve_file};
 pub(crate) use openapi::tests::check_answer;
 pub use state::{
     DemoAction, Host, QueryState, Replay, ReplayLetter, SwitchDemo, TellActiveSeries, TellKafka, TellLastReceived,
+    TellTargets,
 };
 
 use crate::error::{Error, Result};

@@ -35,7 +35,11 @@ pub type SwitchDemo = Box<dyn Fn(DemoAction) -> Result<DemoStatus, String> + Sen
 pub type TellActiveSeries = Box<dyn Fn(&TenantId) -> Option<(u64, u64)> + Send + Sync>;
 
 /// Tells how the reading of Kafka goes, if it is read.
-pub type TellKafka = Box<dyn Fn() -> Option<KafkaStatus> + Send + Sync>;
+pub type TellKafka = Box<dyn Fn(&TenantId) -> Option<KafkaStatus> + Send + Sync>;
+
+/// Tells what is scraped for a tenant, in the words of Prometheus's API: `activeTargets`, `droppedTargets`, `droppedTargetCounts`, `metadata`
+/// and `config`; null where nothing is.
+pub type TellTargets = Box<dyn Fn(&TenantId) -> serde_json::Value + Send + Sync>;
 
 /// A dead letter that is read again.
 #[derive(Debug, Clone)]
@@ -81,6 +85,8 @@ pub struct Host {
     pub active_series: TellActiveSeries,
     /// The reading of Kafka.
     pub kafka: TellKafka,
+    /// What is scraped.
+    pub targets: TellTargets,
     /// The demo workload.
     pub demo: SwitchDemo,
     /// What stores dead letters again.
@@ -98,7 +104,8 @@ impl Default for Host {
             otlp_http_endpoint: String::new(),
             last_received: Box::new(|_| None),
             active_series: Box::new(|_| None),
-            kafka: Box::new(|| None),
+            kafka: Box::new(|_| None),
+            targets: Box::new(|_| serde_json::Value::Null),
             demo: Box::new(|action| match action {
                 DemoAction::Tell => Ok(DemoStatus::default()),
                 DemoAction::Start | DemoAction::Stop => Err("this server has no demo workload".into()),

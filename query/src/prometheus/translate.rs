@@ -66,7 +66,8 @@ pub(super) fn base_name(series: &Series, strategy: TranslationStrategy) -> Optio
         return Some(series.name.to_string());
     }
     let is_counter = series.r#type == SUM && series.is_monotonic;
-    let is_gauge = series.r#type == GAUGE || (series.r#type == SUM && !series.is_monotonic);
+    // A sum that may fall is told to be a gauge, but it is no share of anything.
+    let is_gauge = series.r#type == GAUGE;
     Named { name: &series.name, unit: &series.unit, is_counter, is_gauge }.metric(strategy)
 }
 
@@ -378,7 +379,9 @@ impl<'a> Translation<'a> {
             translated.stands.extend(self.stand(row, sample.time, Tells::Counts));
             translated.samples.push(sample);
         }
-        self.put(labels, translated);
+        if !translated.samples.is_empty() {
+            self.put(labels, translated);
+        }
     }
 
     /// How a row's counts are read.

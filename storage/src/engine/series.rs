@@ -3,6 +3,7 @@
 //! Q1  A series comes once, in ascending order of series, its samples by ascending time, each time once: of two samples of one
 //!     time the one counts that was written last (N2 of `metric`). Blocks are in the order of their commits, behind them
 //!     memory.
+//!     A sample that a rival's takes the place of (`metric::rival`) is left out.
 //! Q2  Blocks find series by their label postings and read of them only the pages that hold the wanted times and columns. At any
 //!     moment the samples of one series are in memory, and who all the matching ones are.
 //! Q3  Hidden samples are in no answer (V1 of `block`), and a damaged block does not keep a reader from the others (S3 of
@@ -14,8 +15,8 @@ use super::snapshot::{Missing, Snapshot};
 use crate::block::{BlockId, SeriesReader, Shown};
 use crate::error::{Error, Result};
 use crate::metric::{
-    Doubles, Fields, HeadReader, Hidden, Joiner, Label, Matcher, Read, Samples, Series, SeriesSource, Stored,
-    doubles_fields,
+    Census, Doubles, Fields, HeadReader, Hidden, Joiner, Label, Lost, Matcher, Read, Samples, Series, SeriesSource,
+    Stored, doubles_fields,
 };
 use crate::model::Signal;
 use crate::model::schema::{self, column as name};
@@ -172,6 +173,8 @@ pub struct SeriesScan {
     fields: Fields,
     missing: Missing,
     joiner: Joiner,
+    /// The samples that do not count beside those of other series, once something was read.
+    lost: Option<Lost>,
 }
 
 impl Snapshot {
@@ -195,7 +198,7 @@ impl Snapshot {
         let fields = Fields::of(&columns);
         let missing = self.missing_blocks().clone();
         let (found, joiner) = (found.into_iter().collect::<Vec<Wanted>>().into_iter(), Joiner::default());
-        Ok(SeriesScan { sources, found, time: request.time, fields, missing, joiner })
+        Ok(SeriesScan { sources, found, time: request.time, fields, missing, joiner, lost: None })
     }
 
     /// Every label that a series of some block or of memory has, where the block or memory has samples in a range of time.
@@ -330,6 +333,15 @@ impl SeriesScan {
         mut read: impl FnMut(&mut Self, &[(usize, Stored)]) -> Result<Option<T>>,
     ) -> Option<Result<(Series, T)>> {
         loop {
+            if self.lost.is_none() {
+                match self.find_lost() {
+                    Ok(lost) => self.lost = Some(lost),
+                    Err(error) => {
+                        self.found = Vec::new().into_iter();
+                        return Some(Err(error));
+                    }
+                }
+            }
             let (series, parts) = self.found.next()?;
             match read(self, &parts) {
                 Ok(None) => {}
@@ -342,8 +354,42 @@ impl SeriesScan {
         }
     }
 
+    /// The samples that do not count (V2 of `metric::rival`).
+    fn find_lost(&mut self) -> Result<Lost> {
+        let (mut census, mut lost) = (Census::default(), Lost::default());
+        let wanted = self.found.as_slice();
+        wanted.iter().for_each(|(series, _)| census.look(series));
+        if !census.has_any() {
+            return Ok(lost);
+        }
+        wanted.iter().flat_map(|(_, parts)| parts).for_each(|(_, stored)| census.compare(stored));
+        let mut rivals: BTreeMap<u128, Vec<(usize, Stored)>> = BTreeMap::new();
+        for (series, parts) in wanted {
+            if let Some(number) = census.rivalry(series) {
+                rivals.entry(number).or_default().extend(parts.iter().cloned());
+            }
+        }
+        for rivals in rivals.into_values() {
+            lost.add(&rivals, |place, stored| {
+                let Some(source) = self.sources.get_mut(place) else { return Ok(Vec::new()) };
+                let samples = source.samples(stored, self.time, Fields::NONE);
+                Ok(source.noted(samples, &self.missing)?.times().to_vec())
+            })?;
+        }
+        Ok(lost)
+    }
+
+    /// Whether samples of a series do not count.
+    fn loses(&self, parts: &[(usize, Stored)]) -> bool {
+        let lost = self.lost.as_ref().zip(parts.first());
+        lost.is_some_and(|(lost, (_, stored))| lost.has(&stored.series))
+    }
+
     /// The samples of a series as doubles; `None` where they are not, or do not come in the order of their time.
     fn read_doubles(&mut self, parts: &[(usize, Stored)]) -> Result<Option<Doubles>> {
+        if self.loses(parts) {
+            return Ok(None);
+        }
         let mut all = Vec::with_capacity(parts.len());
         for (place, stored) in parts {
             let Some(source) = self.sources.get_mut(*place) else { continue };
@@ -382,7 +428,12 @@ impl SeriesScan {
                 all.append(&samples);
             }
         }
-        Ok(all.ordered())
+        let all = all.ordered();
+        let lost = self.lost.as_ref().zip(parts.first());
+        Ok(match lost {
+            Some((lost, (_, stored))) => lost.leave_out(&stored.series, all),
+            None => all,
+        })
     }
 }
 

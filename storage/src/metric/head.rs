@@ -3,12 +3,13 @@
 //! H1  A head is filled by one writer. A reader sees the samples that were there when it came, or when it found their series,
 //!     whatever comes later: logs only grow.
 //! H2  A reader gets the samples of a series by time, each time once, the last one written (N2, N3).
+//!     What it gives up because a rival (`rival`) was written with the same time, is left out.
 //! H3  An active series with 20 double samples takes at most 1 KiB, its identity included (measured by the bench `metrics`).
 //!
 //! Not here: which series have a label (`postings`), when a head becomes a block (`engine`).
 
 use super::assemble::{SeriesSource, Stored};
-use super::field::Fields;
+use super::field::{self, Fields};
 use super::label::{Label, point_value};
 use super::log::Log;
 use super::matcher::Matcher;
@@ -106,6 +107,8 @@ struct Run {
     rows: u32,
     min_time: i64,
     max_time: i64,
+    /// Whether it has given up samples.
+    gives_up: bool,
 }
 
 impl Run {
@@ -123,6 +126,7 @@ pub(crate) struct Head {
     /// By the numbers of their parts.
     families: Interner,
     family: Vec<Family>,
+    rivals: super::rival::Families,
     /// Number of the family, then the attributes.
     series: Interner,
     postings: Postings,
@@ -152,7 +156,7 @@ impl Head {
             let series = number as usize;
             samples.read(row, &mut sample);
             if series == self.runs.len() {
-                let run = Run { log: Log::default(), rows: 0, min_time: i64::MAX, max_time: i64::MIN };
+                let run = Run { log: Log::default(), rows: 0, min_time: i64::MAX, max_time: i64::MIN, gives_up: false };
                 self.runs.push(run);
                 self.postings.add(number, family, families.attributes.value(row));
             }
@@ -163,12 +167,28 @@ impl Head {
             run.min_time = run.min_time.min(sample.time);
             run.max_time = run.max_time.max(sample.time);
             self.log_bytes += run.log.memory_bytes().saturating_sub(before);
+            self.give_up((family, families.attributes.value(row)), sample.time, &mut record);
         }
         self.time_range = match (self.time_range, batch.time_range()) {
             (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
             (range, None) | (None, range) => range,
         };
         Ok(())
+    }
+
+    /// Takes note that a series' rivals have no sample of a time any more.
+    fn give_up(&mut self, (family, attributes): (u32, &[u8]), time: i64, record: &mut Vec<u8>) {
+        for other in self.rivals.rivals(family) {
+            let identity = [&other.to_le_bytes(), attributes].concat();
+            let run = self.series.find(&identity).and_then(|number| self.runs.get_mut(number as usize));
+            let Some(run) = run.filter(|run| (run.min_time..=run.max_time).contains(&time)) else { continue };
+            let before = run.log.memory_bytes();
+            let mut given_up = Row { time, ..Row::EMPTY };
+            given_up.numbers[field::FLAGS] = Some(field::GIVEN_UP);
+            run.log.push(&given_up, record);
+            run.gives_up = true;
+            self.log_bytes += run.log.memory_bytes().saturating_sub(before);
+        }
     }
 
     fn number_family(
@@ -217,6 +237,8 @@ impl Head {
                 scope: cell(scope),
                 keys,
             });
+            let added = self.family.last().map(|family| family.series(&[]));
+            added.iter().for_each(|series| self.rivals.add(series));
         }
         Ok(number)
     }
@@ -227,6 +249,7 @@ impl Head {
             + self.cells.memory_bytes()
             + self.families.memory_bytes()
             + self.family.capacity() * size_of::<Family>()
+            + self.rivals.memory_bytes()
             + self.series.memory_bytes()
             + self.postings.memory_bytes()
             + self.runs.capacity() * size_of::<Run>()
@@ -359,10 +382,13 @@ impl HeadReader {
             Lengths::Found(lengths) => lengths.get(&number).copied(),
         };
         let length = length.unwrap_or(0);
-        let log = head.runs.get(number as usize);
-        let samples = log.map(|run| run.log.read(length as usize, fields)).unwrap_or_default();
+        let Some(run) = head.runs.get(number as usize) else { return Samples::default() };
+        let gives_up = run.gives_up;
+        let read = if gives_up { fields.and(Fields::of(&[field::NUMBERS[field::FLAGS].0])) } else { fields };
+        let samples = run.log.read(length as usize, read);
         drop(head);
-        samples.ordered()
+        let samples = samples.ordered();
+        if gives_up { samples.not_given_up().with(fields) } else { samples }
     }
 
     fn cached(&mut self, number: u32, fields: Fields) -> &Samples {

@@ -334,6 +334,12 @@ impl Samples {
         self.take(&last)
     }
 
+    /// Without those that a head gave up. They have at least the flags.
+    pub(crate) fn not_given_up(&self) -> Samples {
+        let is_kept = |row: &usize| self.number(field::FLAGS, *row).is_none_or(|flags| flags & field::GIVEN_UP == 0);
+        self.take(&(0..self.len()).filter(is_kept).collect::<Vec<_>>())
+    }
+
     /// The rows, of ascending times, that lie in a range.
     pub(crate) fn rows_in(&self, range: crate::scan::TimeRange) -> Range<usize> {
         rows_in(&self.times, range)

@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 mod foreign;
 mod front;
 mod letters;
+mod limit;
 mod real;
 
 const LOGS: &str = "otlp_logs";

@@ -12,6 +12,7 @@ mod assignment;
 mod config;
 mod front;
 mod letter;
+mod limit;
 mod message;
 mod reader;
 mod replay;
@@ -87,6 +88,7 @@ impl KafkaReceiver {
             config: config.clone(),
             topics,
             bounds,
+            collector: collector.clone(),
             engine: Arc::clone(engine),
             clock: collector.clock(),
             metrics: Arc::clone(&metrics),

@@ -11,14 +11,17 @@
 //!     it is has no lag, and nothing is lost when the cluster deletes it.
 //! R5  The group is told how far the blocks are, after the fact, for those who look at its lag. Nothing here reads that.
 //!
-//! Not here: what comes and goes (`assignment`), what a message holds (`message`).
+//! Not here: what comes and goes (`assignment`), what a message holds (`message`), which points have no room (`limit`).
 
 use super::assignment::{Context, Key, Position, Stage, list_of};
 use super::config::{Begin, KafkaConfig, OnLoss, Topics};
 use super::letter::{self, Letter, Place};
+use super::limit::LeftOut;
 use super::message::{self, Message, MessageBounds, Rows};
-use super::report::{KafkaMetrics, PartitionReport};
+use super::report::{KafkaMetrics, MALFORMED, PartitionReport};
 use super::topic_id;
+use crate::Collector;
+use crate::collector::shorten;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
@@ -62,6 +65,7 @@ pub(super) struct Reader {
     pub(super) config: KafkaConfig,
     pub(super) topics: Topics,
     pub(super) bounds: MessageBounds,
+    pub(super) collector: Collector,
     pub(super) engine: Arc<Engine>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<KafkaMetrics>,
@@ -86,12 +90,14 @@ struct Pace {
 
 /// What was read of a partition and is not given to the store yet.
 #[derive(Debug, Default)]
-struct Portion {
+pub(super) struct Portion {
     source: Option<Arc<str>>,
     from: u64,
     to: u64,
-    rows: Vec<(TenantId, Batch)>,
-    told: PartitionReport,
+    pub(super) rows: Vec<(TenantId, Batch)>,
+    /// What of its messages is not among the rows.
+    pub(super) left_out: Vec<LeftOut>,
+    pub(super) told: PartitionReport,
 }
 
 type Portions = BTreeMap<Key, Portion>;
@@ -491,10 +497,12 @@ impl Reader {
                 portion.told.rows += rows as u64;
                 portion.told.rejected += rejected;
                 if rejected > 0 {
-                    let first = message.unwrap_or_default();
+                    let first = shorten(message.unwrap_or_default());
                     let reason = format!("{rejected} of its records were left out: {first}");
                     self.keep(read, (&tenant, sent), &reason, rows > 0, portion);
                     held += LETTER_COPIES * payload.len();
+                    let (tenant, said) = (tenant.clone(), first);
+                    portion.left_out.push(LeftOut { tenant, reason: MALFORMED, records: rejected, said });
                 }
                 if rows > 0 {
                     portion.rows.push((tenant, batch));
@@ -562,7 +570,8 @@ impl Reader {
             return;
         }
         let mut consumption = Consumption::default();
-        for portion in portions.values_mut() {
+        for ((topic, _), portion) in &mut portions {
+            self.limit_series(topic, portion);
             consumption.rows.append(&mut portion.rows);
             let source = portion.source.as_deref().unwrap_or_default();
             consumption.read.insert(source.to_owned(), (portion.from, portion.to));
@@ -577,6 +586,7 @@ impl Reader {
         }
         self.metrics.taken();
         for ((topic, partition), portion) in portions {
+            self.tell_left_out(&topic, portion.left_out);
             self.metrics.of(&topic, partition, |told| {
                 told.messages += portion.told.messages;
                 told.bytes += portion.told.bytes;

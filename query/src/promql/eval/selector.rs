@@ -278,7 +278,9 @@ impl Evaluator<'_> {
         let reading = reading(&selector.shift, grid, range.range.milliseconds(), Needs::Everything);
         let mut found = Vec::new();
         self.select_of(selector, span, reading, |evaluator, series| {
+            // Of thinned samples there may be some from before.
             let mut samples = living(series.points.into_samples());
+            samples.retain(|sample| sample.time > span.after && sample.time <= span.until);
             if let Some(extension) = selector.extension.filter(|_| !samples.is_empty()) {
                 if samples.iter().any(|sample| sample.value.histogram().is_some()) {
                     let name = extension.name();

@@ -187,7 +187,12 @@ impl Selection {
             return Ok(());
         }
         let after = self.start.saturating_sub(1);
-        let mut raw = |series: Selected| each(series.raw());
+        let mut raw = |series: Selected| {
+            let mut series = series.raw();
+            // Of thinned samples there may be some from before.
+            series.samples.retain(|sample| sample.time > after);
+            if series.samples.is_empty() { Ok(()) } else { each(series) }
+        };
         let read = Store::new(control).select(&self.matchers, after, self.end, Reading::WHOLE, &mut raw);
         read.map_err(|fault| match fault {
             Fault::Server(error) => error.into(),
