@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on must stop")]
 #![expect(clippy::print_stdout, reason = "rows go to stdout")]
 
+#[expect(dead_code, reason = "storage's bench uses the rest of it")]
 #[path = "../storage/benches/scrape/mod.rs"]
 mod scrape;
 #[expect(dead_code, reason = "the tests use the rest of it")]
