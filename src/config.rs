@@ -234,10 +234,9 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        let rooms = [self.collector().check(), self.engine().check(), self.query().check()];
+        let rooms = [self.collector().check(), self.engine().check(), self.query().check_beside(&self.retention)];
         let has_all = !self.object_store.is_set() && (self.kafka.is_read() || !self.kafka.is_front());
-        let own = [self.kafka.check(), self.scrape.check(), self.retention.check_wait(self.query().reads_late())];
-        let checked = rooms.into_iter().chain(own).chain([self.rules.check(has_all)]);
+        let checked = rooms.into_iter().chain([self.kafka.check(), self.scrape.check(), self.rules.check(has_all)]);
         checked.collect::<Result<(), String>>().map_err(anyhow::Error::msg)?;
         ensure!(!self.data_dir.as_os_str().is_empty(), "`data_dir` is empty");
         let (http, otlp) = (self.http.addr, &self.otlp);

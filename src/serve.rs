@@ -16,7 +16,7 @@ use query::Door;
 use query::http::{Host, QueryState, Replay};
 use query::own_work::OwnDoors;
 use query_api::letter::Replayed;
-use query_api::status::{KafkaFrontTopic, KafkaPartition, KafkaStatus};
+use query_api::status::{KafkaFrontTopic, KafkaLeftOut, KafkaPartition, KafkaStatus};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::engine::Engine;
 use storage::fs::{Clock, Disk, SystemClock};
+use storage::model::TenantId;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -65,9 +66,9 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
         otlp_http: bind("otlp.http_addr", config.otlp.http_addr).await?,
     };
     let demo_switch = Arc::new(Demo::new(collector.clone()));
+    // Before anything comes in: who comes first has the room of series.
+    collector.remember(Arc::clone(&engine)).await;
     let kafka = KafkaReceiver::start(&config.kafka, &collector, &engine).map_err(anyhow::Error::msg)?;
-    // What Kafka brings is not limited, and its series are not told from those of the doors.
-    collector.remember((!config.kafka.is_read()).then(|| Arc::clone(&engine))).await;
     let host = host(&doors, &collector, &demo_switch, &kafka)?;
     let state = QueryState::new(config.query(), Arc::clone(&engine), clock, host).context("failed to start queries")?;
     announce(&doors)?;
@@ -150,7 +151,7 @@ fn announce(doors: &Doors) -> Result<()> {
 
 fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaReceiver) -> Result<Host> {
     let (last, switch, door, kafka) = (collector.clone(), Arc::clone(demo), collector.clone(), kafka.clone());
-    let (report, front, series) = (kafka.clone(), collector.clone(), collector.clone());
+    let (report, front, series, targets) = (kafka.clone(), collector.clone(), collector.clone(), collector.clone());
     Ok(Host {
         version: env!("CARGO_PKG_VERSION").into(),
         otlp_grpc_endpoint: format!("http://{}", doors.otlp_grpc.local_addr()?),
@@ -164,7 +165,8 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
         }),
         active_series: Box::new(move |tenant| Some(series.active_series(tenant))),
         doors: collector::describe_doors(),
-        kafka: Box::new(move || kafka_status(report.report(), front.front())),
+        targets: Box::new(move |tenant| targets.describe_targets(tenant)),
+        kafka: Box::new(move |tenant| kafka_status(tenant, report.report(), front.front())),
         demo: Box::new(move |action| Ok(switch.act(action))),
         replay: Box::new(move |letter| {
             let (kafka, door) = (kafka.clone(), door.clone());
@@ -178,7 +180,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
     })
 }
 
-fn kafka_status(report: Option<KafkaReport>, front: Option<FrontReport>) -> Option<KafkaStatus> {
+fn kafka_status(tenant: &TenantId, report: Option<KafkaReport>, front: Option<FrontReport>) -> Option<KafkaStatus> {
     if report.is_none() && front.is_none() {
         return None;
     }
@@ -201,7 +203,9 @@ fn kafka_status(report: Option<KafkaReport>, front: Option<FrontReport>) -> Opti
         bytes,
         unconfirmed,
     };
+    let left_out = |(topic, reason, records, said)| KafkaLeftOut { topic, reason, records, said };
     Some(KafkaStatus {
+        left_out: report.left_out_of(tenant).map(left_out).collect(),
         paused: report.paused,
         trouble: report.trouble,
         rebalances: report.rebalances,
@@ -236,7 +240,7 @@ fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, k
         let mut text = String::new();
         engine.render_metrics(&mut text);
         collector.render_metrics(&mut text);
-        asked.executor().render_metrics(&mut text);
+        asked.render_metrics(&mut text);
         asked.rules().render_metrics(&mut text);
         kafka.render_metrics(&mut text);
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }

@@ -1,15 +1,17 @@
 //! How does a request that has been read become an acknowledged batch? The part that HTTP, gRPC and the process
 //! itself share.
 
-use crate::admission::{Admission, Ticket, WINDOW};
+use crate::admission::{Admission, LeftOut, Ticket, WINDOW};
 use crate::config::CollectorConfig;
 use crate::decode::cut::{self, Mould};
+use crate::decode::remote::known::{Known, Memory};
 use crate::decode::remote::{self, Written};
 use crate::decode::text::{self, TextFormat};
 use crate::decode::{self, Decoded, identity, json};
 use crate::error::Refusal;
 use crate::receiver::compression::{self, Compression};
 use crate::receiver::kafka::{FrontReport, KafkaFront};
+use crate::scrape::{ListedTargets, REPORTED};
 use crate::telemetry::{CollectorMetrics, LastReceived, Tally};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -17,7 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 use storage::engine::{Engine, Write};
 use storage::fs::Clock;
-use storage::model::{Signal, TenantId};
+use storage::model::{Batch, Signal, TenantId};
 use storage::scan::TimeRange;
 
 /// Where accepted batches go. Resolves when they are durable and visible.
@@ -37,6 +39,10 @@ const INLINE_BYTES: usize = 128 << 10;
 const INLINE_COMPRESSED_BYTES: usize = 16 << 10;
 /// Memory of a row beside its message: fixed columns, offsets, dictionary keys, doubled as builders grow.
 const ROW_BYTES: usize = 192;
+/// Memory of a part of a row that is larger in memory than in its message, such as an empty event, doubled as what holds it grows; messages below
+/// some bytes are not looked through for them.
+const PART_BYTES: usize = 48;
+const LARGE_BYTES: usize = 1 << 20;
 /// Longest message to a sender, in bytes; it may quote what was sent.
 const MAX_MESSAGE_BYTES: usize = 4 << 10;
 
@@ -80,6 +86,8 @@ pub(crate) struct Shared {
     pub(crate) config: CollectorConfig,
     pub(crate) admission: Admission,
     metrics: CollectorMetrics,
+    targets: ListedTargets,
+    known: Memory,
     sink: Sink,
     clock: Arc<dyn Clock>,
 }
@@ -138,7 +146,8 @@ impl Collector {
     /// Makes a collector; it listens nowhere yet.
     pub fn new(config: CollectorConfig, sink: Sink, clock: Arc<dyn Clock>) -> Self {
         let admission = Admission::new(&config);
-        let shared = Shared { config, admission, metrics: CollectorMetrics::default(), sink, clock };
+        let (metrics, targets, known) = (CollectorMetrics::default(), ListedTargets::default(), Memory::default());
+        let shared = Shared { config, admission, metrics, targets, known, sink, clock };
         Collector { shared: Arc::new(shared), front: None }
     }
 
@@ -214,13 +223,26 @@ impl Collector {
 
     /// Takes the series of which a store has samples of the last half hour for active, before the doors open: who comes first after a
     /// start must not take the room of those that were there. Where the store cannot tell, fewer are.
-    pub async fn remember(&self, store: Option<Arc<Engine>>) {
-        let Some(store) = store else { return };
+    pub async fn remember(&self, store: Arc<Engine>) {
         let known = self.clone();
         let remembering = tokio::task::spawn_blocking(move || known.remember_all(&store)).await;
         if let Ok(Err(error)) = remembering {
             tracing::warn!(%error, "failed to find out which series were active before the start");
         }
+    }
+
+    /// Leaves out of rows that came by Kafka those of series that are one too many for their tenant, if there are some.
+    pub(crate) fn limit_read(&self, tenant: &TenantId, batch: &mut Batch) -> Option<LeftOut> {
+        let admission = &self.shared.admission;
+        let left_out =
+            admission.admit_series(&admission.account(tenant), tenant, (batch, 0), self.shared.clock.monotonic())?;
+        *batch = identity::rest(batch, &left_out.rows)?;
+        Some(left_out)
+    }
+
+    /// Counts points that were left out of what came by Kafka, once the rest is stored.
+    pub(crate) fn left_out_of_read(&self, points: usize) {
+        self.shared.admission.left_out(points);
     }
 
     fn remember_all(&self, store: &Engine) -> storage::error::Result<()> {
@@ -239,6 +261,24 @@ impl Collector {
     pub fn active_series(&self, tenant: &TenantId) -> (u64, u64) {
         let (count, limit) = self.shared.admission.series_of(tenant, self.shared.clock.monotonic());
         (count as u64, limit as u64)
+    }
+
+    /// What is scraped for a tenant, in the words of Prometheus's API: `activeTargets`, `droppedTargets`, `droppedTargetCounts`, `metadata`
+    /// and `config`.
+    pub fn describe_targets(&self, tenant: &TenantId) -> serde_json::Value {
+        let targets = &self.shared.targets;
+        // What is scraped is the default tenant's.
+        if *tenant != TenantId::default() {
+            return serde_json::Value::Null;
+        }
+        let mut told = targets.described();
+        told["metadata"] = targets.metadata();
+        told["config"] = targets.config().into();
+        told
+    }
+
+    pub(crate) fn listed_targets(&self) -> &ListedTargets {
+        &self.shared.targets
     }
 
     /// For `/ready`: what is amiss, a line each. Asks nobody.
@@ -354,7 +394,9 @@ impl Shared {
             }
         };
         if front.is_none() {
-            self.limit_series(&tenant, &mut decoded, &mut payload, &mut ticket)?;
+            // What a scrape tells of itself is at the end of its message.
+            let own = if encoding == Encoding::Scraped { REPORTED } else { 0 };
+            self.limit_series(&tenant, (&mut decoded, own), &mut payload, &mut ticket)?;
         }
         let mut accepted = Accepted {
             accepted: decoded.batch.num_rows() as u64,
@@ -440,16 +482,18 @@ impl Shared {
         Ok((decoded, record.into()))
     }
 
-    /// Leaves out the points of series that are one too many for their tenant.
+    /// Leaves out the points of series that are one too many for their tenant, but for so many rows at the end.
     fn limit_series(
         &self,
         tenant: &TenantId,
-        decoded: &mut Decoded,
+        (decoded, own): (&mut Decoded, usize),
         payload: &mut Bytes,
         ticket: &mut Ticket,
     ) -> Result<(), Refusal> {
         let now = self.clock.monotonic();
-        let Some(left_out) = self.admission.admit_series(ticket, tenant, &decoded.batch, now) else { return Ok(()) };
+        let left_out = self.admission.admit_series(ticket.account(), tenant, (&decoded.batch, own), now);
+        let Some(left_out) = left_out else { return Ok(()) };
+        self.admission.left_out(left_out.rows.len());
         let is_remote_write = decoded.written != Written::default();
         ticket.reserve(payload.len())?;
         *payload = identity::record(&left_out.rows, payload).into();
@@ -477,7 +521,9 @@ impl Shared {
         let measured = remote::measure(version, message);
         let rows = measured.rows.min(self.config.decode.records);
         ticket.reserve(measured.bytes.saturating_add(rows.saturating_mul(ROW_BYTES)))?;
-        Ok(remote::decode(version, received_at, message, &self.config.decode)?)
+        let decode =
+            |known: &mut Known| remote::decode_known(version, received_at, message, &self.config.decode, known);
+        Ok(self.known.with(decode)?)
     }
 }
 
@@ -500,7 +546,9 @@ impl Accepted {
 /// Memory of the columns of a message of OTLP: they hold what it holds, and a fixed part for each row.
 pub(crate) fn columns_bytes(signal: Signal, payload: &[u8], limits: &decode::DecodeLimits) -> usize {
     let rows = decode::count_records(signal, payload).min(limits.records);
-    payload.len().saturating_add(rows.saturating_mul(ROW_BYTES))
+    // What is small as a whole stays so.
+    let parts = if payload.len() < LARGE_BYTES { 0 } else { decode::count_small_parts(signal, payload) };
+    payload.len().saturating_add(rows.saturating_mul(ROW_BYTES)).saturating_add(parts.saturating_mul(PART_BYTES))
 }
 
 /// Cuts a message to [`MAX_MESSAGE_BYTES`].

@@ -1,8 +1,10 @@
 //! Which limits do queries have? Each with its reason.
 
+use crate::span_metrics;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::time::Duration;
+use storage::retention::RetentionConfig;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -68,11 +70,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// How long spans are to stay before some of them go, in seconds, and for the sake of which setting.
-    pub fn reads_late(&self) -> (u32, &'static str) {
-        (if self.span_metrics { crate::span_metrics::READ_WITHIN_SECONDS } else { 0 }, "query.span_metrics")
-    }
-
     /// Whether queries can run so; the error names the setting.
     pub fn check(&self) -> Result<(), String> {
         let positive = [
@@ -89,5 +86,11 @@ impl Config {
             return Err("`query.timeout_seconds` is longer than `query.max_timeout_seconds`".into());
         }
         Ok(())
+    }
+
+    /// The same, with spans kept so: those that metrics are made of are read before some of them go.
+    pub fn check_beside(&self, retention: &RetentionConfig) -> Result<(), String> {
+        let least_seconds = if self.span_metrics { span_metrics::READ_WITHIN_SECONDS } else { 0 };
+        self.check().and_then(|()| retention.check_wait((least_seconds, "query.span_metrics")))
     }
 }

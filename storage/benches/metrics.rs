@@ -10,6 +10,7 @@
 mod scrape;
 
 use bytes::Bytes;
+use scrape::{Fleet, STEP, Sent, Shape};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use storage::scan::{ScanRequest, TimeRange};
 fn main() {
     let hosts = setting("METRICS_HOSTS", 20);
     let steps = setting("METRICS_STEPS", 1440);
-    let sent = scrape::scrapes(hosts, steps, setting("METRICS_JITTER_NANOS", 0), scrape::Shape::Prometheus);
+    let sent = scraped(hosts, steps, Shape::Prometheus);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (store, samples) = ingest(folder.path(), &sent.batches, "metrics");
     let mut parts = inspect(&(Arc::new(Disk) as _), folder.path(), Depth::Metadata).expect("a data directory");
@@ -34,7 +35,7 @@ fn main() {
     tell_parts(&table.files, &table.columns, samples);
     look_up(&store.snapshot(&TenantId::default()), &sent);
 
-    let histograms = scrape::scrapes(hosts, steps, setting("METRICS_JITTER_NANOS", 0), scrape::Shape::Histograms);
+    let histograms = scraped(hosts, steps, Shape::Histograms);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (_store, samples) = ingest(folder.path(), &histograms.batches, "metrics.histograms");
     let mut parts = inspect(&(Arc::new(Disk) as _), folder.path(), Depth::Metadata).expect("a data directory");
@@ -44,6 +45,15 @@ fn main() {
 
     active(setting("METRICS_ACTIVE", 400), 20);
     active(setting("METRICS_ACTIVE", 400), 40);
+}
+
+fn scraped(hosts: usize, steps: usize, shape: Shape) -> Sent {
+    Fleet::new(hosts, shape, first()).scrape(steps, setting("METRICS_JITTER_NANOS", 0))
+}
+
+/// When the first scrape was.
+fn first() -> i64 {
+    1_795_300_000_000_000_000 / STEP * STEP
 }
 
 fn open(folder: &Path) -> Store {
@@ -95,7 +105,7 @@ fn tell_parts(
     }
 }
 
-fn look_up(snapshot: &Snapshot, sent: &scrape::Sent) {
+fn look_up(snapshot: &Snapshot, sent: &Sent) {
     let matcher = |label: Label, relation, value: &str| Matcher::new(label, relation, value).expect("a pattern");
     let point = |key: &str| Label::Point(key.into());
     let (first, last) = (sent.first, sent.last);
@@ -151,7 +161,7 @@ fn look_up(snapshot: &Snapshot, sent: &scrape::Sent) {
 fn active(hosts: usize, steps: usize) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = open(folder.path());
-    let sent = scrape::scrapes(hosts, steps, 0, scrape::Shape::Prometheus);
+    let sent = Fleet::new(hosts, Shape::Prometheus, first()).scrape(steps, 0);
     let series = sent.series as f64;
     let batches = sent.batches;
     for batch in batches {

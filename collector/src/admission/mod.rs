@@ -22,7 +22,7 @@ use crate::error::Refusal;
 use crate::telemetry::LastReceived;
 use bucket::Bucket;
 pub(crate) use series::WINDOW;
-use series::{ActiveSeries, New, WHOLE, shown};
+use series::{ActiveSeries, Blame, New, WHOLE, shown};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -119,12 +119,13 @@ impl Admission {
         (count, self.tenant_series)
     }
 
-    /// Which rows of a tenant's metrics are of series that it may not have.
+    /// Which rows of a tenant's metrics are of series that it may not have, but for so many at the end, which all come in. Who leaves them out
+    /// says so to [`Self::left_out`].
     pub(crate) fn admit_series(
         &self,
-        ticket: &Ticket,
+        account: &Account,
         tenant: &TenantId,
-        batch: &Batch,
+        (batch, own): (&Batch, usize),
         now: Duration,
     ) -> Option<LeftOut> {
         let identities = Identities::of(batch)?;
@@ -132,9 +133,13 @@ impl Admission {
         if self.series.load(Ordering::Relaxed) >= self.tenant_series.saturating_mul(WHOLE) {
             self.turn_all(now);
         }
-        let mut series = ticket.account().series();
+        let mut series = account.series();
         series.turn(now, &self.series);
         let limit = self.tenant_series;
+        let sent = hashes.len().saturating_sub(own);
+        for hash in hashes.iter().skip(sent) {
+            series.admit(*hash, usize::MAX, &self.series);
+        }
         let mut last = None;
         let mut is_new = |hash: u64| match last {
             Some((own, is_new)) if own == hash => is_new,
@@ -144,20 +149,29 @@ impl Admission {
                 is_new
             }
         };
-        let left_out: Vec<(usize, u64)> = hashes.into_iter().enumerate().filter(|(_, hash)| is_new(*hash)).collect();
+        let sent = hashes.into_iter().take(sent).enumerate();
+        let left_out: Vec<(usize, u64)> = sent.filter(|(_, hash)| is_new(*hash)).collect();
         let (first, _) = *left_out.first()?;
+        let mut own = Blame::default();
         for (row, hash) in &left_out {
-            series.blame(New { hash: *hash, name: identities.name(*row), labels: identities.labels(*row) });
+            own.add(New { hash: *hash, name: identities.name(*row), labels: identities.labels(*row) });
         }
         let (count, active) = (left_out.len(), series.count());
-        self.series_left_out.fetch_add(count, Ordering::Relaxed);
+        let lately = series.blamed();
+        lately.add_all(&own);
         let message = format!(
-            "{count} data points of new series left out, {}; tenant {tenant} has {active} active series, and \
+            "{count} data points of new series left out, {}{}; tenant {tenant} has {active} active series, and \
              `otlp.tenant_active_series` allows {limit} (of all tenants {WHOLE} times as many); the first is {}",
-            series.told(),
+            own.told(),
+            lately.told_beside(&own),
             shown(identities.name(first), identities.labels(first)),
         );
         Some(LeftOut { rows: left_out.into_iter().map(|(row, _)| row).collect(), message })
+    }
+
+    /// Counts data points that were left out.
+    pub(crate) fn left_out(&self, points: usize) {
+        self.series_left_out.fetch_add(points, Ordering::Relaxed);
     }
 
     /// Takes a series that the store has for one that came lately; whether there was room.
@@ -217,7 +231,8 @@ impl Admission {
         })
     }
 
-    fn account(&self, tenant: &TenantId) -> Arc<Account> {
+    /// A tenant's account.
+    pub(crate) fn account(&self, tenant: &TenantId) -> Arc<Account> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = tenants.get(tenant) {
             return account.clone();

@@ -124,9 +124,14 @@ impl<'a> Identities<'a> {
 
 /// Leaves rows out of what was decoded; `rows` rise.
 pub(crate) fn leave_out(decoded: &mut Decoded, rows: &[usize]) -> Option<()> {
-    decoded.batch = without(&decoded.batch, &ranges(rows))?;
+    decoded.batch = rest(&decoded.batch, rows)?;
     decoded.rejected += rows.len() as u64;
     Some(())
+}
+
+/// What is left of a batch without rows, which rise.
+pub(crate) fn rest(batch: &Batch, rows: &[usize]) -> Option<Batch> {
+    without(batch, &ranges(rows))
 }
 
 fn without(batch: &Batch, left_out: &[Range<usize>]) -> Option<Batch> {

@@ -4,6 +4,7 @@ use super::client::Client;
 use super::config::Job;
 use super::fetch;
 use super::protocol::{Format, accepted};
+use super::report::{Last, Place};
 use super::series::{Counts, Failure, Known, Report, Scraped, failed, gone, scraped};
 use super::target::Target;
 use crate::admission::Ticket;
@@ -36,7 +37,9 @@ pub(super) async fn run(scraper: Scraper, target: Target, refused: Option<String
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let due = now.saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX));
     let target = Arc::new(target);
-    let mut round = Round { scraper, target, refused, due, known: Arc::default(), is_down: false, has_less: false };
+    let place = scraper.collector.listed_targets().enter(&scraper.job.job_name, &target);
+    let mut round =
+        Round { scraper, target, place, refused, due, known: Arc::default(), is_down: false, has_less: false };
     loop {
         tokio::select! {
             biased;
@@ -50,6 +53,7 @@ pub(super) async fn run(scraper: Scraper, target: Target, refused: Option<String
 struct Round {
     scraper: Scraper,
     target: Arc<Target>,
+    place: Place,
     refused: Option<String>,
     /// A moment at which it was due, in Unix nanoseconds.
     due: i64,
@@ -81,16 +85,20 @@ impl Round {
                 let report = Report { is_up: true, seconds: seconds(), counts };
                 report.write(&self.target, &mut writer, time);
                 match self.store(writer.finish()).await {
-                    Ok(()) => return self.succeed(known, left_out),
+                    Ok(()) => {
+                        self.place.tell(Last { time, seconds: report.seconds, error: None });
+                        return self.succeed(known, left_out);
+                    }
                     Err(error) => Failure { error, counts },
                 }
             }
         };
         let report = Report { is_up: false, seconds: seconds(), counts: Counts { added: 0, ..failure.counts } };
         self.fail(&failure.error);
+        self.place.tell(Last { time, seconds: report.seconds, error: Some(failure.error) });
         match self.store(failed(&self.target, &self.known, &report, time)).await {
             // What could not be told now is told next time.
-            Ok(()) => self.known = Arc::default(),
+            Ok(()) => self.known = Arc::new(self.known.ended()),
             Err(error) => self.tell(&error),
         }
     }
@@ -104,6 +112,7 @@ impl Round {
             tracing::info!(job, url, "a target is up again");
         }
         self.known = Arc::new(known);
+        self.place.know(&self.known);
     }
 
     /// Told once, until it is up again.

@@ -52,7 +52,7 @@ pub struct SampledByPolicy {
     pub dropped_spans: u64,
 }
 
-/// How the reading of Kafka goes, of all tenants.
+/// How the reading of Kafka goes, of all tenants where nothing else is said.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KafkaStatus {
     /// Why nothing is read now, if nothing is.
@@ -65,9 +65,25 @@ pub struct KafkaStatus {
     pub rebalances: u64,
     /// The partitions that are or were read since then.
     pub partitions: Vec<KafkaPartition>,
+    /// Records of the asking tenant that were left out of what was read since the process started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<KafkaLeftOut>,
     /// How it goes with what the doors give to Kafka, where they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub front: Option<KafkaFront>,
+}
+
+/// Records of a topic that were left out for one reason, while the rest of their messages was stored.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KafkaLeftOut {
+    /// Topic.
+    pub topic: String,
+    /// `malformed`, or `active_series`: data points of series beyond the limit.
+    pub reason: String,
+    /// How many.
+    pub records: u64,
+    /// What was said of the last of them: of a limit, by which metric and label it was reached.
+    pub said: String,
 }
 
 /// What the doors give to Kafka instead of the store.

@@ -20,8 +20,8 @@ pub(super) fn status(state: &QueryState, tenant: &TenantId) -> StatusResponse {
         wal_bytes: stored.wal_bytes,
         write_refusal: stored.refusal.map(|shortage| shortage.to_string()),
         object_store: stored.object_store,
-        kafka: (host.kafka)(),
         tail_sampling: stored.sampling.into_iter().map(sampled).collect(),
+        kafka: (host.kafka)(tenant),
         demo: (host.demo)(DemoAction::Tell).unwrap_or_default(),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Store;
 use crate::fixture::{Fixture, SECOND, block_on, text_map};
-use crate::promql::{Answer, Frame, Level, Settings, evaluate};
+use crate::promql::{Answer, Frame, Level, Reading, Settings, Source as _, evaluate};
 use crate::series::Value;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -262,11 +262,11 @@ fn exact(range: &str) -> Vec<String> {
     for function in ["rate", "increase", "resets"] {
         all.extend(counters.map(|name| format!("{function}({name}[{range}])")));
     }
-    let floats = ["requests_total", "legacy_total", "temperature", "wild", "queue"];
+    let floats = ["requests_total", "legacy_total", "temperature", "wild", "queue", "changes_total"];
     for function in ["avg_over_time", "sum_over_time", "min_over_time", "max_over_time", "delta"] {
         all.extend(floats.map(|name| format!("{function}({name}[{range}])")));
     }
-    let any = counters.into_iter().chain(floats).chain(["changes_total", "target_info", "pauses"]);
+    let any = counters.into_iter().chain(floats).chain(["target_info", "pauses"]);
     for name in any {
         let functions =
             ["first_over_time", "last_over_time", "count_over_time", "present_over_time", "ts_of_last_over_time"];
@@ -280,7 +280,6 @@ fn exact(range: &str) -> Vec<String> {
         all.push(format!("histogram_quantile(0.9, rate({quantile}[{range}]))"));
     }
     all.extend([
-        format!("rate(changes_total[{range}])"),
         format!("absent_over_time(temperature[{range}])"),
         format!("max_over_time(rate(requests_total[{range}])[1h:{range}])"),
         format!("min_over_time(latency_count[{range}])"),
@@ -323,6 +322,8 @@ fn d1_who_cuts_windows_or_needs_more_reads_all_samples_where_they_are_and_is_tol
         ("rate(requests_total[7m])", frame(5 * MINUTE), "no multiple"),
         ("rate(requests_total[1h])", frame(MINUTE), "no multiple"),
         ("rate(temperature[1h])", frame(60 * MINUTE), "not there"),
+        ("rate(changes_total[1h])", frame(60 * MINUTE), "not there"),
+        ("sum_over_time(changes_total[2m])", frame(60 * MINUTE), "no multiple"),
         ("avg_over_time(latency_sum[1h])", frame(60 * MINUTE), "not there"),
         ("stddev_over_time(temperature[1h])", frame(60 * MINUTE), "not there"),
         ("quantile_over_time(0.5, temperature[1h])", frame(60 * MINUTE), "not there"),
@@ -339,6 +340,36 @@ fn d1_who_cuts_windows_or_needs_more_reads_all_samples_where_they_are_and_is_tol
         assert!(thinned.warnings.iter().any(|warning| warning.contains(why)), "{text}: {thinned:?}");
         assert!(thinned.infos.iter().any(|info| info.contains("data is downsampled to 5m (1:")), "{text}: {thinned:?}");
     }
+}
+
+#[test]
+fn a_range_has_no_samples_from_before_it() {
+    let stores = Stores::new(13, &[300]);
+    let at = frame(MINUTE).start + 2 * 60 * MINUTE + 127_000;
+    let times = |text: &'static str| -> crate::error::Result<Vec<i64>> {
+        block_on(stores.thinned.run(move |control| {
+            let frame = Frame { start: at, end: at, step: 0 };
+            let outcome = evaluate(&Store::new(control), Settings::default(), text, frame);
+            let Answer::Range(series) = outcome.answer.unwrap() else { panic!("{text} is a range") };
+            Ok(series.iter().flat_map(|series| series.samples.iter().map(|sample| at - sample.time)).collect())
+        }))
+    };
+    for (text, range) in [("latency_count[7m]", 7), ("latency_count[1h]", 60), ("legacy_total[61m] offset 5m", 66)] {
+        let ages: Vec<i64> = times(text).unwrap();
+        assert!(!ages.is_empty() && ages.iter().all(|age| *age < range * MINUTE), "{text}: {ages:?}");
+    }
+    // A reader of every sample asks the same way.
+    let read = block_on(stores.thinned.run(move |control| {
+        let (mut earliest, matchers) = (i64::MAX, Vec::new());
+        Store::new(control)
+            .select(&matchers, at - 7 * MINUTE, at, Reading::WHOLE, &mut |series| {
+                earliest = earliest.min(series.raw().samples.first().map_or(i64::MAX, |sample| sample.time));
+                Ok(())
+            })
+            .unwrap();
+        Ok(earliest)
+    }));
+    assert!(read.unwrap() <= at - 7 * MINUTE, "else nothing was cut");
 }
 
 /// What is off where windows are cut is what was counted within one window at each end.

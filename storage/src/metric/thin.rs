@@ -6,7 +6,9 @@
 //!     anew, is what it was; and so it is for each count of a histogram.
 //! D3  The last sample of a window that stays says for how many it stands, the others that they are among those. Of numbers it says
 //!     their sum, too, and the least and the greatest where those may not be among what stays.
-//! D4  A series whose samples each say what came since the one before stays as it is. So does a window with one sample.
+//! D4  Of numbers that each say what came since the one before, the same stays as of a gauge: their sum is told. Where one does not say since
+//!     when, the window stays as it is, for who divides by the time since the sample before. So do histograms of that kind, whose
+//!     sum has no field, and windows with one sample.
 //! D5  Of a window's exemplars some stay, from the least to the greatest value, with its last sample.
 //!
 //! What a sample stands for is in fields that it has no other use for: of numbers `count`, `sum`, `min`, `max`, of all others
@@ -44,6 +46,8 @@ enum Kind {
     /// Its samples are no measurements; the last of each window stays.
     Beside,
     Numbers(Falls),
+    /// Numbers since the sample before.
+    Changes,
     /// Histograms and summaries, which count.
     Counts,
 }
@@ -57,15 +61,20 @@ enum Falls {
 }
 
 impl Kind {
+    fn is_number(self) -> bool {
+        matches!(self, Kind::Numbers(_) | Kind::Changes)
+    }
+
     fn of(series: &Series) -> Kind {
         let role = Role::of(&series.scope);
         if role.is_some_and(|role| role != Role::Samples) {
             return Kind::Beside;
         }
+        let is_number = matches!(series.r#type, GAUGE | SUM);
         if series.temporality == DELTA {
-            return Kind::Whole;
+            return if is_number { Kind::Changes } else { Kind::Whole };
         }
-        if !matches!(series.r#type, GAUGE | SUM) {
+        if !is_number {
             return Kind::Counts;
         }
         if series.is_monotonic {
@@ -131,12 +140,14 @@ fn keep_window(samples: &Samples, rows: Range<usize>, kind: Kind, kept: &mut Vec
     if let (Some(&first), Some(&newest)) = (living.first(), living.last()) {
         let places = anew(samples, kind, &living);
         let keeps = match kind {
-            Kind::Numbers(Falls::None) => false,
+            Kind::Numbers(Falls::None) | Kind::Changes => false,
             Kind::Numbers(Falls::IfFew) => places.len() <= (living.len() / FEW).max(FEWEST),
             _ => true,
         };
         let mut stay = BTreeSet::from([first, newest]);
-        if keeps {
+        if kind == Kind::Changes && living.iter().any(|row| samples.start_time(*row).is_none()) {
+            stay.extend(&living);
+        } else if keeps {
             stay.extend(places.iter().flat_map(|(before, after)| [*before, *after]));
         }
         let left_out = stay.len() < living.len();
@@ -156,7 +167,7 @@ fn keep_window(samples: &Samples, rows: Range<usize>, kind: Kind, kept: &mut Vec
 
 fn stands(samples: &Samples, kind: Kind, living: &[usize], has_extremes: bool) -> Stands {
     let count = living.len() as u64;
-    if !matches!(kind, Kind::Numbers(_)) {
+    if !kind.is_number() {
         return Stands { count, ..Stands::default() };
     }
     let values = || living.iter().filter_map(|row| number(samples, *row));
@@ -198,7 +209,7 @@ fn is_gone(samples: &Samples, row: usize) -> bool {
 fn anew(samples: &Samples, kind: Kind, living: &[usize]) -> Vec<(usize, usize)> {
     let pairs = living.iter().copied().zip(living.iter().copied().skip(1));
     let is_anew = |(before, after): &(usize, usize)| match kind {
-        Kind::Numbers(_) => {
+        Kind::Numbers(_) | Kind::Changes => {
             samples.start_time(*before) != samples.start_time(*after)
                 || !number(samples, *before).zip(number(samples, *after)).is_some_and(|(before, after)| before <= after)
         }
@@ -288,9 +299,9 @@ fn exemplars(samples: &Samples, rows: Range<usize>) -> Vec<u8> {
 fn built(samples: &Samples, kind: Kind, kept: Vec<Kept>) -> Samples {
     let rows: Vec<usize> = kept.iter().map(|kept| kept.row).collect();
     let mut built = samples.take(&rows);
-    let is_number = matches!(kind, Kind::Numbers(_));
+    let is_number = kind.is_number();
     let places: &[usize] = match kind {
-        Kind::Numbers(_) => &[field::COUNT, field::SUM, field::MIN, field::MAX],
+        Kind::Numbers(_) | Kind::Changes => &[field::COUNT, field::SUM, field::MIN, field::MAX],
         Kind::Counts => &[field::VALUE_INT],
         Kind::Whole | Kind::Beside => &[],
     };

@@ -11,6 +11,7 @@
 pub mod attribute;
 mod batch;
 mod dictionary;
+mod equal;
 mod id;
 mod log;
 pub mod origin;
@@ -23,6 +24,7 @@ pub mod trace_state;
 pub mod verbatim;
 
 pub use batch::Batch;
+pub(crate) use equal::same;
 pub use id::{InvalidTenant, SpanId, TenantId, TraceId};
 pub use log::{LogBatchBuilder, LogRecord};
 pub use point::{MetricHead, Point, PointBatchBuilder, PointData};

@@ -116,6 +116,7 @@ async fn browser_draws_promql_and_goes_from_an_exemplar_to_its_trace() {
     browser.go(&format!("http://{}/metric?name={metric}", server.http)).await;
     refreshed(&browser, "a heat map", &format!("{} !== null", element("heatmap"))).await;
     browser.screenshot("histogram").await;
+    crosshairs_meet(&browser).await;
     let heat_map = "return [...document.querySelectorAll('[data-testid=\"suggestion\"]')].find(s => s.textContent === 'Heat map')?.click() === undefined";
     browser.wait_for_some("suggestion").await;
     browser.run(heat_map).await;
@@ -136,6 +137,38 @@ async fn browser_draws_promql_and_goes_from_an_exemplar_to_its_trace() {
     browser.wait_for_some("span-row").await;
     assert!(browser.url().await.contains("/trace/"));
     browser.check_no_errors().await;
+}
+
+/// The heat map and the quantiles below it have one crosshair, wherever the pointer is.
+async fn crosshairs_meet(browser: &Browser) {
+    let share = |selector: &str, area: &str| {
+        format!(
+            "(() => {{ const [line, area] = [document.querySelector('{selector}'), {area}].map(e => e.getBoundingClientRect()); \
+             return (line.left - area.left - 72) / (area.width - 84); }})()"
+        )
+    };
+    let line = share(".plot .u-cursor-x", "document.querySelector('.plot')");
+    browser.run(&format!("{} {}", move_to(&element("heatmap")), "return 0")).await;
+    browser.wait_for("the crosshair of the plot", &format!("return Math.abs({line} - 0.5) < 0.02")).await;
+    browser.screenshot("crosshair").await;
+    let told = "document.querySelector('[data-testid=\"heatmap\"]').closest('.chart').querySelector('.chart-aside').textContent";
+    assert_eq!(browser.run(&format!("return {told}.includes(' to ')")).await, true, "the cell is told");
+    let leave = format!("{}.dispatchEvent(new PointerEvent('pointerleave'))", element("heatmap"));
+    browser.run(&leave).await;
+    browser.wait_for("no crosshair", &format!("return {line} < 0 && {told}.includes('stronger')")).await;
+    let over = ".plot .u-over";
+    browser.press(over, (0.25, 50.0), (0.25, 50.0)).await;
+    browser.wait_for("the heat map's word of the moment", &format!("return !{told}.includes('stronger')")).await;
+    browser.run(&format!("document.querySelector('{over}').dispatchEvent(new MouseEvent('mouseleave'))")).await;
+    browser.wait_for("no moment", &format!("return {told}.includes('stronger')")).await;
+}
+
+/// Moves the pointer to the middle of the plotting area.
+fn move_to(area: &str) -> String {
+    format!(
+        "const area = {area}; const box = area.getBoundingClientRect(); const x = box.left + 72 + (box.width - 84) / 2; \
+         area.dispatchEvent(new PointerEvent('pointermove', {{bubbles: true, clientX: x, clientY: box.top + box.height / 2}}));"
+    )
 }
 
 /// Moves the pointer to a share of an element's width and clicks.

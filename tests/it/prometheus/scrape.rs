@@ -63,6 +63,14 @@ async fn targets_are_scraped_and_their_end_is_told() {
     for job in ["elsewhere", "never", "page"] {
         wait(&server, &format!("up{{job=\"{job}\"}}"), "0").await;
     }
+    let targets = super::ask(&server, "targets", &[("scrapePool", "elsewhere")]).await;
+    let [told] = &targets["activeTargets"].as_array().unwrap()[..] else { panic!("{targets}") };
+    assert_eq!((&told["health"], &told["scrapeInterval"]), (&"down".into(), &"200ms".into()), "{told}");
+    assert!(told["lastError"].as_str().unwrap().contains("redirect"), "{told}");
+    let targets = super::ask(&server, "targets", &[]).await;
+    let up = targets["activeTargets"].as_array().unwrap().iter().filter(|target| target["health"] == "up");
+    let up: Vec<_> = up.map(|target| (&target["labels"]["zone"], &target["lastError"])).collect();
+    assert_eq!(up, [(&"z".into(), &"".into())]);
     *text.lock().unwrap() = "a_total{job=\"own\"} 4\n".to_owned();
     wait(&server, "absent(b)", "1").await;
     wait(&server, "a_total", "4").await;
@@ -77,4 +85,30 @@ async fn targets_are_scraped_and_their_end_is_told() {
     wait(&server, "absent(a_total)", "1").await;
     let (code, _) = server.terminate();
     assert_eq!(code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_explodes_blinds_nobody_to_who_is_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let users: String = (0..100).map(|user| format!("hits{{user=\"{user}\"}} 1\n")).collect();
+    let (explodes, other) = (target(Arc::new(Mutex::new(users))).await, target(Arc::default()).await);
+    let list = dir.path().join("list.json");
+    let listed =
+        |targets: &[&str]| std::fs::write(&list, serde_json::json!([{ "targets": targets }]).to_string()).unwrap();
+    listed(&[&explodes]);
+    let file = format!(
+        "global: {{scrape_interval: 200ms}}\nscrape_configs:\n- job_name: listed\n  file_sd_configs: [{{files: ['{}']}}]\n",
+        list.display()
+    );
+    let jobs = dir.path().join("jobs.yml");
+    std::fs::write(&jobs, file).unwrap();
+    let settings =
+        [("SPANLIGHT_SCRAPE_CONFIG_FILE", jobs.to_str().unwrap()), ("SPANLIGHT_OTLP_TENANT_ACTIVE_SERIES", "10")];
+    let server = Server::start_with(&dir.path().join("data"), &[], &settings);
+    wait(&server, "count(hits)", "5").await;
+    wait(&server, "scrape_samples_scraped", "100").await;
+    // A target that is listed while there is no room.
+    listed(&[&explodes, &other]);
+    wait(&server, &format!("up{{instance=\"{other}\"}}"), "1").await;
+    wait(&server, "count(hits)", "5").await;
 }

@@ -2,6 +2,7 @@
 //!
 //! PL1  A plot is taken down with its view: no observer, closure or canvas is left.
 //! PL2  A hole joins, a gap parts: uPlot reads `undefined` as the first and `null` as the second.
+//! PL3  The step under the pointer is the same here and wherever else the signal of it is set, as by a heat map over the same time.
 
 use super::app::App;
 use super::canvas;
@@ -20,6 +21,10 @@ use wasm_bindgen::{JsCast, JsValue};
 pub(crate) const LEFT: f64 = 72.0;
 /// Pixels right of it.
 pub(crate) const RIGHT: f64 = 12.0;
+/// Pixels between the pointer and a value that is marked, at most.
+const NEAR: f64 = 20.0;
+/// Labels on the axis of time, about: the same for every chart.
+pub(crate) const TICKS: usize = 8;
 
 /// One line.
 #[derive(Debug, Clone)]
@@ -83,7 +88,7 @@ impl Kept {
     }
 }
 
-/// Draws what `plot` says, now and whenever it changes. `cursor` is told the step under the pointer.
+/// Draws what `plot` says, now and whenever it changes. `cursor` is the step under the pointer: told where it is here, followed where it is elsewhere.
 pub(crate) fn plot(
     label: impl Into<String>,
     cursor: RwSignal<Option<usize>>,
@@ -120,6 +125,10 @@ fn followed(
             kept.clear();
             kept.plot = build(app, (&plot, between), &element, cursor, kept);
         });
+    });
+    effect(move || {
+        let step = cursor.get();
+        kept.try_with_value(|kept| kept.plot.iter().for_each(|plot| point_at(plot, step)));
     });
     canvas::on_resize(node, move |width, _| {
         kept.try_with_value(|kept| {
@@ -232,7 +241,7 @@ fn bounds(low: Option<f64>, high: Option<f64>, from_zero: bool) -> Array {
 fn axes(app: App, plot: &Plot, colour: &dyn Fn(&str) -> String, family: &str, kept: &mut Kept) -> Array {
     let offset = app.offset();
     let splits = Closure::<dyn Fn(JsValue, JsValue, f64, f64) -> Array>::new(move |_, _, low: f64, high: f64| {
-        let (_, ticks) = scale::time_ticks((low * 1e9) as i64, (high * 1e9) as i64, 8, offset);
+        let (_, ticks) = scale::time_ticks((low * 1e9) as i64, (high * 1e9) as i64, TICKS, offset);
         // A label at the very edge would be cut.
         let last = high - (high - low) * 0.02;
         ticks
@@ -286,13 +295,17 @@ fn pointer() -> JsValue {
     let drag = object(&[("x", true.into()), ("y", false.into()), ("setScale", false.into())]);
     let sync = object(&[("key", "time".into())]);
     let points = object(&[("size", 6.into())]);
-    object(&[("drag", drag), ("sync", sync), ("points", points), ("y", false.into())])
+    // Where nothing is near, nothing is marked.
+    let hover = object(&[("prox", NEAR.into())]);
+    object(&[("drag", drag), ("sync", sync), ("points", points), ("hover", hover), ("y", false.into())])
 }
 
 fn hooks(app: App, cursor: RwSignal<Option<usize>>, kept: &mut Kept) -> JsValue {
     let moved = Closure::<dyn Fn(JsValue)>::new(move |plot: JsValue| {
-        let index = get(&get(&plot, "cursor"), "idx").as_f64().map(|index| index as usize);
-        cursor.try_set(index);
+        let step = pointed_at(&plot);
+        if cursor.try_get_untracked().is_some_and(|known| known != step) {
+            cursor.set(step);
+        }
     });
     let selected = Closure::<dyn Fn(JsValue)>::new(move |plot: JsValue| {
         let select = get(&plot, "select");
@@ -306,6 +319,23 @@ fn hooks(app: App, cursor: RwSignal<Option<usize>>, kept: &mut Kept) -> JsValue 
         ("setCursor", Array::of1(&kept.hold(moved)).into()),
         ("setSelect", Array::of1(&kept.hold(selected)).into()),
     ])
+}
+
+/// The step under a plot's crosshair.
+fn pointed_at(plot: &JsValue) -> Option<usize> {
+    get(&get(plot, "cursor"), "idx").as_f64().map(|index| index as usize)
+}
+
+/// Shows a plot's crosshair at a step, or none (PL3).
+fn point_at(plot: &JsValue, step: Option<usize>) {
+    if pointed_at(plot) == step {
+        return;
+    }
+    let time = step.map(|step| get(&get(&get(plot, "data"), "0"), &step.to_string()));
+    let left = time.and_then(|time| call(plot, "valToPos", &Array::of2(&time, &"x".into())).as_f64());
+    // uPlot's own place for a pointer that is elsewhere.
+    let place = object(&[("left", left.unwrap_or(-10.0).into()), ("top", if left.is_some() { 0 } else { -10 }.into())]);
+    call(plot, "setCursor", &Array::of2(&place, &false.into()));
 }
 
 fn object(entries: &[(&str, JsValue)]) -> JsValue {

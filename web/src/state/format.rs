@@ -207,6 +207,11 @@ pub fn title_unit(unit: &str) -> String {
     }
 }
 
+/// A unit where it is told beside others: `{request}` is `request`, what has none says nothing.
+pub fn unit_word(unit: &str) -> String {
+    if unit == "1" { String::new() } else { unit.replace(['{', '}'], "") }
+}
+
 /// The unit of the rate of something in `unit`: `By` per second is `By/s`, `{request}` per second `{request}/s`.
 pub fn rate_unit(unit: &str) -> String {
     match unit {

@@ -6,7 +6,7 @@
 //!
 //! Not here: what is wrong with a message (the dead letters).
 
-use query_api::status::{KafkaPartition, KafkaStatus};
+use query_api::status::{KafkaLeftOut, KafkaPartition, KafkaStatus};
 use std::collections::{HashMap, VecDeque};
 
 /// How far back is looked, in nanoseconds.
@@ -111,6 +111,14 @@ pub fn sentence(told: &KafkaStatus) -> String {
     )
 }
 
+/// What is said of records that were left out.
+pub fn left_out(one: &KafkaLeftOut) -> String {
+    let what = if one.reason == "active_series" { "data point" } else { "record" };
+    let verb = if one.records == 1 { "was" } else { "were" };
+    let records = super::format::counted(one.records, what);
+    format!("{records} of topic {} {verb} left out since the server started, most recently: {}", one.topic, one.said)
+}
+
 /// The encodings that messages of a signal may have, by the names that settings give them.
 pub fn encodings(signal: &str) -> &'static [&'static str] {
     match signal {
@@ -167,6 +175,18 @@ mod tests {
         let mut kept = Looks::default();
         (0..100).for_each(|index| kept.add(index * 2 * SECOND, 0, &told(0, 0)));
         assert!(kept.0.len() <= 9, "{}", kept.0.len());
+    }
+
+    #[test]
+    fn what_is_left_out_is_said_with_its_reason() {
+        let mut one =
+            KafkaLeftOut { topic: "m".into(), reason: "active_series".into(), records: 1, said: "most of x".into() };
+        assert_eq!(
+            left_out(&one),
+            "1 data point of topic m was left out since the server started, most recently: most of x"
+        );
+        (one.reason, one.records) = ("malformed".into(), 1_200);
+        assert!(left_out(&one).starts_with("1,200 records of topic m were left out"));
     }
 
     #[test]

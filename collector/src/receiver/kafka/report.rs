@@ -4,9 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use storage::model::TenantId;
 
 /// How often a message that says the same is logged at most.
 const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Tenants, topics and reasons of which it is told apart how much was left out: a header names the tenant, so their number bounds nothing.
+const LEFT_OUT_KEYS: usize = 1_000;
+/// The tenant of what is left out beyond those; no tenant has that name.
+const OTHERS: &str = "(others)";
+/// Why records are left out: they cannot be read, or are of series beyond the limit.
+pub(super) const MALFORMED: &str = "malformed";
+pub(super) const ACTIVE_SERIES: &str = "active_series";
 
 /// Why nothing is read, for now.
 pub(super) type Paused = String;
@@ -47,11 +56,21 @@ impl PartitionReport {
     }
 }
 
+/// Records that were left out for one reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct LeftOutReport {
+    records: u64,
+    /// What was said of the last of them.
+    said: String,
+}
+
 /// All partitions, and what concerns them together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KafkaReport {
     /// By topic and partition.
     pub partitions: BTreeMap<(String, i32), PartitionReport>,
+    /// Records that were left out, by tenant, topic and reason; of so many of those at most.
+    left_out: BTreeMap<(String, String, &'static str), LeftOutReport>,
     /// How often partitions came and went.
     pub rebalances: u64,
     /// How often what was read and not flushed was let go of, to be read again.
@@ -116,6 +135,18 @@ impl KafkaMetrics {
         change(self.report().partitions.entry((topic.to_owned(), partition)).or_default());
     }
 
+    /// Counts records that were left out.
+    pub(super) fn left_out(&self, tenant: &TenantId, topic: &str, reason: &'static str, records: u64, said: String) {
+        let mut report = self.report();
+        let mut key = (tenant.to_string(), topic.to_owned(), reason);
+        if report.left_out.len() >= LEFT_OUT_KEYS && !report.left_out.contains_key(&key) {
+            key.0 = OTHERS.to_owned();
+        }
+        let told = report.left_out.entry(key).or_default();
+        told.records += records;
+        told.said = said;
+    }
+
     /// Says of each partition whether it is ours.
     pub(super) fn own(&self, ours: impl Fn(&str, i32) -> bool) {
         let mut report = self.report();
@@ -156,6 +187,25 @@ impl Hush {
 type Read = fn(&PartitionReport) -> u64;
 
 impl KafkaReport {
+    /// Topics and reasons, how many records of a tenant were left out for each, and what was said of the last of them.
+    pub fn left_out_of(&self, tenant: &TenantId) -> impl Iterator<Item = (String, String, u64, String)> {
+        let own = self.left_out.iter().filter(|((name, ..), _)| name == tenant.as_str());
+        own.map(|((_, topic, reason), told)| (topic.clone(), (*reason).to_owned(), told.records, told.said.clone()))
+    }
+
+    fn render_left_out(&self, out: &mut String) {
+        let name = "spanlight_kafka_left_out_total";
+        let help = "Records that were left out while the rest of their messages was stored.";
+        out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n"));
+        for ((tenant, topic, reason), told) in &self.left_out {
+            let topic = label(topic);
+            out.push_str(&format!(
+                "{name}{{tenant=\"{tenant}\",topic=\"{topic}\",reason=\"{reason}\"}} {}\n",
+                told.records
+            ));
+        }
+    }
+
     /// Appends it in Prometheus' text format.
     pub fn render(&self, out: &mut String) {
         let families: [(&str, &str, &str, Read); 11] = [
@@ -180,12 +230,12 @@ impl KafkaReport {
             out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
             let told = self.partitions.iter().filter(|(_, told)| kind == "counter" || told.ours);
             for ((topic, partition), told) in told {
-                // Topics are letters, digits, dots, lines and underscores.
-                let topic = topic.replace(['\\', '"', '\n'], "_");
+                let topic = label(topic);
                 // Writing to a String does not fail.
                 writeln!(out, "{name}{{topic=\"{topic}\",partition=\"{partition}\"}} {}", read(told)).ok();
             }
         }
+        self.render_left_out(out);
         let whole = [
             ("rebalances_total", "counter", "How often partitions came and went.", self.rebalances),
             (
@@ -203,9 +253,37 @@ impl KafkaReport {
     }
 }
 
+/// A topic as the value of a label; topics are letters, digits, dots, lines and underscores.
+fn label(topic: &str) -> String {
+    topic.replace(['\\', '"', '\n'], "_")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_out_is_told_by_tenant_topic_and_reason_and_of_no_more_than_so_many() {
+        let (metrics, one) = (KafkaMetrics::default(), TenantId::new("one").unwrap());
+        metrics.left_out(&one, "a", ACTIVE_SERIES, 3, "first".into());
+        metrics.left_out(&one, "a", ACTIVE_SERIES, 4, "second".into());
+        for index in 0..2 * LEFT_OUT_KEYS {
+            metrics.left_out(&TenantId::new(&format!("t{index}")).unwrap(), "a", MALFORMED, 1, String::new());
+        }
+        metrics.left_out(&one, "a", ACTIVE_SERIES, 1, "third".into());
+        let report = metrics.read();
+        let own: Vec<_> = report.left_out_of(&one).collect();
+        assert_eq!(own, [("a".to_owned(), ACTIVE_SERIES.to_owned(), 8, "third".to_owned())]);
+        let mut text = String::new();
+        report.render(&mut text);
+        for line in [
+            "spanlight_kafka_left_out_total{tenant=\"one\",topic=\"a\",reason=\"active_series\"} 8\n",
+            "spanlight_kafka_left_out_total{tenant=\"t7\",topic=\"a\",reason=\"malformed\"} 1\n",
+            "spanlight_kafka_left_out_total{tenant=\"(others)\",topic=\"a\",reason=\"malformed\"} 1001\n",
+        ] {
+            assert!(text.contains(line), "{line}");
+        }
+    }
 
     #[test]
     fn the_same_is_logged_once_in_ten_seconds_and_says_how_often_it_was_not() {

@@ -1,6 +1,7 @@
 //! Which fields have the answers? `query-api`'s types as JSON Schema.
 
 mod compare;
+mod outline;
 
 use serde_json::{Map, Value, json};
 
@@ -18,6 +19,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         .chain(otlp())
         .chain(super::metric::schemas())
         .chain(compare::schemas())
+        .chain(outline::schemas())
         .map(|(name, schema)| (name.to_owned(), schema))
         .collect()
 }
@@ -499,12 +501,16 @@ fn status() -> Vec<Named> {
         Sometimes("trouble", text()),
         Always("rebalances", count()),
         Always("partitions", list_of("KafkaPartition")),
+        Sometimes("left_out", list_of("KafkaLeftOut")),
         Sometimes("front", reference("KafkaFront")),
     ];
     let front =
         [Sometimes("trouble", text()), Always("in_flight", count()), Always("topics", list_of("KafkaFrontTopic"))];
     let front_counts = ["messages", "bytes", "unconfirmed"].map(|name| Always(name, count()));
     let front_topic = std::iter::once(Always("topic", text())).chain(front_counts);
+    let reason = choice(&["malformed", "active_series"]);
+    let left_out =
+        [Always("topic", text()), Always("reason", reason), Always("records", count()), Always("said", text())];
     let counts = ["position", "committed", "lag", "messages", "rows", "dead_letters", "lost"];
     let partition = [Always("topic", text()), Always("partition", count()), Always("ours", flag())];
     let partition = partition.into_iter().chain(counts.map(|name| Always(name, count())));
@@ -530,6 +536,7 @@ fn status() -> Vec<Named> {
         ("SampledByPolicy", object("What a policy of tail sampling has decided.", sampled)),
         ("KafkaStatus", object("How the reading of Kafka goes.", kafka)),
         ("KafkaPartition", object("A partition of a topic.", partition)),
+        ("KafkaLeftOut", object("Records of a topic that were left out.", left_out)),
         ("KafkaFront", object("What the doors give to Kafka instead of the store.", front)),
         ("KafkaFrontTopic", object("What went to a topic.", front_topic)),
         ("LastReceived", object("The newest accepted request.", last)),

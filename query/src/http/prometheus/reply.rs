@@ -4,6 +4,7 @@ use super::Call;
 use super::ask::Asked;
 use super::refusal::Refusal;
 use super::rules;
+use super::targets;
 use super::tree::tree;
 use super::write;
 use crate::exec::Control;
@@ -65,13 +66,15 @@ pub(super) fn known(call: Call, asked: &Asked, state: &QueryState, tenant: &Tena
             "goVersion": "",
         }),
         Call::RuntimeInfo => runtime(asked, state),
-        Call::Config => json!({ "yaml": "" }),
-        Call::Flags => json!({}),
+        Call::Config => targets::config(state, tenant),
+        Call::Flags => targets::flags(state.executor().config()),
         Call::WalReplay => json!({ "min": 0, "max": 0, "current": 0 }),
         Call::Rules => return Ok(Some(success(&rules::rules(asked, state.rules(), tenant)?, &[], &[]))),
         Call::Alerts => return Ok(Some(success(&rules::alerts(state.rules(), tenant)?, &[], &[]))),
-        Call::Targets => json!({ "activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {} }),
-        Call::TargetsMetadata | Call::Notifications => json!([]),
+        Call::Targets => targets::targets(asked, state, tenant),
+        Call::TargetsMetadata => targets::metadata(asked, state, tenant)?,
+        Call::ScrapePools => targets::pools(state, tenant),
+        Call::Notifications => json!([]),
         Call::Alertmanagers => json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }),
         _ => return Ok(None),
     };
@@ -233,7 +236,7 @@ fn exemplars(asked: &Asked, control: &Control) -> Result<String> {
 }
 
 fn metadata(asked: &Asked, control: &Control) -> Result<String> {
-    let limit = asked.limit("limit")?.unwrap_or(usize::MAX);
+    let limit = asked.limit_of_metadata()?;
     let per_metric = asked.limit("limit_per_metric")?.unwrap_or(usize::MAX);
     let wanted = asked.text("metric");
     let metrics = catalogue(asked, control)?.metadata()?;

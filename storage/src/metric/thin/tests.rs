@@ -97,11 +97,19 @@ fn d2_a_marker_behind_the_last_sample_stays_and_others_do_not() {
 }
 
 #[test]
-fn d4_what_came_since_the_sample_before_stays() {
-    let points: Vec<(i64, Option<f64>)> = (1..=8).map(|n| (n, Some(1.0))).collect();
+fn d4_of_what_came_since_the_sample_before_the_sum_is_told_where_it_says_since_when() {
+    let points: Vec<(i64, Option<f64>)> = (1..=8).map(|n| (n, Some(f64::from(n as i32 % 5)))).collect();
     let delta = series(SUM, DELTA, true);
     assert_eq!(thinned(&delta, doubles(&points), minute()), doubles(&points));
     assert_eq!(thinned(&counter(), doubles(&points), Resolution::RAW), doubles(&points));
+    let mut told = doubles(&points);
+    (0..8).for_each(|row| told.numbers[field::START_TIME].set(row, row as u64 * SECOND as u64));
+    let thin = thinned(&delta, told.clone(), minute());
+    let expected = [(1, Some(1.0), Some(0), None, None), (8, Some(3.0), Some(8), Some(16.0), Some((0.0, 4.0)))];
+    assert_eq!(rows(&thin), expected);
+    assert_eq!(thin.start_time(1), Some(7 * SECOND), "it says its own interval, not the window's");
+    let histograms = histogram(&[(0, [1, 1, 0]), (0, [2, 2, 0]), (0, [3, 2, 0])]);
+    assert_eq!(thinned(&series(3, DELTA, false), histograms.clone(), minute()), histograms);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::component::chart::{self, Table};
 use crate::component::plot::{self, LEFT, Line, Plot, RIGHT};
 use crate::state::metric::heat::Heat;
 use crate::state::time::Range;
-use crate::state::{calendar, format, order, scale};
+use crate::state::{calendar, format, scale};
 use leptos::prelude::*;
 use leptos::web_sys;
 use query_api::metric::{Exemplar, Series};
@@ -66,7 +66,7 @@ pub(super) fn histogram(series: Arc<Vec<Series>>, range: Range) -> AnyView {
 struct Shown {
     count: Count,
     moments: Moments,
-    /// The step under the pointer in the plot below.
+    /// The step under the pointer, here or in the plot below.
     cursor: RwSignal<Option<usize>>,
 }
 
@@ -134,10 +134,16 @@ fn map(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[Exemplar], show
         });
         if cell != hover.get_untracked() {
             hover.set(cell);
+            cursor.set(cell.map(|(column, _)| column));
         }
         if let (Some((from, _)), Some(share)) = (drag.get_untracked(), share_of(&event, node)) {
             drag.set(Some((from, share)));
         }
+    };
+    let left = move |_| {
+        hover.set(None);
+        cursor.set(None);
+        drag.set(None);
     };
     let pressed = move |event: web_sys::PointerEvent| {
         if event.button() == 0 {
@@ -147,14 +153,19 @@ fn map(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[Exemplar], show
     let unit_of_aside = unit.clone();
     let count_word = count;
     let aside = move || {
+        let time = |column: usize| calendar::short_date_time(of_aside.grid.time(column), app.offset());
         let Some((column, row)) = hover.get() else {
-            return "stronger is more · click compares a moment, drag narrows the time".to_owned();
+            let Some(column) = cursor.get() else {
+                return "stronger is more · click compares a moment, drag narrows the time".to_owned();
+            };
+            let total = of_aside.drawn_at(column).map_or(0.0, |drawn| of_aside.total(drawn));
+            return format!("{} · {}", time(column), count_word.told(total));
         };
-        let count = of_aside.cells.get(column).and_then(|c| c.get(row)).copied().unwrap_or(0.0);
+        let drawn = of_aside.drawn_at(column).and_then(|drawn| of_aside.cells.get(drawn));
+        let count = drawn.and_then(|cells| cells.get(row)).copied().unwrap_or(0.0);
         let edge =
             |row: usize| of_aside.edges.get(row).map_or_else(String::new, |e| format::measured(*e, &unit_of_aside));
-        let time = calendar::short_date_time(of_aside.grid.time(column), app.offset());
-        format!("{time} · {} to {} · {}", edge(row), edge(row + 1), count_word.told(count))
+        format!("{} · {} to {} · {}", time(column), edge(row), edge(row + 1), count_word.told(count))
     };
     let diamonds = lines::diamonds(exemplars, range, &unit, |value| Some(height_of(&heat.edges, value)));
     let of_click = heat.clone();
@@ -168,11 +179,11 @@ fn map(heat: Arc<Heat>, unit: String, range: Range, exemplars: &[Exemplar], show
             return app.zoom_to(at(from), at(to));
         }
         let which = if event.shift_key() && moments.at.get_untracked().is_some() { Which::Against } else { Which::At };
-        let time = of_click.grid.time(column);
+        let time = of_click.grid.time(of_click.drawn_at(column).unwrap_or(column));
         moment::choose(app, &of_click, which, crate::state::metric::moment::column(&of_click, time));
     };
     let body = view! {
-        <div class="heat" on:pointermove=moved on:pointerdown=pressed on:pointerleave=move |_| { hover.set(None); drag.set(None); } on:click=clicked data-testid="heatmap">
+        <div class="heat" on:pointermove=moved on:pointerdown=pressed on:pointerleave=left on:click=clicked data-testid="heatmap">
             {canvas}<div class="exemplars">{diamonds}</div>
         </div>
     };
@@ -186,12 +197,10 @@ fn draw(pen: &Pen, app: App, heat: &Heat, unit: &str, hover: Option<(usize, usiz
     let (cell_width, cell_height) = (width / heat.grid.count as f64, height / rows as f64);
     let colours: Vec<String> = (1..=8).map(|i| pen.colour(&format!("--heat-{i}"))).collect();
     let fullest = heat.fullest().max(1.0);
-    // A point stands for the time since the one before: it is drawn as wide as points are apart.
-    let filled: Vec<usize> = (0..heat.grid.count).filter(|c| heat.total(*c) > 0.0).collect();
-    let gaps: Vec<i64> = filled.windows(2).map(|w| (w[1] - w[0]) as i64).collect();
-    let wide = order::median(&gaps).unwrap_or(1).max(1) as usize;
-    for column in filled {
-        let from = (column + 1).saturating_sub(wide);
+    let drawn: Vec<Option<usize>> = (0..heat.grid.count).map(|column| heat.drawn_at(column)).collect();
+    for columns in drawn.chunk_by(|a, b| a == b) {
+        let Some(column) = columns.first().copied().flatten() else { continue };
+        let from = column + 1 - columns.len();
         for (row, count) in heat.cells[column].iter().enumerate().filter(|(_, count)| **count > 0.0) {
             // Square root: few are seen beside many.
             let shade = ((count / fullest).sqrt() * 7.999) as usize;
@@ -201,7 +210,7 @@ fn draw(pen: &Pen, app: App, heat: &Heat, unit: &str, hover: Option<(usize, usiz
             let side = |column: usize| (LEFT + column as f64 * cell_width).round();
             let line = if cell_height > 8.0 { 1.0 } else { 0.0 };
             let (x, y) = (side(from), edge(row + 1));
-            pen.rect(x, y, side(from + wide) - x, (edge(row) - y - line).max(1.0));
+            pen.rect(x, y, side(column + 1) - x, (edge(row) - y - line).max(1.0));
         }
     }
     let quiet = pen.colour("--quiet");
@@ -212,7 +221,7 @@ fn draw(pen: &Pen, app: App, heat: &Heat, unit: &str, hover: Option<(usize, usiz
         pen.text(&format::tick(*edge, unit), LEFT - 8.0, y.clamp(6.0, TOP + height), Align::Right);
     }
     let end = heat.grid.start + heat.grid.step * heat.grid.count as i64;
-    let (step, ticks) = scale::time_ticks(heat.grid.start, end, (width / 110.0) as usize, app.offset());
+    let (step, ticks) = scale::time_ticks(heat.grid.start, end, plot::TICKS, app.offset());
     for tick in ticks {
         let x = LEFT + (tick - heat.grid.start) as f64 / (end - heat.grid.start).max(1) as f64 * width;
         if x > pen.width - 20.0 {
@@ -267,7 +276,7 @@ fn quantiles(heat: Arc<Heat>, unit: String, cursor: RwSignal<Option<usize>>) -> 
     let unit_of_aside = unit.clone();
     let aside = move || {
         let last = (0..of_aside.grid.count).rev().find(|column| of_aside.total(*column) > 0.0);
-        let column = cursor.get().filter(|column| of_aside.total(*column) > 0.0).or(last);
+        let column = cursor.get().map_or(last, |column| of_aside.drawn_at(column));
         let item = |(share, name, colour): &(f64, &'static str, &'static str)| {
             let value = column.and_then(|column| of_aside.quantile(column, *share));
             let value = value.map_or_else(|| "–".to_owned(), |v| format!("≈ {}", format::measured(v, &unit_of_aside)));

@@ -44,20 +44,31 @@ fn label(one: &Series, several_services: bool, one_each: bool) -> String {
     }
 }
 
+/// The labels of all series; where some have the same, their instances tell them apart.
+fn labels(series: &[Series], one_each: bool) -> Vec<String> {
+    let several_services = series.iter().any(|one| Some(&one.service) != series.first().map(|first| &first.service));
+    let plain: Vec<String> = series.iter().map(|one| label(one, several_services, one_each)).collect();
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    plain.iter().for_each(|label| *times.entry(label).or_default() += 1);
+    let told = |(one, label): (&Series, &String)| {
+        let is_shared = times.get(label.as_str()).is_some_and(|times| *times > 1);
+        let instance = attribute::find(&one.resource, "service.instance.id").filter(|_| is_shared);
+        instance.map_or_else(|| label.clone(), |instance| format!("{label} {instance}"))
+    };
+    series.iter().zip(&plain).map(told).collect()
+}
+
 fn named(series: &[Series], samples: impl Fn(&Series) -> Vec<Sample>) -> Vec<Named> {
     let services: HashSet<&str> = series.iter().map(|s| s.service.as_str()).collect();
     let one_each = services.len() == series.len() && series.len() > 1;
     let lines: Vec<Named> = series
         .iter()
+        .zip(labels(series, one_each))
         .enumerate()
-        .map(|(index, one)| {
+        .map(|(index, (one, label))| {
             // One line a service has that service's colour; else colours only tell lines apart.
             let at = if one_each { hue::of(&one.service) } else { index as u32 % hue::HUES };
-            Named {
-                label: label(one, services.len() > 1, one_each),
-                colour: format!("--svc-{at}"),
-                samples: samples(one),
-            }
+            Named { label, colour: format!("--svc-{at}"), samples: samples(one) }
         })
         .collect();
     strongest(lines)
@@ -85,7 +96,7 @@ pub(super) fn summary(series: Arc<Vec<Series>>, range: Range) -> AnyView {
     let unit = series.first().map_or_else(String::new, |s| s.unit.clone());
     let services = series.iter().map(|s| s.service.as_str()).collect::<HashSet<_>>().len();
     let mut lines = Vec::new();
-    for one in series.iter() {
+    for (one, label) in series.iter().zip(labels(&series, services == series.len())) {
         let mut by_quantile: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
         for point in &one.points {
             if let PointValue::Summary(summary) = &point.value {
@@ -97,11 +108,7 @@ pub(super) fn summary(series: Arc<Vec<Series>>, range: Range) -> AnyView {
         }
         for (name, samples) in by_quantile {
             let colour = format!("--svc-{}", lines.len() as u32 % hue::HUES);
-            lines.push(Named {
-                label: format!("{name} {}", label(one, services > 1, services == series.len())),
-                colour,
-                samples,
-            });
+            lines.push(Named { label: format!("{name} {label}"), colour, samples });
         }
     }
     drawn("Quantiles", lines, unit, range, Vec::new())

@@ -105,7 +105,8 @@ fn row(
     let own = one.name.clone();
     let here = move || name.with(|n| n.as_deref() == Some(own.as_str()));
     let chosen = here.clone();
-    let unit = if one.unit.is_empty() { String::new() } else { format!(" · {}", one.unit) };
+    let unit = format::unit_word(&one.unit);
+    let unit = if unit.is_empty() { unit } else { format!(" · {unit}") };
     let about = format!("{}{unit} · {} series", kind_word(one), format::count(one.series_count));
     view! {
         <button class="metric-row" role="option" aria-selected=move || chosen().to_string() class:current=here class:selected=move || selected.get() == Some(index)

@@ -94,7 +94,8 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>, is_as
                 Temporality::Cumulative => ", cumulative",
                 Temporality::Unspecified => "",
             };
-            let unit = if metric.unit.is_empty() { String::new() } else { format!(" · unit {}", metric.unit) };
+            let unit = format::unit_word(&metric.unit);
+            let unit = if unit.is_empty() { unit } else { format!(" · unit {unit}") };
             let size = format!(
                 "{} · {}",
                 format::counted(metric.series_count, "series").replace("seriess", "series"),

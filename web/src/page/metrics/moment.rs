@@ -143,12 +143,9 @@ fn quantiles(one: &Side, other: &Side, unit: &str, names: &(String, String)) -> 
             value.map_or_else(|| "–".to_owned(), |value| format!("≈ {}", format::measured(value, unit)))
         };
         let change = a.zip(b).filter(|(_, b)| *b > 0.0).map_or_else(String::new, |(a, b)| {
-            let share = a / b;
-            if share >= 1.0 {
-                format!("× {}", format::significant(share))
-            } else {
-                format!("÷ {}", format::significant(1.0 / share))
-            }
+            let (sign, share) = if a >= b { ("×", a / b) } else { ("÷", b / a) };
+            let share = format::significant(share);
+            if share == "1.00" { "same".to_owned() } else { format!("{sign} {share}") }
         });
         view! { <tr><th scope="row">{*name}</th><td class="num">{told(a)}</td><td class="num">{told(b)}</td><td class="num quiet">{change}</td></tr> }
     };

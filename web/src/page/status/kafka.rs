@@ -40,6 +40,7 @@ pub(super) fn section(status: Load<StatusResponse>) -> AnyView {
         Some(view! {
             {front}
             <header class="page-head"><h2>"Kafka"</h2><p class="quiet" data-testid="kafka-words">{words}</p></header>
+            {told.left_out.iter().map(|one| message::partial(kafka::left_out(one))).collect_view()}
             {table(told, looks, all)}
         }
         .into_any())

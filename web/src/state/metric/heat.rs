@@ -102,6 +102,19 @@ impl Heat {
         self.cells.iter().flatten().copied().fold(0.0, f64::max)
     }
 
+    /// The column whose measurements are drawn at one, if any are: what was measured since the point before is drawn from there on, as far as
+    /// points commonly are apart.
+    pub fn drawn_at(&self, column: usize) -> Option<usize> {
+        (column..column.saturating_add(self.apart())).find(|column| self.total(*column) > 0.0)
+    }
+
+    /// How many columns points commonly are apart.
+    fn apart(&self) -> usize {
+        let filled: Vec<usize> = (0..self.grid.count).filter(|column| self.total(*column) > 0.0).collect();
+        let gaps: Vec<i64> = filled.windows(2).map(|pair| (pair[1] - pair[0]) as i64).collect();
+        order::median(&gaps).unwrap_or(1).max(1) as usize
+    }
+
     /// Measurements of a column.
     pub fn total(&self, column: usize) -> f64 {
         self.columns.get(column).map_or(0.0, |buckets| buckets.iter().map(|b| b.count).sum())

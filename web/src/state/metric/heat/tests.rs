@@ -111,3 +111,15 @@ proptest! {
         heat(Temporality::Cumulative, points);
     }
 }
+
+/// Points every three columns, with a pause.
+#[test]
+fn what_a_point_counts_is_drawn_from_the_point_before_on() {
+    let bucket = Bucket { low: 0.0, high: 1.0, count: 5.0 };
+    let mut columns = vec![Vec::new(); 16];
+    [2, 5, 8, 15].into_iter().for_each(|column: usize| columns[column].push(bucket));
+    let heat = Heat::of_columns(Grid { start: 0, step: 10, count: 16 }, columns);
+    let drawn: Vec<Option<usize>> = (0..16).map(|column| heat.drawn_at(column)).collect();
+    let [a, b, c, d] = [Some(2), Some(5), Some(8), Some(15)];
+    assert_eq!(drawn, [a, a, a, b, b, b, c, c, c, None, None, None, None, d, d, d]);
+}
