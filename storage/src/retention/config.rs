@@ -123,10 +123,9 @@ impl RetentionConfig {
             let levels = own.downsampling.as_ref().unwrap_or(&self.downsampling);
             let setting = format!("retention.tenants.{name}.downsampling");
             check_levels(&setting, levels, own.metrics_days.unwrap_or(self.metrics_days))?;
-            let sampling = own.tail_sampling.iter();
-            sampling
-                .map(|own| own.check(&format!("retention.tenants.{name}.tail_sampling")))
-                .collect::<Result<(), _>>()?;
+            if let Some(sampling) = &own.tail_sampling {
+                sampling.check(&format!("retention.tenants.{name}.tail_sampling"))?;
+            }
         }
         Ok(())
     }

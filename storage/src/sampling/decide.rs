@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, HashMap};
 const PERIOD_SECONDS: i64 = 10;
 const PERIOD: i64 = PERIOD_SECONDS * 1_000_000_000;
 
+/// What has a rate of its own: a policy by its place, a service, a period.
+type Rated = (usize, u32, i64);
+
 /// What becomes of a trace, and by which policy, by its place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Decision {
@@ -28,7 +31,7 @@ impl Policies {
         traces: impl Iterator<Item = (&'t TraceId, &'t Traits)>,
     ) -> HashMap<TraceId, Decision> {
         let mut decided = HashMap::new();
-        let mut by_rate: BTreeMap<(usize, u32, i64), (f64, Vec<(u64, TraceId)>)> = BTreeMap::new();
+        let mut by_rate: BTreeMap<Rated, (f64, Vec<(u64, TraceId)>)> = BTreeMap::new();
         for (id, traits) in traces {
             let randomness = traits.randomness(id);
             match self.first_met(traits) {

@@ -41,7 +41,7 @@ struct Attribute {
 enum Test {
     Present,
     Equals(String),
-    Matches(Pattern),
+    Matches(Box<Pattern>),
 }
 
 impl Policies {
@@ -90,7 +90,7 @@ impl Policy {
     fn new(config: &SamplingPolicy) -> Result<Self, String> {
         let test = match (&config.equals, &config.matches) {
             (Some(text), _) => Test::Equals(text.clone()),
-            (None, Some(pattern)) => Test::Matches(Pattern::new(pattern).map_err(|error| error.to_string())?),
+            (None, Some(pattern)) => Test::Matches(Box::new(Pattern::new(pattern).map_err(|error| error.to_string())?)),
             (None, None) => Test::Present,
         };
         let share = match (config.traces_per_second, config.keep) {

@@ -353,7 +353,7 @@ fn what_is_deleted_while_traces_are_decided_is_in_no_block() {
 }
 
 /// Spans of traces that are kept by chance or for an error, or are dropped; some grow.
-fn decide_with_crash(operation: u64) -> (BTreeMap<u64, Vec<u64>>, BTreeMap<u64, Vec<u64>>, u64) {
+fn decide_with_crash(operation: u64) -> ([BTreeMap<u64, Vec<u64>>; 2], u64) {
     let mut world = World::new(operation);
     let times = [BEGIN, BEGIN + 120 * SECOND];
     let of = |randomness: u64| times.into_iter().zip(1..).map(move |(time, id)| Sent { time, ..span(randomness, id) });
@@ -375,12 +375,12 @@ fn decide_with_crash(operation: u64) -> (BTreeMap<u64, Vec<u64>>, BTreeMap<u64, 
     let crashed = world.spans();
     world.settle();
     world.settle();
-    (crashed, world.spans(), operations)
+    ([crashed, world.spans()], operations)
 }
 
 #[test]
 fn d1_a_crash_at_any_operation_tears_no_trace_and_drops_none_that_is_kept() {
-    let (_, _, operations) = decide_with_crash(u64::MAX);
+    let (_, operations) = decide_with_crash(u64::MAX);
     assert!(operations > 20, "{operations} operations");
     let kept = BTreeMap::from([(1, vec![1, 2]), (MOST - 1, vec![1, 2]), (MOST, vec![1, 2])]);
     let mut decided = kept.clone();
@@ -388,7 +388,7 @@ fn d1_a_crash_at_any_operation_tears_no_trace_and_drops_none_that_is_kept() {
     let mut undecided = decided.clone();
     undecided.insert(2, vec![1, 2]);
     for operation in 0..operations {
-        let (crashed, settled, _) = decide_with_crash(operation);
+        let ([crashed, settled], _) = decide_with_crash(operation);
         assert!([&decided, &undecided].contains(&&crashed), "{crashed:?}: crash at {operation} of {operations}");
         assert_eq!(settled, kept, "crash at {operation} of {operations}");
     }

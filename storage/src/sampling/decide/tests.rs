@@ -185,7 +185,7 @@ fn attributes_are_those_of_the_span_else_of_its_resource_and_compare_as_text() {
 #[test]
 fn h1_what_a_span_says_of_its_randomness_counts_instead_of_the_id() {
     let says = Sent { state: "ot=rv:ffffffffffffff", ..sent(0) };
-    check(&[rest(0.5)], &[says.clone()], ("rest", true));
+    check(&[rest(0.5)], std::slice::from_ref(&says), ("rest", true));
     check(&[rest(0.5)], &[sent(0), says], ("rest", true));
     check(&[rest(0.5)], &[Sent { state: "ot=rv:00000000000000", ..sent(MOST) }], ("rest", false));
 }
