@@ -16,7 +16,7 @@ mod welcome;
 
 use crate::client::fetch::Failure;
 use crate::component::app::App;
-use crate::component::{frame, message};
+use crate::component::{frame, message, text};
 use leptos::prelude::*;
 use leptos::wasm_split::SplitLoaderError;
 use leptos::web_sys;
@@ -161,13 +161,14 @@ impl Pages {
 
 fn shell() -> impl IntoView {
     let app = App::provide();
+    text::title_what_is_cut();
     let route = Memo::new(move |_| app.path.with(|path| Route::of(path)));
     let pages = Pages { here: RwSignal::new(Vec::new()) };
-    view! {
     // Without a range nothing can be asked for, which would look as if it were on its way for ever.
     let bad_range = Memo::new(move |_| app.range.get().err().filter(|_| route.get().is_ranged()));
     let shown =
         move || bad_range.get().map_or_else(|| pages.show(route.get()), |reason| message::bad_range(app, reason));
+    view! {
         {frame::top_bar()}
         <main id="main">{shown}</main>
         {frame::overlays()}

@@ -184,7 +184,7 @@ fn operation(service_name: &str, one: Operation) -> AnyView {
     };
     view! {
         <tr class="clickable" data-testid="operation-row" on:click=open>
-            <td class="name"><a class="plain" href=link>{one.name}</a></td>
+            <td class="name" title=one.name.clone()><a class="plain" href=link>{one.name.clone()}</a></td>
             <td class="quiet">{tree::kind_word(one.kind)}</td>
             <td class="num">{format::count(one.red.request_count)}</td>
             <td class="num">{format::rate(one.red.rate)}</td>

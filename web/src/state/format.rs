@@ -4,6 +4,8 @@
 //! F2  Rounding never yields `1000` of a unit: 999.9 µs is `1.00 ms`.
 
 const MINUS: char = '−';
+/// Bytes of a unit that are shown.
+const LONGEST_UNIT: usize = 32;
 
 /// A duration in nanoseconds: `834 µs`, `1.24 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
 pub fn duration(nanos: i64) -> String {
@@ -83,6 +85,16 @@ fn with_sign(value: f64, text: &str) -> String {
 
 /// A rate per second: `12.4 k/s`, `0.05/s`.
 pub fn rate(per_second: f64) -> String {
+    let magnitude = per_second.abs();
+    if magnitude > 0.0 && magnitude < 0.01 {
+        let (unit, seconds) = match magnitude {
+            m if m * 60.0 >= 0.1 => ("min", 60.0),
+            m if m * 3_600.0 >= 0.1 => ("h", 3_600.0),
+            _ => ("d", 86_400.0),
+        };
+        let number = per_second * seconds;
+        return if number.abs() < 0.001 { "<0.001/d".into() } else { format!("{}/{unit}", significant(number)) };
+    }
     let text = if per_second.abs() < 999.5 { trim_rate(per_second) } else { compact(per_second) };
     format!("{text}/s")
 }
@@ -172,13 +184,22 @@ pub fn measured(value: f64, unit: &str) -> String {
         "%" => format!("{} %", compact_fine(value)),
         "" | "1" => compact_fine(value),
         other => {
-            let word = other.trim_matches(|c| c == '{' || c == '}').replace(['{', '}'], "");
+            let word = unit_word(other.trim_matches(|c| c == '{' || c == '}'));
             if word.starts_with('/') {
                 format!("{}{word}", compact_fine(value))
             } else {
                 format!("{} {word}", compact_fine(value))
             }
         }
+    }
+}
+
+/// A unit in words, without braces; it comes from outside, so that its length is bounded.
+fn unit_word(unit: &str) -> String {
+    let word = unit.replace(['{', '}'], "");
+    match cut(&word, LONGEST_UNIT) {
+        (_, 0) => word,
+        (head, _) => format!("{head}…"),
     }
 }
 
@@ -203,7 +224,7 @@ pub fn tick(value: f64, unit: &str) -> String {
 pub fn title_unit(unit: &str) -> String {
     match unit {
         "" | "1" | "s" | "ms" | "us" | "µs" | "ns" | "min" | "h" | "By" | "By/s" => String::new(),
-        other => other.replace(['{', '}'], ""),
+        other => unit_word(other),
     }
 }
 
@@ -283,6 +304,7 @@ mod tests {
 
     #[test]
     fn ticks_leave_a_unit_that_does_not_scale_to_the_title() {
+        assert_eq!(measured(3.0, &"u".repeat(3_000)), format!("3 {}…", "u".repeat(LONGEST_UNIT)));
         assert_eq!(tick(2.5, "{order}/s"), "2.5");
         assert_eq!(tick(12_500.0, "{order}"), "12.5 k");
         assert_eq!(tick(0.25, "s"), "250 ms");

@@ -102,7 +102,7 @@ fn list(app: App, differences: &Differences, all: RwSignal<bool>) -> AnyView {
         view! { <button class="button" on:click=move |_| all.update(|all| *all = !*all)>{words}</button> }
     });
     let uncounted = (!differences.uncounted.is_empty())
-        .then(|| view! { <p class="quiet small">{format!("Of too many values to be compared: {}", differences.uncounted.join(", "))}</p> });
+        .then(|| view! { <p class="quiet small long">{format!("Of too many values to be compared: {}", differences.uncounted.join(", "))}</p> });
     view! {
         <div class="legend small"><span class="legend-item"><i class="swatch inside"></i>"in the box"</span><span class="legend-item"><i class="swatch"></i>"the others"</span></div>
         <div class="difference-cards">{cards}</div>
@@ -122,7 +122,7 @@ fn card(app: App, one: &Difference) -> AnyView {
         .then(|| view! { <p class="quiet small">{format!("{} further values", format::count(one.more as u64))}</p> });
     view! {
         <article class="difference" data-testid="difference" data-key=key.clone()>
-            <h3><span class="mono">{key.clone()}</span>{alike}</h3>
+            <h3><span class="mono" title=key.clone()>{key.clone()}</span>{alike}</h3>
             {rows}{more}
         </article>
     }

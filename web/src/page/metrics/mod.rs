@@ -117,7 +117,7 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>, is_as
         chosen: Callback::new(move |text: String| app.set(Entry::Push, "service", Some(&text))),
         testid: "metric-service",
     });
-    view! { <header class="metric-head"><div class="grow"><h1 class="mono">{name}</h1>{about}</div><div class:none=is_asked>{field}</div></header> }
+    view! { <header class="metric-head"><div class="grow"><h1 class="mono clamped" title=name.clone()>{name.clone()}</h1>{about}</div><div class:none=is_asked>{field}</div></header> }
         .into_any()
 }
 
