@@ -6,6 +6,7 @@ mod detail;
 mod flame;
 mod header;
 mod json;
+mod kept;
 mod keyboard;
 mod logs;
 mod map;
@@ -43,6 +44,8 @@ pub(super) fn page() -> AnyView {
     let found =
         load::<Built>(Old::Forget, move || address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}")));
     let view = View::new(id, found);
+    kept::critical(app, view.critical);
+    kept::folded(view);
     let body = move || {
         if address::trace_id(&id.get()).is_none() {
             return message::empty(

@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod critical;
 pub mod flame;
+pub mod folded;
 pub mod repeat;
 pub mod said;
 #[cfg(test)]
