@@ -117,8 +117,8 @@ fn small_chart(
     let line = move || one.get().map(|s| lay(&s.sparkline, |i| value(&s.sparkline, i)));
     let drawn = plot::plot(title, cursor, move || {
         let (grid, cells) = line().filter(|(grid, _)| grid.count > 0)?;
-        let lines = vec![Line { label: title.into(), colour: colour.into(), filled: true, cells }];
-        Some(Plot { grid, lines, format: Rc::new(write), height: 150.0, from_zero: true, binary: false })
+        let lines = vec![Line { label: title.into(), colour: colour.into(), stroke: 0, filled: true, cells }];
+        Some(Plot { grid, lines, format: Rc::new(write), height: 150.0, from_zero: true, binary: false, stairs: None })
     });
     let now = move || {
         let service = one.get()?;
