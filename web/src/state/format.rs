@@ -83,7 +83,7 @@ fn with_sign(value: f64, text: &str) -> String {
     if value < 0.0 { format!("{MINUS}{text}") } else { text.to_owned() }
 }
 
-/// A rate per second: `12.4 k/s`, `0.05/s`.
+/// A rate: per second as `12.4 k/s`, `0.05/s`; what is rarer per minute, hour or day.
 pub fn rate(per_second: f64) -> String {
     let magnitude = per_second.abs();
     if magnitude > 0.0 && magnitude < 0.01 {
@@ -282,6 +282,11 @@ mod tests {
         assert_eq!(compact(999_960.0), "1.00 M");
         assert_eq!(rate(12_400.0), "12.4 k/s");
         assert_eq!(rate(0.05), "0.05/s");
+        assert_eq!(rate(2.78e-4), "1.00/h");
+        assert_eq!(rate(0.0042), "0.252/min");
+        assert_eq!(rate(1e-6), "0.0864/d");
+        assert_eq!(rate(1e-12), "<0.001/d");
+        assert_eq!(rate(0.0), "0/s");
         assert_eq!(count(48_211), "48,211");
         assert_eq!(count(7), "7");
         assert_eq!(bytes(13_002_342.0), "12.4 MiB");
@@ -299,12 +304,12 @@ mod tests {
         assert_eq!(measured(12.5, "{request}"), "12.5 request");
         assert_eq!(measured(12.5, "{request}/s"), "12.5 request/s");
         assert_eq!(measured(3.0, "/s"), "3/s");
+        assert_eq!(measured(3.0, &"u".repeat(3_000)), format!("3 {}…", "u".repeat(LONGEST_UNIT)));
         assert_eq!(measured(f64::NAN, "s"), "NaN s");
     }
 
     #[test]
     fn ticks_leave_a_unit_that_does_not_scale_to_the_title() {
-        assert_eq!(measured(3.0, &"u".repeat(3_000)), format!("3 {}…", "u".repeat(LONGEST_UNIT)));
         assert_eq!(tick(2.5, "{order}/s"), "2.5");
         assert_eq!(tick(12_500.0, "{order}"), "12.5 k");
         assert_eq!(tick(0.25, "s"), "250 ms");

@@ -2,7 +2,7 @@
 
 use crate::client::load::{Load, Old, load_with};
 use crate::component::app::{App, Entry};
-use crate::component::{message, text};
+use crate::component::{keys, message, text};
 use crate::state::difference::{self, Difference, Differences, Section, Share};
 use crate::state::filter::TraceFilter;
 use crate::state::{calendar, format};
@@ -14,6 +14,18 @@ const SHOWN: usize = 9;
 /// The box that the URL names.
 fn chosen(app: App) -> Option<Section> {
     app.params.with(|params| Section::parse(params.get("box")?))
+}
+
+/// Has Escape close the panel.
+pub(super) fn close_with_escape() {
+    let app = App::get();
+    keys::on_key(move |_, key| {
+        let closes = key == "Escape" && untrack(|| chosen(app)).is_some();
+        if closes {
+            app.set(Entry::Push, "box", None);
+        }
+        closes
+    });
 }
 
 /// Asks how the spans in the box differ from the other ones of `spans`.

@@ -63,7 +63,7 @@ pub(super) fn results(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -
             _ => ().into_any(),
         }
     };
-    view! { <div class="fill" class:none=move || found.rows.with(|r| r.is_empty())>{body}</div>{state} }.into_any()
+    view! { <div class="fill" class:stale=move || found.first.is_old() class:none=move || found.rows.with(|r| r.is_empty())>{body}</div>{state} }.into_any()
 }
 
 fn nothing(filter: Memo<TraceFilter>) -> AnyView {
