@@ -69,23 +69,17 @@ fn level(trace: &Trace, closed: &HashSet<usize>) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample;
     use super::*;
     use proptest::prelude::*;
-    use query_api::otlp::{ResourceSpans, ScopeSpans, Span, TracesData};
 
     /// A trace in which the parent of each span is told by its number.
     fn trace(parents: &[usize]) -> Trace {
-        let id = |number: usize| format!("{:016x}", number + 1);
-        let span = |(number, parent): (usize, &usize)| Span {
-            span_id: id(number),
-            parent_span_id: if number == 0 { String::new() } else { id(parent % number) },
-            start_time_unix_nano: 1 + number as u64,
-            end_time_unix_nano: 100,
-            ..Span::default()
+        let span = |(number, parent): (usize, &usize)| {
+            let parent = if number == 0 { 0 } else { parent % number + 1 };
+            (number as u64 + 1, parent as u64, 1 + number as u64, 5_000)
         };
-        let spans = parents.iter().enumerate().map(span).collect();
-        let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
-        Trace::new(TracesData { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] })
+        sample::trace(&parents.iter().enumerate().map(span).collect::<Vec<_>>())
     }
 
     #[test]
