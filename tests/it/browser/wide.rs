@@ -102,7 +102,7 @@ async fn browser_keeps_pages_within_the_window_whatever_names_are_like() {
         browser.go(&format!("http://{}/", server.http)).await;
         browser.wait_for_some("service-row").await;
         let named = "return [...document.querySelectorAll('.service')].map(one => one.title.length).sort()";
-        assert_eq!(browser.run(named).await, json!([2_994, 3_000]), "the whole name in the title");
+        assert_eq!(browser.run(named).await, json!([3_000, 3_000]), "the whole name in the title");
         let cut = "return [...document.querySelectorAll('.service-name')].every(one => one.scrollWidth > one.clientWidth && getComputedStyle(one).textOverflow === 'ellipsis')";
         assert_eq!(browser.run(cut).await, true, "an ellipsis");
         browser.screenshot(&format!("long-names-{width}")).await;

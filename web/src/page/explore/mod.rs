@@ -54,7 +54,7 @@ pub(super) fn page() -> AnyView {
         format!("{more}{}, {errors} with errors{scanned}", format::counted(rows.len() as u64, "trace"))
     };
     difference::close_with_escape();
-    let asked = Memo::new(move |_| filter.with(TraceFilter::traceql));
+    let asked = Memo::new(move |_| filter.with(traceql::spans));
     view! {
         <div class="page">
             {message::progress(running)}
