@@ -28,7 +28,8 @@ pub(super) fn folded(view: View) {
         }
     });
     effect(move || {
-        let Some(trace) = view.trace_now().filter(|_| closed.with(|_| true)) else { return };
+        closed.track();
+        let Some(trace) = view.trace_now() else { return };
         app.set(Entry::Replace, "fold", closed.with_untracked(|closed| folded::write(&trace, closed)).as_deref());
     });
 }
