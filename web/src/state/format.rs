@@ -194,11 +194,15 @@ pub fn measured(value: f64, unit: &str) -> String {
     }
 }
 
-/// A unit in words, without braces; it comes from outside, so that its length is bounded.
+/// A unit in words, without braces.
 fn unit_word(unit: &str) -> String {
-    let word = unit.replace(['{', '}'], "");
-    match cut(&word, LONGEST_UNIT) {
-        (_, 0) => word,
+    short(&unit.replace(['{', '}'], ""))
+}
+
+/// A unit as it came; it comes from outside, so that its length is bounded.
+pub fn short(unit: &str) -> String {
+    match cut(unit, LONGEST_UNIT) {
+        (_, 0) => unit.to_owned(),
         (head, _) => format!("{head}…"),
     }
 }

@@ -94,7 +94,11 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>, is_as
                 Temporality::Cumulative => ", cumulative",
                 Temporality::Unspecified => "",
             };
-            let unit = if metric.unit.is_empty() { String::new() } else { format!(" · unit {}", metric.unit) };
+            let unit = if metric.unit.is_empty() {
+                String::new()
+            } else {
+                format!(" · unit {}", format::short(&metric.unit))
+            };
             let size = format!(
                 "{} · {}",
                 format::counted(metric.series_count, "series").replace("seriess", "series"),
@@ -103,7 +107,7 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>, is_as
             view! {
                 <span class="badge">{kind_word(&metric)}{temporality}</span>
                 <span class="quiet">{format!("{size}{unit}")}</span>
-                <p class="quiet description">{metric.description.clone()}</p>
+                <p class="quiet description clamped" title=metric.description.clone()>{metric.description.clone()}</p>
             }
         })
     };
