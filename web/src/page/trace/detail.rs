@@ -76,7 +76,7 @@ fn content(view: View, trace: Arc<Trace>, at: usize, wanted: RwSignal<String>) -
     view! {
         <header class="panel-head" style=format!("--svc:{}", hue::css(&service))>
             <div class="panel-title">
-                <h2 class="clamped" title=one.span.name.clone()>{one.span.name.clone()}</h2>
+                <h2>{one.span.name.clone()}</h2>
                 <button class="button icon" aria-label="Close (esc)" title="Close (esc)" on:click=move |_| view.select(None)>"×"</button>
             </div>
             <div class="panel-sub">{text::service_name(&service)}<span class="badge">{kind_word(one.span.kind)}</span></div>

@@ -55,7 +55,7 @@ fn filled(view: View, trace: Arc<Trace>) -> AnyView {
     let deepest = trace.rows.iter().map(|row| row.depth + 1).max().unwrap_or(0);
     view! {
         <div class="trace-title">
-            <h1>{text::service_name(service)}<span class="op" title=name.clone()>{name.clone()}</span></h1>
+            <h1>{text::service_name(service)}<span class="op">{name}</span></h1>
             <span class="quiet mono small">{id}</span>{text::copy_button("Copy the trace id", move || copied.clone())}
         </div>
         <div class="facts num">

@@ -4,9 +4,9 @@
 mod compare;
 mod detail;
 mod flame;
+mod follow;
 mod header;
 mod json;
-mod kept;
 mod keyboard;
 mod logs;
 mod map;
@@ -44,8 +44,6 @@ pub(super) fn page() -> AnyView {
     let found =
         load::<Built>(Old::Forget, move || address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}")));
     let view = View::new(id, found);
-    kept::critical(app, view.critical);
-    kept::folded(view);
     let body = move || {
         if address::trace_id(&id.get()).is_none() {
             return message::empty(

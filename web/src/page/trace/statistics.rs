@@ -141,7 +141,7 @@ fn row(view: View, trace: &Trace, group: &Group, sum: i64) -> AnyView {
         (None, Some(service)) => service.clone(),
         (None, None) => "without it".to_owned(),
     };
-    let name = view! { <button class="link plain" class:quiet={group.name.is_none() && service.is_none()} title=format!("{words}: go to the first of them") on:click=open>{words.clone()}</button> };
+    let name = view! { <button class="link plain" class:quiet={group.name.is_none() && service.is_none()} title="Go to the first of them" on:click=open>{words}</button> };
     let first_cell =
         service.filter(|_| group.name.is_some()).map(|name| view! { <td>{text::service_name(&name)}</td> });
     let dot = group

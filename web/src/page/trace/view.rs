@@ -121,6 +121,8 @@ impl View {
                 view.go_to(row);
             }
         });
+        super::follow::critical(app, view.critical);
+        super::follow::folded(view);
         view
     }
 

@@ -1,9 +1,9 @@
 //! What is inside one trace, and what of it is on the screen?
 
 pub mod calls;
+pub mod closed;
 pub mod critical;
 pub mod flame;
-pub mod folded;
 pub mod repeat;
 pub mod said;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::view::View;
 use crate::component::app::{App, Entry};
 use crate::component::effect::effect;
-use crate::state::trace::folded;
+use crate::state::trace::closed as rows;
 use leptos::prelude::*;
 
 /// Has the critical path be drawn as the URL says, and the URL say whether it is.
@@ -23,13 +23,13 @@ pub(super) fn folded(view: View) {
     let told = Memo::new(move |_| app.params.with(|params| params.get("fold").map(str::to_owned)));
     effect(move || {
         let (Some(trace), told) = (view.trace(), told.get()) else { return };
-        if closed.with_untracked(|closed| folded::write(&trace, closed)) != told {
-            closed.set(folded::read(&trace, told.as_deref().unwrap_or_default()));
+        if closed.with_untracked(|closed| rows::write(&trace, closed)) != told {
+            closed.set(rows::read(&trace, told.as_deref().unwrap_or_default()));
         }
     });
     effect(move || {
         closed.track();
         let Some(trace) = view.trace_now() else { return };
-        app.set(Entry::Replace, "fold", closed.with_untracked(|closed| folded::write(&trace, closed)).as_deref());
+        app.set(Entry::Replace, "fold", closed.with_untracked(|closed| rows::write(&trace, closed)).as_deref());
     });
 }
