@@ -37,6 +37,10 @@ const INLINE_BYTES: usize = 128 << 10;
 const INLINE_COMPRESSED_BYTES: usize = 16 << 10;
 /// Memory of a row beside its message: fixed columns, offsets, dictionary keys, doubled as builders grow.
 const ROW_BYTES: usize = 192;
+/// Memory of a part of a row that is larger in memory than in its message, such as an empty event, doubled as what holds it grows; messages below
+/// some bytes are not looked through for them.
+const PART_BYTES: usize = 48;
+const LARGE_BYTES: usize = 1 << 20;
 /// Longest message to a sender, in bytes; it may quote what was sent.
 const MAX_MESSAGE_BYTES: usize = 4 << 10;
 
@@ -500,7 +504,9 @@ impl Accepted {
 /// Memory of the columns of a message of OTLP: they hold what it holds, and a fixed part for each row.
 pub(crate) fn columns_bytes(signal: Signal, payload: &[u8], limits: &decode::DecodeLimits) -> usize {
     let rows = decode::count_records(signal, payload).min(limits.records);
-    payload.len().saturating_add(rows.saturating_mul(ROW_BYTES))
+    // What is small as a whole stays so.
+    let parts = if payload.len() < LARGE_BYTES { 0 } else { decode::count_small_parts(signal, payload) };
+    payload.len().saturating_add(rows.saturating_mul(ROW_BYTES)).saturating_add(parts.saturating_mul(PART_BYTES))
 }
 
 /// Cuts a message to [`MAX_MESSAGE_BYTES`].

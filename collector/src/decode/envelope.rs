@@ -245,6 +245,34 @@ pub(super) fn count(signal: Signal, payload: &[u8]) -> usize {
     rows
 }
 
+/// Counts attributes, events and links of spans and log records that take few bytes here. Points of metrics have none but attributes, and are
+/// not looked through.
+pub(super) fn count_small_parts(signal: Signal, payload: &[u8]) -> usize {
+    /// What takes more is not much larger in memory.
+    const SMALL_BYTES: usize = 16;
+    let keys: &[u32] = match signal {
+        Signal::Spans => &super::spans::PARTS,
+        Signal::Logs => &super::logs::PARTS,
+        Signal::Metrics => return 0,
+    };
+    let mut small = 0;
+    each(payload, &[RESOURCES], &mut |resource| {
+        each(resource, &[ITEMS], &mut |scope| {
+            each(scope, &[ITEMS], &mut |record| {
+                each(record, keys, &mut |part| {
+                    small += usize::from(part.len() < SMALL_BYTES);
+                    if part.len() >= SMALL_BYTES {
+                        each(part, &super::spans::PARTS_OF_PARTS, &mut |part| {
+                            small += usize::from(part.len() < SMALL_BYTES);
+                        });
+                    }
+                });
+            });
+        });
+    });
+    small
+}
+
 /// Calls back for each length-delimited field of the keys, up to the first malformed byte.
 pub(super) fn each(message: &[u8], keys: &[u32], found: &mut dyn FnMut(&[u8])) {
     let mut reader = Reader::new(message);

@@ -212,6 +212,11 @@ pub fn count_records(signal: Signal, payload: &[u8]) -> usize {
     envelope::count(signal, payload)
 }
 
+/// Counts the parts of rows, such as events and attributes, that take less in a request than in memory.
+pub fn count_small_parts(signal: Signal, payload: &[u8]) -> usize {
+    envelope::count_small_parts(signal, payload)
+}
+
 /// The function with which the store replays its write-ahead log.
 pub fn wal_decoder(
     limits: DecodeLimits,

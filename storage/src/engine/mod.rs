@@ -48,4 +48,4 @@ pub use snapshot::{MissingBlock, Scan, ScanProgress, Snapshot};
 pub use status::{EngineStatus, Shortage, SignalStatus};
 pub use store::{Decoder, Store, Write};
 pub use threads::Engine;
-pub use traces::{Located, TraceFinder, TraceRequest, TraceScan};
+pub use traces::{Located, Narrowing, TraceFinder, TraceRequest, TraceScan};
