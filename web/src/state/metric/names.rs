@@ -78,15 +78,15 @@ fn number(each: &mut [String]) {
     let mut taken: BTreeSet<String> = each.iter().cloned().collect();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let repeated = repeats(each);
-    for (name, repeated) in each.iter_mut().zip(repeated) {
-        while repeated {
+    for (name, _) in each.iter_mut().zip(repeated).filter(|(_, repeated)| *repeated) {
+        let numbered = loop {
             let count = counts.entry(name.clone()).and_modify(|count| *count += 1).or_insert(2);
             let numbered = format!("{name} ({count})");
             if taken.insert(numbered.clone()) {
-                *name = numbered;
-                break;
+                break numbered;
             }
-        }
+        };
+        *name = numbered;
     }
 }
 
