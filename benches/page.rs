@@ -21,6 +21,7 @@ use server::Server;
 
 const SPANS: usize = 1_000;
 const MANY_SPANS: usize = 10_000;
+const HUGE_SPANS: usize = 100_000;
 /// Spans of the shop that are listed, and looked through for the charts above the list.
 const SHOP_SPANS: &str = "200000";
 const VISITS: usize = 9;
@@ -66,6 +67,13 @@ async fn main() {
     let trace = format!("http://{}/trace/{}", server.http, large::TRACE);
     let [many, _] = visits(&browser, &trace, &drawn("span-row")).await;
     row("trace_of_10000_drawn", many, "ms", "<= 500");
+    let huge = tempfile::tempdir().unwrap();
+    let huge_server = Server::start(huge.path());
+    large::send(&huge_server, HUGE_SPANS).await;
+    let trace = format!("http://{}/trace/{}", huge_server.http, large::TRACE);
+    let [huge, _] = visits(&browser, &trace, &drawn("span-row")).await;
+    row("trace_of_100000_drawn", huge, "ms", "<= 1000");
+    drop(huge_server);
     let endpoint = format!("http://{}", server.otlp_grpc);
     let load = ["load", "--endpoint", &endpoint, "--signal", "spans", "--count", SHOP_SPANS];
     assert!(server::spanlight().args(load).output().unwrap().status.success());

@@ -21,6 +21,8 @@ fn main() -> ExitCode {
     // The allocator asks for huge pages: what it frees and takes again is then zeroed two megabytes at a time, which
     // cost a fifth of ingest's CPU and a third of its memory. Where the kernel refuses, it only costs that.
     rustix::thread::disable_transparent_huge_pages(true).ok();
+    // Where that is refused, the limit is as it was.
+    storage::fs::Disk::allow_open_files().ok();
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {

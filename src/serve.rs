@@ -240,7 +240,7 @@ fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, k
         let mut text = String::new();
         engine.render_metrics(&mut text);
         collector.render_metrics(&mut text);
-        asked.executor().render_metrics(&mut text);
+        asked.render_metrics(&mut text);
         asked.rules().render_metrics(&mut text);
         kafka.render_metrics(&mut text);
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }

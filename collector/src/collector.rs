@@ -4,6 +4,7 @@
 use crate::admission::{Admission, LeftOut, Ticket, WINDOW};
 use crate::config::CollectorConfig;
 use crate::decode::cut::{self, Mould};
+use crate::decode::remote::known::{Known, Memory};
 use crate::decode::remote::{self, Written};
 use crate::decode::text::{self, TextFormat};
 use crate::decode::{self, Decoded, identity, json};
@@ -38,6 +39,10 @@ const INLINE_BYTES: usize = 128 << 10;
 const INLINE_COMPRESSED_BYTES: usize = 16 << 10;
 /// Memory of a row beside its message: fixed columns, offsets, dictionary keys, doubled as builders grow.
 const ROW_BYTES: usize = 192;
+/// Memory of a part of a row that is larger in memory than in its message, such as an empty event, doubled as what holds it grows; messages below
+/// some bytes are not looked through for them.
+const PART_BYTES: usize = 48;
+const LARGE_BYTES: usize = 1 << 20;
 /// Longest message to a sender, in bytes; it may quote what was sent.
 const MAX_MESSAGE_BYTES: usize = 4 << 10;
 
@@ -82,6 +87,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     metrics: CollectorMetrics,
     targets: ListedTargets,
+    known: Memory,
     sink: Sink,
     clock: Arc<dyn Clock>,
 }
@@ -140,14 +146,8 @@ impl Collector {
     /// Makes a collector; it listens nowhere yet.
     pub fn new(config: CollectorConfig, sink: Sink, clock: Arc<dyn Clock>) -> Self {
         let admission = Admission::new(&config);
-        let shared = Shared {
-            config,
-            admission,
-            metrics: CollectorMetrics::default(),
-            targets: ListedTargets::default(),
-            sink,
-            clock,
-        };
+        let (metrics, targets, known) = (CollectorMetrics::default(), ListedTargets::default(), Memory::default());
+        let shared = Shared { config, admission, metrics, targets, known, sink, clock };
         Collector { shared: Arc::new(shared), front: None }
     }
 
@@ -263,11 +263,18 @@ impl Collector {
         (count as u64, limit as u64)
     }
 
-    /// The targets that are scraped for a tenant, as the list `activeTargets` of Prometheus's API.
+    /// What is scraped for a tenant, in the words of Prometheus's API: `activeTargets`, `droppedTargets`, `droppedTargetCounts`, `metadata`
+    /// and `config`.
     pub fn describe_targets(&self, tenant: &TenantId) -> serde_json::Value {
+        let targets = &self.shared.targets;
         // What is scraped is the default tenant's.
-        let is_own = *tenant == TenantId::default();
-        if is_own { self.shared.targets.described() } else { serde_json::Value::Array(Vec::new()) }
+        if *tenant != TenantId::default() {
+            return serde_json::Value::Null;
+        }
+        let mut told = targets.described();
+        told["metadata"] = targets.metadata();
+        told["config"] = targets.config().into();
+        told
     }
 
     pub(crate) fn listed_targets(&self) -> &ListedTargets {
@@ -514,7 +521,9 @@ impl Shared {
         let measured = remote::measure(version, message);
         let rows = measured.rows.min(self.config.decode.records);
         ticket.reserve(measured.bytes.saturating_add(rows.saturating_mul(ROW_BYTES)))?;
-        Ok(remote::decode(version, received_at, message, &self.config.decode)?)
+        let decode =
+            |known: &mut Known| remote::decode_known(version, received_at, message, &self.config.decode, known);
+        Ok(self.known.with(decode)?)
     }
 }
 
@@ -537,7 +546,9 @@ impl Accepted {
 /// Memory of the columns of a message of OTLP: they hold what it holds, and a fixed part for each row.
 pub(crate) fn columns_bytes(signal: Signal, payload: &[u8], limits: &decode::DecodeLimits) -> usize {
     let rows = decode::count_records(signal, payload).min(limits.records);
-    payload.len().saturating_add(rows.saturating_mul(ROW_BYTES))
+    // What is small as a whole stays so.
+    let parts = if payload.len() < LARGE_BYTES { 0 } else { decode::count_small_parts(signal, payload) };
+    payload.len().saturating_add(rows.saturating_mul(ROW_BYTES)).saturating_add(parts.saturating_mul(PART_BYTES))
 }
 
 /// Cuts a message to [`MAX_MESSAGE_BYTES`].

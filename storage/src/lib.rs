@@ -15,6 +15,7 @@ mod memtable;
 pub mod metric;
 pub mod model;
 pub mod object;
+pub mod re2;
 pub mod repair;
 pub mod retention;
 pub mod scan;

@@ -153,6 +153,7 @@ async fn what_is_bounded_stands_beside_its_limit_and_is_given_back() {
         "queries_running",
         "queries_waiting",
         "query_memory_bytes",
+        "outline_memory_bytes",
         "compaction_memory_bytes",
     ] {
         assert_eq!(value(&format!("spanlight_{name}")), 0.0, "{name}");

@@ -22,7 +22,7 @@ use crate::error::Refusal;
 use crate::telemetry::LastReceived;
 use bucket::Bucket;
 pub(crate) use series::WINDOW;
-use series::{ActiveSeries, New, WHOLE, shown};
+use series::{ActiveSeries, Blame, New, WHOLE, shown};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -152,14 +152,18 @@ impl Admission {
         let sent = hashes.into_iter().take(sent).enumerate();
         let left_out: Vec<(usize, u64)> = sent.filter(|(_, hash)| is_new(*hash)).collect();
         let (first, _) = *left_out.first()?;
+        let mut own = Blame::default();
         for (row, hash) in &left_out {
-            series.blame(New { hash: *hash, name: identities.name(*row), labels: identities.labels(*row) });
+            own.add(New { hash: *hash, name: identities.name(*row), labels: identities.labels(*row) });
         }
         let (count, active) = (left_out.len(), series.count());
+        let lately = series.blamed();
+        lately.add_all(&own);
         let message = format!(
-            "{count} data points of new series left out, {}; tenant {tenant} has {active} active series, and \
+            "{count} data points of new series left out, {}{}; tenant {tenant} has {active} active series, and \
              `otlp.tenant_active_series` allows {limit} (of all tenants {WHOLE} times as many); the first is {}",
-            series.told(),
+            own.told(),
+            lately.told_beside(&own),
             shown(identities.name(first), identities.labels(first)),
         );
         Some(LeftOut { rows: left_out.into_iter().map(|(row, _)| row).collect(), message })

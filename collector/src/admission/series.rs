@@ -5,7 +5,8 @@
 //! L2  A series that is new comes in while fewer are active than the limit says. Nothing else is left out. What a scrape tells of itself always
 //!     comes in, and counts: the list of targets bounds it, and a limit that is reached must blind nobody to who is up.
 //! L3  What is held is a hash per series and window; all tenants together have [`WHOLE`] times the series of one.
-//! L4  What is left out is told by metric and label: those with the most new series and values since the limit was reached.
+//! L4  What is left out is told by metric and label: those with the most new series and values of the request; beside it, where that is
+//!     another, the metric with the most since the limit was reached.
 //!
 //! L5  After a start those are active of which the store has samples of the last window (`Collector::remember`).
 //!
@@ -61,7 +62,7 @@ pub(crate) struct ActiveSeries {
 
 /// What to say of what is left out.
 #[derive(Debug, Default)]
-struct Blame {
+pub(crate) struct Blame {
     metrics: BTreeMap<Box<str>, BlamedMetric>,
     names: Distinct,
 }
@@ -120,16 +121,23 @@ impl ActiveSeries {
         self.this.insert(hash)
     }
 
+    /// What was left out since the limit was reached (L4).
+    pub(crate) fn blamed(&mut self) -> &mut Blame {
+        &mut self.blame
+    }
+}
+
+impl Blame {
     /// Takes note of a series that is left out.
-    pub(crate) fn blame<'l>(&mut self, series: New<'l, impl Iterator<Item = (&'l str, String)>>) {
-        self.blame.names.add(series.name.as_bytes());
-        if !self.blame.metrics.contains_key(series.name) {
-            if self.blame.metrics.len() >= MAX_METRICS {
+    pub(crate) fn add<'l>(&mut self, series: New<'l, impl Iterator<Item = (&'l str, String)>>) {
+        self.names.add(series.name.as_bytes());
+        if !self.metrics.contains_key(series.name) {
+            if self.metrics.len() >= MAX_METRICS {
                 return;
             }
-            self.blame.metrics.insert(series.name.into(), BlamedMetric::default());
+            self.metrics.insert(series.name.into(), BlamedMetric::default());
         }
-        let Some(metric) = self.blame.metrics.get_mut(series.name) else { return };
+        let Some(metric) = self.metrics.get_mut(series.name) else { return };
         metric.series.add(&series.hash.to_le_bytes());
         for (label, value) in series.labels {
             if let Some(values) = metric.labels.get_mut(label) {
@@ -142,15 +150,43 @@ impl ActiveSeries {
         }
     }
 
+    /// Takes note of all that was left out of a request.
+    pub(crate) fn add_all(&mut self, other: &Blame) {
+        self.names.add_all(&other.names);
+        for (name, theirs) in &other.metrics {
+            if !self.metrics.contains_key(name) && self.metrics.len() >= MAX_METRICS {
+                continue;
+            }
+            let own = self.metrics.entry(name.clone()).or_default();
+            own.series.add_all(&theirs.series);
+            for (label, values) in &theirs.labels {
+                if own.labels.contains_key(label) || own.labels.len() < MAX_LABELS {
+                    own.labels.entry(label.clone()).or_default().add_all(values);
+                }
+            }
+        }
+    }
+
+    fn most(&self) -> Option<(&str, &BlamedMetric)> {
+        let most = self.metrics.iter().max_by_key(|(_, metric)| metric.series.estimate());
+        most.map(|(name, metric)| (&**name, metric))
+    }
+
+    /// What is said of a request beside it; nothing where the same metric has the most of all.
+    pub(crate) fn told_beside(&self, request: &Blame) -> String {
+        let names = [self, request].map(|blame| blame.most().map(|(name, _)| name));
+        let [all, own] = [self, request].map(Blame::told);
+        if names[0] == names[1] || all == own { String::new() } else { format!(" (of all requests lately {all})") }
+    }
+
     /// Which metric and label have the most of what is left out (L4).
     pub(crate) fn told(&self) -> String {
-        let names = self.blame.names.estimate();
-        let most = self.blame.metrics.iter().max_by_key(|(_, metric)| metric.series.estimate());
-        let Some((name, metric)) = most else { return String::new() };
+        let names = self.names.estimate();
+        let Some((name, metric)) = self.most() else { return String::new() };
         let series = metric.series.estimate();
         // Names that differ for every series are the label to blame, too.
         if names > series {
-            return format!("most by label \"__name__\", which had {}", self.blame.names);
+            return format!("most by label \"__name__\", which had {}", self.names);
         }
         let label = metric.labels.iter().max_by_key(|(_, values)| values.estimate());
         let mut told = format!("most of metric {}", quoted(name));
@@ -201,6 +237,13 @@ impl Distinct {
         }
     }
 
+    fn add_all(&mut self, others: &Distinct) {
+        for (own, other) in self.bits.iter_mut().zip(others.bits.iter()) {
+            *own |= other;
+        }
+        self.set = self.bits.iter().map(|word| word.count_ones() as usize).sum();
+    }
+
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -227,10 +270,10 @@ impl std::fmt::Display for Distinct {
 mod tests {
     use super::*;
 
-    fn blame(active: &mut ActiveSeries, name: &str, labels: &[(&str, &str)]) {
+    fn blame(blame: &mut Blame, name: &str, labels: &[(&str, &str)]) {
         let hash = xxh3_64(format!("{name}{labels:?}").as_bytes());
         let labels = labels.iter().map(|(label, value)| (*label, (*value).to_owned()));
-        active.blame(New { hash, name, labels });
+        blame.add(New { hash, name, labels });
     }
 
     #[test]
@@ -278,7 +321,7 @@ mod tests {
 
     #[test]
     fn l4_metric_and_label_are_told() {
-        let mut active = ActiveSeries::default();
+        let mut active = Blame::default();
         blame(&mut active, "up", &[("job", "a")]);
         assert_eq!(active.told(), "most of metric \"up\"");
         for user in 0..800 {
@@ -296,8 +339,26 @@ mod tests {
             blame(&mut active, "hits", &[("user", &user.to_string())]);
         }
         assert!(active.told().ends_with("label \"user\" had more than 10000 values"), "{}", active.told());
-        let mut active = ActiveSeries::default();
+        let mut active = Blame::default();
         (0..500).for_each(|n| blame(&mut active, &format!("metric_{n}"), &[("job", "a")]));
         assert!(active.told().starts_with("most by label \"__name__\", which had about "), "{}", active.told());
+    }
+
+    #[test]
+    fn l4_a_request_is_told_what_of_it_was_left_out() {
+        let (mut all, mut attack) = (Blame::default(), Blame::default());
+        (0..900).for_each(|user| blame(&mut attack, "attack", &[("uid", &user.to_string())]));
+        all.add_all(&attack);
+        assert_eq!(all.told(), attack.told());
+        assert_eq!(all.told_beside(&attack), "", "it is said once");
+        let mut request = Blame::default();
+        (0..3).for_each(|path| blame(&mut request, "hits", &[("path", &path.to_string())]));
+        all.add_all(&request);
+        assert_eq!(request.told(), "most of metric \"hits\", where label \"path\" had about 3 values");
+        let beside = all.told_beside(&request);
+        assert!(
+            beside.starts_with(" (of all requests lately most of metric \"attack\", where label \"uid\""),
+            "{beside}"
+        );
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Frame {
     /// The rows that were rejected; neighbours are one range.
     pub(super) left_out: Vec<Range<usize>>,
     pub(super) message: Option<String>,
+    /// What is said where nothing was rejected.
+    pub(super) notice: Option<String>,
     pub(super) service: Option<String>,
     buffers: OriginBuffers,
     resource_is_set: bool,
@@ -81,6 +83,7 @@ impl Frame {
             rejected: 0,
             left_out: Vec::new(),
             message: None,
+            notice: None,
             service: None,
             buffers: OriginBuffers::default(),
             resource_is_set: false,
@@ -243,6 +246,34 @@ pub(super) fn count(signal: Signal, payload: &[u8]) -> usize {
         });
     });
     rows
+}
+
+/// Counts attributes, events and links of spans and log records that take few bytes here. Points of metrics have none but attributes, and are
+/// not looked through.
+pub(super) fn count_small_parts(signal: Signal, payload: &[u8]) -> usize {
+    /// What takes more is not much larger in memory.
+    const SMALL_BYTES: usize = 16;
+    let keys: &[u32] = match signal {
+        Signal::Spans => &super::spans::PARTS,
+        Signal::Logs => &super::logs::PARTS,
+        Signal::Metrics => return 0,
+    };
+    let mut small = 0;
+    each(payload, &[RESOURCES], &mut |resource| {
+        each(resource, &[ITEMS], &mut |scope| {
+            each(scope, &[ITEMS], &mut |record| {
+                each(record, keys, &mut |part| {
+                    small += usize::from(part.len() < SMALL_BYTES);
+                    if part.len() >= SMALL_BYTES {
+                        each(part, &super::spans::PARTS_OF_PARTS, &mut |part| {
+                            small += usize::from(part.len() < SMALL_BYTES);
+                        });
+                    }
+                });
+            });
+        });
+    });
+    small
 }
 
 /// Calls back for each length-delimited field of the keys, up to the first malformed byte.

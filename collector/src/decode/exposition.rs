@@ -7,8 +7,10 @@
 
 use super::remote::writer::{Series, Writer};
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use storage::model::record::put_bytes;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Remote write's numbers of types.
 pub(crate) const COUNTER: i32 = 1;
@@ -49,6 +51,27 @@ pub(crate) struct Exemplar<'a> {
     pub(crate) timestamp: Option<i64>,
 }
 
+impl Exemplar<'_> {
+    fn hash(&self) -> u64 {
+        let mut packed = hashed(&self.labels).to_le_bytes().to_vec();
+        packed.extend_from_slice(&self.value.to_bits().to_le_bytes());
+        packed.extend(self.timestamp.iter().flat_map(|time| time.to_le_bytes()));
+        xxh3_64(&packed)
+    }
+}
+
+/// A hash of labels, in whichever order they stand.
+pub(crate) fn hashed(labels: &Labels<'_>) -> u64 {
+    let mut sorted: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
+    sorted.sort_unstable();
+    let mut packed = Vec::new();
+    for (name, value) in sorted {
+        put_bytes(&mut packed, name.as_bytes());
+        put_bytes(&mut packed, value.as_bytes());
+    }
+    xxh3_64(&packed)
+}
+
 /// What was measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Measured<'a> {
@@ -71,10 +94,28 @@ pub(crate) struct Sample<'a> {
 /// What is told about a family of metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Family {
+    /// Without the suffixes of its parts; empty where nothing was told.
+    pub(crate) name: String,
     /// Remote write's number.
     pub(crate) r#type: i32,
     pub(crate) help: String,
     pub(crate) unit: String,
+}
+
+impl Family {
+    /// The type, as Prometheus's API calls it.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self.r#type {
+            COUNTER => "counter",
+            GAUGE => "gauge",
+            HISTOGRAM => "histogram",
+            GAUGE_HISTOGRAM => "gaugehistogram",
+            SUMMARY => "summary",
+            INFO => "info",
+            STATE_SET => "stateset",
+            _ => "unknown",
+        }
+    }
 }
 
 /// A sample with what is known about its family.
@@ -83,6 +124,28 @@ pub(crate) struct Found<'a, 'f> {
     pub(crate) family: &'f Arc<Family>,
     /// Since when it counts, in milliseconds; 0 where that is not told.
     pub(crate) start: i64,
+}
+
+/// The last exemplar of each series, as hashes of both. One that equals it is not stored again: who tells no time with an exemplar tells the
+/// same one until there is another.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LastExemplars(HashMap<u64, u64>);
+
+impl LastExemplars {
+    /// Takes over what is known of a series that is still there.
+    pub(crate) fn keep(&mut self, before: &LastExemplars, series: u64) {
+        if let (false, Some(last)) = (before.0.is_empty(), before.0.get(&series)) {
+            self.0.entry(series).or_insert(*last);
+        }
+    }
+
+    /// Leaves out the exemplars of a series' sample that are known.
+    pub(crate) fn leave_out(&mut self, series: u64, exemplars: &mut Vec<Exemplar<'_>>) {
+        exemplars.retain(|exemplar| {
+            let hash = exemplar.hash();
+            self.0.insert(series, hash) != Some(hash)
+        });
+    }
 }
 
 /// Adds what was found to a message of remote write 2, under a name and labels, at a time in milliseconds.

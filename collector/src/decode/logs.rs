@@ -32,6 +32,9 @@ mod key {
 /// Bodies, and attributes, take one byte in so many of a request, about, as columns have them.
 const SHARE: usize = 4;
 
+/// The parts of a record of which there may be many.
+pub(super) const PARTS: [u32; 1] = [key::ATTRIBUTES];
+
 /// Decodes a request of log records.
 pub(super) fn decode(payload: &[u8], frame: &mut Frame) -> Result<Batch> {
     let rows = envelope::count(Signal::Logs, payload).min(frame.scratch.limits.records);

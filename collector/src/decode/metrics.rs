@@ -11,7 +11,7 @@ use super::wire::{self, Reader, Reason, Result, Within};
 use super::{Rejection, wire::fields};
 use storage::model::attribute::{Map, MapBuilder};
 use storage::model::origin::{Resource, Scope};
-use storage::model::{Batch, MetricHead, PointBatchBuilder};
+use storage::model::{Batch, MetricHead, PointBatchBuilder, PointData};
 
 mod key {
     use super::super::wire::{bytes, fields};
@@ -126,6 +126,27 @@ impl<'a> Data<'a> {
     }
 }
 
+/// The coarsest scale of Prometheus's native histograms.
+const LEAST_SCALE: i32 = -4;
+
+/// Why PromQL does not see a point that is stored, if so.
+fn unseen(name: &str, data: &PointData<'_>) -> Option<String> {
+    let shown = || name.chars().take(200).collect::<String>();
+    match data {
+        PointData::ExponentialHistogram { scale, .. } if *scale < LEAST_SCALE => Some(format!(
+            "nothing was left out, but PromQL has no histograms of a scale below {LEAST_SCALE}: it does not see the points of metric {:?} \
+             of scale {scale}",
+            shown()
+        )),
+        _ if !name.bytes().any(|byte| byte.is_ascii_alphanumeric()) => Some(format!(
+            "nothing was left out, but no letter or digit is in the name {:?}: PromQL does not see the metric, unless \
+             `query.translation_strategy` leaves names as they are",
+            shown()
+        )),
+        _ => None,
+    }
+}
+
 #[derive(Default)]
 struct Raw<'a> {
     name: &'a str,
@@ -232,6 +253,9 @@ impl Metrics {
             if !metric_is_set {
                 metric_is_set = true;
                 self.builder.set_metric(&metric);
+            }
+            if let Some(notice) = unseen(raw.name, &point.data).filter(|_| frame.notice.is_none()) {
+                frame.notice = Some(notice);
             }
             self.builder.append(&point).or_else(|_| Reader::new(message).fault(Reason::Columns))
         })?;

@@ -174,7 +174,7 @@ pub fn decode(signal: Signal, received_at: i64, payload: &[u8], limits: &DecodeL
             batch,
             rejected: frame.rejected,
             left_out: frame.left_out,
-            message: frame.message,
+            message: frame.message.or(frame.notice),
             warnings: frame.scratch.warnings,
             service: frame.service,
             written: Written::default(),
@@ -210,6 +210,11 @@ fn compact(batch: Batch) -> Option<Batch> {
 /// How many rows a request would become, at most. Cheap: looks at the headers of records only.
 pub fn count_records(signal: Signal, payload: &[u8]) -> usize {
     envelope::count(signal, payload)
+}
+
+/// Counts the parts of rows, such as events and attributes, that take less in a request than in memory.
+pub fn count_small_parts(signal: Signal, payload: &[u8]) -> usize {
+    envelope::count_small_parts(signal, payload)
 }
 
 /// The function with which the store replays its write-ahead log.

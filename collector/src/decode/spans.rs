@@ -59,6 +59,10 @@ mod key {
     }
 }
 
+/// The parts of a span of which there may be many, and of events and links.
+pub(super) const PARTS: [u32; 3] = [key::ATTRIBUTES, key::EVENTS, key::LINKS];
+pub(super) const PARTS_OF_PARTS: [u32; 2] = [key::event::ATTRIBUTES, key::link::ATTRIBUTES];
+
 /// Attributes take one byte in so many of a request, about, as columns have them.
 const ATTRIBUTE_SHARE: usize = 2;
 

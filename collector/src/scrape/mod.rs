@@ -18,6 +18,7 @@
 //! - `protocol`: the format of its answer.
 //! - `series`: what the answer becomes.
 //! - `round`: scrape after scrape of one target.
+//! - `report`: what is told of targets.
 //!
 //! Not here: the formats (`decode::text`, `decode::families`); how series are stored (`decode::remote`).
 
@@ -43,6 +44,8 @@ use crate::Collector;
 use client::{Client, Lookups};
 use config::Job;
 use discovery::{Discovery, Dns, Group};
+use relabel::Labels;
+use report::MAX_DROPPED;
 use round::Scraper;
 use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
@@ -86,6 +89,7 @@ impl ScrapeConfig {
     /// the file of jobs cannot be used.
     pub async fn run(self, collector: Collector, shutdown: impl Future<Output = ()>) -> Result<(), ScrapeError> {
         let (mut jobs, lookups, dns) = (JoinSet::new(), Lookups::default(), Dns::default());
+        collector.listed_targets().configured(self.shown()?);
         for job in self.load()? {
             let servers = Servers::of(&job, &lookups).map_err(|error| self.wrong(&error))?;
             jobs.spawn(run_job(Arc::new(job), servers, dns.clone(), collector.clone()));
@@ -105,6 +109,8 @@ async fn run_job(job: Arc<Job>, servers: Servers, dns: Dns, collector: Collector
     let mut was_refused = None;
     loop {
         let Targets { found, bad, refused } = Targets::of(&job, &discovery.groups());
+        let found = Arc::new(found);
+        scraper.collector.listed_targets().found(&job.job_name, Arc::clone(&found));
         // What is wrong is told once, until it was right in between.
         for error in bad.difference(&told).chain(refused.iter().filter(|_| refused != was_refused)) {
             tracing::warn!(job = job.job_name, error, "targets cannot be scraped");
@@ -116,14 +122,14 @@ async fn run_job(job: Arc<Job>, servers: Servers, dns: Dns, collector: Collector
             was_refused.clone_from(&refused);
         }
         // Who is dropped here hears of it, and ends its series.
-        running.retain(|target, _| found.contains(target));
-        for target in found {
-            if running.contains_key(&target) {
+        running.retain(|target, _| found.targets.contains_key(target));
+        for target in found.targets.keys() {
+            if running.contains_key(target) {
                 continue;
             }
             let (stop, stopped) = oneshot::channel();
             rounds.spawn(round::run(scraper.clone(), target.clone(), refused.clone(), stopped));
-            running.insert(target, stop);
+            running.insert(target.clone(), stop);
         }
         loop {
             tokio::select! {
@@ -139,11 +145,20 @@ async fn run_job(job: Arc<Job>, servers: Servers, dns: Dns, collector: Collector
     }
 }
 
+/// What was found for a job.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Found {
+    /// Each target once, with its labels before rules rewrote them.
+    targets: HashMap<Target, Labels>,
+    /// The labels of some that rules drop.
+    dropped: Vec<Labels>,
+    dropped_count: usize,
+}
+
 /// The targets of groups.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Targets {
-    /// Each once.
-    found: HashSet<Target>,
+    found: Found,
     /// What is wrong with others.
     bad: HashSet<String>,
     /// Why none of them is asked.
@@ -155,16 +170,26 @@ impl Targets {
         let mut all = Targets::default();
         for group in groups {
             for address in &group.targets {
-                match Target::new(job, address, &group.labels) {
-                    Ok(Some(target)) if all.found.len() < MAX_TARGETS => drop(all.found.insert(target)),
+                let discovered = Target::discovered(job, address, &group.labels);
+                let Found { targets, dropped, dropped_count } = &mut all.found;
+                match Target::of(job, &discovered) {
+                    Ok(Some(target)) if targets.len() < MAX_TARGETS => {
+                        targets.entry(target).or_insert(discovered);
+                    }
                     Ok(Some(_)) => drop(all.bad.insert(format!("there are more than {MAX_TARGETS} targets"))),
                     Err(error) if all.bad.len() < MAX_TOLD => drop(all.bad.insert(error)),
-                    Ok(None) | Err(_) => {}
+                    Err(_) => {}
+                    Ok(None) => {
+                        *dropped_count += 1;
+                        if dropped.len() < MAX_DROPPED {
+                            dropped.push(discovered);
+                        }
+                    }
                 }
             }
         }
-        if job.target_limit > 0 && all.found.len() > job.target_limit {
-            let (found, limit) = (all.found.len(), job.target_limit);
+        if job.target_limit > 0 && all.found.targets.len() > job.target_limit {
+            let (found, limit) = (all.found.targets.len(), job.target_limit);
             all.refused = Some(format!("there are {found} targets, more than the {limit} of target_limit"));
         }
         all

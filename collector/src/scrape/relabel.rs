@@ -1,9 +1,10 @@
 //! What do relabelling rules make of labels? Prometheus's eleven actions.
 
 use md5::{Digest as _, Md5};
-use regex::Regex;
+use regex::{Captures, Regex};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use storage::re2;
 
 /// Labels by name; one with an empty value is not there.
 pub(super) type Labels = BTreeMap<String, String>;
@@ -89,9 +90,10 @@ impl Default for Rule {
 impl Rule {
     /// Makes the rule ready, or says why it is none.
     pub(super) fn check(&mut self) -> Result<(), String> {
-        // Anchored at both ends, and a dot is any character.
-        let compiled = Regex::new(&format!("^(?s:{})$", self.regex));
-        self.compiled = Some(compiled.map_err(|error| format!("regex {:?} cannot be used: {error}", self.regex))?);
+        let compiled = re2::anchored(&self.regex)
+            .and_then(|anchored| Regex::new(&anchored).map_err(|error| error.to_string()))
+            .map_err(|error| format!("regex {:?} cannot be used: {error}", self.regex))?;
+        self.compiled = Some(compiled);
         let needs_target = matches!(
             self.action,
             Action::Replace
@@ -134,10 +136,7 @@ impl Rule {
             Action::DropEqual => return get(labels, &self.target_label) != value,
             Action::Replace => {
                 if let Some(captures) = regex.captures(&value) {
-                    let (mut target, mut text) = (String::new(), String::new());
-                    captures.expand(&self.target_label, &mut target);
-                    captures.expand(&self.replacement, &mut text);
-                    set(labels, &target, text);
+                    set(labels, &expand(&captures, &self.target_label), expand(&captures, &self.replacement));
                 }
             }
             Action::HashMod => set(labels, &self.target_label, (hash(&value) % self.modulus).to_string()),
@@ -146,9 +145,7 @@ impl Rule {
             Action::LabelMap => {
                 for (name, value) in labels.clone() {
                     if let Some(captures) = regex.captures(&name) {
-                        let mut target = String::new();
-                        captures.expand(&self.replacement, &mut target);
-                        set(labels, &target, value);
+                        set(labels, &expand(&captures, &self.replacement), value);
                     }
                 }
             }
@@ -157,6 +154,12 @@ impl Rule {
         }
         true
     }
+}
+
+/// A template with the groups of a match filled in.
+fn expand(captures: &Captures<'_>, template: &str) -> String {
+    let by_number = |number| captures.get(number).map(|found| found.as_str());
+    re2::expand(template, by_number, |name| captures.name(name).map(|found| found.as_str()))
 }
 
 /// Applies rules in their order; says whether the labels stay.

@@ -1,9 +1,13 @@
-//! How do targets describe themselves, and how did their last scrape go? As Prometheus lists its active targets.
+//! How do targets describe themselves, and how did their last scrape go? As Prometheus lists targets, and what they tell of their metrics.
 //!
 //! P1  A target is listed from the moment on at which its scraping begins until it ends, however it does.
+//! P2  Of the targets of a job that its rules drop, [`MAX_DROPPED`] are listed; all are counted.
 //!
-//! Not here: what is stored of a scrape (`series`); targets that rules drop, which nobody keeps.
+//! Not here: what is stored of a scrape (`series`); which targets are asked for (`query`).
 
+use super::Found;
+use super::relabel::Labels;
+use super::series::Known;
 use super::target::Target;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -11,6 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// When nothing was scraped yet, as Go writes the beginning of time.
 const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// Dropped targets of a job that are listed, with all of their labels.
+pub(super) const MAX_DROPPED: usize = 1_000;
 
 /// The targets that are scraped now. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +27,9 @@ pub(crate) struct Targets(Arc<Mutex<Listed>>);
 struct Listed {
     next: u64,
     targets: BTreeMap<u64, Entry>,
+    /// What was found for each job.
+    jobs: BTreeMap<String, Arc<Found>>,
+    config: String,
 }
 
 #[derive(Debug)]
@@ -27,6 +37,8 @@ struct Entry {
     job: String,
     target: Arc<Target>,
     last: Option<Last>,
+    /// The series of the last scrape that went well.
+    known: Arc<Known>,
 }
 
 /// How a scrape went.
@@ -56,16 +68,72 @@ impl Targets {
         let mut listed = self.lock();
         listed.next += 1;
         let number = listed.next;
-        listed.targets.insert(number, Entry { job: job.to_owned(), target: Arc::clone(target), last: None });
+        listed.targets.insert(
+            number,
+            Entry { job: job.to_owned(), target: Arc::clone(target), last: None, known: Arc::default() },
+        );
         Place { targets: self.clone(), number }
     }
 
-    /// All of them, as the list `activeTargets` of Prometheus's API, by job and address.
+    /// Takes note of what was found for a job.
+    pub(super) fn found(&self, job: &str, found: Arc<Found>) {
+        self.lock().jobs.insert(job.to_owned(), found);
+    }
+
+    /// Takes note of the file of jobs, without its secrets.
+    pub(super) fn configured(&self, text: String) {
+        self.lock().config = text;
+    }
+
+    /// The file of jobs, without its secrets.
+    pub(crate) fn config(&self) -> String {
+        self.lock().config.clone()
+    }
+
+    /// All of them, as `activeTargets`, `droppedTargets` and `droppedTargetCounts` of Prometheus's API, by job and address.
     pub(crate) fn described(&self) -> Value {
         let listed = self.lock();
-        let mut all: Vec<&Entry> = listed.targets.values().collect();
+        let active: Vec<Value> = listed.sorted().into_iter().map(|entry| listed.described(entry)).collect();
+        let dropped = |(job, found): (&String, &Arc<Found>)| -> Vec<Value> {
+            let list = found.dropped.iter();
+            list.map(|labels| json!({ "discoveredLabels": labels, "scrapePool": job })).collect()
+        };
+        let dropped: Vec<Value> = listed.jobs.iter().flat_map(dropped).collect();
+        let counts: BTreeMap<&str, usize> =
+            listed.jobs.iter().map(|(job, found)| (job.as_str(), found.dropped_count)).collect();
+        json!({ "activeTargets": active, "droppedTargets": dropped, "droppedTargetCounts": counts })
+    }
+
+    /// What each target told of each metric, by target: as Prometheus's `/targets/metadata` lists it.
+    pub(crate) fn metadata(&self) -> Value {
+        let listed = self.lock();
+        let told = |entry: &Entry| -> Vec<Value> {
+            let families = entry.known.families().into_iter();
+            let told = families.map(|(name, family)| {
+                json!({
+                    "target": entry.target.labels,
+                    "metric": name,
+                    "type": family.type_name(),
+                    "help": family.help,
+                    "unit": family.unit,
+                })
+            });
+            told.collect()
+        };
+        listed.sorted().into_iter().flat_map(told).collect()
+    }
+}
+
+impl Listed {
+    fn sorted(&self) -> Vec<&Entry> {
+        let mut all: Vec<&Entry> = self.targets.values().collect();
         all.sort_by(|a, b| (&a.job, &a.target.url, &a.target.labels).cmp(&(&b.job, &b.target.url, &b.target.labels)));
-        all.into_iter().map(Entry::described).collect()
+        all
+    }
+
+    fn described(&self, entry: &Entry) -> Value {
+        let discovered = self.jobs.get(&entry.job).and_then(|found| found.targets.get(&*entry.target));
+        entry.described(discovered)
     }
 }
 
@@ -74,6 +142,13 @@ impl Place {
     pub(super) fn tell(&self, last: Last) {
         if let Some(entry) = self.targets.lock().targets.get_mut(&self.number) {
             entry.last = Some(last);
+        }
+    }
+
+    /// Takes note of what a scrape found.
+    pub(super) fn know(&self, known: &Arc<Known>) {
+        if let Some(entry) = self.targets.lock().targets.get_mut(&self.number) {
+            entry.known = Arc::clone(known);
         }
     }
 }
@@ -85,8 +160,9 @@ impl Drop for Place {
 }
 
 impl Entry {
-    fn described(&self) -> Value {
-        let Entry { job, target, last } = self;
+    /// `discovered` are the labels before rules rewrote them.
+    fn described(&self, discovered: Option<&Labels>) -> Value {
+        let Entry { job, target, last, .. } = self;
         let (health, error) = match last {
             None => ("unknown", ""),
             Some(Last { error: None, .. }) => ("up", ""),
@@ -95,8 +171,7 @@ impl Entry {
         let time = last.as_ref().and_then(|last| jiff::Timestamp::from_millisecond(last.time).ok());
         let text = |duration| super::config::duration_text(duration);
         json!({
-            // What rules saw before they rewrote it is not kept.
-            "discoveredLabels": {},
+            "discoveredLabels": discovered.cloned().unwrap_or_default(),
             "labels": target.labels,
             "scrapePool": job,
             "scrapeUrl": target.url,
@@ -127,7 +202,7 @@ mod tests {
         };
         let [b, a] = ["b", "a"].map(|host| targets.enter("job", &target(host)));
         b.tell(Last { time: 1_500, seconds: 0.25, error: Some("it is away".into()) });
-        let told = targets.described();
+        let told = targets.described()["activeTargets"].clone();
         let seen = |index: usize, keys: [&str; 4]| keys.map(|key| told[index][key].to_string());
         assert_eq!(
             seen(0, ["scrapeUrl", "health", "lastError", "lastScrape"]),
@@ -143,7 +218,7 @@ mod tests {
         );
         drop(a);
         b.tell(Last { time: 2_500, seconds: 0.5, error: None });
-        let told = targets.described();
+        let told = targets.described()["activeTargets"].clone();
         assert_eq!((told.as_array().unwrap().len(), &told[0]["health"]), (1, &json!("up")));
     }
 }

@@ -98,7 +98,7 @@ impl Round {
         self.place.tell(Last { time, seconds: report.seconds, error: Some(failure.error) });
         match self.store(failed(&self.target, &self.known, &report, time)).await {
             // What could not be told now is told next time.
-            Ok(()) => self.known = Arc::default(),
+            Ok(()) => self.known = Arc::new(self.known.ended()),
             Err(error) => self.tell(&error),
         }
     }
@@ -112,6 +112,7 @@ impl Round {
             tracing::info!(job, url, "a target is up again");
         }
         self.known = Arc::new(known);
+        self.place.know(&self.known);
     }
 
     /// Told once, until it is up again.

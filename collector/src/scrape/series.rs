@@ -4,12 +4,13 @@ use super::config::Job;
 use super::protocol::Format;
 use super::relabel::{self, Labels};
 use super::target::Target;
-use crate::decode::exposition::{Family, Found, GAUGE, write};
+use crate::decode::exposition::{Family, Found, GAUGE, LastExemplars, write};
 use crate::decode::remote::writer::{Series, Writer};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use storage::model::record::{put_bytes, take_bytes};
 use storage::model::verbatim::STALE_BITS;
+use xxhash_rust::xxh3::xxh3_64;
 
 const NAME: &str = "__name__";
 /// Samples that say to be of a time so far ahead of the scrape are left out, as by Prometheus: their block would never be full.
@@ -29,6 +30,10 @@ impl Identity {
         Identity(packed.into())
     }
 
+    fn hash(&self) -> u64 {
+        xxh3_64(&self.0)
+    }
+
     fn labels(&self) -> Labels {
         let mut rest = &*self.0;
         let mut text = || take_bytes(&mut rest).and_then(|bytes| std::str::from_utf8(bytes).ok()).map(str::to_owned);
@@ -36,21 +41,36 @@ impl Identity {
     }
 }
 
-/// Series whose end is told by their absence, each with what was told about its family: its end belongs to the same one.
+/// What is known of a target's series.
 #[derive(Debug, Default)]
-pub(super) struct Known(HashMap<Identity, Arc<Family>>);
+pub(super) struct Known {
+    /// Those whose end is told by their absence, each with what was told about its family: its end belongs to the same one.
+    series: HashMap<Identity, Arc<Family>>,
+    exemplars: LastExemplars,
+}
 
 impl Known {
+    /// Where all series have ended, what their last exemplars were.
+    pub(super) fn ended(&self) -> Known {
+        Known { series: HashMap::new(), exemplars: self.exemplars.clone() }
+    }
+
+    /// The families of the series, by name.
+    pub(super) fn families(&self) -> BTreeMap<&str, &Family> {
+        let told = self.series.values().filter(|family| !family.name.is_empty());
+        told.map(|family| (family.name.as_str(), &**family)).collect()
+    }
+
     /// Marks all as ended that are not in another.
     fn end(&self, but: &Known, writer: &mut Writer, time: i64) {
-        for (identity, family) in self.0.iter().filter(|(identity, _)| !but.0.contains_key(*identity)) {
+        for (identity, family) in self.series.iter().filter(|(identity, _)| !but.series.contains_key(*identity)) {
             end(writer, &identity.labels(), family, time);
         }
     }
 
     #[cfg(test)]
     pub(super) fn labels(&self) -> std::collections::BTreeSet<Labels> {
-        self.0.keys().map(Identity::labels).collect()
+        self.series.keys().map(Identity::labels).collect()
     }
 }
 
@@ -100,19 +120,25 @@ pub(super) fn scraped(
     let parsed = format.parse(body, |found| {
         all.counts.samples += 1;
         if failure.is_none() {
-            failure = keep(job, target, &found, time, &mut all).err();
+            failure = keep(job, target, found, (time, before), &mut all).err();
         }
     });
     if let Some(error) = parsed.err().or(failure) {
         return Err(Failure { error, counts: all.counts });
     }
-    let is_new = |identity: &&Identity| !before.0.contains_key(*identity);
-    all.counts.added = all.known.0.keys().filter(is_new).count();
+    let is_new = |identity: &&Identity| !before.series.contains_key(*identity);
+    all.counts.added = all.known.series.keys().filter(is_new).count();
     before.end(&all.known, &mut all.writer, time);
     Ok(all)
 }
 
-fn keep(job: &Job, target: &Target, found: &Found<'_, '_>, time: i64, all: &mut Scraped) -> Result<(), String> {
+fn keep(
+    job: &Job,
+    target: &Target,
+    mut found: Found<'_, '_>,
+    (time, before): (i64, &Known),
+    all: &mut Scraped,
+) -> Result<(), String> {
     let sample = &found.sample;
     let mut labels: Labels = sample.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     add_target_labels(job, target, &mut labels);
@@ -132,15 +158,19 @@ fn keep(job: &Job, target: &Target, found: &Found<'_, '_>, time: i64, all: &mut 
         all.left_out += 1;
         return Ok(());
     }
+    let identity = Identity::of(&labels);
+    let series = identity.hash();
     if told.is_none() || job.track_timestamps_staleness {
-        let twice = all.known.0.insert(Identity::of(&labels), Arc::clone(found.family)).is_some();
+        let twice = all.known.series.insert(identity, Arc::clone(found.family)).is_some();
         // Of two samples of one series the first counts, as for Prometheus; with times of their own they may be two.
         if twice && told.is_none() {
             all.left_out += 1;
             return Ok(());
         }
     }
-    write(&mut all.writer, name, others, found, moment);
+    all.known.exemplars.keep(&before.exemplars, series);
+    all.known.exemplars.leave_out(series, &mut found.sample.exemplars);
+    write(&mut all.writer, name, others, &found, moment);
     Ok(())
 }
 

@@ -23,8 +23,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// The target at an address with its group's labels; `None` where a rule drops it.
-    pub(super) fn new(job: &Job, address: &str, group: &Labels) -> Result<Option<Self>, String> {
+    /// The labels at an address with its group's, before rules rewrite them.
+    pub(super) fn discovered(job: &Job, address: &str, group: &Labels) -> Labels {
         let mut labels = group.clone();
         // One with an empty value is not there.
         labels.retain(|_, value| !value.is_empty());
@@ -43,10 +43,22 @@ impl Target {
                 labels.entry(format!("{PARAMETER}{name}")).or_insert_with(|| first.clone());
             }
         }
+        labels
+    }
+
+    /// The target of such labels; `None` where a rule drops it.
+    pub(super) fn of(job: &Job, discovered: &Labels) -> Result<Option<Self>, String> {
+        let mut labels = discovered.clone();
         if !relabel::apply(&job.relabel_configs, &mut labels) {
             return Ok(None);
         }
         Self::finish(job, labels).map(Some)
+    }
+
+    /// The same at an address.
+    #[cfg(test)]
+    pub(super) fn new(job: &Job, address: &str, group: &Labels) -> Result<Option<Self>, String> {
+        Self::of(job, &Self::discovered(job, address, group))
     }
 
     fn finish(job: &Job, mut labels: Labels) -> Result<Self, String> {

@@ -2,7 +2,7 @@
 
 use super::config::Job;
 use super::protocol::{Format, accepted};
-use super::relabel::{self, Labels};
+use super::relabel;
 use super::series::{Counts, Failure, Known, Report, Scraped, failed, gone, scraped};
 use super::*;
 use crate::decode::DecodeLimits;
@@ -200,6 +200,60 @@ fn what_is_told_twice_or_from_far_ahead_is_left_out() {
 }
 
 #[test]
+fn an_exemplar_without_a_time_is_stored_once() {
+    let exemplars = |text: &str, before: &Known| {
+        let target = Target::new(&job(""), "h:1", &Labels::new()).unwrap().unwrap();
+        let format = Format::Text(TextFormat::OpenMetrics);
+        let all = scraped(&job(""), &target, (format, text.as_bytes()), 5_000, before).unwrap();
+        let decoded = remote::decode(Version::Two, 0, &all.writer.finish(), &DecodeLimits::default()).unwrap();
+        (decoded.written.exemplars, all.known)
+    };
+    let text = "a_total 1 # {trace_id=\"x\"} 0.5\nb_total 1 # {trace_id=\"x\"} 0.5\n# EOF\n";
+    let (count, first) = exemplars(text, &Known::default());
+    assert_eq!(count, 2);
+    let (count, second) = exemplars(text, &first);
+    assert_eq!(count, 0, "told again");
+    // Neither a scrape without it nor one that fails makes it a new one.
+    let (count, third) = exemplars("a_total 2\nb_total 2\n# EOF\n", &second);
+    assert_eq!(count, 0);
+    let (count, fourth) = exemplars(text, &third.ended());
+    assert_eq!(count, 0);
+    let other = text.replacen("0.5", "0.7", 1);
+    let (count, fifth) = exemplars(&other, &fourth);
+    assert_eq!(count, 1, "another value");
+    assert_eq!(exemplars(text, &fifth).0, 1, "the one before is new again");
+    let timed = text.replace("0.5", "0.5 3");
+    let (count, sixth) = exemplars(&timed, &fourth);
+    assert_eq!((count, exemplars(&timed, &sixth).0), (2, 0));
+}
+
+#[test]
+fn targets_tell_what_their_metrics_are() {
+    let text =
+        "# TYPE a counter\n# HELP a Help.\na 1\n# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\nb 1\n";
+    let (all, _) = stored(&job(""), text, &Known::default()).unwrap();
+    let told: Vec<_> =
+        all.known.families().into_iter().map(|(name, own)| (name, own.type_name(), &*own.help)).collect();
+    assert_eq!(told, [("a", "counter", "Help."), ("h", "histogram", "")]);
+    let listed = ListedTargets::default();
+    let target = Arc::new(Target::new(&job(""), "h:1", &Labels::new()).unwrap().unwrap());
+    let place = listed.enter("j", &target);
+    let mut found = Found { dropped_count: 7, ..Found::default() };
+    found.targets.insert((*target).clone(), labels(&[("__address__", "h:1")]));
+    listed.found("j", Arc::new(found));
+    place.know(&Arc::new(all.known));
+    let described = listed.described();
+    assert_eq!(described["activeTargets"][0]["discoveredLabels"]["__address__"], "h:1");
+    assert_eq!(described["droppedTargetCounts"]["j"], 7);
+    let target = serde_json::json!({ "instance": "h:1", "job": "j" });
+    let expected = |metric: &str, r#type: &str, help: &str| serde_json::json!({ "target": target, "metric": metric, "type": r#type, "help": help, "unit": "" });
+    assert_eq!(
+        listed.metadata(),
+        serde_json::json!([expected("a", "counter", "Help."), expected("h", "histogram", "")])
+    );
+}
+
+#[test]
 fn a_metric_that_changes_its_type_goes_on() {
     let (first, _) = stored(&job(""), "# TYPE a counter\na 1\n", &Known::default()).unwrap();
     let (second, samples) = stored(&job(""), "# TYPE a gauge\na 2\n", &first.known).unwrap();
@@ -233,13 +287,15 @@ fn a_job_with_too_many_targets_asks_none() {
         [Group { targets, labels: Labels::new() }]
     };
     let two = Targets::of(&job, &group(&["a:1", "b:1", "a:1", "drop:1", "b/d"]));
-    assert_eq!((two.found.len(), two.refused, two.bad.len()), (2, None, 1));
+    assert_eq!((two.found.targets.len(), two.refused, two.bad.len()), (2, None, 1));
+    let Found { dropped, dropped_count, .. } = &two.found;
+    assert_eq!((dropped.len(), *dropped_count, dropped[0]["__address__"].as_str()), (1, 1, "drop:1"));
     let three = Targets::of(&job, &group(&["a:1", "b:1", "c:1"]));
     assert_eq!(three.refused.as_deref(), Some("there are 3 targets, more than the 2 of target_limit"));
     let many: Vec<Group> =
         (0..=MAX_TARGETS).map(|n| Group { targets: vec![format!("h:{n}")], labels: Labels::new() }).collect();
     let many = Targets::of(&self::job(""), &many);
-    assert_eq!((many.found.len(), many.bad.len()), (MAX_TARGETS, 1));
+    assert_eq!((many.found.targets.len(), many.bad.len()), (MAX_TARGETS, 1));
 }
 
 #[test]

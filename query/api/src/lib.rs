@@ -19,6 +19,7 @@ pub mod log;
 pub mod metric;
 pub mod nanos;
 pub mod otlp;
+pub mod outline;
 pub mod service;
 pub mod status;
 pub mod trace;

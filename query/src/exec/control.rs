@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use storage::engine::{
-    FacetScan, ScanProgress, SeriesFacts, SeriesRequest, SeriesScan, Snapshot, TraceRequest, TraceScan,
+    FacetScan, Mark, ScanProgress, SeriesFacts, SeriesRequest, SeriesScan, Snapshot, TraceRequest, TraceScan,
 };
 use storage::metric::{Label, Matcher, Resolution, Series};
-use storage::model::{Signal, TraceId, schema};
+use storage::model::{Signal, TenantId, TraceId, schema};
 use storage::scan::{
     AttributeScope, Count, FacetValues, FactCost, Group, Keys, Predicate, ScanRequest, Threshold, TimeRange, Volume,
     VolumeRequest,
@@ -65,6 +65,21 @@ impl Control {
             rows: Cell::new(0),
             stats: RefCell::default(),
         }
+    }
+
+    /// Whose data it reads.
+    pub(crate) fn tenant(&self) -> &TenantId {
+        self.snapshot.tenant()
+    }
+
+    /// Which blocks and deletions it sees, to be recognized later.
+    pub(crate) fn mark(&self) -> Mark {
+        self.snapshot.mark()
+    }
+
+    /// Whether it sees the blocks and deletions that were seen then.
+    pub(crate) fn is_at(&self, mark: &Mark) -> bool {
+        self.snapshot.is_at(mark)
     }
 
     /// How it calls OpenTelemetry's metrics in Prometheus.

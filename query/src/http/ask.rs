@@ -3,6 +3,7 @@
 use super::answer::{self, Body};
 use super::endpoint::Call;
 use super::letter::{How, LetterId};
+use super::outline::OutlineAsk;
 use super::parameter::{DefaultRange, Parameters};
 use super::state::DemoAction;
 use crate::cursor::Cursor;
@@ -26,6 +27,7 @@ pub(super) enum Ask {
     Delete(Delete),
     DeadLetter(LetterId),
     Replay(LetterId, How),
+    Outline(OutlineAsk),
     Data(DataAsk),
 }
 
@@ -61,6 +63,14 @@ pub(super) enum DataAsk {
 impl Ask {
     /// Reads the parameters of a call.
     pub(super) fn read(call: Call, parameters: &mut Parameters) -> Result<Self> {
+        match OutlineAsk::read(call, parameters)? {
+            Some(ask) => Ok(Ask::Outline(ask)),
+            None => Self::of_lists(call, parameters),
+        }
+    }
+
+    /// All but questions to an outline.
+    fn of_lists(call: Call, parameters: &mut Parameters) -> Result<Self> {
         Ok(Ask::Data(match call {
             Call::Status => return Ok(Ask::Status),
             Call::OpenApi => return Ok(Ask::OpenApi),
@@ -76,6 +86,14 @@ impl Ask {
             Call::DeleteSpans | Call::DeleteLogs | Call::DeleteMetrics => {
                 return delete(call, parameters).map(Ask::Delete);
             }
+            Call::Outline
+            | Call::OutlineRows
+            | Call::OutlineMatches
+            | Call::OutlineGroups
+            | Call::OutlineLanes
+            | Call::OutlineCalls
+            | Call::OutlineEvents
+            | Call::Span => return Err(Error::bug("a question to an outline is read before")),
             Call::Trace => DataAsk::Trace(trace_id(parameters, "trace_id")?),
             Call::CompareTraces => compare(parameters)?,
             Call::Traces => traces(parameters)?,

@@ -1,5 +1,7 @@
 //! Which endpoints are there, and which parameters has each?
 
+mod outline;
+
 use axum::http::Method;
 
 /// One method of one path.
@@ -19,6 +21,14 @@ pub(super) struct Endpoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     Trace,
+    Outline,
+    OutlineRows,
+    OutlineMatches,
+    OutlineGroups,
+    OutlineLanes,
+    OutlineCalls,
+    OutlineEvents,
+    Span,
     CompareTraces,
     Traces,
     Services,
@@ -69,6 +79,8 @@ pub(super) enum Place {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     Text,
+    /// A whole number from 0 on.
+    Number,
     TraceId,
     SpanId,
     Time,
@@ -96,6 +108,7 @@ const END: Parameter = query("end", Kind::Time, "First moment after the range; n
 const TIMEOUT: Parameter =
     query("timeout", Kind::Duration, "Time the answer may take; the server's default unless given.");
 const SERVICE: Parameter = query("service", Kind::Text, "service.name, exactly.");
+const TRACE: Parameter = path("trace_id", Kind::TraceId, "The trace.");
 const LETTER: Parameter = path("id", Kind::Text, "The dead letter's id.");
 /// The answer of what gives bytes as they came.
 pub(super) const BYTES: &str = "Bytes";
@@ -246,8 +259,72 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         method: Method::GET,
         path: "/traces/{trace_id}",
         summary: "One trace as OTLP/JSON, with everything that was sent.",
-        parameters: &[path("trace_id", Kind::TraceId, "The trace."), TIMEOUT],
+        parameters: &[TRACE, TIMEOUT],
         answer: "TracesData",
+    },
+    Endpoint {
+        call: Call::Outline,
+        method: Method::GET,
+        path: "/traces/{trace_id}/outline",
+        summary: "What a trace of any size is as a whole, and its first rows: for who draws a part of it.",
+        parameters: outline::WHOLE,
+        answer: "OutlineResponse",
+    },
+    Endpoint {
+        call: Call::OutlineRows,
+        method: Method::GET,
+        path: "/traces/{trace_id}/outline/rows",
+        summary: "A window of a trace's rows, as they are shown with what is folded.",
+        parameters: outline::ROWS,
+        answer: "RowsResponse",
+    },
+    Endpoint {
+        call: Call::OutlineMatches,
+        method: Method::GET,
+        path: "/traces/{trace_id}/outline/matches",
+        summary: "The rows whose name, service, status message, attributes or id hold a text.",
+        parameters: outline::MATCHES,
+        answer: "MatchesResponse",
+    },
+    Endpoint {
+        call: Call::OutlineGroups,
+        method: Method::GET,
+        path: "/traces/{trace_id}/outline/groups",
+        summary: "Where the time of a trace went: its spans by what they have in common.",
+        parameters: outline::GROUPS,
+        answer: "GroupsResponse",
+    },
+    Endpoint {
+        call: Call::OutlineLanes,
+        method: Method::GET,
+        path: "/traces/{trace_id}/outline/lanes",
+        summary: "A part of a trace's flame graph.",
+        parameters: outline::LANES,
+        answer: "LanesResponse",
+    },
+    Endpoint {
+        call: Call::OutlineCalls,
+        method: Method::GET,
+        path: "/traces/{trace_id}/outline/calls",
+        summary: "Who calls whom within a trace: its services, databases, queues, and peers that send no spans.",
+        parameters: &[TRACE, TIMEOUT],
+        answer: "CallsResponse",
+    },
+    Endpoint {
+        call: Call::OutlineEvents,
+        method: Method::GET,
+        path: "/traces/{trace_id}/outline/events",
+        summary: "The latest events of a trace's spans, as log records.",
+        parameters: outline::EVENTS,
+        answer: "EventsResponse",
+    },
+    Endpoint {
+        call: Call::Span,
+        method: Method::GET,
+        path: "/traces/{trace_id}/spans/{span_id}",
+        summary: "One span with everything that was sent, and its place in its trace.",
+        parameters: &[TRACE, path("span_id", Kind::SpanId, "The span."), TIMEOUT],
+        answer: "SpanResponse",
     },
     Endpoint {
         call: Call::CompareTraces,
@@ -523,7 +600,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         method: Method::DELETE,
         path: "/traces/{trace_id}",
         summary: "Deletes the spans of a trace. Its log records are deleted by `/logs/delete`.",
-        parameters: &[path("trace_id", Kind::TraceId, "The trace."), TIMEOUT],
+        parameters: &[TRACE, TIMEOUT],
         answer: "DeleteResponse",
     },
 ];

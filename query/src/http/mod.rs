@@ -20,6 +20,7 @@ mod grpc;
 mod jaeger;
 mod letter;
 mod openapi;
+mod outline;
 mod parameter;
 mod prometheus;
 mod protobuf;
@@ -168,6 +169,11 @@ async fn outcome(
         Ask::Delete(rows) => deletion::delete(state, QueryContext { tenant, timeout }, rows).await,
         Ask::DeadLetter(id) => letter::download(state, QueryContext { tenant, timeout }, id).await,
         Ask::Replay(id, how) => letter::replay(state, QueryContext { tenant, timeout }, id, how).await,
+        Ask::Outline(ask) => {
+            let shelf = state.outlines();
+            let context = QueryContext { tenant, timeout };
+            state.executor().run(context, move |control| ask.answer(control, &shelf, gzip)).await
+        }
         Ask::Data(mut ask) => {
             if let DataAsk::Cardinality(query) = &mut ask {
                 query.active = (state.host().active_series)(&tenant);

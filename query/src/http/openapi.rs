@@ -110,6 +110,7 @@ fn parameter(parameter: &Parameter) -> Value {
 fn kind(kind: Kind) -> Value {
     match kind {
         Kind::Text => json!({ "type": "string" }),
+        Kind::Number => json!({ "type": "integer", "minimum": 0 }),
         Kind::TraceId => json!({ "type": "string", "pattern": "^[0-9a-fA-F]{32}$" }),
         Kind::SpanId => json!({ "type": "string", "pattern": "^[0-9a-fA-F]{16}$" }),
         Kind::Time => json!({

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
 use crate::rule::Board;
+use crate::trace::outline::Shelf;
 use query_api::letter::Replayed;
 use query_api::status::{DemoStatus, KafkaStatus, LastReceived};
 use std::fmt;
@@ -36,7 +37,8 @@ pub type TellActiveSeries = Box<dyn Fn(&TenantId) -> Option<(u64, u64)> + Send +
 /// Tells how the reading of Kafka goes, if it is read.
 pub type TellKafka = Box<dyn Fn(&TenantId) -> Option<KafkaStatus> + Send + Sync>;
 
-/// Tells which targets are scraped for a tenant, as the list `activeTargets` of Prometheus's API.
+/// Tells what is scraped for a tenant, in the words of Prometheus's API: `activeTargets`, `droppedTargets`, `droppedTargetCounts`, `metadata`
+/// and `config`; null where nothing is.
 pub type TellTargets = Box<dyn Fn(&TenantId) -> serde_json::Value + Send + Sync>;
 
 /// A dead letter that is read again.
@@ -103,7 +105,7 @@ impl Default for Host {
             last_received: Box::new(|_| None),
             active_series: Box::new(|_| None),
             kafka: Box::new(|_| None),
-            targets: Box::new(|_| serde_json::Value::Array(Vec::new())),
+            targets: Box::new(|_| serde_json::Value::Null),
             demo: Box::new(|action| match action {
                 DemoAction::Tell => Ok(DemoStatus::default()),
                 DemoAction::Start | DemoAction::Stop => Err("this server has no demo workload".into()),
@@ -130,6 +132,8 @@ pub struct QueryState {
     rules: Board,
     openapi: serde_json::Value,
     started: Instant,
+    /// Outlines of traces that are looked at.
+    outlines: Arc<Shelf>,
     /// Held while a dead letter is replayed.
     replaying: Arc<tokio::sync::Mutex<()>>,
 }
@@ -139,13 +143,19 @@ impl QueryState {
     pub fn new(config: Config, engine: Arc<Engine>, clock: Arc<dyn Clock>, host: Host) -> std::io::Result<Self> {
         let executor = Executor::new(config, engine.clone())?;
         let openapi = super::openapi::with_doors(&host.doors);
-        let (rules, started, replaying) = (Board::default(), Instant::now(), Arc::default());
-        Ok(QueryState { engine, executor, clock, host, rules, openapi, started, replaying })
+        let (rules, started, outlines, replaying) = (Board::default(), Instant::now(), Arc::default(), Arc::default());
+        Ok(QueryState { engine, executor, clock, host, rules, openapi, started, outlines, replaying })
     }
 
     /// Runs the queries.
     pub fn executor(&self) -> &Executor {
         &self.executor
+    }
+
+    /// Appends what is bounded, each beside its limit, in Prometheus' text format.
+    pub fn render_metrics(&self, out: &mut String) {
+        self.executor.render_metrics(out);
+        self.outlines.render_metrics(out);
     }
 
     /// What is told of rules.
@@ -164,6 +174,10 @@ impl QueryState {
     /// The description of the API and of the process's doors.
     pub(super) fn openapi(&self) -> &serde_json::Value {
         &self.openapi
+    }
+
+    pub(super) fn outlines(&self) -> Arc<Shelf> {
+        Arc::clone(&self.outlines)
     }
 
     pub(super) fn replaying(&self) -> Arc<tokio::sync::Mutex<()>> {

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tower::ServiceExt;
 
 mod metric;
+mod outline;
 
 /// A server with one trace, a few logs and points; its clock stands still.
 struct Server {
@@ -139,6 +140,9 @@ fn dead_letter() -> storage::model::Batch {
 /// A value that the parameter takes.
 fn sample(name: &str, kind: Kind) -> String {
     match kind {
+        Kind::Number => "0".into(),
+        Kind::Text if name == "turned" => "0".into(),
+        Kind::Text if name == "by" => "attr.k".into(),
         Kind::Text if name == "name" => "requests".into(),
         // A query of its own beside other filters is refused.
         Kind::Text if name == "cursor" || name == "q" => String::new(),
@@ -159,6 +163,7 @@ fn path_of(endpoint: &Endpoint) -> String {
     endpoint
         .path
         .replace("{trace_id}", &"01".repeat(16))
+        .replace("{span_id}", "0000000000000001")
         .replace("{other}", &"02".repeat(16))
         .replace("{name}", "shop")
         .replace("{key}", "n")
@@ -591,7 +596,11 @@ async fn answers_past_a_limit_are_422_and_a_panic_is_500_and_the_server_goes_on(
 #[test]
 fn every_parameter_of_a_path_is_a_text_or_an_id() {
     let in_path = ENDPOINTS.iter().flat_map(|endpoint| endpoint.parameters).filter(|found| found.place == Place::Path);
-    assert!(in_path.into_iter().all(|found| matches!(found.kind, Kind::Text | Kind::TraceId) && found.is_required));
+    assert!(
+        in_path
+            .into_iter()
+            .all(|found| matches!(found.kind, Kind::Text | Kind::TraceId | Kind::SpanId) && found.is_required)
+    );
 }
 
 #[tokio::test]

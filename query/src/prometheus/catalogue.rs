@@ -8,12 +8,13 @@ use super::translate::{
 };
 use crate::exec::Control;
 use crate::promql::{Matcher, Result};
+use crate::series::number::plain;
 use crate::series::{Labels, NAME};
 use std::collections::{BTreeMap, BTreeSet};
 use storage::engine::SeriesRequest;
 use storage::metric::{Label, Relation, Series};
 use storage::model::attribute::Value as AttributeValue;
-use storage::model::record::{Exemplar, Number};
+use storage::model::record::{Exemplar, Number, doubles};
 use storage::model::schema::column;
 use storage::model::verbatim::Role;
 use storage::scan::TimeRange;
@@ -25,6 +26,9 @@ pub(crate) struct MetricFacts {
     pub(crate) help: String,
     pub(crate) unit: String,
 }
+
+/// Columns that tell which series the samples of a histogram or summary become.
+const TELLING: [&str; 5] = [column::EXPLICIT_BOUNDS, column::QUANTILES, column::SUM, column::COUNT, column::SCALE];
 
 /// Labels, time in milliseconds and value of exemplars.
 pub(crate) type OwnExemplars = Vec<(Labels, i64, f64)>;
@@ -79,9 +83,9 @@ impl<'c> Catalogue<'c> {
                 }
             }
         }
-        let columns = [column::EXPLICIT_BOUNDS, column::QUANTILES, column::SUM, column::COUNT];
-        let mut scan = self.store.scan_samples(matchers, after, self.end, (&columns, 0))?;
-        let is_known = |series: &Series| role(series).is_some() || !matches!(series.r#type, HISTOGRAM | SUMMARY);
+        let mut scan = self.store.scan_samples(matchers, after, self.end, (&TELLING, 0))?;
+        let is_known =
+            |series: &Series| role(series).is_some() || !matches!(series.r#type, HISTOGRAM | EXPONENTIAL | SUMMARY);
         for series in scan.leave_out(is_known) {
             self.control().check()?;
             let own = own_labels(&series, self.store.strategy());
@@ -150,18 +154,27 @@ impl<'c> Catalogue<'c> {
             let after = self.start.saturating_sub(1);
             let until = self.end.saturating_add(600_000);
             let until = until.saturating_add(self.store.longest_window(after, until));
-            for read in self.store.scan(matchers, after, until, (&[column::EXEMPLARS], 0))? {
+            let columns = [column::EXEMPLARS, column::EXPLICIT_BOUNDS];
+            for read in self.store.scan(matchers, after, until, (&columns, 0))? {
                 self.control().check()?;
                 let (series, samples) = read.map_err(crate::error::Error::from)?;
                 let own = own_labels(&series, self.store.strategy());
                 let is_verbatim = role(&series).is_some();
-                let suffix = if series.r#type == HISTOGRAM && !is_verbatim { "_bucket" } else { "" };
+                let has_buckets = series.r#type == HISTOGRAM && !is_verbatim;
                 let Some(name) = base_name(&series, self.store.strategy()) else { continue };
+                let suffix = if has_buckets { "_bucket" } else { "" };
                 let labels = own.with(NAME, &format!("{name}{suffix}"));
                 for row in 0..samples.len() {
                     for exemplar in Exemplar::list(samples.exemplars(row)) {
                         let Some(one) = self.exemplar(&exemplar, is_verbatim) else { continue };
-                        let own = found.entry(labels.clone()).or_default();
+                        let labels = match has_buckets {
+                            true => labels.with("le", &plain(bucket(samples.explicit_bounds(row), one.2))),
+                            false => labels.clone(),
+                        };
+                        if !fits(&labels, matchers) {
+                            continue;
+                        }
+                        let own = found.entry(labels).or_default();
                         if !own.contains(&one) {
                             self.control().collect(1)?;
                             own.push(one);
@@ -233,6 +246,38 @@ impl<'c> Catalogue<'c> {
         Ok(())
     }
 
+    /// The names of all series. Of a histogram that may lack a part samples are read, until each part was found.
+    fn names(&self, time: TimeRange) -> Result<BTreeSet<String>> {
+        let (mut found, mut uncertain) = (BTreeSet::new(), BTreeMap::new());
+        for series in self.stored()? {
+            if target_labels(&series, self.store.strategy()).is_some() {
+                found.insert("target_info".to_owned());
+            }
+            let names = names(&series, self.store.strategy());
+            if role(&series).is_none() && matches!(series.r#type, HISTOGRAM | EXPONENTIAL) {
+                uncertain.entry(series.name).or_insert_with(BTreeSet::new).extend(names);
+            } else if has_samples(&series) {
+                found.extend(names);
+            }
+        }
+        for (stored, wanted) in uncertain {
+            let name = storage::metric::Matcher::new(Label::Name, Relation::Equal, &stored);
+            let mut request = SeriesRequest::new(vec![name.map_err(crate::error::Error::from)?], time);
+            request.columns = TELLING.to_vec();
+            for read in self.control().series(&request)? {
+                self.control().check()?;
+                let (series, samples) = read.map_err(crate::error::Error::from)?;
+                let mut own = Gathered::new();
+                Translation::run(&series, &samples, self.store.strategy(), &mut own);
+                found.extend(own.keys().map(|labels| labels.name().to_owned()));
+                if wanted.is_subset(&found) {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// The values of a label of the series that fit.
     pub(crate) fn values(&self, label: &str, selectors: &[Vec<Matcher>]) -> Result<BTreeSet<String>> {
         let time = range(self.start.saturating_sub(1), self.end);
@@ -245,16 +290,7 @@ impl<'c> Catalogue<'c> {
             return Ok(values);
         }
         if label == NAME && selectors.is_empty() {
-            let mut found = BTreeSet::new();
-            for series in self.stored()? {
-                if has_samples(&series) {
-                    found.extend(names(&series, self.store.strategy()));
-                }
-                if target_labels(&series, self.store.strategy()).is_some() {
-                    found.insert("target_info".to_owned());
-                }
-            }
-            return Ok(found);
+            return self.names(time);
         }
         let series = self.series(selectors)?;
         let values = series.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty());
@@ -282,6 +318,11 @@ fn told(series: &Series) -> Option<(String, &'static str)> {
     };
     let family = suffixes.iter().find_map(|suffix| series.name.strip_suffix(suffix)).unwrap_or(&series.name);
     Some((family.to_owned(), r#type))
+}
+
+/// The bound of the bucket in which a measurement lies.
+fn bucket(bounds: &[u8], value: f64) -> f64 {
+    doubles(bounds).filter(|bound| *bound >= value).fold(f64::INFINITY, f64::min)
 }
 
 fn hex(bytes: &[u8]) -> String {

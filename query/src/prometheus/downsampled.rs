@@ -3,7 +3,7 @@
 
 use super::Store;
 use crate::fixture::{Fixture, SECOND, block_on, text_map};
-use crate::promql::{Answer, Frame, Level, Settings, evaluate};
+use crate::promql::{Answer, Frame, Level, Reading, Settings, Source as _, evaluate};
 use crate::series::Value;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -340,6 +340,36 @@ fn d1_who_cuts_windows_or_needs_more_reads_all_samples_where_they_are_and_is_tol
         assert!(thinned.warnings.iter().any(|warning| warning.contains(why)), "{text}: {thinned:?}");
         assert!(thinned.infos.iter().any(|info| info.contains("data is downsampled to 5m (1:")), "{text}: {thinned:?}");
     }
+}
+
+#[test]
+fn a_range_has_no_samples_from_before_it() {
+    let stores = Stores::new(13, &[300]);
+    let at = frame(MINUTE).start + 2 * 60 * MINUTE + 127_000;
+    let times = |text: &'static str| -> crate::error::Result<Vec<i64>> {
+        block_on(stores.thinned.run(move |control| {
+            let frame = Frame { start: at, end: at, step: 0 };
+            let outcome = evaluate(&Store::new(control), Settings::default(), text, frame);
+            let Answer::Range(series) = outcome.answer.unwrap() else { panic!("{text} is a range") };
+            Ok(series.iter().flat_map(|series| series.samples.iter().map(|sample| at - sample.time)).collect())
+        }))
+    };
+    for (text, range) in [("latency_count[7m]", 7), ("latency_count[1h]", 60), ("legacy_total[61m] offset 5m", 66)] {
+        let ages: Vec<i64> = times(text).unwrap();
+        assert!(!ages.is_empty() && ages.iter().all(|age| *age < range * MINUTE), "{text}: {ages:?}");
+    }
+    // A reader of every sample asks the same way.
+    let read = block_on(stores.thinned.run(move |control| {
+        let (mut earliest, matchers) = (i64::MAX, Vec::new());
+        Store::new(control)
+            .select(&matchers, at - 7 * MINUTE, at, Reading::WHOLE, &mut |series| {
+                earliest = earliest.min(series.raw().samples.first().map_or(i64::MAX, |sample| sample.time));
+                Ok(())
+            })
+            .unwrap();
+        Ok(earliest)
+    }));
+    assert!(read.unwrap() <= at - 7 * MINUTE, "else nothing was cut");
 }
 
 /// What is off where windows are cut is what was counted within one window at each end.

@@ -19,6 +19,8 @@ mod catalogue;
 mod downsampled;
 mod naming;
 pub(crate) mod protobuf;
+#[cfg(test)]
+mod rewritten;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -7,17 +7,19 @@
 
 use super::naming::certain_start;
 use super::translate::{
-    Gathered, Plain, Translated, Translation, base_name, has_samples, names, own_labels, target_labels,
+    Clock, Gathered, Translated, Translation, base_name, has_samples, labels_of_numbers, names, own_labels, samples_of,
+    target_labels,
 };
 use crate::config::TranslationStrategy;
 use crate::error::Result as ServerResult;
 use crate::exec::Control;
 use crate::promql::{Matcher, Reading, Result, Source};
-use crate::series::{Hint, Labels, NAME, Needs, RawSeries, Sample, Stand, Thinning, Value};
+use crate::series::{Hint, Labels, NAME, Needs, Numbers, Points, Sample, Selected, Stand, Thinning, Value};
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use storage::engine::{SeriesRequest, SeriesScan};
-use storage::metric::{Label, Relation, Series};
+use storage::metric::{Doubles, Label, Read, Relation, Series};
 use storage::model::schema::column;
 use storage::model::verbatim::Role;
 use storage::scan::TimeRange;
@@ -49,15 +51,25 @@ const TARGET_STEP: i64 = 60_000;
 /// How far before a query's samples the histogram is looked for that tells whether their counter went on.
 const HINT_LOOKBACK: i64 = 300_000;
 
+/// What series match that do not bear Prometheus's names. Compiled once: it costs as much as a small query.
+static OTHERS: LazyLock<Vec<storage::metric::Matcher>> = LazyLock::new(|| {
+    let roles = [Role::Samples, Role::Exemplars, Role::Metadata].map(|role| escaped(role.scope()));
+    let others = storage::metric::Matcher::new(Label::ScopeName, Relation::MatchesNot, &roles.join("|"));
+    // The three are known to make a pattern; without a condition every series would match, which is the careful side.
+    others.into_iter().collect()
+});
+
 /// The metrics of a tenant.
 #[derive(Debug)]
 pub(crate) struct Store<'c> {
     pub(super) control: &'c Control,
+    /// What was found out last about the names of a range.
+    names: Cell<Option<(TimeRange, bool)>>,
 }
 
 impl<'c> Store<'c> {
     pub(crate) fn new(control: &'c Control) -> Self {
-        Store { control }
+        Store { control, names: Cell::new(None) }
     }
 
     pub(super) fn strategy(&self) -> TranslationStrategy {
@@ -110,9 +122,12 @@ impl<'c> Store<'c> {
 
     /// Whether all series bear Prometheus's names, so that its labels are what is stored.
     pub(super) fn bears_names_only(&self, time: TimeRange) -> ServerResult<bool> {
-        let roles = [Role::Samples, Role::Exemplars, Role::Metadata].map(|role| escaped(role.scope()));
-        let others = storage::metric::Matcher::new(Label::ScopeName, Relation::MatchesNot, &roles.join("|"));
-        Ok(!self.control.has_series(&[others.map_err(crate::error::Error::from)?], time)?)
+        if let Some((_, bears)) = self.names.get().filter(|(known, _)| *known == time) {
+            return Ok(bears);
+        }
+        let bears = !self.control.has_series(OTHERS.as_slice(), time)?;
+        self.names.set(Some((time, bears)));
+        Ok(bears)
     }
 
     /// The same without those whose points are no samples.
@@ -155,17 +170,22 @@ impl<'c> Store<'c> {
             charged += bytes;
             self.control.charge(bytes)
         };
-        for found in self.scan_samples(matchers, after, until, (&columns, every))? {
+        let mut clock = Clock::default();
+        let mut scan = self.scan_samples(matchers, after, until, (&columns, every))?;
+        while let Some(found) = scan.next_doubles() {
             self.control.check()?;
-            let (series, samples) = found.map_err(crate::error::Error::from)?;
-            if let Some(labels) = Plain::labels(&series, &samples, self.strategy()) {
-                if fits(&labels, matchers) {
-                    let plain = Plain::new(samples);
-                    charge(plain.memory_bytes() + labels.memory_bytes())?;
-                    held.entry(labels).or_default().0.push(Part::Plain(plain));
+            let (series, read) = found.map_err(crate::error::Error::from)?;
+            let samples = match read {
+                Read::Samples(samples) => *samples,
+                Read::Doubles(doubles) => {
+                    let labels = labels_of_numbers(&series, self.strategy());
+                    if let Some(labels) = labels.filter(|labels| fits(labels, matchers)) {
+                        charge(16 * doubles.values.len() + labels.memory_bytes())?;
+                        held.entry(labels).or_default().0.push(Part::of(doubles, &mut clock));
+                    }
+                    continue;
                 }
-                continue;
-            }
+            };
             let mut own = Gathered::new();
             Translation::run(&series, &samples, self.strategy(), &mut own);
             own.retain(|labels, _| fits(labels, matchers));
@@ -238,14 +258,28 @@ struct Held(Vec<Part>);
 
 enum Part {
     Samples(Translated),
-    Plain(Plain),
+    Numbers(Numbers),
+}
+
+impl Part {
+    fn of(doubles: Doubles, clock: &mut Clock) -> Self {
+        let Doubles { times, values } = doubles;
+        let values = match clock.milliseconds(&times) {
+            None => values,
+            Some(milliseconds) => match Numbers::new(milliseconds, values) {
+                Ok(numbers) => return Part::Numbers(numbers),
+                Err(values) => values,
+            },
+        };
+        Part::Samples(Translated { samples: samples_of(&Doubles { times, values }), stands: Vec::new() })
+    }
 }
 
 impl Held {
     fn begins_with_open_hint(&self) -> bool {
         let samples = self.0.iter().flat_map(|part| match part {
             Part::Samples(translated) => translated.samples.as_slice(),
-            Part::Plain(_) => &[],
+            Part::Numbers(_) => &[],
         });
         samples.min_by_key(|sample| sample.time).is_some_and(has_open_hint)
     }
@@ -254,8 +288,19 @@ impl Held {
     fn tells(&self, needs: Needs) -> bool {
         self.0.iter().all(|part| match part {
             Part::Samples(translated) => translated.stands.iter().all(|stand| stand.tells(needs)),
-            Part::Plain(_) => true,
+            Part::Numbers(_) => true,
         })
+    }
+
+    /// The numbers that it is, if it is one part of nothing else.
+    fn only_numbers(mut self) -> std::result::Result<Numbers, Self> {
+        match (self.0.pop(), self.0.is_empty()) {
+            (Some(Part::Numbers(numbers)), true) => Ok(numbers),
+            (last, _) => {
+                self.0.extend(last);
+                Err(self)
+            }
+        }
     }
 
     fn in_order(self) -> (Vec<Sample>, Vec<Stand>) {
@@ -265,7 +310,7 @@ impl Held {
                 stands.append(&mut translated.stands);
                 translated.samples
             }
-            Part::Plain(plain) => plain.samples(),
+            Part::Numbers(numbers) => numbers.samples().collect(),
         });
         let samples = in_order(parts.reduce(|all, part| [all, part].concat()).unwrap_or_default());
         stands.sort_by_key(|stand| stand.time);
@@ -357,7 +402,7 @@ impl Source for Store<'_> {
         after: i64,
         until: i64,
         reading: Reading,
-        each: &mut dyn FnMut(RawSeries) -> Result<()>,
+        each: &mut dyn FnMut(Selected) -> Result<()>,
     ) -> Result<()> {
         let mut every = if reading.needs == Needs::Everything { 0 } else { reading.every };
         let at = |every| self.control.resolution(range(after, until), every);
@@ -375,11 +420,19 @@ impl Source for Store<'_> {
             charged += self.gather(matchers, (from.saturating_sub(HINT_LOOKBACK), from), every, &mut before)?;
         }
         for (labels, held) in held {
+            let held = match held.only_numbers() {
+                Ok(numbers) => {
+                    each(Selected { labels, points: Points::Numbers(numbers), thinning: Thinning::default() })?;
+                    continue;
+                }
+                Err(held) => held,
+            };
             let (mut samples, stands) = held.in_order();
             let before = before.remove(&labels).and_then(|before| before.in_order().0.pop());
             settle_hints(before, &mut samples);
             let resolution = if stands.is_empty() { 0 } else { resolution.milliseconds() };
-            each(RawSeries { labels, samples, thinning: Thinning { resolution, stands } })?;
+            let points = if stands.is_empty() { Points::of(samples) } else { Points::Samples(samples) };
+            each(Selected { labels, points, thinning: Thinning { resolution, stands } })?;
         }
         self.control.release(charged);
         Ok(())

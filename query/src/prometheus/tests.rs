@@ -35,6 +35,7 @@ fn metrics_are_named_as_by_prometheus() {
             ["system.cpu.utilization", "1", "gauge"],
             ["system_cpu_utilization_ratio", "system_cpu_utilization", "system.cpu.utilization_ratio"],
         ),
+        (["queue.length", "1", "sum"], ["queue_length", "queue_length", "queue.length"]),
         (["ratio.of.ratio", "1", "gauge"], ["of_ratio", "ratio_of_ratio", "ratio.of_ratio"]),
         (["system.io", "By", "counter"], ["system_io_bytes_total", "system_io", "system.io_bytes_total"]),
         (["system.io.bytes", "By", "counter"], ["system_io_bytes_total", "system_io_bytes", "system.io.bytes_total"]),

@@ -7,8 +7,9 @@ use crate::config::TranslationStrategy;
 use crate::series::number::plain;
 use crate::series::{Bucket, CUSTOM_SCHEMA, Hint, Histogram, Labels, NAME, Sample, Stand, Value, stale};
 use std::collections::{BTreeMap, BTreeSet};
-use storage::metric::{Label, Samples, Series};
-use storage::model::attribute::Map;
+use std::sync::Arc;
+use storage::metric::{Doubles, Label, Samples, Series};
+use storage::model::attribute::{Map, Value as AttributeValue};
 use storage::model::record::{self, Number};
 use storage::model::verbatim::{FLOAT_COUNTS, ResetHint, Role, TYPE_KEY};
 
@@ -65,7 +66,8 @@ pub(super) fn base_name(series: &Series, strategy: TranslationStrategy) -> Optio
         return Some(series.name.to_string());
     }
     let is_counter = series.r#type == SUM && series.is_monotonic;
-    let is_gauge = series.r#type == GAUGE || (series.r#type == SUM && !series.is_monotonic);
+    // A sum that may fall is told to be a gauge, but it is no share of anything.
+    let is_gauge = series.r#type == GAUGE;
     Named { name: &series.name, unit: &series.unit, is_counter, is_gauge }.metric(strategy)
 }
 
@@ -115,11 +117,21 @@ fn identity(series: &Series) -> Vec<(String, String)> {
     all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// The labels of a series that bears Prometheus's names, the name left out.
+fn verbatim_labels(series: &Series) -> impl Iterator<Item = (Arc<str>, Arc<str>)> {
+    series.attributes().iter().map(|(key, value)| {
+        let value = match value {
+            AttributeValue::String(text) => Arc::from(text),
+            _ => Label::Point(key.to_owned()).value(series).into(),
+        };
+        (Arc::from(key), value)
+    })
+}
+
 /// The labels that all series of a stored one have, the name left out.
 pub(super) fn own_labels(series: &Series, strategy: TranslationStrategy) -> Labels {
     if role(series).is_some() {
-        let text = |key: &str| Label::Point(key.to_owned()).value(series).into_owned();
-        return Labels::new(series.attributes().iter().map(|(key, _)| (key.to_owned(), text(key))));
+        return Labels::new(verbatim_labels(series));
     }
     let text = |key: &str| Label::Point(key.to_owned()).value(series).into_owned();
     let attributes = attribute_labels(series.attributes(), strategy, text);
@@ -144,37 +156,43 @@ pub(super) fn target_labels(series: &Series, strategy: TranslationStrategy) -> O
     Some(Labels::new(labels))
 }
 
-/// Samples that are one series of numbers, whose start is told by none: they are held as they were read until they are looked at.
-pub(super) struct Plain {
-    times: Vec<i64>,
-    /// Of doubles.
-    bits: Vec<u64>,
+/// The labels of the one series that a stored one becomes whose samples are numbers and tell nothing more; `None` where it becomes
+/// others.
+pub(super) fn labels_of_numbers(series: &Series, strategy: TranslationStrategy) -> Option<Labels> {
+    let is_one = matches!(series.r#type, GAUGE | SUM) && has_samples(series);
+    let base = base_name(series, strategy).filter(|_| is_one)?;
+    if role(series).is_some() {
+        // Nearly sorted so: most names are behind this one.
+        let others = verbatim_labels(series).filter(|(name, _)| **name != *NAME);
+        return Some(Labels::new([(NAME.into(), base.into())].into_iter().chain(others)));
+    }
+    Some(own_labels(series, strategy).with(NAME, &base))
 }
 
-impl Plain {
-    /// The labels of the one series that a stored one becomes, if its samples are such.
-    pub(super) fn labels(series: &Series, samples: &Samples, strategy: TranslationStrategy) -> Option<Labels> {
-        let is_plain = matches!(series.r#type, GAUGE | SUM) && has_samples(series) && samples.are_plain_doubles();
-        let base = base_name(series, strategy).filter(|_| is_plain)?;
-        Some(own_labels(series, strategy).with(NAME, &base))
-    }
+/// Times in milliseconds, of series one after the other that mostly share them.
+#[derive(Default)]
+pub(super) struct Clock {
+    last: Option<(Arc<[i64]>, Option<Arc<[i64]>>)>,
+}
 
-    pub(super) fn new(samples: Samples) -> Self {
-        let (times, bits) = samples.into_doubles();
-        Plain { times, bits }
+impl Clock {
+    /// Nanoseconds as milliseconds; `None` where two would be one.
+    pub(super) fn milliseconds(&mut self, nanoseconds: &Arc<[i64]>) -> Option<Arc<[i64]>> {
+        if let Some((_, known)) = self.last.as_ref().filter(|(of, _)| Arc::ptr_eq(of, nanoseconds)) {
+            return known.clone();
+        }
+        let times: Arc<[i64]> = nanoseconds.iter().map(|time| milliseconds(*time)).collect();
+        let times = times.is_sorted_by(|a, b| a < b).then_some(times);
+        self.last = Some((Arc::clone(nanoseconds), times.clone()));
+        times
     }
+}
 
-    pub(super) fn memory_bytes(&self) -> usize {
-        16 * self.times.len()
-    }
-
-    pub(super) fn samples(&self) -> Vec<Sample> {
-        let sample = |(time, bits): (&i64, &u64)| {
-            let value = Value::Float(f64::from_bits(*bits));
-            Sample { time: milliseconds(*time), start: 0, value }
-        };
-        self.times.iter().zip(&self.bits).map(sample).collect()
-    }
+/// Doubles as samples.
+pub(super) fn samples_of(doubles: &Doubles) -> Vec<Sample> {
+    let sample =
+        |(time, value): (&i64, &f64)| Sample { time: milliseconds(*time), start: 0, value: Value::Float(*value) };
+    doubles.times.iter().zip(&doubles.values).map(sample).collect()
 }
 
 fn milliseconds(nanoseconds: i64) -> i64 {
@@ -361,7 +379,9 @@ impl<'a> Translation<'a> {
             translated.stands.extend(self.stand(row, sample.time, Tells::Counts));
             translated.samples.push(sample);
         }
-        self.put(labels, translated);
+        if !translated.samples.is_empty() {
+            self.put(labels, translated);
+        }
     }
 
     /// How a row's counts are read.

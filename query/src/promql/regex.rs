@@ -1,15 +1,15 @@
 //! Which labels fit a condition, and what do parts of a label's value match?
 //!
-//! Patterns are anchored at both ends, `.` is any character, and what one may cost is limited by the store's matcher.
+//! Patterns are RE2's, anchored at both ends, `.` is any character, and what one may cost is limited by the store's matcher.
 //!
 //! Not here: how the store finds series (`storage`).
 
 use crate::series::quoted;
 use regex_automata::nfa::thompson::{self, pikevm};
-use regex_automata::util::syntax;
 use std::fmt;
 use std::sync::Arc;
 use storage::metric::{Label, Relation};
+use storage::re2;
 
 /// Memory of a compiled pattern at most.
 const MOST_BYTES: usize = 4 << 20;
@@ -71,10 +71,9 @@ pub(crate) struct Replacer {
 
 impl Replacer {
     pub(crate) fn new(pattern: &str) -> Result<Self, String> {
-        // Alone first, so that a parenthesis cannot close the group around it.
-        syntax::parse(pattern).map_err(|error| error.to_string())?;
+        let anchored = re2::anchored(pattern)?;
         let config = thompson::Config::new().nfa_size_limit(Some(MOST_BYTES));
-        let vm = pikevm::Builder::new().thompson(config).build(&format!("^(?s:{pattern})$"));
+        let vm = pikevm::Builder::new().thompson(config).build(&anchored);
         let vm = vm.map_err(|error| error.to_string())?;
         let cache = vm.create_cache();
         Ok(Replacer { vm, cache })
@@ -87,40 +86,9 @@ impl Replacer {
         if !found.is_match() {
             return None;
         }
-        let group = |name: &str| {
-            let span = match name.parse::<usize>() {
-                Ok(number) => found.get_group(number),
-                Err(_) => found.get_group_by_name(name),
-            };
-            span.and_then(|span| value.get(span.range())).unwrap_or_default()
-        };
-        let (mut expanded, mut rest) = (String::new(), template);
-        while let Some((before, after)) = rest.split_once('$') {
-            expanded.push_str(before);
-            if let Some(after) = after.strip_prefix('$') {
-                expanded.push('$');
-                rest = after;
-            } else if let Some((name, after)) = group_name(after) {
-                expanded.push_str(group(name));
-                rest = after;
-            } else {
-                expanded.push('$');
-                rest = after;
-            }
-        }
-        expanded.push_str(rest);
-        Some(expanded)
+        let text = |span: Option<regex_automata::Span>| value.get(span?.range());
+        Some(re2::expand(template, |number| text(found.get_group(number)), |name| text(found.get_group_by_name(name))))
     }
-}
-
-/// The name of a group behind a `$`, and what follows.
-fn group_name(text: &str) -> Option<(&str, &str)> {
-    if let Some((name, after)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) {
-        let is_name = !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
-        return is_name.then_some((name, after));
-    }
-    let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(text.len());
-    (end > 0).then(|| text.split_at(end))
 }
 
 #[cfg(test)]
@@ -133,6 +101,7 @@ mod tests {
         assert_eq!(replacer.expand("aa-b", "$1.${tail}$$$x|").unwrap(), "aa.b$|");
         assert_eq!(replacer.expand("b-a", "$1"), None);
         assert_eq!(replacer.expand("a-\n", "[$2]").unwrap(), "[\n]");
+        assert_eq!(replacer.expand("a-b", "$01").unwrap(), "", "numbers have no zeros before them");
         assert!(Replacer::new("(a").is_err());
         assert!(Replacer::new("a)(b").is_err());
     }

@@ -2,7 +2,7 @@
 
 use super::fault::Result;
 use super::regex::Matcher;
-use crate::series::{Needs, RawSeries, Thinning};
+use crate::series::{Needs, Selected, Thinning};
 
 /// How the samples are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(crate) trait Source {
         after: i64,
         until: i64,
         reading: Reading,
-        each: &mut dyn FnMut(RawSeries) -> Result<()>,
+        each: &mut dyn FnMut(Selected) -> Result<()>,
     ) -> Result<()>;
 
     /// Fails when the query should end.

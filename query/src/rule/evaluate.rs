@@ -127,7 +127,8 @@ pub(super) fn written(control: &Control, rule: &RuleSpec, now: i64) -> Result<BT
     let matchers = matchers.collect::<std::result::Result<Vec<_>, _>>().map_err(Error::bug)?;
     let mut written = BTreeMap::new();
     let read = Store::new(control).select(&matchers, now - OUTAGE_TOLERANCE, now, Reading::WHOLE, &mut |series| {
-        let last = series.samples.last().filter(|sample| !sample.value.is_stale());
+        let samples = series.points.into_samples();
+        let last = samples.last().filter(|sample| !sample.value.is_stale());
         if let Some((time, active_at)) = last.and_then(|sample| Some((sample.time, sample.value.float()?))) {
             let last = Written { at: time.div_euclid(1_000), active_at: active_at as i64 };
             written.insert(series.labels.without_label(NAME), last);

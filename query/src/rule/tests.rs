@@ -320,10 +320,7 @@ async fn alerts_are_pending_then_firing_then_kept_then_gone() {
     let since: jiff::Timestamp = active_at.as_str().unwrap().parse().unwrap();
     assert_eq!(world.values("ALERTS_FOR_STATE").await, [since.as_second().to_string()]);
     let rule = world.rule("Down").await;
-    assert_eq!(
-        (&rule["state"], &rule["duration"], &rule["keepFiringFor"]),
-        (&json!("firing"), &json!(60.0), &json!(45.0))
-    );
+    assert_eq!((&rule["state"], &rule["duration"], &rule["keepFiringFor"]), (&json!("firing"), &json!(60), &json!(45)));
     assert_eq!((&rule["type"], &rule["alerts"][0]["activeAt"]), (&json!("alerting"), &active_at));
     assert_eq!(rule["labels"]["severity"], "{{ if eq $labels.job \"db\" }}page{{ else }}mail{{ end }}");
     world.put(&up, 1.0).await;
@@ -467,7 +464,7 @@ async fn rules_are_listed_by_filters_and_pages() {
     assert_eq!(listed("file[]=other").await, Vec::<String>::new());
     assert_eq!(listed("match[]={team=%22x%22}&match[]={severity=~%22p.*%22}").await, ["a/r", "a/A"]);
     let data = world.data("/rules?rule_group[]=b").await;
-    assert_eq!((&data["groups"][0]["interval"], &data["groups"][0]["limit"]), (&json!(90.0), &json!(3)));
+    assert_eq!((&data["groups"][0]["interval"], &data["groups"][0]["limit"]), (&json!(90), &json!(3)));
     assert_eq!(data["groups"][0]["lastEvaluation"], "0001-01-01T00:00:00Z");
     let page = world.data("/rules?group_limit=2").await;
     assert_eq!(page["groups"].as_array().unwrap().len(), 2);

@@ -25,9 +25,12 @@ impl Default for Labels {
 impl Labels {
     /// Of two values of one name the later one counts.
     pub(crate) fn new<N: Into<Arc<str>>, V: Into<Arc<str>>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
-        let sorted: BTreeMap<Arc<str>, Arc<str>> =
-            pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Labels(sorted.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+        let mut all: Vec<Label> = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        if !all.is_sorted_by(|(one, _), (other, _)| one < other) {
+            all = all.into_iter().collect::<BTreeMap<Arc<str>, Arc<str>>>().into_iter().collect();
+        }
+        all.retain(|(_, value)| !value.is_empty());
+        Labels(all.into())
     }
 
     /// Its value; empty where there is none.

@@ -10,6 +10,7 @@ mod histogram;
 mod kahan;
 mod labels;
 pub(crate) mod number;
+mod points;
 mod row;
 mod sample;
 mod thinning;
@@ -17,6 +18,7 @@ mod thinning;
 pub(crate) use histogram::{Added, Bucket, CUSTOM_SCHEMA, Hint, Histogram, Interval, Side};
 pub(crate) use kahan::{Amount, Kahan, Mean};
 pub(crate) use labels::{Labels, NAME, is_plain_name, quoted};
+pub(crate) use points::{Numbers, Points, Selected};
 pub(crate) use row::{Grid, Row};
 #[cfg(test)]
 pub(crate) use sample::is_stale;

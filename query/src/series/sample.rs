@@ -1,6 +1,6 @@
 //! What was measured, and when?
 
-use super::{Histogram, Labels, Thinning};
+use super::{Histogram, Labels};
 use std::sync::Arc;
 
 /// The bits of the NaN that says: the series ended here.
@@ -75,13 +75,11 @@ pub(crate) struct Sample {
 pub(crate) struct RawSeries {
     pub(crate) labels: Labels,
     pub(crate) samples: Vec<Sample>,
-    /// What they say of samples that were left out.
-    pub(crate) thinning: Thinning,
 }
 
 impl RawSeries {
-    /// A series of which every sample is there.
+    /// A series with its samples.
     pub(crate) fn whole(labels: Labels, samples: Vec<Sample>) -> Self {
-        RawSeries { labels, samples, thinning: Thinning::default() }
+        RawSeries { labels, samples }
     }
 }

@@ -258,7 +258,7 @@ impl Calls {
 }
 
 /// What a call's attributes name as its other end.
-fn peer(attributes: Map<'_>, kind: i32, names: &mut Names) -> Option<Peer> {
+pub(crate) fn peer(attributes: Map<'_>, kind: i32, names: &mut Names) -> Option<Peer> {
     let mut found: [Option<&str>; PEER_KEYS.len()] = [None; PEER_KEYS.len()];
     for entry in attributes.raw_entries() {
         let place = PEER_KEYS.iter().position(|key| key.as_bytes() == entry.key);

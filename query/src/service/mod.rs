@@ -13,7 +13,7 @@ mod operation;
 mod passes;
 
 pub(crate) use calls::{Call, calls};
-pub(crate) use graph::{Beside, Edge, Figures, edges_beside, graph};
+pub(crate) use graph::{Beside, Edge, Figures, edges_beside, graph, peer};
 pub(crate) use list::services;
 pub(crate) use names::{Names, Numbered, RowMap};
 pub(crate) use operation::{operation_kinds, operations};

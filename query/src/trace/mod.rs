@@ -7,6 +7,7 @@ pub(crate) use compare::{CompareQuery, Show, compare};
 
 mod assemble;
 mod compare;
+pub(crate) mod outline;
 mod propose;
 mod search;
 mod summary;

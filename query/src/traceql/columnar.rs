@@ -38,10 +38,14 @@ const PIECE_ROWS: usize = 8 * 1024;
 pub(super) struct Columnar {
     top: Node,
     filters: Vec<Filter>,
+    /// The filters that some span of every trace meets which has spans left, by their places.
+    needed: Vec<usize>,
     /// Spans that may be left.
     left: Predicate,
     /// Whether there are no further stages.
     pub(super) is_whole: bool,
+    /// Whether an answer depends on other spans of the trace.
+    pub(super) relates: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -78,22 +82,26 @@ pub(super) struct Sought {
 /// The rows of a row group that are left.
 #[derive(Debug)]
 pub(super) struct Left {
-    /// Of traces that are whole there.
+    /// Of traces that are whole there, or of all where spans are not related.
     pub(super) whole: BooleanBuffer,
     /// Of traces that have spans elsewhere: those that may be left.
     pub(super) apart: BooleanBuffer,
 }
 
 impl Columnar {
-    /// The first stages of a plan; `None` where they do not relate spans, or a filter asks about the trace.
+    /// The first stages of a plan; `None` where these are filters of which predicates say all, or the first one asks about the trace.
     pub(super) fn new(plan: &Plan) -> Option<Self> {
         let (mut steps, mut filters, mut taken) = (Vec::new(), Vec::new(), 0);
         for step in &plan.steps {
             match step {
-                Step::Spansets(set) => match node_of(set, &mut filters) {
-                    Some(node) => steps.push(node),
-                    None => break,
-                },
+                Step::Spansets(set) => {
+                    let before = filters.len();
+                    let Some(node) = node_of(set, &mut filters) else {
+                        filters.truncate(before);
+                        break;
+                    };
+                    steps.push(node);
+                }
                 Step::Select => {}
                 Step::Scalar { .. } | Step::By { .. } | Step::Coalesce => break,
             }
@@ -101,7 +109,15 @@ impl Columnar {
         }
         let relates = steps.iter().any(|node| !matches!(node, Node::Filter(_)));
         let left = left_of(&Plan { steps: plan.steps.iter().take(taken).cloned().collect() }).predicate;
-        relates.then(|| Columnar { top: Node::Steps(steps), filters, left, is_whole: taken == plan.steps.len() })
+        let (top, mut needed) = (Node::Steps(steps), Vec::new());
+        top.needed(&mut needed);
+        let is_of_use = relates || filters.iter().any(|filter| !filter.exact);
+        is_of_use.then(|| Columnar { top, filters, needed, left, is_whole: taken == plan.steps.len(), relates })
+    }
+
+    /// The conditions of a scan that some span of every trace meets which has spans left.
+    pub(super) fn needed(&self) -> &[usize] {
+        &self.needed
     }
 
     /// The columns that filters ask for.
@@ -123,8 +139,11 @@ impl Columnar {
         if possible.count_set_bits() == 0 {
             return Ok(None);
         }
-        let mut needed = Vec::new();
-        group.needed(&self.top, &mut needed)?;
+        if !self.relates {
+            let apart = BooleanBuffer::new_unset(possible.len());
+            return Ok(Some(Left { whole: possible, apart }));
+        }
+        let needed = group.needed(&self.needed)?;
         let lineage = group.scan.lineage(&possible, &needed)?;
         let apart = &possible & lineage.apart();
         let whole = match lineage.whole().count_set_bits() {
@@ -213,6 +232,23 @@ fn node_of(set: &Set, filters: &mut Vec<Filter>) -> Option<Node> {
     })
 }
 
+impl Node {
+    /// The filters that some span of every trace meets which has spans left.
+    fn needed(&self, filters: &mut Vec<usize>) {
+        match self {
+            Node::Filter(place) => filters.push(*place),
+            Node::Steps(steps) => steps.iter().for_each(|step| step.needed(filters)),
+            Node::Binary { op: SpansetOp::Or, .. } => {}
+            Node::Binary { op, left, right } => {
+                right.needed(filters);
+                if !matches!(op, SpansetOp::Structural { mode: Mode::Negated, .. }) {
+                    left.needed(filters);
+                }
+            }
+        }
+    }
+}
+
 /// A row group that is being asked.
 struct Group<'q> {
     filters: &'q [Filter],
@@ -272,22 +308,17 @@ impl Group<'_> {
     }
 
     /// Rows of each of which every trace with rows left has some. Ends with none, where there are none of a kind.
-    fn needed(&mut self, node: &Node, needed: &mut Vec<BooleanBuffer>) -> Result<()> {
-        if needed.last().is_some_and(|rows| rows.count_set_bits() == 0) {
-            return Ok(());
-        }
-        match node {
-            Node::Filter(place) => needed.push(self.met(*place)?),
-            Node::Steps(steps) => steps.iter().try_for_each(|step| self.needed(step, needed))?,
-            Node::Binary { op: SpansetOp::Or, .. } => {}
-            Node::Binary { op, left, right } => {
-                self.needed(right, needed)?;
-                if !matches!(op, SpansetOp::Structural { mode: Mode::Negated, .. }) {
-                    self.needed(left, needed)?;
-                }
+    fn needed(&mut self, filters: &[usize]) -> Result<Vec<BooleanBuffer>> {
+        let mut needed = Vec::with_capacity(filters.len());
+        for filter in filters {
+            let met = self.met(*filter)?;
+            let is_none = met.count_set_bits() == 0;
+            needed.push(met);
+            if is_none {
+                break;
             }
         }
-        Ok(())
+        Ok(needed)
     }
 }
 

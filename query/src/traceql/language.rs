@@ -238,12 +238,13 @@ fn what_lies_whole_in_a_row_group_is_told_by_it() {
     }
     let plan = |text: &str| {
         let Root::Spans(pipeline) = parse(text).unwrap().root else { panic!("{text}") };
-        Columnar::new(&Plan::new(&pipeline).unwrap()).map(|columnar| columnar.is_whole)
+        Columnar::new(&Plan::new(&pipeline).unwrap()).map(|columnar| (columnar.is_whole, columnar.relates))
     };
-    assert_eq!(plan("{ .a = 1 } > { } | select(.b)"), Some(true));
-    assert_eq!(plan("{ .a = 1 } > { } | count() > 1"), Some(false));
+    assert_eq!(plan("{ .a = 1 } > { } | select(.b)"), Some((true, true)));
+    assert_eq!(plan("{ .a = 1 } > { } | count() > 1"), Some((false, true)));
     assert_eq!(plan("{ .a = 1 } > { rootName = \"x\" }"), None);
-    assert_eq!(plan("{ .a = 1 }"), None);
+    assert_eq!(plan("{ name = \"x\" }"), None, "the index says all of it");
+    assert_eq!(plan("{ name =~ \"x.*y\" } | count() > 1"), Some((false, false)));
 }
 
 #[test]

@@ -49,7 +49,8 @@ fn of(expression: &Expression) -> Lowered {
     match expression {
         Expression::Static(Static::Bool(true)) => Lowered::exact(Predicate::All),
         Expression::Static(_) => Lowered::never(),
-        Expression::Name(name) => compare(name, Compare::Equal, &Static::Bool(true)),
+        // A list compares by its elements, but is no condition.
+        Expression::Name(name) => Lowered::about(compare(name, Compare::Equal, &Static::Bool(true)).predicate),
         Expression::IsRoot => {
             Lowered::exact(Predicate::Not(Box::new(Predicate::Exists(scan::Field::Column(column::PARENT_SPAN_ID)))))
         }

@@ -40,6 +40,8 @@ use storage::scan::{Dimension, Group, ScanOrder, ScanRequest, VolumeRequest};
 
 /// Series of an answer: more lines than a chart shows.
 pub(crate) const MOST_SERIES: usize = 1000;
+/// Traces that are put together before what they brought is told.
+const LOT: usize = 4096;
 /// Values that are told before the answer is whole: what takes a few milliseconds and megabytes.
 const MOST_EARLY_VALUES: usize = 200_000;
 
@@ -267,7 +269,8 @@ impl<'q> Source<'q> {
         // Whether a span names a parent it knows by itself.
         let names_trace = names.iter().any(needs_trace);
         let by_row = filters && !names_trace;
-        Ok(Source { columnar: Columnar::new(&plan), plan, function, columns, exemplars, by_row, names_trace })
+        let columnar = Columnar::new(&plan).filter(|columnar| columnar.relates);
+        Ok(Source { columnar, plan, function, columns, exemplars, by_row, names_trace })
     }
 
     fn series(&self, control: &Control, axis: &Axis, grown: Grown<'_>) -> Result<Vec<Series>> {
@@ -391,7 +394,7 @@ impl<'q> Source<'q> {
                 grown(&|| sink.so_far())?;
             }
         }
-        trace::read_many(control, &mut scan, traces.list, &self.columns, |traces, spans| {
+        trace::read_many(control, &mut scan, (traces.list, columnar.needed()), &self.columns, |traces, spans| {
             // One that is told alone may be longer than a lineage.
             if told_by_rows && traces.len() > 1 {
                 let left = columnar.left_of_all(spans, axis.range())?;
@@ -399,7 +402,7 @@ impl<'q> Source<'q> {
                     .into_iter()
                     .try_for_each(|(spans, row)| sink.take(control, Spot { spans, row, place: None }));
             }
-            trace::each_tree(traces, spans, |tree| self.trace(control, axis, tree, sink))?;
+            trace::each_tree(traces, spans, |_, tree| self.trace(control, axis, tree, sink))?;
             grown(&|| sink.so_far())
         })?;
         control.count_traces(&scan);
@@ -413,11 +416,10 @@ impl<'q> Source<'q> {
         request.predicate = left_of(&self.plan).predicate;
         let mut traces = Traces::default();
         control.scan(Signal::Spans, request, |batch| traces.add(control, batch))?;
-        for id in traces.list {
-            control.check()?;
-            let stored = trace::read(control, id, &self.columns)?;
-            let spans = stored.spans()?;
-            self.trace(control, axis, &Tree::new(&spans), sink)?;
+        let mut scan = trace::scan(control)?;
+        for lot in traces.list.chunks(LOT) {
+            let each = |_, tree: &Tree<'_>| self.trace(control, axis, tree, sink);
+            trace::each_of(control, scan.as_mut(), lot.to_vec(), &self.columns, each)?;
             grown(&|| sink.so_far())?;
         }
         Ok(())

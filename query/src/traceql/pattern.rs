@@ -1,10 +1,11 @@
 //! What does a regular expression match, and what must be in a text that it matches?
 //!
-//! R1  Patterns are anchored at both ends, as TraceQL means them; time is linear in the text, memory limited.
+//! R1  Patterns are RE2's, anchored at both ends, as TraceQL means them; time is linear in the text, memory limited.
 //! R2  A `hint` never leaves out a text that matches.
 
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
+use storage::re2;
 
 /// Memory of a compiled pattern, and of its automaton.
 const MOST_BYTES: usize = 1 << 20;
@@ -34,7 +35,8 @@ impl Pattern {
         if pattern.len() > LONGEST {
             return Err(format!("the regular expression is longer than {LONGEST} bytes"));
         }
-        RegexBuilder::new(&format!("^(?:{pattern})$"))
+        let said = re2::unanchored(pattern).map_err(|what| format!("this is no regular expression: {what}"))?;
+        RegexBuilder::new(&format!("^(?:{said})$"))
             .size_limit(MOST_BYTES)
             .dfa_size_limit(MOST_BYTES)
             .build()
@@ -58,7 +60,8 @@ impl Pattern {
 
 /// What is known of the texts that a pattern matches.
 pub(crate) fn hint(pattern: &str) -> Hint {
-    let Ok(hir) = regex_syntax::parse(pattern) else { return Hint::Any };
+    let said = re2::unanchored(pattern).ok().and_then(|said| regex_syntax::parse(&said).ok());
+    let Some(hir) = said else { return Hint::Any };
     if let Some(texts) = texts(&hir) {
         return Hint::Texts(texts);
     }
@@ -134,7 +137,7 @@ mod tests {
         for bad in ["[", "(?:a{1000}){1000}", "\\8", &"a".repeat(LONGEST + 1)] {
             assert!(Pattern::new(bad).is_err(), "{bad:.20}");
         }
-        assert_eq!(Pattern::new("[").unwrap_err(), "this is no regular expression: unclosed character class");
+        assert_eq!(Pattern::new("[").unwrap_err(), "this is no regular expression: missing closing ]: `[`");
     }
 
     #[test]

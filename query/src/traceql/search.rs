@@ -24,6 +24,7 @@ use arrow_array::RecordBatch;
 use query_api::trace::{Order, ServiceShare, TraceSummary};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use storage::engine::TraceScan;
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
 use storage::scan::{Predicate, ScanOrder, ScanRequest, Threshold, TimeRange};
@@ -33,6 +34,10 @@ const STATUS_ERROR: i32 = 2;
 const SPARE: usize = if cfg!(test) { 1 } else { 64 };
 /// So few traces, told by one condition that all answers meet, are asked one by one.
 const FEW: usize = if cfg!(test) { 2 } else { 256 };
+/// How many times as many traces are proposed in the next round.
+const MORE: usize = if cfg!(test) { 2 } else { 8 };
+/// So many of them are put together at once at first, and at most.
+const LOTS: [usize; 2] = if cfg!(test) { [2, 8] } else { [64, 4096] };
 /// What a proposal takes.
 const CANDIDATE_BYTES: usize = 128;
 
@@ -154,36 +159,43 @@ impl Search {
             Page { limit: query.limit, after: query.after, found: BTreeMap::new(), told: 0, last: None, tell };
         let mut asked: HashSet<TraceId> = HashSet::new();
         if let Some(few) = self.few(control, query)? {
-            for trace in few {
-                page.add(control, self.ask(control, trace, query)?)?;
-            }
+            self.ask(control, None, few.into_iter().collect(), query, &mut |found| page.add(control, found))?;
             return page.finish();
         }
         let mut keep = query.limit.saturating_add(if self.exact && query.after.is_none() { 1 } else { SPARE });
         // What predicates propose suffices where answers are common; to relate all spans is dear, but not when they are rare.
-        let mut columnar = None;
+        let (mut columnar, mut scan, mut lot) = (None, None, 1);
         loop {
             // Of exact proposals those of earlier pages are known without asking.
             let top = self.proposals(control, query, columnar, query.after.filter(|_| self.exact), keep)?;
             let exhausted = top.len() < keep;
-            for proposal in top.into_sorted() {
-                page.settle(Some(proposal))?;
+            let mut proposals = top.into_sorted().peekable();
+            while let Some(next) = proposals.peek() {
+                page.settle(Some(*next))?;
                 if page.is_whole() {
                     return page.finish();
                 }
-                if asked.insert(proposal.trace) {
-                    (page.tell)(Told::Asking)?;
-                    control.charge(CANDIDATE_BYTES)?;
-                    control.check()?;
-                    page.add(control, self.ask(control, proposal.trace, query)?)?;
+                let traces = proposals.by_ref().take(lot).map(|proposal| proposal.trace);
+                let traces: Vec<TraceId> = traces.filter(|trace| asked.insert(*trace)).collect();
+                if traces.is_empty() {
+                    continue;
                 }
+                (page.tell)(Told::Asking)?;
+                control.charge(traces.len() * CANDIDATE_BYTES)?;
+                control.check()?;
+                self.ask(control, scan.as_mut(), traces, query, &mut |found| page.add(control, found))?;
+                lot = if scan.is_some() { LOTS[1].min(lot * 2) } else { lot };
             }
             if exhausted {
                 return page.finish();
             }
             (page.tell)(Told::Scanning)?;
-            keep = keep.saturating_mul(2);
+            keep = keep.saturating_mul(MORE);
             columnar = self.columnar.as_ref();
+            if scan.is_none() {
+                scan = trace::scan(control)?;
+                lot = if scan.is_some() { LOTS[0] } else { lot };
+            }
         }
     }
 
@@ -232,20 +244,31 @@ impl Search {
         }
     }
 
-    /// Asks one trace.
-    fn ask(&self, control: &Control, trace: TraceId, query: &SearchQuery) -> Result<Option<(Position, Found)>> {
-        let stored = trace::read(control, trace, &self.columns)?;
-        let spans = stored.spans()?;
-        let tree = Tree::new(&spans);
-        let sets = self.plan.run(&tree, query.range);
+    /// Asks some traces, and gives what is found to `found`.
+    fn ask(
+        &self,
+        control: &Control,
+        scan: Option<&mut TraceScan>,
+        traces: Vec<TraceId>,
+        query: &SearchQuery,
+        found: &mut dyn FnMut((Position, Found)) -> Result<()>,
+    ) -> Result<()> {
+        trace::each_of(control, scan, traces, &self.columns, |trace, tree| {
+            self.answer(trace, tree, query).map_or(Ok(()), &mut *found)
+        })
+    }
+
+    /// What is found of a trace.
+    fn answer(&self, trace: TraceId, tree: &Tree<'_>, query: &SearchQuery) -> Option<(Position, Found)> {
+        let sets = self.plan.run(tree, query.range);
         let places: BTreeSet<usize> = sets.iter().flat_map(|set| set.spans.iter().copied()).collect();
         let mut matched = Matched::default();
         for spot in places.iter().filter_map(|place| tree.spot(*place)) {
             matched.add(spot.spans.start(spot.row), spot.spans.duration(spot.row), spot.spans.status(spot.row));
         }
-        let Some(position) = matched.best(query.order, trace) else { return Ok(None) };
-        let sets = sets.into_iter().map(|set| self.describe(&tree, set, query.spans_per_set)).collect();
-        Ok(Some((position, Found { summary: summary(trace, &tree, &matched), sets })))
+        let position = matched.best(query.order, trace)?;
+        let sets = sets.into_iter().map(|set| self.describe(tree, set, query.spans_per_set)).collect();
+        Some((position, Found { summary: summary(trace, tree, &matched), sets }))
     }
 
     fn describe(&self, tree: &Tree<'_>, set: Spanset, most: usize) -> FoundSet {
@@ -310,7 +333,7 @@ fn propose_by_groups(
     let Apart { traces, keys } = apart;
     let admitted = |trace: &TraceId| keys.get(trace).is_some_and(|key| best.threshold.admits(*key, *key));
     let traces: Vec<TraceId> = traces.list.into_iter().filter(admitted).collect();
-    trace::read_many(control, &mut scan, traces, &columnar.columns(), |traces, spans| {
+    trace::read_many(control, &mut scan, (traces, columnar.needed()), &columnar.columns(), |traces, spans| {
         if let ([trace], Some(key)) = (traces, traces.first().and_then(|trace| keys.get(trace))) {
             // It may be longer than can be related at once; that it may be an answer is proposal enough.
             return best.offer(control, [(*key, *trace)]);
@@ -401,8 +424,7 @@ struct Page<'t> {
 }
 
 impl Page<'_> {
-    fn add(&mut self, control: &Control, found: Option<(Position, Found)>) -> Result<()> {
-        let Some((position, found)) = found else { return Ok(()) };
+    fn add(&mut self, control: &Control, (position, found): (Position, Found)) -> Result<()> {
         if self.after.is_some_and(|after| position <= after) {
             return Ok(());
         }

@@ -14,9 +14,10 @@ use crate::exec::{Control, Held};
 use arrow_array::RecordBatch;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
-use storage::engine::TraceScan;
+use storage::engine::{TraceRequest, TraceScan};
 use storage::model::TraceId;
 use storage::model::schema::column;
+use storage::scan::{ScanOrder, TimeRange};
 use storage::trace::{Nested, TreeSpan, nest};
 
 /// What every answer about a trace is made of.
@@ -37,13 +38,13 @@ const MOST_ROWS: usize = 64 * 1024;
 
 /// The stored rows of a trace, whose bytes count while this lives.
 #[derive(Debug)]
-pub(super) struct Stored<'c> {
+struct Stored<'c> {
     batches: Vec<RecordBatch>,
     _held: Vec<Held<'c>>,
 }
 
 /// Reads a trace in the columns that a query needs.
-pub(super) fn read<'c>(control: &'c Control, trace: TraceId, needed: &BTreeSet<&'static str>) -> Result<Stored<'c>> {
+fn read<'c>(control: &'c Control, trace: TraceId, needed: &BTreeSet<&'static str>) -> Result<Stored<'c>> {
     let columns = columns(needed);
     let (mut batches, mut held) = (Vec::new(), Vec::new());
     control.trace(trace, columns, |batch| {
@@ -54,16 +55,24 @@ pub(super) fn read<'c>(control: &'c Control, trace: TraceId, needed: &BTreeSet<&
     Ok(Stored { batches, _held: held })
 }
 
-/// Puts traces together, many at once, and gives each lot to `each`: as many traces, and their spans in any order.
+/// Puts traces together, many at once, and gives each lot to `each`: as many traces, and their spans in any order. Traces are left out that have no
+/// rows which meet each of some conditions of the scan.
 pub(super) fn read_many(
     control: &Control,
     scan: &mut TraceScan,
-    traces: Vec<TraceId>,
+    (traces, conditions): (Vec<TraceId>, &[usize]),
     needed: &BTreeSet<&'static str>,
     mut each: impl FnMut(&[TraceId], &[Spans<'_>]) -> Result<()>,
 ) -> Result<()> {
     let columns: Vec<&'static str> = columns(needed).into_iter().collect();
     let mut located = scan.locate(traces)?;
+    for condition in conditions {
+        let mut narrowing = scan.narrowing(&located, *condition);
+        while scan.narrow(&located, &mut narrowing)? {
+            control.check()?;
+        }
+        located.keep(&narrowing);
+    }
     while let Some((traces, batches)) = scan.assemble(&mut located, &columns, MOST_ROWS)? {
         control.check()?;
         let bytes = |batch: &RecordBatch| batch.get_array_memory_size() + batch.num_rows() * SPAN_BYTES;
@@ -78,7 +87,7 @@ pub(super) fn read_many(
 pub(super) fn each_tree(
     traces: &[TraceId],
     spans: &[Spans<'_>],
-    mut each: impl FnMut(&Tree<'_>) -> Result<()>,
+    mut each: impl FnMut(TraceId, &Tree<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut by_trace: HashMap<TraceId, Vec<(&Spans<'_>, usize)>> = HashMap::with_capacity(traces.len());
     for spans in spans {
@@ -86,7 +95,36 @@ pub(super) fn each_tree(
             by_trace.entry(trace).or_default().push((spans, row));
         }
     }
-    traces.iter().filter_map(|trace| by_trace.remove(trace)).try_for_each(|rows| each(&Tree::of(rows)))
+    traces.iter().try_for_each(|trace| match by_trace.remove(trace) {
+        Some(rows) => each(*trace, &Tree::of(rows)),
+        None => Ok(()),
+    })
+}
+
+/// What traces are put together by; `None` where they have to be read one by one.
+pub(super) fn scan(control: &Control) -> Result<Option<TraceScan>> {
+    let conditions = Vec::new();
+    control.traces(TraceRequest { time: TimeRange::ALL, order: ScanOrder::Any, threshold: None, conditions })
+}
+
+/// Gives the tree of each of some traces to `each`: they are put together many at once where a scan says how, else read one by one.
+pub(super) fn each_of(
+    control: &Control,
+    scan: Option<&mut TraceScan>,
+    traces: Vec<TraceId>,
+    needed: &BTreeSet<&'static str>,
+    mut each: impl FnMut(TraceId, &Tree<'_>) -> Result<()>,
+) -> Result<()> {
+    if let Some(scan) = scan {
+        return read_many(control, scan, (traces, &[]), needed, |traces, spans| each_tree(traces, spans, &mut each));
+    }
+    for trace in traces {
+        control.check()?;
+        let stored = read(control, trace, needed)?;
+        let spans = stored.spans()?;
+        each(trace, &Tree::new(&spans))?;
+    }
+    Ok(())
 }
 
 /// The order of spans of a trace (W1).
@@ -107,7 +145,7 @@ fn columns(needed: &BTreeSet<&'static str>) -> BTreeSet<&'static str> {
 
 impl Stored<'_> {
     /// The spans of each batch.
-    pub(super) fn spans(&self) -> Result<Vec<Spans<'_>>> {
+    fn spans(&self) -> Result<Vec<Spans<'_>>> {
         self.batches.iter().map(Spans::new).collect()
     }
 }

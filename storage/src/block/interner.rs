@@ -1,5 +1,6 @@
 //! Which distinct values are there? Each gets a number in the order of first appearance.
 
+use crate::model::same;
 use xxhash_rust::xxh3::xxh3_64;
 
 const EMPTY: u64 = u64::MAX;
@@ -127,24 +128,6 @@ impl Interner {
     }
 }
 
-/// Whether two byte strings are equal. Most are short, and calling out for those costs more than comparing them.
-#[inline]
-pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    fn ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
-        a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
-    }
-    match a.len() {
-        0..4 => a.iter().zip(b).all(|(a, b)| a == b),
-        4..8 => ends::<4>(a, b),
-        8..=16 => ends::<8>(a, b),
-        17..=32 => ends::<16>(a, b),
-        _ => a == b,
-    }
-}
-
 /// Distinct integers, numbered.
 #[derive(Debug, Default)]
 pub(crate) struct IntegerInterner {
@@ -235,18 +218,6 @@ mod tests {
             }
             let distinct: std::collections::BTreeSet<_> = values.iter().collect();
             prop_assert_eq!(interner.values().len(), distinct.len());
-        }
-
-        #[test]
-        fn same_is_equality(a in proptest::collection::vec(0u8..2, 0..40), at: usize) {
-            prop_assert!(same(&a, &a.clone()));
-            let mut b = a.clone();
-            prop_assert!(!same(&a, &[&b[..], b"x"].concat()));
-            if !b.is_empty() {
-                let at = at % b.len();
-                b[at] ^= 1;
-                prop_assert!(!same(&a, &b));
-            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::index::HashPart;
 use crate::model::TraceId;
 use crate::model::schema::column as name;
-use crate::scan::{Predicate, ScanRequest, required, unknown};
+use crate::scan::{Predicate, ScanRequest, TimeRange, required, unknown};
 use crate::trace::{Lineage, LineageBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, TimestampNanosecondType};
@@ -100,6 +100,39 @@ impl Shown {
             Some(index) => index.find_all(traces),
             None => Err(Error::Damaged { path: block.path().to_owned(), what: "its index is lost".into() }),
         }
+    }
+
+    /// Whether each of some ranges of rows, as `rows_of_all` gives them, has one that meets a predicate, of those in a range of time.
+    pub(crate) fn have(
+        &self,
+        time: TimeRange,
+        predicate: &Predicate,
+        rows: &[(u32, Range<usize>)],
+    ) -> Result<Vec<bool>> {
+        let request = Arc::new(ScanRequest { time, predicate: predicate.clone(), ..ScanRequest::all([]) });
+        let request = self.shown_request(&request);
+        let Some(block) = self.block.rows().filter(|block| block.may_match(&request)) else {
+            return Ok(vec![false; rows.len()]);
+        };
+        let (mut scan, groups) = (block.scan(&request)?, block.groups());
+        let mut met: Vec<Option<BooleanBuffer>> = vec![None; groups.len()];
+        let mut have = Vec::with_capacity(rows.len());
+        for (_, rows) in rows {
+            let first = groups.partition_point(|group| group.end <= rows.start);
+            let mut has = false;
+            for (number, group) in groups.iter().enumerate().skip(first).take_while(|(_, group)| group.start < rows.end)
+            {
+                let Some(slot) = met.get_mut(number) else { break };
+                let met = match slot {
+                    Some(met) => met,
+                    None => slot.insert(scan.rows_of(number)?),
+                };
+                let (from, to) = (rows.start.max(group.start) - group.start, rows.end.min(group.end) - group.start);
+                has |= met.slice(from, to - from).count_set_bits() > 0;
+            }
+            have.push(has);
+        }
+        Ok(have)
     }
 
     /// The rows that belong to some traces, of those in ascending ranges that are apart, in the requested columns, of which `trace_id`

@@ -11,10 +11,11 @@
 use super::BlockConfig;
 use super::encode::{ColumnData, Values};
 use super::gather::Strings;
-use super::interner::{Interner, same};
+use super::interner::Interner;
 use super::order::RowRef;
 use crate::model::attribute::Map;
 use crate::model::record::take_varint;
+use crate::model::same;
 use arrow_array::{Array, BinaryArray};
 use std::cmp::Reverse;
 

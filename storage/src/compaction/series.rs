@@ -3,7 +3,8 @@
 //! Each block's series ascend, so the least of those that are next in some block is the next of the result. Its samples are
 //! joined by time and written before those of another series are read.
 //!
-//! M4  Of each series and time the sample stays that was written last and is not hidden; all others count as left out.
+//! M4  Of each series and time the sample stays that was written last and is not hidden; all others count as left out. So do those of
+//!     rivals that were written before another's (V2 of `metric::rival`).
 //! M5  At any moment as many samples of one series are in memory as `memory_bytes` suffice for, its times in each block, and of
 //!     each block a group of series and a page of each column; of the result what its index will say. A series with more
 //!     samples stands in the result several times, one stretch of time after the other.
@@ -15,9 +16,9 @@ use super::merge::check_rows;
 use crate::block::{BlockConfig, BlockMeta, SeriesReader, SeriesWriter, Shown};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
-use crate::metric::{Fields, Hidden, Resolution, Samples, Series, SeriesSource, Stored, thinned};
+use crate::metric::{Census, Fields, Hidden, Lost, Resolution, Samples, Series, SeriesSource, Stored, thinned};
 use crate::scan::TimeRange;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
 /// Bytes that a sample is taken to hold in memory: an ordinary histogram's are some hundred.
@@ -48,6 +49,7 @@ pub(super) fn merge(
     if inputs.iter().any(|shown| !fits(shown.meta().resolution, staying, resolution)) {
         return Err(Error::Request { what: "blocks of several resolutions do not become one".into() });
     }
+    let lost = lost(inputs, &memory)?;
     let most_rows = (memory.limit() / SAMPLE_BYTES).max(1);
     let mut cursors = inputs.iter().filter_map(|shown| Cursor::new(shown).transpose()).collect::<Result<Vec<_>>>()?;
     let mut writer = SeriesWriter::create(fs, dir, config)?.of_resolution(resolution);
@@ -74,12 +76,14 @@ pub(super) fn merge(
             if rows == 0 {
                 return Err(out_of_order(&series));
             }
-            let all = all.ordered();
+            let all = lost.leave_out(&series, all.ordered());
             memory.hold(all.memory_bytes());
             let all = if staying == Staying::All { all } else { thinned(&series, all, resolution) };
             left_out += rows - all.len() as u64;
             read += rows;
-            writer.put(&series, &all)?;
+            if !all.is_empty() {
+                writer.put(&series, &all)?;
+            }
             let now = writer.bytes();
             pace(bytes + now - std::mem::replace(&mut written, now))?;
         }
@@ -87,6 +91,50 @@ pub(super) fn merge(
     let kept = writer.rows();
     check_rows(inputs, read, kept, left_out)?;
     if kept == 0 { Ok(None) } else { writer.finish(fs).map(Some) }
+}
+
+/// The samples that do not count. Who all the series are is looked at once more, and more often only where there are rivals.
+fn lost(inputs: &[Shown], memory: &MergeMemory<'_>) -> Result<Lost> {
+    let (mut census, mut lost) = (Census::default(), Lost::default());
+    each_series(inputs, |_, stored| census.look(&stored.series))?;
+    if !census.has_any() {
+        return Ok(lost);
+    }
+    each_series(inputs, |_, stored| census.compare(&stored))?;
+    memory.hold(census.memory_bytes());
+    let mut rivals: BTreeMap<u128, Vec<(usize, Stored)>> = BTreeMap::new();
+    each_series(inputs, |place, stored| {
+        if let Some(number) = census.rivalry(&stored.series) {
+            rivals.entry(number).or_default().push((place, stored));
+        }
+    })?;
+    let source = |shown: &Shown| shown.block.series().map(|reader| (reader, shown.hidden().map(Hidden::new)));
+    let mut sources: Vec<_> = inputs.iter().map(source).collect();
+    for rivals in rivals.into_values() {
+        lost.add(&rivals, |place, stored| {
+            let Some(Some((reader, hidden))) = sources.get_mut(place) else { return Ok(Vec::new()) };
+            let rows = reader.rows_in(stored, TimeRange::ALL)?;
+            let fields = hidden.as_ref().map_or(Fields::NONE, Hidden::fields);
+            let samples = reader.samples(stored, rows, fields)?;
+            let shown = match hidden {
+                None => samples,
+                Some(hidden) => hidden.leave_out(&stored.series, samples)?,
+            };
+            Ok(shown.times().to_vec())
+        })?;
+    }
+    Ok(lost)
+}
+
+/// Gives the series of all blocks, with the place of the block.
+fn each_series(inputs: &[Shown], mut each: impl FnMut(usize, Stored)) -> Result<()> {
+    for (place, shown) in inputs.iter().enumerate() {
+        let Some(mut reader) = shown.block.series() else { continue };
+        for group in 0..reader.groups() {
+            reader.group(group)?.into_iter().for_each(|stored| each(place, stored));
+        }
+    }
+    Ok(())
 }
 
 fn fits(input: Resolution, staying: Staying, result: Resolution) -> bool {

@@ -32,6 +32,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampNanosecondType;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Store {
     /// Flushes the oldest sealed generation; does nothing where there is none.
@@ -44,6 +45,9 @@ impl Store {
         EngineMetrics::add_time(&self.metrics.flush_nanos, self.clock.monotonic().saturating_sub(started));
         if result.is_err() {
             EngineMetrics::add(&self.metrics.flush_errors, 1);
+            self.failed_flushes.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.failed_flushes.store(0, Ordering::Relaxed);
         }
         result
     }

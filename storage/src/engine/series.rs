@@ -3,6 +3,7 @@
 //! Q1  A series comes once, in ascending order of series, its samples by ascending time, each time once: of two samples of one
 //!     time the one counts that was written last (N2 of `metric`). Blocks are in the order of their commits, behind them
 //!     memory.
+//!     A sample that a rival's takes the place of (`metric::rival`) is left out.
 //! Q2  Blocks find series by their label postings and read of them only the pages that hold the wanted times and columns. At any
 //!     moment the samples of one series are in memory, and who all the matching ones are.
 //! Q3  Hidden samples are in no answer (V1 of `block`), and a damaged block does not keep a reader from the others (S3 of
@@ -13,7 +14,10 @@
 use super::snapshot::{Missing, Snapshot};
 use crate::block::{BlockId, SeriesReader, Shown};
 use crate::error::{Error, Result};
-use crate::metric::{Fields, HeadReader, Hidden, Label, Matcher, Samples, Series, SeriesSource, Stored};
+use crate::metric::{
+    Census, Doubles, Fields, HeadReader, Hidden, Joiner, Label, Lost, Matcher, Read, Samples, Series, SeriesSource,
+    Stored, doubles_fields,
+};
 use crate::model::Signal;
 use crate::model::schema::{self, column as name};
 use crate::scan::TimeRange;
@@ -70,6 +74,10 @@ impl BlockSource {
         Ok(hidden.leave_out(&stored.series, samples)?.with(fields))
     }
 
+    fn doubles(&mut self, stored: &Stored, time: TimeRange) -> Result<Option<Doubles>> {
+        if self.hidden.is_some() { Ok(None) } else { self.reader.doubles(stored, time) }
+    }
+
     /// The series with samples in a range of time that are shown.
     fn shown(&mut self, time: TimeRange) -> Result<Vec<Stored>> {
         let mut found = self.reader.find(&[])?;
@@ -122,6 +130,14 @@ impl Source {
         }
     }
 
+    fn doubles(&mut self, stored: &Stored, time: TimeRange) -> Result<Option<Doubles>> {
+        match self {
+            Source::Block(block) => block.doubles(stored, time),
+            Source::Head(reader) => reader.doubles(stored, time),
+            Source::Damaged => Ok(None),
+        }
+    }
+
     /// What was read; nothing where the block turned out to be damaged, which is noted.
     fn noted<T: Default>(&mut self, read: Result<T>, missing: &Missing) -> Result<T> {
         match (read, &*self) {
@@ -144,16 +160,21 @@ pub struct SeriesFacts {
     pub last_time: i64,
 }
 
+/// A series, and where parts of it lie.
+type Wanted = (Series, Vec<(usize, Stored)>);
+
 /// The series that match, one by one. After an error there is nothing more.
 #[derive(Debug)]
 pub struct SeriesScan {
     /// Those that were written first first.
     sources: Vec<Source>,
-    found: std::collections::btree_map::IntoIter<Series, Vec<(usize, Stored)>>,
-    left: usize,
+    found: std::vec::IntoIter<Wanted>,
     time: TimeRange,
     fields: Fields,
     missing: Missing,
+    joiner: Joiner,
+    /// The samples that do not count beside those of other series, once something was read.
+    lost: Option<Lost>,
 }
 
 impl Snapshot {
@@ -174,9 +195,10 @@ impl Snapshot {
         }
         let mut columns = request.columns.clone();
         columns.push(name::FLAGS);
-        let (left, fields) = (found.len(), Fields::of(&columns));
+        let fields = Fields::of(&columns);
         let missing = self.missing_blocks().clone();
-        Ok(SeriesScan { sources, left, found: found.into_iter(), time: request.time, fields, missing })
+        let (found, joiner) = (found.into_iter().collect::<Vec<Wanted>>().into_iter(), Joiner::default());
+        Ok(SeriesScan { sources, found, time: request.time, fields, missing, joiner, lost: None })
     }
 
     /// Every label that a series of some block or of memory has, where the block or memory has samples in a range of time.
@@ -217,24 +239,25 @@ impl Snapshot {
 
     /// Every value of a label, by the same rule.
     pub fn label_values(&self, label: &Label, time: TimeRange) -> Result<Vec<String>> {
-        let mut values: BTreeSet<String> = BTreeSet::new();
-        let mut add = |found: Vec<Stored>| {
-            values.extend(found.iter().map(|stored| label.value(&stored.series).into_owned()));
-        };
-        let mut listed = Vec::new();
+        let mut values: Vec<String> = Vec::new();
         for shown in self.series_blocks(time, 0).0 {
-            let values = if shown.hidden().is_none() { shown.block.label_values(label) } else { None };
-            match values {
-                Some(values) => listed.extend(values),
-                None => add(self.shown_series(&shown, time)?),
+            let listed = if shown.hidden().is_none() { shown.block.label_values(label) } else { None };
+            match listed {
+                Some(listed) => values.extend(listed),
+                None => {
+                    let found = self.shown_series(&shown, time)?;
+                    values.extend(found.iter().map(|stored| label.value(&stored.series).into_owned()));
+                }
             }
         }
         for head in self.heads() {
-            listed.extend(head.label_values(label));
+            values.extend(head.label_values(label));
         }
-        values.extend(listed);
-        values.remove("");
-        Ok(values.into_iter().collect())
+        values.retain(|value| !value.is_empty());
+        // Stable, which is quick where some sorted lists lie one behind the other.
+        values.sort();
+        values.dedup();
+        Ok(values)
     }
 
     /// Gives each series of memory, and of each block with samples in a range of time, whether the series has some there or not, until
@@ -274,17 +297,123 @@ impl Snapshot {
 impl SeriesScan {
     /// How many series are left at most.
     pub fn left(&self) -> usize {
-        self.left
+        self.found.len()
     }
 
     /// Leaves series out before their samples are read, and returns them. Of those some may have no samples in the range of
     /// time: only the first and the last sample of each block were looked at.
     pub fn leave_out(&mut self, unwanted: impl Fn(&Series) -> bool) -> Vec<Series> {
-        let found = std::mem::take(&mut self.found);
-        let (out, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = found.partition(|(series, _)| unwanted(series));
-        self.left = kept.len();
+        let (mut out, mut kept) = (Vec::new(), Vec::with_capacity(self.found.len()));
+        for (series, parts) in std::mem::take(&mut self.found) {
+            if unwanted(&series) {
+                out.push(series);
+            } else {
+                kept.push((series, parts));
+            }
+        }
         self.found = kept.into_iter();
-        out.into_keys().collect()
+        out
+    }
+
+    /// The next series, with its samples as doubles where they are nothing else: those of series that follow each other mostly share
+    /// their times.
+    pub fn next_doubles(&mut self) -> Option<Result<(Series, Read)>> {
+        self.next_with(|scan, parts| match scan.read_doubles(parts)? {
+            Some(doubles) => Ok((!doubles.times.is_empty()).then_some(Read::Doubles(doubles))),
+            None => {
+                let samples = scan.read(parts)?;
+                Ok((!samples.is_empty()).then(|| Read::Samples(Box::new(samples))))
+            }
+        })
+    }
+
+    /// The next series of which something is read.
+    fn next_with<T>(
+        &mut self,
+        mut read: impl FnMut(&mut Self, &[(usize, Stored)]) -> Result<Option<T>>,
+    ) -> Option<Result<(Series, T)>> {
+        loop {
+            if self.lost.is_none() {
+                match self.find_lost() {
+                    Ok(lost) => self.lost = Some(lost),
+                    Err(error) => {
+                        self.found = Vec::new().into_iter();
+                        return Some(Err(error));
+                    }
+                }
+            }
+            let (series, parts) = self.found.next()?;
+            match read(self, &parts) {
+                Ok(None) => {}
+                Ok(Some(read)) => return Some(Ok((series, read))),
+                Err(error) => {
+                    self.found = Vec::new().into_iter();
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+
+    /// The samples that do not count (V2 of `metric::rival`).
+    fn find_lost(&mut self) -> Result<Lost> {
+        let (mut census, mut lost) = (Census::default(), Lost::default());
+        let wanted = self.found.as_slice();
+        wanted.iter().for_each(|(series, _)| census.look(series));
+        if !census.has_any() {
+            return Ok(lost);
+        }
+        wanted.iter().flat_map(|(_, parts)| parts).for_each(|(_, stored)| census.compare(stored));
+        let mut rivals: BTreeMap<u128, Vec<(usize, Stored)>> = BTreeMap::new();
+        for (series, parts) in wanted {
+            if let Some(number) = census.rivalry(series) {
+                rivals.entry(number).or_default().extend(parts.iter().cloned());
+            }
+        }
+        for rivals in rivals.into_values() {
+            lost.add(&rivals, |place, stored| {
+                let Some(source) = self.sources.get_mut(place) else { return Ok(Vec::new()) };
+                let samples = source.samples(stored, self.time, Fields::NONE);
+                Ok(source.noted(samples, &self.missing)?.times().to_vec())
+            })?;
+        }
+        Ok(lost)
+    }
+
+    /// Whether samples of a series do not count.
+    fn loses(&self, parts: &[(usize, Stored)]) -> bool {
+        let lost = self.lost.as_ref().zip(parts.first());
+        lost.is_some_and(|(lost, (_, stored))| lost.has(&stored.series))
+    }
+
+    /// The samples of a series as doubles; `None` where they are not, or do not come in the order of their time.
+    fn read_doubles(&mut self, parts: &[(usize, Stored)]) -> Result<Option<Doubles>> {
+        if self.loses(parts) {
+            return Ok(None);
+        }
+        let mut all = Vec::with_capacity(parts.len());
+        for (place, stored) in parts {
+            let Some(source) = self.sources.get_mut(*place) else { continue };
+            let known = source.doubles(stored, self.time);
+            let doubles = match source.noted(known, &self.missing)? {
+                Some(doubles) => doubles,
+                None => {
+                    let samples = source.samples(stored, self.time, self.fields.and(doubles_fields()));
+                    let samples = source.noted(samples, &self.missing)?;
+                    if samples.is_empty() {
+                        continue;
+                    }
+                    let Some(doubles) = Doubles::of(samples) else { return Ok(None) };
+                    doubles
+                }
+            };
+            if !doubles.times.is_empty() {
+                all.push(doubles);
+            }
+        }
+        if all.is_empty() {
+            return Ok(None);
+        }
+        Ok(self.joiner.join(all))
     }
 
     fn read(&mut self, parts: &[(usize, Stored)]) -> Result<Samples> {
@@ -299,7 +428,12 @@ impl SeriesScan {
                 all.append(&samples);
             }
         }
-        Ok(all.ordered())
+        let all = all.ordered();
+        let lost = self.lost.as_ref().zip(parts.first());
+        Ok(match lost {
+            Some((lost, (_, stored))) => lost.leave_out(&stored.series, all),
+            None => all,
+        })
     }
 }
 
@@ -307,19 +441,7 @@ impl Iterator for SeriesScan {
     type Item = Result<(Series, Samples)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let (series, parts) = self.found.next()?;
-            self.left -= 1;
-            match self.read(&parts) {
-                Ok(samples) if samples.is_empty() => {}
-                Ok(samples) => return Some(Ok((series, samples))),
-                Err(error) => {
-                    self.found = BTreeMap::new().into_iter();
-                    self.left = 0;
-                    return Some(Err(error));
-                }
-            }
-        }
+        self.next_with(|scan, parts| scan.read(parts).map(|samples| (!samples.is_empty()).then_some(samples)))
     }
 }
 

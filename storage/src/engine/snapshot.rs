@@ -17,7 +17,7 @@ use crate::scan::{ScanOrder, ScanRequest, TimeRange};
 use arrow_array::RecordBatch;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// A tenant's rows at one moment.
 #[derive(Debug, Clone)]
@@ -28,6 +28,10 @@ pub struct Snapshot {
     /// The coarsest resolution of metrics that was read, in seconds.
     coarsest: Arc<AtomicU32>,
 }
+
+/// Which blocks, deletions and generations of memory a snapshot sees; not which rows have come to the memory since. Keeps nothing.
+#[derive(Debug, Clone)]
+pub struct Mark(Weak<View>);
 
 /// A block whose rows are missing from what was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +94,16 @@ impl Snapshot {
         Resolution::of_seconds(self.coarsest.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
+    /// What it sees, to be recognized later.
+    pub fn mark(&self) -> Mark {
+        Mark(Arc::downgrade(&self.view))
+    }
+
+    /// Whether it sees the blocks, deletions and generations of memory that were seen then.
+    pub fn is_at(&self, mark: &Mark) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.view), mark.0.as_ptr())
+    }
+
     pub(super) fn view(&self) -> &View {
         &self.view
     }
@@ -115,7 +129,9 @@ impl Snapshot {
         let mut sources: Vec<Source> = blocks.into_iter().map(Source::Block).collect();
         match signal {
             Signal::Spans | Signal::Logs => sources.extend(self.batches(signal).into_iter().map(Source::Memory)),
-            Signal::Metrics => sources.extend(self.heads().into_iter().map(|head| Source::Head(Box::new(head)))),
+            Signal::Metrics => {
+                sources.extend(self.heads().into_iter().map(|head| Source::Head(Box::new(head.pinned()))));
+            }
         }
         order(&mut sources, request.order);
         Ok(Scan {

@@ -130,7 +130,14 @@ impl Store {
     /// What is amiss, a sentence each. Asks nobody.
     pub fn troubles(&self) -> Vec<String> {
         let refusal = self.refuses().map(|shortage| format!("writes are refused: {shortage}"));
-        self.bucket_trouble().into_iter().chain(refusal).chain(self.damage()).collect()
+        self.bucket_trouble().into_iter().chain(refusal).chain(self.flush_trouble()).chain(self.damage()).collect()
+    }
+
+    fn flush_trouble(&self) -> Option<String> {
+        let failed = self.failed_flushes.load(std::sync::atomic::Ordering::Relaxed);
+        let times = if failed == 1 { "once".to_owned() } else { format!("{failed} times in a row") };
+        (failed > 0)
+            .then(|| format!("what is in memory could not be written to blocks, {times}; the server's log says why"))
     }
 
     fn damage(&self) -> Option<String> {

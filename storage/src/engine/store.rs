@@ -68,6 +68,8 @@ pub struct Store {
     free_space: Mutex<Option<(std::time::Duration, u64)>>,
     /// Whether the last write to the log failed.
     pub(super) log_fails: AtomicBool,
+    /// How many flushes have failed since one succeeded.
+    pub(super) failed_flushes: AtomicU64,
     recovery: RecoveryReport,
     /// What this process is among those that share a bucket; `None` on a disk alone.
     pub(super) sharing: Option<Sharing>,
@@ -139,6 +141,7 @@ impl Store {
             maintenance: Mutex::new(maintenance),
             free_space: Mutex::new(None),
             log_fails: AtomicBool::new(false),
+            failed_flushes: AtomicU64::new(0),
             recovery: recovered.report,
             sharing: recovered.sharing,
             _lock: recovered.lock,

@@ -376,7 +376,7 @@ fn flush_loop(store: &Store, flusher: &Flusher, queue: &mpsc::Sender<Command>) {
                 }
                 Err(error) => {
                     rest = (rest * 2).clamp(RETRY_MIN, RETRY_MAX);
-                    tracing::error!(error = %chain(&error), retry_in = ?rest, "failed to flush; rows stay in the log");
+                    tracing::error!(error = %chain(&error), retry_in = ?rest, "failed to flush; rows stay in memory, and where they came from");
                     break;
                 }
             }

@@ -5,6 +5,8 @@
 //!
 //! Q1  Every trace with rows in the range is either told of by one row group, whole, or apart in each that has rows of it, or in memory.
 //! Q2  A damaged block answers nothing from then on, as in a scan (S3 of `snapshot`).
+//! Q3  Those that are to be put together, and of which no row meets a condition, may be left out before (`Narrowing`): traces of which all rows
+//!     are in blocks, and where that leaves out many.
 //!
 //! Not here: what conditions mean (`scan`), what is asked of a lineage (`trace::lineage`).
 
@@ -22,6 +24,8 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
+/// So many looks at traces tell how many of all meet a condition.
+const SAMPLE: usize = 1024;
 /// Rows that a trace counts as at least, when traces are put together.
 const LEAST_ROWS: usize = 16;
 
@@ -293,6 +297,27 @@ impl TraceScan {
         Ok(Located { traces, of_blocks, rows, next: 0 })
     }
 
+    /// Begins to find out which of some traces have rows that meet a condition. What is in memory is not looked at: its traces may.
+    pub fn narrowing(&self, located: &Located, condition: usize) -> Narrowing {
+        let met = located.traces.iter().map(|trace| self.memory.traces.contains_key(trace)).collect();
+        Narrowing { condition, block: 0, met, looked: 0, having: 0 }
+    }
+
+    /// Looks into one more block; false when all is known, or when it has shown that most of the traces do.
+    pub fn narrow(&mut self, located: &Located, narrowing: &mut Narrowing) -> Result<bool> {
+        let number = narrowing.block;
+        let (Some(block), Some(rows)) = (self.blocks.get(number), located.of_blocks.get(number)) else {
+            return Ok(false);
+        };
+        let Some(condition) = self.conditions.get(narrowing.condition) else { return Ok(false) };
+        narrowing.block += 1;
+        match block.have(self.request.time, condition, rows) {
+            Ok(have) => narrowing.take(rows, &have),
+            Err(error) => self.missing.note(block.id, error)?,
+        }
+        Ok(!narrowing.is_vain())
+    }
+
     /// All spans of the next traces, at least one and about so many rows at most, in some columns, of which `trace_id` is one, and
     /// these traces; `None` after the last. Spans of a trace may be in several batches.
     pub fn assemble(
@@ -361,7 +386,65 @@ pub struct Located {
     next: usize,
 }
 
+/// Which traces have rows that meet a condition, as far as that is known.
+#[derive(Debug)]
+pub struct Narrowing {
+    condition: usize,
+    block: usize,
+    /// By the trace's place in the list.
+    met: Vec<bool>,
+    /// How many times rows of a trace were looked at, and how often some met the condition.
+    looked: usize,
+    having: usize,
+}
+
+impl Narrowing {
+    fn take(&mut self, rows: &[(u32, Range<usize>)], have: &[bool]) {
+        for ((trace, _), has) in rows.iter().zip(have) {
+            self.looked += 1;
+            self.having += usize::from(*has);
+            if let Some(met) = self.met.get_mut(*trace as usize) {
+                *met |= has;
+            }
+        }
+    }
+
+    /// Whether too many meet the condition for it to be worth the search.
+    fn is_vain(&self) -> bool {
+        self.looked >= SAMPLE && self.having * 2 > self.looked
+    }
+}
+
 impl Located {
+    /// Leaves out the traces of which no row meets a condition, once all is known of it.
+    pub fn keep(&mut self, narrowing: &Narrowing) {
+        if narrowing.is_vain() {
+            return;
+        }
+        let mut kept = 0;
+        let places: Vec<Option<u32>> = narrowing
+            .met
+            .iter()
+            .map(|met| {
+                kept += u32::from(*met);
+                met.then(|| kept - 1)
+            })
+            .collect();
+        for of_block in &mut self.of_blocks {
+            of_block.retain_mut(|(trace, _)| match places.get(*trace as usize) {
+                Some(Some(place)) => {
+                    *trace = *place;
+                    true
+                }
+                _ => false,
+            });
+        }
+        let mut met = narrowing.met.iter();
+        self.traces.retain(|_| met.next().is_some_and(|met| *met));
+        let mut met = narrowing.met.iter();
+        self.rows.retain(|_| met.next().is_some_and(|met| *met));
+    }
+
     /// The places of the next traces with so many rows: at least of one, and of more than one not of more rows.
     fn take(&mut self, most_rows: usize) -> Range<usize> {
         let from = self.next;

@@ -6,6 +6,7 @@
 
 use super::{Clock, Entry, Filesystem, ReadFile, WriteFile};
 use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::num::NonZeroU64;
@@ -21,6 +22,15 @@ const REWRITE_BYTES: usize = 1 << 20;
 /// The machine's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
+
+impl Disk {
+    /// Lets the process have as many files open as it may: each block that is read has some, and the usual limit of 1,024 is soft.
+    pub fn allow_open_files() -> io::Result<()> {
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        Ok(setrlimit(Resource::Nofile, limit)?)
+    }
+}
 
 impl Filesystem for Disk {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {

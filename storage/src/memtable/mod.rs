@@ -201,13 +201,13 @@ impl Generation {
         inserted.map(|()| batch.num_rows())
     }
 
-    /// A tenant's series, as they stand now; `None` where there is none.
+    /// A tenant's series, each as it stands when it is found; `None` where there is none.
     pub(crate) fn head(&self, tenant: &TenantId) -> Option<HeadReader> {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let table = tables.get(&(tenant.clone(), Signal::Metrics)).filter(|table| table.rows > 0)?;
         let head = Arc::clone(&table.head);
         drop(tables);
-        Some(HeadReader::new(&head))
+        Some(HeadReader::finding(&head))
     }
 
     /// Leaves out spans that this generation or another holds, and doubles within the batch. The others are known from

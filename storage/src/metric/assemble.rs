@@ -6,6 +6,7 @@
 //!
 //! Not here: where series lie (`head`, `block::series`).
 
+use super::doubles::Doubles;
 use super::field::Fields;
 use super::matcher::Matcher;
 use super::samples::Samples;
@@ -54,6 +55,11 @@ pub(crate) trait SeriesSource {
 
     /// Some rows of a series with at least some fields.
     fn samples(&mut self, stored: &Stored, rows: Range<usize>, fields: Fields) -> Result<Samples>;
+
+    /// The samples of a series in a range of time, where the source knows without looking at each that they are doubles alone.
+    fn doubles(&mut self, _: &Stored, _: TimeRange) -> Result<Option<Doubles>> {
+        Ok(None)
+    }
 }
 
 /// The rows of a source that match a request, batch by batch.

@@ -45,6 +45,9 @@ pub(crate) const ZERO_THRESHOLD: usize = 10;
 pub(crate) const CELLS: [&str; 6] =
     [name::EXPLICIT_BOUNDS, name::BUCKET_COUNTS, name::POSITIVE, name::NEGATIVE, name::QUANTILES, name::EXEMPLARS];
 
+/// A flag of a head's own, beyond those that a point can have: another stored series has this time's sample.
+pub(crate) const GIVEN_UP: u64 = 1 << 32;
+
 /// Places in [`CELLS`].
 pub(crate) const EXPLICIT_BOUNDS: usize = 0;
 pub(crate) const BUCKET_COUNTS: usize = 1;

@@ -1,33 +1,37 @@
 //! Where are series while they are in memory? In a head: the identity of each once, and a log of its samples.
 //!
-//! H1  A head is filled by one writer. A reader sees the samples that were there when it came, whatever comes later: logs
-//!     only grow.
+//! H1  A head is filled by one writer. A reader sees the samples that were there when it came, or when it found their series,
+//!     whatever comes later: logs only grow.
 //! H2  A reader gets the samples of a series by time, each time once, the last one written (N2, N3).
+//!     What it gives up because a rival (`rival`) was written with the same time, is left out.
 //! H3  An active series with 20 double samples takes at most 1 KiB, its identity included (measured by the bench `metrics`).
 //!
-//! Not here: when a head becomes a block (`engine`).
+//! Not here: which series have a label (`postings`), when a head becomes a block (`engine`).
 
 use super::assemble::{SeriesSource, Stored};
-use super::field::Fields;
+use super::field::{self, Fields};
 use super::label::{Label, point_value};
 use super::log::Log;
 use super::matcher::Matcher;
-use super::rows::{FamilyColumns, FamilyKeys, SampleColumns};
+use super::postings::Postings;
+use super::rows::{FamilyColumns, FamilyKeys, Row, SampleColumns};
 use super::samples::Samples;
 use super::series::Series;
 use crate::block::{Interner, dictionary_value};
 use crate::error::{Error, Result};
 use crate::model::Batch;
-use crate::model::attribute::Map;
 use crate::scan::TimeRange;
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Series that are looked at together; the writer waits as long.
 const GROUP_SERIES: usize = 256;
+
+/// The lengths of fewer series than this share of all are kept one by one.
+const FEW_SHARE: usize = 8;
 
 /// Distinct values, numbered and shared.
 #[derive(Debug)]
@@ -103,6 +107,15 @@ struct Run {
     rows: u32,
     min_time: i64,
     max_time: i64,
+    /// Whether it has given up samples.
+    gives_up: bool,
+}
+
+impl Run {
+    /// Bytes of its log: a part of what a head may hold before it is flushed, which is less than 4 GiB.
+    fn length(&self) -> u32 {
+        u32::try_from(self.log.len()).unwrap_or(u32::MAX)
+    }
 }
 
 /// Series and their samples.
@@ -113,8 +126,10 @@ pub(crate) struct Head {
     /// By the numbers of their parts.
     families: Interner,
     family: Vec<Family>,
+    rivals: super::rival::Families,
     /// Number of the family, then the attributes.
     series: Interner,
+    postings: Postings,
     runs: Vec<Run>,
     log_bytes: usize,
     time_range: Option<(i64, i64)>,
@@ -126,7 +141,7 @@ impl Head {
         let (families, samples) = (FamilyColumns::of(batch)?, SampleColumns::of(batch)?);
         let mut numbered = families.dictionaries.map(|dictionary| vec![None; dictionary.values().len()]);
         let mut last: Option<(FamilyKeys, u32)> = None;
-        let (mut identity, mut record) = (Vec::new(), Vec::new());
+        let (mut identity, mut record, mut sample) = (Vec::new(), Vec::new(), Row::EMPTY);
         for row in 0..batch.num_rows() {
             let keys = families.keys(row);
             let family = match last {
@@ -137,11 +152,13 @@ impl Head {
             identity.clear();
             identity.extend_from_slice(&family.to_le_bytes());
             identity.extend_from_slice(families.attributes.value(row));
-            let series = self.series.intern(&identity) as usize;
-            let sample = samples.row(row);
+            let number = self.series.intern(&identity);
+            let series = number as usize;
+            samples.read(row, &mut sample);
             if series == self.runs.len() {
-                let run = Run { log: Log::default(), rows: 0, min_time: i64::MAX, max_time: i64::MIN };
+                let run = Run { log: Log::default(), rows: 0, min_time: i64::MAX, max_time: i64::MIN, gives_up: false };
                 self.runs.push(run);
+                self.postings.add(number, family, families.attributes.value(row));
             }
             let Some(run) = self.runs.get_mut(series) else { continue };
             let before = run.log.memory_bytes();
@@ -150,12 +167,28 @@ impl Head {
             run.min_time = run.min_time.min(sample.time);
             run.max_time = run.max_time.max(sample.time);
             self.log_bytes += run.log.memory_bytes().saturating_sub(before);
+            self.give_up((family, families.attributes.value(row)), sample.time, &mut record);
         }
         self.time_range = match (self.time_range, batch.time_range()) {
             (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
             (range, None) | (None, range) => range,
         };
         Ok(())
+    }
+
+    /// Takes note that a series' rivals have no sample of a time any more.
+    fn give_up(&mut self, (family, attributes): (u32, &[u8]), time: i64, record: &mut Vec<u8>) {
+        for other in self.rivals.rivals(family) {
+            let identity = [&other.to_le_bytes(), attributes].concat();
+            let run = self.series.find(&identity).and_then(|number| self.runs.get_mut(number as usize));
+            let Some(run) = run.filter(|run| (run.min_time..=run.max_time).contains(&time)) else { continue };
+            let before = run.log.memory_bytes();
+            let mut given_up = Row { time, ..Row::EMPTY };
+            given_up.numbers[field::FLAGS] = Some(field::GIVEN_UP);
+            run.log.push(&given_up, record);
+            run.gives_up = true;
+            self.log_bytes += run.log.memory_bytes().saturating_sub(before);
+        }
     }
 
     fn number_family(
@@ -204,6 +237,8 @@ impl Head {
                 scope: cell(scope),
                 keys,
             });
+            let added = self.family.last().map(|family| family.series(&[]));
+            added.iter().for_each(|series| self.rivals.add(series));
         }
         Ok(number)
     }
@@ -214,7 +249,9 @@ impl Head {
             + self.cells.memory_bytes()
             + self.families.memory_bytes()
             + self.family.capacity() * size_of::<Family>()
+            + self.rivals.memory_bytes()
             + self.series.memory_bytes()
+            + self.postings.memory_bytes()
             + self.runs.capacity() * size_of::<Run>()
             + self.log_bytes
     }
@@ -242,12 +279,20 @@ fn text(value: &[u8]) -> Result<&str> {
     std::str::from_utf8(value).map_err(|_| Error::Request { what: "a name or unit is not text".into() })
 }
 
+/// Of each series' log what counts (H1).
+#[derive(Debug)]
+enum Lengths {
+    /// When the reader came.
+    All(Vec<u32>),
+    /// When the series was found.
+    Found(HashMap<u32, u32, foldhash::fast::RandomState>),
+}
+
 /// Reads a head as it stood at one moment.
 #[derive(Debug)]
 pub(crate) struct HeadReader {
     head: Arc<Mutex<Head>>,
-    /// Of each series' log what counts.
-    lengths: Vec<u32>,
+    lengths: Lengths,
     /// The series in their order, once it was asked for.
     order: Option<Vec<u32>>,
     /// The series that was read last.
@@ -255,12 +300,31 @@ pub(crate) struct HeadReader {
 }
 
 impl HeadReader {
+    /// A reader of all series, as they stand now.
     pub(crate) fn new(head: &Arc<Mutex<Head>>) -> Self {
-        let locked = lock(head);
-        // A log is a part of what a head may hold before it is flushed, which is less than 4 GiB.
-        let length = |run: &Run| u32::try_from(run.log.len()).unwrap_or(u32::MAX);
-        let lengths = locked.runs.iter().map(length).collect();
-        HeadReader { head: Arc::clone(head), lengths, order: None, last: None }
+        Self::finding(head).pinned()
+    }
+
+    /// A reader of the few series that it will find, as they stand then. What it costs does not depend on how many there are.
+    pub(crate) fn finding(head: &Arc<Mutex<Head>>) -> Self {
+        HeadReader { head: Arc::clone(head), lengths: Lengths::Found(HashMap::default()), order: None, last: None }
+    }
+
+    /// The same reader, of all series as they stand now.
+    pub(crate) fn pinned(mut self) -> Self {
+        self.pin();
+        self
+    }
+
+    /// How many series there are to the reader, if it does not look for some.
+    fn pin(&mut self) -> usize {
+        if let Lengths::Found(_) = &self.lengths {
+            self.lengths = Lengths::All(lock(&self.head).runs.iter().map(Run::length).collect());
+        }
+        match &self.lengths {
+            Lengths::All(lengths) => lengths.len(),
+            Lengths::Found(_) => 0,
+        }
     }
 
     /// Earliest and latest time now, both inclusive.
@@ -268,34 +332,20 @@ impl HeadReader {
         lock(&self.head).time_range
     }
 
-    /// The values of a label, the empty one perhaps among them. Nothing is asked series by series but attributes of points.
-    pub(crate) fn label_values(&self, label: &Label) -> BTreeSet<String> {
+    /// The values of a label, in no order, some perhaps twice or empty. No series is asked.
+    pub(crate) fn label_values(&self, label: &Label) -> Vec<String> {
         let head = lock(&self.head);
-        let Label::Point(key) = label else {
-            return head.family.iter().map(|family| label.value(&family.series(&[])).into_owned()).collect();
-        };
-        let mut values: HashSet<Cow<'_, str>> = HashSet::new();
-        let mut last = Cow::Borrowed("");
-        for number in (0u32..).take(self.lengths.len()) {
-            let value = point_value(head.identity(number).1, key);
-            // What a host sends commonly follows each other.
-            if value != last {
-                values.insert(value.clone());
-                last = value;
-            }
+        match label {
+            Label::Point(key) => head.postings.values(key).map(Cow::into_owned).collect(),
+            _ => head.family.iter().map(|family| label.value(&family.series(&[])).into_owned()).collect(),
         }
-        values.into_iter().map(Cow::into_owned).collect()
     }
 
     /// Every label that a series has.
     pub(crate) fn labels(&self) -> BTreeSet<Label> {
         let head = lock(&self.head);
-        let mut keys: HashSet<&str> = HashSet::new();
-        for number in (0u32..).take(self.lengths.len()) {
-            keys.extend(Map::new(head.identity(number).1).iter().map(|(key, _)| key));
-        }
         let of_families = head.family.iter().flat_map(|family| family.series(&[]).labels());
-        of_families.chain(keys.into_iter().map(|key| Label::Point(key.to_owned()))).collect()
+        of_families.chain(head.postings.keys().map(|key| Label::Point(key.to_owned()))).collect()
     }
 
     /// Whether a series matches.
@@ -309,7 +359,7 @@ impl HeadReader {
 
     /// The series in ascending order.
     fn order(&mut self) -> &[u32] {
-        let count = self.lengths.len();
+        let count = self.pin();
         let head = &self.head;
         self.order.get_or_insert_with(|| sorted(&lock(head), count))
     }
@@ -327,11 +377,18 @@ impl HeadReader {
 
     fn read(&self, number: u32, fields: Fields) -> Samples {
         let head = lock(&self.head);
-        let length = self.lengths.get(number as usize).copied().unwrap_or(0);
-        let log = head.runs.get(number as usize);
-        let samples = log.map(|run| run.log.read(length as usize, fields)).unwrap_or_default();
+        let length = match &self.lengths {
+            Lengths::All(lengths) => lengths.get(number as usize).copied(),
+            Lengths::Found(lengths) => lengths.get(&number).copied(),
+        };
+        let length = length.unwrap_or(0);
+        let Some(run) = head.runs.get(number as usize) else { return Samples::default() };
+        let gives_up = run.gives_up;
+        let read = if gives_up { fields.and(Fields::of(&[field::NUMBERS[field::FLAGS].0])) } else { fields };
+        let samples = run.log.read(length as usize, read);
         drop(head);
-        samples.ordered()
+        let samples = samples.ordered();
+        if gives_up { samples.not_given_up().with(fields) } else { samples }
     }
 
     fn cached(&mut self, number: u32, fields: Fields) -> &Samples {
@@ -350,7 +407,11 @@ impl HeadReader {
 
 impl SeriesSource for HeadReader {
     fn groups(&self) -> usize {
-        self.lengths.len().div_ceil(GROUP_SERIES)
+        let count = match &self.lengths {
+            Lengths::All(lengths) => lengths.len(),
+            Lengths::Found(_) => lock(&self.head).runs.len(),
+        };
+        count.div_ceil(GROUP_SERIES)
     }
 
     fn group(&mut self, group: usize) -> Result<Vec<Stored>> {
@@ -374,12 +435,28 @@ impl SeriesSource for HeadReader {
                 _ => true,
             })
         };
-        let mut found = Vec::new();
-        for number in (0u32..).take(self.lengths.len()) {
-            let Some((family, attributes)) = head.series.get(number).split_first_chunk::<4>() else { continue };
+        let matches = |number: u32| {
+            let (family, attributes) = head.series.get(number).split_first_chunk::<4>()?;
             let is_admitted = admitted.get(u32::from_le_bytes(*family) as usize) == Some(&true);
-            if is_admitted && fits(attributes) {
-                found.extend(head.stored(number));
+            (is_admitted && fits(attributes)).then(|| head.stored(number))?
+        };
+        let proposed = head.postings.proposed(&of_series, &admitted);
+        let are_few = proposed.as_ref().is_some_and(|proposed| proposed.len() < head.runs.len() / FEW_SHARE);
+        if let (false, Lengths::Found(_)) = (are_few, &self.lengths) {
+            self.lengths = Lengths::All(head.runs.iter().map(Run::length).collect());
+        }
+        let found: Vec<Stored> = match proposed {
+            Some(proposed) => proposed.into_iter().filter_map(matches).collect(),
+            None => (0u32..).take(head.runs.len()).filter_map(matches).collect(),
+        };
+        match &mut self.lengths {
+            Lengths::All(lengths) => {
+                let there = |stored: &Stored| (stored.number as usize) < lengths.len();
+                return Ok(found.into_iter().filter(there).collect());
+            }
+            Lengths::Found(lengths) => {
+                let length = |number: u32| head.runs.get(number as usize).map_or(0, Run::length);
+                lengths.extend(found.iter().map(|stored| (stored.number, length(stored.number))));
             }
         }
         Ok(found)

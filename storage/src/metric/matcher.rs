@@ -1,10 +1,11 @@
 //! Does a label have a wanted value? `=`, `!=`, `=~`, `!~`, as Prometheus means them.
 //!
-//! A label that a series does not have is the empty text. Patterns are anchored at both ends and `.` is any character.
+//! A label that a series does not have is the empty text. Patterns are RE2's, anchored at both ends, and `.` is any character.
 
 use super::label::Label;
 use super::series::Series;
 use crate::error::{Error, Result};
+use crate::re2;
 use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::nfa::thompson::{self, pikevm};
 use regex_automata::{Anchored, Input, MatchKind};
@@ -101,9 +102,8 @@ impl Pattern {
             let cause = cause.map(ToString::to_string).unwrap_or_default();
             Error::Request { what: format!("the pattern `{pattern}` cannot be used: {cause}") }
         };
-        // Alone first, so that a parenthesis cannot close the group around it.
-        regex_automata::util::syntax::parse(pattern).map_err(|error| bad(&error))?;
-        let anchored = format!("^(?s:{pattern})$");
+        let anchored = re2::anchored(pattern)
+            .map_err(|cause| Error::Request { what: format!("the pattern `{pattern}` cannot be used: {cause}") })?;
         let nfa = thompson::Compiler::new()
             .configure(thompson::Config::new().nfa_size_limit(Some(MOST_NFA_BYTES)).shrink(false))
             .build(&anchored)

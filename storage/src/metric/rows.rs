@@ -97,8 +97,9 @@ impl<'a> SampleColumns<'a> {
         Ok(SampleColumns { times, numbers, cells })
     }
 
-    pub(crate) fn row(&self, row: usize) -> Row<'a> {
-        let mut made = Row { time: self.times.get(row).copied().unwrap_or_default(), ..Row::EMPTY };
+    /// Puts a row in the place of another one of the same batch, or of an empty one.
+    pub(crate) fn read(&self, row: usize, made: &mut Row<'a>) {
+        made.time = self.times.get(row).copied().unwrap_or_default();
         for (place, numbers) in &self.numbers {
             if let Some(to) = made.numbers.get_mut(*place) {
                 *to = numbers.get(row);
@@ -109,7 +110,6 @@ impl<'a> SampleColumns<'a> {
                 *to = cells.is_valid(row).then(|| cells.value(row));
             }
         }
-        made
     }
 }
 

@@ -185,7 +185,7 @@ impl Samples {
     }
 
     /// Whether each sample is a double and nothing more is told of any: neither a start nor flags, nor others for which it stands.
-    pub fn are_plain_doubles(&self) -> bool {
+    pub(crate) fn are_plain_doubles(&self) -> bool {
         let column = |place: usize| self.numbers.get(place);
         let tells = |place: usize| column(place).is_some_and(|column| column.values.iter().any(|bits| *bits != 0));
         let are_there = |doubles: &Numbers| doubles.present.is_empty() && doubles.values.len() == self.len();
@@ -197,7 +197,7 @@ impl Samples {
     }
 
     /// Times, and the bits of the doubles; zero where there is none.
-    pub fn into_doubles(mut self) -> (Vec<i64>, Vec<u64>) {
+    pub(crate) fn into_doubles(mut self) -> (Vec<i64>, Vec<u64>) {
         let doubles = self.numbers.get_mut(field::VALUE_DOUBLE).map(std::mem::take).unwrap_or_default();
         (self.times, doubles.values)
     }
@@ -332,6 +332,12 @@ impl Samples {
         let last: Vec<usize> =
             rows.chunk_by(|a, b| time(a) == time(b)).filter_map(|same| same.last().copied()).collect();
         self.take(&last)
+    }
+
+    /// Without those that a head gave up. They have at least the flags.
+    pub(crate) fn not_given_up(&self) -> Samples {
+        let is_kept = |row: &usize| self.number(field::FLAGS, *row).is_none_or(|flags| flags & field::GIVEN_UP == 0);
+        self.take(&(0..self.len()).filter(is_kept).collect::<Vec<_>>())
     }
 
     /// The rows, of ascending times, that lie in a range.

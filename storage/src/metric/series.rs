@@ -69,6 +69,20 @@ impl Series {
         origin::Scope::parse(&self.scope).unwrap_or_default()
     }
 
+    /// Whether all but the attributes is the same.
+    pub(crate) fn is_of_family(&self, other: &Series) -> bool {
+        self.name == other.name
+            && self.r#type == other.r#type
+            && self.service_name == other.service_name
+            && self.resource == other.resource
+            && self.scope == other.scope
+            && self.unit == other.unit
+            && self.description == other.description
+            && self.metadata == other.metadata
+            && self.temporality == other.temporality
+            && self.is_monotonic == other.is_monotonic
+    }
+
     /// About how many bytes of memory it takes, what it shares with others left out.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.attributes.len() + 16

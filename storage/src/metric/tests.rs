@@ -156,3 +156,88 @@ fn a_growing_histogram_takes_few_bytes_in_memory() {
     let taken = head.memory_bytes() - empty;
     assert!(taken < 4_000, "two series of 20 histograms take {taken} bytes");
 }
+
+/// Two metrics with a point of each series: metric, then values of two labels, of which the second may be a number.
+fn labelled(series: &[(bool, &str, Option<u8>)]) -> Batch {
+    let mut builder = PointBatchBuilder::default();
+    for (is_other, value, number) in series {
+        let metadata = Map::default();
+        let name = if *is_other { "errors" } else { "requests" };
+        builder.set_metric(&MetricHead {
+            name,
+            unit: "",
+            description: "",
+            metadata,
+            temporality: 2,
+            is_monotonic: true,
+        });
+        let mut attributes = MapBuilder::default();
+        attributes.push("a", Value::String(value));
+        match number {
+            Some(number @ 0..4) => attributes.push("b", Value::Int((*number).into())),
+            Some(number) => attributes.push("b", Value::String(&(number % 4).to_string())),
+            None => {}
+        }
+        let attributes = attributes.finish();
+        let data = PointData::Sum(Some(Number::Int(1)));
+        let attributes = Map::new(&attributes);
+        builder.append(&Point { attributes, time: 1, start_time: None, flags: 0, exemplars: &[], data }).unwrap();
+    }
+    builder.finish().unwrap()
+}
+
+proptest! {
+    #[test]
+    fn p2_what_is_found_is_what_matches(
+        series in proptest::collection::vec(
+            (any::<bool>(), prop_oneof![Just("x"), Just("y"), Just("z"), Just("")], proptest::option::of(0u8..8)),
+            1..40,
+        ),
+        matchers in proptest::collection::vec(
+            (
+                prop_oneof![Just("a"), Just("b"), Just("c"), Just("__name__")],
+                prop_oneof![
+                    Just(Relation::Equal),
+                    Just(Relation::NotEqual),
+                    Just(Relation::Matches),
+                    Just(Relation::MatchesNot)
+                ],
+                prop_oneof![Just("x"), Just("x|y"), Just("1"), Just(""), Just(".+"), Just(".*"), Just("requests")],
+            ),
+            0..4,
+        ),
+    ) {
+        let head = Arc::new(Mutex::new(Head::default()));
+        let (first, second) = series.split_at(series.len() / 2);
+        lock(&head).insert(&labelled(first)).unwrap();
+        lock(&head).insert(&labelled(second)).unwrap();
+        let matcher = |(label, relation, value): &(&str, Relation, &str)| {
+            let label = if *label == "__name__" { Label::Name } else { Label::Point((*label).into()) };
+            Matcher::new(label, *relation, value).unwrap()
+        };
+        let matchers: Vec<Matcher> = matchers.iter().map(matcher).collect();
+        let mut whole = HeadReader::new(&head);
+        let all: Vec<Stored> = (0..whole.groups()).flat_map(|group| whole.group(group).unwrap()).collect();
+        let matches = |stored: &&Stored| matchers.iter().all(|matcher| matcher.matches(&stored.series));
+        let expected: Vec<&Series> = all.iter().filter(matches).map(|stored| &stored.series).collect();
+        for mut reader in [HeadReader::new(&head), HeadReader::finding(&head)] {
+            let found = reader.find(&matchers).unwrap();
+            let mut samples = |stored: &Stored| reader.samples(stored, 0..1, Fields::ALL).unwrap().len();
+            prop_assert!(found.iter().map(&mut samples).all(|count| count == 1));
+            let mut found: Vec<&Series> = found.iter().map(|stored| &stored.series).collect();
+            found.sort();
+            prop_assert_eq!(&found, &expected);
+        }
+        for label in ["a", "b", "c"].map(|key| Label::Point(key.into())) {
+            let mut values = whole.label_values(&label);
+            values.sort();
+            values.dedup();
+            values.retain(|value| !value.is_empty());
+            let mut expected: Vec<String> = all.iter().map(|stored| label.value(&stored.series).into_owned()).collect();
+            expected.sort();
+            expected.dedup();
+            expected.retain(|value| !value.is_empty());
+            prop_assert_eq!(values, expected);
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! How is a cell that repeats from row to row built? Each distinct value once, and a key per row.
 
+use super::same;
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array};
@@ -10,7 +11,7 @@ use std::sync::Arc;
 /// A dictionary column in the making. `set` chooses the value of the rows that follow, `append` adds a row.
 #[derive(Debug, Default)]
 pub(super) struct DictionaryBuilder {
-    index: HashMap<Vec<u8>, i32>,
+    index: HashMap<Vec<u8>, i32, foldhash::fast::RandomState>,
     values: Vec<Vec<u8>>,
     keys: Vec<i32>,
     current: i32,
@@ -20,7 +21,7 @@ impl DictionaryBuilder {
     /// Chooses the value of the rows that follow.
     pub(super) fn set(&mut self, value: &[u8]) {
         // Rows commonly have what the row before had.
-        if self.chosen() == Some(value) {
+        if self.chosen().is_some_and(|chosen| same(chosen, value)) {
             return;
         }
         if let Some(&key) = self.index.get(value) {

@@ -11,6 +11,7 @@
 pub mod attribute;
 mod batch;
 mod dictionary;
+mod equal;
 mod id;
 mod log;
 pub mod origin;
@@ -22,6 +23,7 @@ mod span;
 pub mod verbatim;
 
 pub use batch::Batch;
+pub(crate) use equal::same;
 pub use id::{InvalidTenant, SpanId, TenantId, TraceId};
 pub use log::{LogBatchBuilder, LogRecord};
 pub use point::{MetricHead, Point, PointBatchBuilder, PointData};

@@ -92,8 +92,8 @@ impl Default for RetentionConfig {
             metrics_days: 90,
             // A TiB of each signal is some 40 billion spans; who has so much sets it.
             signal_bytes: 1 << 40,
-            // Twice the mark at which writes are refused: the oldest rows go before new ones are turned away.
-            min_free_bytes: 512 << 20,
+            // What was acknowledged does not go because somebody else fills the disk; writes are refused until there is room.
+            min_free_bytes: 0,
             downsampling: Vec::new(),
             tenants: BTreeMap::new(),
         }

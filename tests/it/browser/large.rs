@@ -3,19 +3,26 @@
 use crate::server::{Server, request};
 use hyper::body::Bytes;
 use serde_json::{Value, json};
+use std::ops::RangeInclusive;
 
 /// Its id.
 pub(crate) const TRACE: &str = "5b8efff798038103d269b633813fc60c";
 
+/// Spans of one request.
+const AT_ONCE: usize = 10_000;
+
 /// Sends a trace of many spans, each below the one before up to some depth.
 pub(crate) async fn send(server: &Server, spans: usize) {
     let headers = [("content-type", "application/json")];
-    let sent = request(&server.otlp_http, "POST", "/v1/traces", &headers, Bytes::from(otlp(spans))).await;
-    assert_eq!(sent.0, 200, "{}", String::from_utf8_lossy(&sent.1));
+    for first in (1..=spans).step_by(AT_ONCE) {
+        let body = Bytes::from(otlp(first..=spans.min(first + AT_ONCE - 1)));
+        let sent = request(&server.otlp_http, "POST", "/v1/traces", &headers, body).await;
+        assert_eq!(sent.0, 200, "{}", String::from_utf8_lossy(&sent.1));
+    }
 }
 
-fn otlp(spans: usize) -> String {
-    let spans: Vec<Value> = (1..=spans)
+fn otlp(numbers: RangeInclusive<usize>) -> String {
+    let spans: Vec<Value> = numbers
         .map(|number| {
             let parent = if number == 1 { String::new() } else { format!("{:016x}", number - 1 - (number - 2) % 7) };
             let start = 1_795_392_000_000_000_000u64 + number as u64 * 10_000;

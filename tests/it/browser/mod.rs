@@ -16,9 +16,11 @@ mod trace;
 use crate::server::{Server, eventually, request};
 use driver::Browser;
 use hyper::body::Bytes;
+use serde_json::Value;
 
 /// Spans of the large trace must not be in the page all at once.
 const LARGE_TRACE: usize = 10_000;
+const HUGE_TRACE: usize = 100_000;
 
 fn wanted() -> bool {
     let wanted = std::env::var("SPANLIGHT_BROWSER").is_ok_and(|value| value == "1");
@@ -171,4 +173,62 @@ async fn browser_shows_a_trace_of_ten_thousand_spans_by_its_visible_rows() {
     let header = browser.run("return document.querySelector('[data-testid=\"trace-header\"]').textContent").await;
     assert!(header.as_str().unwrap().replace([',', '\u{202f}', '\u{a0}', ' '], "").contains("10000"), "{header}");
     browser.screenshot("large-trace").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_shows_a_trace_of_a_hundred_thousand_spans_by_windows() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    large::send(&server, HUGE_TRACE).await;
+    let browser = Browser::open(1920, 1080).await;
+    browser.go(&format!("http://{}/trace/{}", server.http, large::TRACE)).await;
+    browser.wait_for_some("span-row").await;
+    let bounded = async || {
+        let rows = browser.count("span-row").await;
+        assert!(rows < 300, "{rows} rows are in the page");
+    };
+    bounded().await;
+    let header = browser.run("return document.querySelector('[data-testid=\"trace-header\"]').textContent").await;
+    assert!(header.as_str().unwrap().replace([',', '\u{202f}', '\u{a0}', ' '], "").contains("100000"), "{header}");
+    browser.screenshot("huge-trace").await;
+
+    // To the end, which was not here.
+    let path = format!("/api/v1/traces/{}/outline/rows?offset={}&limit=1", large::TRACE, HUGE_TRACE - 1);
+    let answer = request(&server.http, "GET", &path, &[], Bytes::new()).await;
+    let answer: Value = serde_json::from_slice(&answer.1).unwrap();
+    let last = answer["rows"][0]["span_id"].as_str().unwrap();
+    browser.run("const rows = document.querySelector('[role=tree]'); rows.scrollTop = rows.scrollHeight").await;
+    browser
+        .wait_for("the last row", &format!("return document.querySelector('[data-span=\"{last}\"]')?.textContent"))
+        .await;
+    bounded().await;
+
+    // The last span that was sent, found by its name.
+    browser.run("document.querySelector('[role=tree]').scrollTop = 0").await;
+    browser.keys("find", &format!("step {HUGE_TRACE}")).await;
+    let found =
+        format!("return document.querySelector('.span-row.hit.at[data-span=\"{HUGE_TRACE:016x}\"]')?.textContent");
+    browser.wait_for("the span that was looked for", &found).await;
+    browser.click("span-row").await;
+    browser.wait_for_some("span-details").await;
+    browser
+        .wait_for("its details", "return document.querySelector('[data-testid=\"span-details\"] h2')?.textContent")
+        .await;
+
+    // Folded to its root, and back; the flame graph, and the table of groups.
+    browser.key("Escape").await;
+    browser.key("Escape").await;
+    browser.key("]").await;
+    browser.wait_for("one row", "return document.querySelectorAll('[data-testid=\"span-row\"]').length === 1").await;
+    browser.key("[").await;
+    browser.wait_for("many rows", "return document.querySelectorAll('[data-testid=\"span-row\"]').length > 20").await;
+    browser.click("tab-flame").await;
+    browser.wait_for("lanes", "return document.querySelector('.flame-scroll > div')?.clientHeight > 200").await;
+    browser.screenshot("huge-flame").await;
+    browser.click("tab-statistics").await;
+    browser.wait_for_some("group-row").await;
+    browser.check_no_errors().await;
 }

@@ -242,24 +242,59 @@ async fn what_cannot_be_read_is_kept_and_stops_nothing() {
         (metric(&server, "spanlight_kafka_messages_total").await >= 15.0).then_some(())
     })
     .await;
-    assert_eq!(metric(&server, "spanlight_kafka_dead_letters_total").await, 7.0);
+    assert_eq!(metric(&server, "spanlight_kafka_dead_letters_total").await, 11.0);
     assert_eq!(values(&server, "number", "", "default").await, BTreeMap::from([("0000002".to_owned(), 1)]));
     assert_eq!(values(&server, "number", "", "shop").await, BTreeMap::from([("0000001".to_owned(), 1)]));
     assert_eq!(values(&server, "service.name", "", "plain").await, BTreeMap::from([("lines".to_owned(), 1)]));
     let letters = values(&server, "spanlight.reason", "", "dead-letters").await;
-    assert_eq!(letters.values().sum::<u64>(), 7, "{letters:?}");
-    assert!(letters.keys().any(|reason| reason.contains("`../etc` is no tenant")), "{letters:?}");
+    assert_eq!(letters.values().sum::<u64>(), 11, "{letters:?}");
+    for (reason, count) in [("`../etc` is no tenant", 1), ("it holds no records of logs, read as `otlp_proto`", 4)] {
+        let of_reason = letters.iter().filter(|(known, _)| known.contains(reason));
+        assert_eq!(of_reason.map(|(_, count)| count).sum::<u64>(), count, "{reason}: {letters:?}");
+    }
     // They are committed with the offsets that pass over them.
     server.kill();
     let server = cluster.serve(dir.path(), &[("SPANLIGHT_KAFKA_TOPICS", topics)]);
     let again = eventually("the letters", || async {
         let letters = values(&server, "spanlight.reason", "", "dead-letters").await;
-        (letters.values().sum::<u64>() >= 7).then_some(letters)
+        (letters.values().sum::<u64>() >= 11).then_some(letters)
     });
     assert_eq!(again.await, letters);
 }
 
 /// Whether a message can be decoded depends on no other that came with it.
+/// What comes after the reading began has no older messages, whatever is wanted of those that were there.
+#[tokio::test]
+async fn topics_that_come_later_are_read_from_their_first_message() {
+    let cluster = Cluster::new(&[("ev-old", 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [
+        ("SPANLIGHT_KAFKA_TOPICS", r#"{ "^ev-.*" = { signal = "logs", encoding = "text" } }"#),
+        (
+            "SPANLIGHT_KAFKA_LIBRDKAFKA",
+            r#"{ "topic.metadata.refresh.interval.ms" = "300", "session.timeout.ms" = "4000", "heartbeat.interval.ms" = "500" }"#,
+        ),
+        ("SPANLIGHT_KAFKA_BEGIN", "latest"),
+    ];
+    cluster.send("ev-old", 0, b"before", None);
+    cluster.flush();
+    let server = cluster.serve(dir.path(), &settings);
+    eventually("the partition is read", || async {
+        let kafka = server.json("/api/v1/status").await["kafka"].clone();
+        (kafka["partitions"][0]["position"] == 1).then_some(())
+    })
+    .await;
+    cluster.mock.create_topic("ev-new", 1, 1).unwrap();
+    cluster.send("ev-new", 0, b"first", None);
+    cluster.send("ev-old", 0, b"after", None);
+    cluster.flush();
+    let services = eventually("both", || async {
+        let found = values(&server, "service.name", "", "default").await;
+        (found.len() == 2).then_some(found)
+    });
+    assert_eq!(services.await, BTreeMap::from([("ev-new".to_owned(), 1), ("ev-old".to_owned(), 1)]));
+}
+
 #[tokio::test]
 async fn messages_that_take_much_memory_each_are_stored_and_one_that_takes_too_much_is_kept() {
     let cluster = Cluster::new(&[("events", 1)]);

@@ -36,6 +36,17 @@ pub(crate) fn virtual_list<F>(list: List<F>) -> (AnyView, NodeRef<html::Div>)
 where
     F: Fn(usize) -> AnyView + Clone + Send + 'static,
 {
+    virtual_list_seen(list, None)
+}
+
+/// The same, which tells the first row that is drawn and the one after the last.
+pub(crate) fn virtual_list_seen<F>(
+    list: List<F>,
+    seen: Option<RwSignal<(usize, usize)>>,
+) -> (AnyView, NodeRef<html::Div>)
+where
+    F: Fn(usize) -> AnyView + Clone + Send + 'static,
+{
     let List { count, heights, generation, reveal, role, label, row, foot } = list;
     let node: NodeRef<html::Div> = NodeRef::new();
     let view_port = RwSignal::new((0.0, 800.0));
@@ -49,6 +60,12 @@ where
         let (top, height) = view_port.get();
         heights.with(|heights| heights.visible(count.get(), top, height, SPARE))
     });
+    if let Some(seen) = seen {
+        effect(move || {
+            let drawn = visible.get();
+            seen.set((drawn.start, drawn.end));
+        });
+    }
     effect(move || {
         let (Some(index), Some(element)) = (reveal.get(), node.get()) else { return };
         let (top, height) = (f64::from(element.scroll_top()), f64::from(element.client_height()));

@@ -14,6 +14,7 @@ pub mod format;
 pub mod hue;
 pub mod json;
 pub mod kafka;
+pub mod listed;
 pub mod log;
 pub mod lower;
 pub mod map;

@@ -112,7 +112,8 @@ fn family(message: &[u8], forms: Forms, found: &mut impl FnMut(Found<'_, '_>)) -
     if name.is_empty() {
         return Ok(Err("a family has no name".to_owned()));
     }
-    let family = Arc::new(Family { r#type: kind.number(), help: help.to_owned(), unit: unit.to_owned() });
+    let family =
+        Arc::new(Family { name: name.to_owned(), r#type: kind.number(), help: help.to_owned(), unit: unit.to_owned() });
     let mut metrics = metric::Metrics::new(name, kind, forms, &family);
     let mut reader = Reader::new(message);
     while let Some(key) = reader.key()? {

@@ -11,6 +11,7 @@
 //!
 //! - `series`: labels, symbols, metadata; what a series holds.
 //! - `histogram`: native histograms.
+//! - `known`: series that came before.
 //! - `rows`: the batch in the making.
 //! - `measure`: how much memory it will take.
 //! - `snappy`: the compression that senders use.
@@ -19,6 +20,7 @@
 //! Not here: HTTP (`receiver`).
 
 mod histogram;
+pub(crate) mod known;
 mod measure;
 mod rows;
 mod series;
@@ -32,6 +34,7 @@ pub(crate) use measure::{measure, table_bytes};
 use super::wire::Reader;
 use super::wire::Reason;
 use super::{DecodeLimits, Decoded, Malformed, compact, malformed};
+use known::Known;
 use rows::Rows;
 use std::borrow::Cow;
 use storage::model::Signal;
@@ -107,16 +110,27 @@ enum Unfit {
     TooManyRecords { limit: usize },
 }
 
-/// Decodes a request.
+/// Decodes a request, by one who knows nothing.
 pub(crate) fn decode(
     version: Version,
     received_at: i64,
     message: &[u8],
     limits: &DecodeLimits,
 ) -> Result<Decoded, Malformed> {
+    decode_known(version, received_at, message, limits, &mut Known::default())
+}
+
+/// Decodes a request, with the same outcome whatever is known (K1).
+pub(crate) fn decode_known(
+    version: Version,
+    received_at: i64,
+    message: &[u8],
+    limits: &DecodeLimits,
+    known: &mut Known,
+) -> Result<Decoded, Malformed> {
     let mut rows = Rows::new(received_at, limits);
     let walked = match version {
-        Version::One => series::request_1(message, &mut rows),
+        Version::One => series::request_1(message, known, &mut rows),
         Version::Two => series::request_2(message, &mut rows),
     };
     walked.map_err(|fault| malformed(*fault, message))?;

@@ -5,8 +5,10 @@
 
 use super::super::DecodeLimits;
 use super::histogram::Histogram;
+use super::known::Meaning;
 use super::{MAX_LABELS, Unfit, Written};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use storage::model::attribute::{Map, MapBuilder, Value};
 use storage::model::origin::{Resource, Scope};
 use storage::model::record::{Exemplar, Number};
@@ -125,6 +127,30 @@ impl<'a> Rows<'a> {
         if points == 0 {
             self.metadata(self.name, told);
         }
+    }
+
+    /// Begins a series whose labels came before, with the same bytes. Whether they are that.
+    pub(super) fn begin_known(&mut self, labels: &'a [u8], meaning: &Meaning<'_>) -> bool {
+        let text = |range: &Range<usize>| labels.get(range.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let (Some(name), Some(job)) = (text(&meaning.name), text(&meaning.job)) else { return false };
+        (self.name, self.job, self.told, self.metric) = (name, job, Told::default(), None);
+        self.is_unfit = false;
+        self.attributes.clear();
+        self.attributes.extend_from_slice(meaning.attributes);
+        true
+    }
+
+    /// What the labels of the series mean that has begun, if it is fit, and its name and job lie in these bytes.
+    pub(super) fn meaning(&self, labels: &[u8]) -> Option<Meaning<'_>> {
+        let place = |text: &str| match text {
+            "" => Some(0..0),
+            _ => {
+                let at = text.as_ptr().addr().checked_sub(labels.as_ptr().addr())?;
+                (labels.get(at..at + text.len()) == Some(text.as_bytes())).then_some(at..at + text.len())
+            }
+        };
+        let (name, job) = (place(self.name)?, place(self.job)?);
+        (!self.is_unfit).then_some(Meaning { name, job, attributes: &self.attributes })
     }
 
     /// Sorts the labels, leaves out those without value, and finds the name.
@@ -303,7 +329,11 @@ impl<'a> Rows<'a> {
             return Err(Unfit::TooManyRecords { limit });
         }
         self.rows += 1;
-        if self.origin != Some((role, self.job)) {
+        // Two empty texts are not compared: see `storage::model`'s dictionaries.
+        let is_same = |(last, job): (Role, &str)| {
+            last == role && job.len() == self.job.len() && (job.is_empty() || job == self.job)
+        };
+        if !self.origin.is_some_and(is_same) {
             self.set_origin(role);
         }
         if self.metric != Some((role, kind)) {

@@ -2,6 +2,7 @@
 //! what it holds.
 
 use super::super::wire::{Reader, Result as Walk, Within};
+use super::known::Known;
 use super::rows::{Rows, Told};
 use super::{MAX_LABELS, Unfit};
 
@@ -58,12 +59,12 @@ pub(super) mod key_2 {
 }
 
 /// Walks a message of version 1.
-pub(super) fn request_1<'a>(message: &'a [u8], rows: &mut Rows<'a>) -> Walk<()> {
+pub(super) fn request_1<'a>(message: &'a [u8], known: &mut Known, rows: &mut Rows<'a>) -> Walk<()> {
     let mut reader = Reader::new(message);
     while let Some(key) = reader.key()? {
         match key {
             key_1::SERIES => {
-                series_1(reader.bytes()?, rows).within("timeseries")?;
+                series_1(reader.bytes()?, known, rows).within("timeseries")?;
                 rows.place += 1;
             }
             key_1::METADATA => metadata_1(reader.bytes()?, rows).within("metadata")?,
@@ -73,7 +74,48 @@ pub(super) fn request_1<'a>(message: &'a [u8], rows: &mut Rows<'a>) -> Walk<()> 
     Ok(())
 }
 
-fn series_1<'a>(message: &'a [u8], rows: &mut Rows<'a>) -> Walk<()> {
+/// A series whose labels come first, as every sender has them: their bytes, and what is behind.
+struct LabelsFirst<'a> {
+    labels: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> LabelsFirst<'a> {
+    /// `None` where labels stand elsewhere, or something is malformed.
+    fn of(message: &'a [u8]) -> Option<Self> {
+        let mut behind = Reader::new(message);
+        let mut reader = behind;
+        while reader.key().ok()? == Some(key_1::LABELS) {
+            reader.bytes().ok()?;
+            behind = reader;
+        }
+        let rest = behind.rest();
+        while let Some(key) = behind.key().ok()? {
+            match key {
+                key_1::SAMPLES | key_1::EXEMPLARS | key_1::HISTOGRAMS => drop(behind.bytes().ok()?),
+                _ => return None,
+            }
+        }
+        let labels = message.get(..message.len() - rest.len())?;
+        Some(LabelsFirst { labels, rest })
+    }
+}
+
+fn series_1<'a>(message: &'a [u8], known: &mut Known, rows: &mut Rows<'a>) -> Walk<()> {
+    let Some(series) = LabelsFirst::of(message) else { return series_1_unknown(message, rows) };
+    match known.find(series.labels) {
+        Some(meaning) if rows.begin_known(series.labels, &meaning) => points_1(series.rest, rows),
+        _ => {
+            series_1_unknown(message, rows)?;
+            if let Some(meaning) = rows.meaning(series.labels) {
+                known.learn(series.labels, &meaning);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn series_1_unknown<'a>(message: &'a [u8], rows: &mut Rows<'a>) -> Walk<()> {
     let mut points = 0;
     rows.labels.clear();
     let mut reader = Reader::new(message);
@@ -91,6 +133,11 @@ fn series_1<'a>(message: &'a [u8], rows: &mut Rows<'a>) -> Walk<()> {
         }
     }
     rows.begin(Told::default(), Ok(()), points);
+    points_1(message, rows)
+}
+
+/// What a series of version 1 has beside its labels.
+fn points_1<'a>(message: &'a [u8], rows: &mut Rows<'a>) -> Walk<()> {
     let mut exemplar = Vec::new();
     let mut reader = Reader::new(message);
     while let Some(key) = reader.key()? {

@@ -330,17 +330,37 @@ fn p3_histograms_must_make_sense() {
 
 #[test]
 fn p3_exponential_histograms_keep_any_scale_and_lose_only_impossible_indexes() {
-    let rows = |scale: i32, offset: i32, buckets: usize| {
+    let decoded = |scale: i32, offset: i32, buckets: usize| {
         let positive =
             Some(metrics::exponential_histogram_data_point::Buckets { offset, bucket_counts: vec![1; buckets] });
         let point = metrics::ExponentialHistogramDataPoint { scale, positive, ..Default::default() };
         let data = metrics::ExponentialHistogram { data_points: vec![point], aggregation_temporality: 1 };
-        run(Signal::Metrics, &metric(metrics::metric::Data::ExponentialHistogram(data))).unwrap().batch.num_rows()
+        run(Signal::Metrics, &metric(metrics::metric::Data::ExponentialHistogram(data))).unwrap()
     };
+    let rows = |scale, offset, buckets| decoded(scale, offset, buckets).batch.num_rows();
     for (scale, offset, buckets) in [(-10, 0, 3), (20, i32::MIN, 160), (i32::MAX, i32::MAX, 1), (0, i32::MAX, 0)] {
         assert_eq!(rows(scale, offset, buckets), 1);
     }
     assert_eq!(rows(0, i32::MAX, 2), 0);
+    // What PromQL will not see is kept, and told.
+    assert_eq!(decoded(-4, 0, 1).message, None);
+    let coarse = decoded(-5, 0, 1);
+    assert_eq!((coarse.rejected, coarse.batch.num_rows()), (0, 1));
+    let message = coarse.message.unwrap();
+    assert!(message.starts_with("nothing was left out") && message.contains("metric \"m\" of scale -5"), "{message}");
+}
+
+#[test]
+fn a_metric_that_nobody_could_name_is_kept_and_told() {
+    let named = |name: &str| {
+        let point = field(5, &field(1, &[0x11, 1, 0, 0, 0, 0, 0, 0, 0]));
+        let metric = [field(1, name.as_bytes()), point].concat();
+        run(Signal::Metrics, &field(1, &field(2, &field(2, &metric)))).unwrap()
+    };
+    assert_eq!((named("a").message, named("a").batch.num_rows()), (None, 1));
+    let odd = named("...");
+    assert_eq!((odd.rejected, odd.batch.num_rows()), (0, 1));
+    assert!(odd.message.unwrap().contains("no letter or digit is in the name \"...\""));
 }
 
 #[test]

@@ -16,13 +16,16 @@ mod line;
 mod tests;
 
 use super::exposition::{
-    COUNTER, Family, Found, GAUGE_HISTOGRAM, HISTOGRAM, INFO, Labels, Measured, SUMMARY, Sample, open_float, write,
+    COUNTER, Family, Found, GAUGE_HISTOGRAM, HISTOGRAM, INFO, Labels, LastExemplars, Measured, SUMMARY, Sample, hashed,
+    open_float, write,
 };
 use super::remote::writer::Writer;
 use line::Wrong;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// How a text is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,9 +89,9 @@ pub(crate) fn parse<'a>(
         match line::read(format, line).map_err(wrong)? {
             Line::Nothing => {}
             Line::End => has_ended = true,
-            Line::Type(name, r#type) => Arc::make_mut(families.entry(name).or_default()).r#type = r#type,
-            Line::Help(name, help) => Arc::make_mut(families.entry(name).or_default()).help = help,
-            Line::Unit(name, unit) => unit.clone_into(&mut Arc::make_mut(families.entry(name).or_default()).unit),
+            Line::Type(name, r#type) => family(&mut families, name).r#type = r#type,
+            Line::Help(name, help) => family(&mut families, name).help = help,
+            Line::Unit(name, unit) => unit.clone_into(&mut family(&mut families, name).unit),
             Line::Sample(mut sample) => {
                 let (name, family) = family_of(format, &families, &sample.name).unwrap_or(("", &none));
                 // The start itself is none of the family's samples.
@@ -108,6 +111,15 @@ pub(crate) fn parse<'a>(
         return Err(place(text, text.len(), "the text ends without `# EOF`: it was cut off".to_owned()));
     }
     Ok(())
+}
+
+/// The family of a name, to be told more of.
+fn family<'a, 'f>(families: &'f mut HashMap<Cow<'a, str>, Arc<Family>>, name: Cow<'a, str>) -> &'f mut Family {
+    let named = || Arc::new(Family { name: name.to_string(), ..Family::default() });
+    Arc::make_mut(match families.entry(name.clone()) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(vacant) => vacant.insert(named()),
+    })
 }
 
 /// Writes a bound or quantile as all do (T6).
@@ -205,8 +217,12 @@ pub(crate) fn weight(text: &[u8]) -> usize {
 
 /// Turns a text into a message of remote write 2; samples without a time get the one given, in milliseconds.
 pub(crate) fn to_remote_write(format: TextFormat, text: &[u8], time: i64) -> Result<Vec<u8>, TextError> {
-    let mut writer = Writer::default();
-    parse(format, text, |found| {
+    let (mut writer, mut last) = (Writer::default(), LastExemplars::default());
+    parse(format, text, |mut found| {
+        if !found.sample.exemplars.is_empty() {
+            let series = hashed(&found.sample.labels) ^ xxh3_64(found.sample.name.as_bytes());
+            last.leave_out(series, &mut found.sample.exemplars);
+        }
         let labels = found.sample.labels.iter().map(|(name, value)| (&**name, &**value));
         write(&mut writer, &found.sample.name, labels, &found, found.sample.timestamp.unwrap_or(time));
     })?;

@@ -1,8 +1,9 @@
 //! Are texts read as Prometheus reads them, and what is none told with its place?
 
 use super::super::exposition::Exemplar;
-use super::super::remote::MAX_LABELS;
+use super::super::remote::{self, MAX_LABELS, Version};
 use super::*;
+use crate::decode::DecodeLimits;
 use proptest::prelude::*;
 
 /// Samples as short texts: name, labels, value, time, start, type.
@@ -225,4 +226,19 @@ proptest! {
         let Measured::Number(read) = found[0].value else { panic!("a text has numbers") };
         prop_assert_eq!((read.to_bits(), found[0].timestamp), (number.to_bits(), Some(time)));
     }
+}
+
+#[test]
+fn an_exemplar_without_a_time_that_is_told_again_is_the_same() {
+    let exemplars = |text: &str| {
+        let message = to_remote_write(TextFormat::OpenMetrics, text.as_bytes(), 5_000).unwrap();
+        remote::decode(Version::Two, 0, &message, &DecodeLimits::default()).unwrap().written.exemplars
+    };
+    let line =
+        |labels: &str, time: i64, exemplar: &str| format!("a_total{{{labels}}} 1 {time} # {{id=\"x\"}} {exemplar}\n");
+    let text = |lines: &[String]| format!("{}# EOF\n", lines.concat());
+    assert_eq!(exemplars(&text(&[line("b=\"1\",c=\"2\"", 1, "1"), line("c=\"2\",b=\"1\"", 2, "1")])), 1);
+    assert_eq!(exemplars(&text(&[line("b=\"1\"", 1, "1"), line("b=\"2\"", 2, "1")])), 2, "of two series");
+    assert_eq!(exemplars(&text(&[line("", 1, "1"), line("", 2, "2"), line("", 3, "1")])), 3, "with another in between");
+    assert_eq!(exemplars(&text(&[line("", 1, "1 1"), line("", 2, "1 2")])), 2, "at two times");
 }

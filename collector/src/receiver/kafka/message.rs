@@ -3,6 +3,7 @@
 //! A message is decoded by the same code as a request of the doors, with the time that Kafka gave it as the time of its receipt: read
 //! a second time, it gives the same rows.
 //!
+//! B0  A message without a record is none: of another signal or another encoding, it would vanish unsaid.
 //! B1  What decoding takes is counted before, as at the doors, and a message that takes more than all requests there may is not decoded. That depends
 //!     on nothing but the message.
 
@@ -132,7 +133,17 @@ pub(super) fn decode(message: Message<'_>, topic: &Topic, bounds: &MessageBounds
     if bytes > bounds.bytes {
         return Err(format!("it has {bytes} bytes, more than the {} of a request", bounds.bytes));
     }
-    let mut memory = Memory { held: 0, limit: bounds.memory };
+    let memory = Memory { held: 0, limit: bounds.memory };
+    let rows = rows_of(message, topic, bounds, memory)?;
+    if rows.batch.num_rows() == 0 && rows.rejected == 0 {
+        let (signal, encoding) = (topic.signal, topic.encoding.name());
+        return Err(format!("it holds no records of {signal}, read as `{encoding}`"));
+    }
+    Ok(rows)
+}
+
+fn rows_of(message: Message<'_>, topic: &Topic, bounds: &MessageBounds, mut memory: Memory) -> Result<Rows, String> {
+    let bytes = message.payload.len();
     match topic.encoding {
         Encoding::OtlpProto => otlp(message.payload, message.time, topic.signal, bounds, memory),
         Encoding::OtlpJson => {
@@ -169,11 +180,20 @@ fn otlp(payload: &[u8], time: i64, signal: Signal, bounds: &MessageBounds, mut m
     Ok(Rows { batch: decoded.batch, rejected: decoded.rejected, message: decoded.message, held: memory.held })
 }
 
-/// Memory of the tree that JSON is parsed to, at most: a value for each comma and each beginning of a list or map, in lists that are half
-/// empty as they grow, or in nodes of maps.
+/// Memory of the tree that JSON is parsed to, at most: a value for each comma and each beginning of a list or map outside of texts, in
+/// lists that are half empty as they grow, or in nodes of maps.
 fn tree_bytes(json: &[u8]) -> usize {
     const ENTRY_BYTES: usize = 3 * size_of::<(String, serde_json::Value)>();
-    let values = json.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    let (mut values, mut in_text, mut is_escaped) = (0usize, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => values += 1,
+            _ => {}
+        }
+    }
     values.saturating_mul(ENTRY_BYTES)
 }
 
@@ -312,6 +332,55 @@ mod tests {
             let why = within(held - 1, encoding, payload.as_bytes()).unwrap_err();
             assert!(why.contains("`otlp.max_bytes_in_flight` allows"), "{encoding}: {why}");
         }
+    }
+
+    #[test]
+    fn b1_what_stands_in_texts_is_no_value() {
+        let text = format!(r#"{{"message":"\"{}\\"}}"#, "1,[2,{3,".repeat(400_000));
+        assert!(within(16 << 20, "json", text.as_bytes()).is_err(), "more bytes than a message may have");
+        let text = format!(r#"{{"message":"\"{}\\"}}"#, "1,[2,{3,".repeat(100_000));
+        assert!(within(4 << 20, "json", text.as_bytes()).is_ok());
+        assert!(within(4 << 20, "json", format!("[{}1]", "1,".repeat(100_000)).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn b1_parts_that_are_larger_in_memory_count_as_what_they_become() {
+        // A span of empty events: two bytes each, and more than ten times as many once they are read.
+        let nested = |key: u8, inside: &[u8]| {
+            let mut message = vec![key];
+            let mut length = inside.len();
+            while length >= 0x80 {
+                message.push((length & 0x7f) as u8 | 0x80);
+                length >>= 7;
+            }
+            message.push(length as u8);
+            message.extend_from_slice(inside);
+            message
+        };
+        let span = [0x5a, 0].repeat(1 << 20);
+        let request = nested(0x0a, &nested(0x12, &nested(0x12, &span)));
+        let topic = Topic { signal: Signal::Spans, encoding: Encoding::OtlpProto, tenant: TenantId::default() };
+        let memory = |memory| MessageBounds { bytes: 8 << 20, memory, decode: DecodeLimits::default() };
+        let message = Message { payload: &request, topic: "spans", time: 7 };
+        assert!(decode(message, &topic, &memory(32 << 20)).unwrap_err().contains("allows"));
+        let wide = decode(message, &topic, &memory(256 << 20));
+        assert!(wide.is_ok_and(|rows| rows.held > 32 << 20));
+    }
+
+    #[test]
+    fn b0_a_message_without_a_record_is_none() {
+        for (encoding, payload) in [
+            ("otlp_proto", &b""[..]),
+            ("otlp_proto", b"\x78\x05"),
+            ("otlp_json", b"{}"),
+            ("otlp_json", br#"{"event":"payment","id":7}"#),
+            ("otlp_json", br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a"}]}]}]}"#),
+            ("otlp_json", br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[]}]}]}"#),
+        ] {
+            let error = rows(encoding, payload).unwrap_err();
+            assert_eq!(error, format!("it holds no records of logs, read as `{encoding}`"));
+        }
+        assert_eq!(rows("text", b"").unwrap().batch.num_rows(), 1, "an empty line");
     }
 
     #[test]

@@ -45,8 +45,9 @@ use storage::model::TenantId;
 /// reader without messages for most of it.
 const QUEUED_KILOBYTES: &str = "16384";
 const QUEUED_BACKOFF_MILLIS: &str = "10";
-/// What one answer of a broker has at most, by default, packed as it is: in the queue it may be five times as much.
-const FETCHED_BYTES: &str = "4194304";
+/// What one answer of a broker has at most, by default, packed as it is, or else one batch: librdkafka unpacks it whole before it looks at its queue, and
+/// a topic of the same line over and over unpacks to a thousand times as much.
+const FETCHED_BYTES: &str = "262144";
 /// What a batch may have unpacked: one of zstd that has more stops its partition.
 const UNPACKED_BYTES: &str = "536870912";
 /// What no expression means.
@@ -201,11 +202,13 @@ fn client_config(config: &KafkaConfig, usual: &[Usual<'_>]) -> ClientConfig {
 }
 
 fn consumer_config(config: &KafkaConfig) -> ClientConfig {
-    let usual: [Usual<'_>; 6] = [
+    let usual: [Usual<'_>; 7] = [
         (&["receive.message.max.bytes"], UNPACKED_BYTES),
         (&["topic.blacklist"], NOT_READ),
         (&["queued.max.messages.kbytes"], QUEUED_KILOBYTES),
+        // The client raises the first to the second.
         (&["fetch.max.bytes"], FETCHED_BYTES),
+        (&["message.max.bytes"], FETCHED_BYTES),
         (&["fetch.queue.backoff.ms"], QUEUED_BACKOFF_MILLIS),
         (&["allow.auto.create.topics"], "false"),
     ];

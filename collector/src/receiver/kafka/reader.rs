@@ -4,8 +4,8 @@
 //!     what came before, that is told, counted, and only then passed over.
 //! R2  Rows are given to the store with the offsets that they came from. Where it does not take them, for want of room or because
 //!     others have brought the same, all partitions are begun anew from where it says.
-//! R3  What the store cannot take is not fetched: no more is in memory than librdkafka's queue and one portion, which ends with the message that
-//!     fills it; of that alone it depends whether it can be decoded. Where the store's memory is half full, the reading waits a while for its
+//! R3  What the store cannot take is not fetched: no more is in memory than librdkafka's queue, what one answer of each broker unpacks to, and one
+//!     portion, which ends with the message that fills it; of that alone it depends whether it can be decoded. Where the store's memory is half full, the reading waits a while for its
 //!     blocks: the rest of it is for senders who cannot wait as Kafka's messages can.
 //! R4  What stands between messages and is none, as the end of a transaction, is passed over once nothing else is waiting: a partition whose end
 //!     it is has no lag, and nothing is lost when the cluster deletes it.
@@ -82,6 +82,8 @@ struct Pace {
     looked_at: Duration,
     rest_told_at: Duration,
     pass_at: Duration,
+    /// The topics that there were when this process began, where it matters.
+    known: Option<Known>,
     /// Topics of which it was told that the cluster has none of that name.
     absent: BTreeSet<String>,
 }
@@ -100,9 +102,15 @@ pub(super) struct Portion {
 
 type Portions = BTreeMap<Key, Portion>;
 
+/// Topics, with how many partitions each had, and whether any of them had been read.
+type Known = BTreeMap<String, (i32, bool)>;
+
 impl Reader {
     pub(super) fn run(self) {
         let mut pace = Pace { relapses: self.engine.relapses(), ..Pace::default() };
+        if let Err(what) = self.know_topics(&mut pace) {
+            tracing::debug!(what, "kafka does not tell its topics yet; it is asked again");
+        }
         while !self.stop.load(Ordering::Acquire) {
             self.follow_store(&mut pace);
             self.begin_pending(&mut pace);
@@ -166,13 +174,13 @@ impl Reader {
             }
             self.consumer.context().pause(Some(shortage.to_string()));
             if now >= pace.rest_told_at {
-                self.tell_of_rest(&pending);
+                self.tell_of_rest(&pending, pace.known.as_ref());
                 pace.rest_told_at = self.clock.monotonic() + TELL_REST;
             }
             pace.retry_at = now + RETRY_MIN;
             return;
         }
-        match self.begin(&pending) {
+        match self.know_topics(pace).and_then(|()| self.begin(&pending, pace.known.as_ref())) {
             Ok(()) => {
                 pace.rest = Duration::ZERO;
                 self.metrics.stuck(None);
@@ -194,13 +202,13 @@ impl Reader {
     }
 
     /// Says how far behind partitions are that are not begun: what is not fetched tells nothing of itself.
-    fn tell_of_rest(&self, pending: &[Key]) {
+    fn tell_of_rest(&self, pending: &[Key], known: Option<&Known>) {
         let Ok(ids) = self.ids_of(pending) else { return };
-        for (topic, partition) in pending {
-            let Ok((source, low, high)) = self.look_at(&(Arc::clone(topic), *partition), &ids) else { return };
-            let beginning = if self.config.begin == Begin::Earliest { low } else { high };
+        for key in pending {
+            let Ok((source, low, high)) = self.look_at(key, &ids) else { return };
+            let beginning = if self.is_from_the_first(key, &source, known) { low } else { high };
             let next = self.engine.position(&source).unwrap_or(beginning);
-            self.metrics.of(topic, *partition, |told| (told.position, told.end, told.ours) = (next, high, true));
+            self.metrics.of(&key.0, key.1, |told| (told.position, told.end, told.ours) = (next, high, true));
         }
     }
 
@@ -213,7 +221,7 @@ impl Reader {
 
     /// Finds out where partitions are read from, and has them read (R1). One that cannot be begun keeps no other from it; an `Err`
     /// says why the first of those cannot.
-    fn begin(&self, pending: &[Key]) -> Result<(), String> {
+    fn begin(&self, pending: &[Key], known: Option<&Known>) -> Result<(), String> {
         self.engine.refresh().map_err(|error| error.to_string())?;
         let ids = self.ids_of(pending)?;
         let (mut found, mut beginnings, mut failed) = (Vec::new(), BTreeMap::new(), None);
@@ -222,8 +230,7 @@ impl Reader {
                 Ok((source, low, high)) => {
                     if self.engine.position(&source).is_none() {
                         self.tell_of_new(&key.0, key.1, &source);
-                        let is_new = self.namesake(&key.0, &source).is_some();
-                        let at = if self.config.begin == Begin::Earliest || is_new { low } else { high };
+                        let at = if self.is_from_the_first(key, &source, known) { low } else { high };
                         beginnings.insert(source.to_string(), at);
                     }
                     found.push((key, source, low, high));
@@ -249,6 +256,32 @@ impl Reader {
         }
         self.assign(starts).map_err(|error| error.to_string())?;
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether a partition of which nothing was read is read from its first message: so are all, or it has come since its topic was first read, or its
+    /// topic has come since this process began, so that no message of it is older.
+    fn is_from_the_first(&self, (topic, partition): &Key, source: &str, known: Option<&Known>) -> bool {
+        let has_come = || match known.and_then(|known| known.get(&**topic)) {
+            Some((partitions, is_read)) => *is_read || *partition >= *partitions,
+            None => true,
+        };
+        self.config.begin == Begin::Earliest || self.namesake(topic, source).is_some() || has_come()
+    }
+
+    /// Takes note of the topics that there are, the first time that the cluster answers.
+    fn know_topics(&self, pace: &mut Pace) -> Result<(), String> {
+        if pace.known.is_some() || self.config.begin == Begin::Earliest {
+            return Ok(());
+        }
+        self.engine.refresh().map_err(|error| error.to_string())?;
+        let cluster = self.consumer.fetch_metadata(None, ANSWER).map_err(|error| error.to_string())?;
+        let topics = cluster.topics().iter().map(|topic| {
+            let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+            let is_read = !self.engine.sources(&format!("kafka/{}/", topic.name())).is_empty();
+            (topic.name().to_owned(), (partitions, is_read))
+        });
+        pace.known = Some(topics.collect());
+        Ok(())
     }
 
     /// A partition's name in the store, and its first and next offset in the cluster.

@@ -4,6 +4,7 @@ use super::http::{HttpSettings, WithHttp, check_url};
 use super::quantity::{duration, size};
 use crate::scrape::discovery::Group;
 use crate::scrape::relabel::Rule;
+use crate::scrape::target::Target;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -238,7 +239,19 @@ impl Job {
         self.http.complete(folder)?;
         self.complete_discovery(folder)?;
         let keys = &mut **self;
-        keys.relabel_configs.iter_mut().chain(&mut keys.metric_relabel_configs).try_for_each(Rule::check)
+        keys.relabel_configs.iter_mut().chain(&mut keys.metric_relabel_configs).try_for_each(Rule::check)?;
+        self.check_targets()
+    }
+
+    /// What no rule rewrites must be addresses as they are.
+    fn check_targets(&self) -> Result<(), String> {
+        for group in self.static_configs.iter().filter(|_| self.relabel_configs.is_empty()) {
+            for address in &group.targets {
+                let discovered = Target::discovered(self, address, &group.labels);
+                Target::of(self, &discovered).map_err(|what| format!("static_configs: {what}"))?;
+            }
+        }
+        Ok(())
     }
 
     fn inherit(&mut self, global: &Global) {

@@ -3,10 +3,12 @@
 //! - `quantity`: durations and sizes.
 //! - `http`: how servers are asked.
 //! - `job`: a job and where its targets are found.
+//! - `shown`: the file without its secrets.
 
 mod http;
 mod job;
 mod quantity;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -34,13 +36,23 @@ pub struct ScrapeConfig {
 }
 
 impl ScrapeConfig {
+    /// The text of the file; empty where there is none.
+    fn text(&self) -> Result<String, ScrapeError> {
+        if self.config_file.as_os_str().is_empty() {
+            return Ok(String::new());
+        }
+        std::fs::read_to_string(&self.config_file).map_err(|error| self.wrong(&error))
+    }
+
+    /// What the file says, without its secrets.
+    pub(super) fn shown(&self) -> Result<String, ScrapeError> {
+        shown::shown(&self.text()?).map_err(|error| self.wrong(&error))
+    }
+
     /// The jobs of the file.
     pub(super) fn load(&self) -> Result<Vec<Job>, ScrapeError> {
-        if self.config_file.as_os_str().is_empty() {
-            return Ok(Vec::new());
-        }
         let told = |error: &dyn fmt::Display| self.wrong(error);
-        let text = std::fs::read_to_string(&self.config_file).map_err(|error| told(&error))?;
+        let text = self.text()?;
         let folder = self.config_file.parent().unwrap_or(Path::new(""));
         parse(&text, folder).map_err(|error| told(&error))
     }

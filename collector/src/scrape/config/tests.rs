@@ -144,3 +144,15 @@ fn keys_about_http_are_read_among_a_sections_own() {
     assert_eq!(password, Some(Path::new("/etc/jobs/p")));
     assert!(!format!("{:?}", self::job("bearer_token: hidden")).contains("hidden"), "secrets are not shown");
 }
+
+#[test]
+fn a_target_that_no_rule_rewrites_is_an_address() {
+    let error = read(&with("static_configs: [{targets: ['http://x:1/metrics']}]")).unwrap_err();
+    assert!(
+        error.contains("job \"a\": static_configs: the address \"http://x:1/metrics\" is no host and port"),
+        "{error}"
+    );
+    // As for Prometheus's blackbox exporter, whose targets are URLs until rules have made a parameter of them.
+    let rules = "relabel_configs: [{source_labels: [__address__], target_label: __param_target}, {target_label: __address__, replacement: 'b:1'}]";
+    assert!(read(&with(&format!("static_configs: [{{targets: ['http://x:1/metrics']}}]\n{rules}"))).is_ok());
+}

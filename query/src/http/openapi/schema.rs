@@ -1,6 +1,7 @@
 //! Which fields have the answers? `query-api`'s types as JSON Schema.
 
 mod compare;
+mod outline;
 
 use serde_json::{Map, Value, json};
 
@@ -18,6 +19,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         .chain(otlp())
         .chain(super::metric::schemas())
         .chain(compare::schemas())
+        .chain(outline::schemas())
         .map(|(name, schema)| (name.to_owned(), schema))
         .collect()
 }

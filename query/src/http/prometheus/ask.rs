@@ -11,7 +11,7 @@ const MOST_STEPS: i64 = 11_000;
 
 /// The first and the last moment that the store can tell, in milliseconds.
 const FIRST: i64 = i64::MIN / 1_000_000;
-const LAST: i64 = i64::MAX / 1_000_000 - 1;
+const LAST: i64 = i64::MAX / 1_000_000;
 
 /// A request's parameters.
 #[derive(Debug)]
@@ -76,6 +76,13 @@ impl Asked {
         Ok(self.parsed(name, parse)?.filter(|limit| *limit > 0))
     }
 
+    /// `limit` of metadata: as many as there are where it is not given or negative, none where it is 0.
+    pub(super) fn limit_of_metadata(&self) -> Result<usize> {
+        let parse = |text: &str| text.parse::<i64>().map_err(|_| "limit must be a number".to_owned());
+        let limit = self.parsed("limit", parse)?;
+        Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX))
+    }
+
     /// The moment of an instant query.
     pub(super) fn moment(&self) -> Result<Frame> {
         let time = self.parsed("time", time)?.unwrap_or(self.now);
@@ -123,7 +130,7 @@ impl Asked {
 
     /// `match[]`. Grafana asks for everything by a selector that accepts every series.
     pub(super) fn selectors(&self) -> Result<Vec<Vec<Matcher>>> {
-        let texts = self.pairs.iter().filter(|(name, value)| name == "match[]" && !value.is_empty());
+        let texts = self.pairs.iter().filter(|(name, _)| name == "match[]");
         let mut selectors = Vec::new();
         for (_, text) in texts {
             let selector = promql::parse_selector(text);

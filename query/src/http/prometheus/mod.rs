@@ -3,22 +3,26 @@
 //! G1  Paths, parameters, answers and errors are Prometheus's to the letter: `resultType` before `result`, values as texts,
 //!     whole seconds without a fraction, others with three digits.
 //! G2  GET takes the query string, POST a form in the body too. Parameters that are not known are ignored, as there.
-//! G3  What this server does not have (alertmanagers, targets' metadata) is answered as by a Prometheus that has none.
+//! G3  What this server does not have (alertmanagers) is answered as by a Prometheus that has none.
+//! G4  What is no path of the API is none of the UI's pages either: everything else under `/prometheus` is not found.
 //!
 //! - `ask`: parameters.
 //! - `reply`: what is computed for them, on the executor's threads.
+//! - `federate`: the newest samples, for another Prometheus that scrapes them.
 //! - `read`: remote read.
-//! - `rules`: rules and alerts.
+//! - `rules`: rules and alerts; `targets`: what is scraped.
 //! - `write`: values as JSON; `tree`: expressions as JSON.
 //! - `refusal`: errors.
 //!
 //! Not here: PromQL (`promql`), names of metrics (`prometheus`), the evaluation of rules (`rule`).
 
 mod ask;
+mod federate;
 mod read;
 mod refusal;
 mod reply;
 mod rules;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -30,14 +34,17 @@ use crate::exec::QueryContext;
 use ask::Asked;
 use axum::Router;
 use axum::extract::{Path, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode, header, request};
 use axum::response::Response;
-use axum::routing::{MethodFilter, on, post};
+use axum::routing::{MethodFilter, any, get, on, post};
 use refusal::Refusal;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
+
+/// Where Prometheus would be.
+const ROOT: &str = "/prometheus";
 
 /// Where the API lives.
 pub(super) const PREFIX: &str = "/prometheus/api/v1";
@@ -67,12 +74,13 @@ pub(super) enum Call {
     Alerts,
     Targets,
     TargetsMetadata,
+    ScrapePools,
     Alertmanagers,
     Notifications,
 }
 
 /// All paths, and whether they can be posted to.
-const PATHS: [(&str, Call, bool); 21] = [
+const PATHS: [(&str, Call, bool); 22] = [
     ("/query", Call::Query, true),
     ("/query_range", Call::QueryRange, true),
     ("/query_exemplars", Call::QueryExemplars, true),
@@ -92,6 +100,7 @@ const PATHS: [(&str, Call, bool); 21] = [
     ("/alerts", Call::Alerts, false),
     ("/targets", Call::Targets, false),
     ("/targets/metadata", Call::TargetsMetadata, false),
+    ("/scrape_pools", Call::ScrapePools, false),
     ("/alertmanagers", Call::Alertmanagers, false),
     ("/notifications", Call::Notifications, false),
 ];
@@ -109,13 +118,29 @@ pub(super) fn router(state: Arc<QueryState>) -> Router {
         .method_not_allowed_fallback(async || {
             refusal::response(StatusCode::METHOD_NOT_ALLOWED, &Refusal::bad_data("method not allowed"))
         })
-        .fallback(async || refusal::response(StatusCode::NOT_FOUND, &Refusal::not_found("no such path")))
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            tracing::error!("a request handler panicked");
-            Refusal::internal().response()
-        }))
+        .fallback(unknown)
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(Arc::clone(&state));
+    // Whoever is reached is ready: the doors open after the store.
+    let others = Router::new()
+        .route(&format!("{ROOT}/federate"), on(MethodFilter::GET.or(MethodFilter::POST), federated))
+        .route(&format!("{ROOT}/-/healthy"), get(async || "Prometheus Server is Healthy.\n"))
+        .route(&format!("{ROOT}/-/ready"), get(async || "Prometheus Server is Ready.\n"))
+        .route(ROOT, any(unknown))
+        .route(&format!("{ROOT}/"), any(unknown))
+        .route(&format!("{ROOT}/{{*path}}"), any(unknown))
+        .layer(CatchPanicLayer::custom(panicked))
         .with_state(state);
-    Router::new().nest(PREFIX, api)
+    Router::new().nest(PREFIX, api).merge(others)
+}
+
+async fn unknown() -> Response {
+    refusal::response(StatusCode::NOT_FOUND, &Refusal::not_found("no such path"))
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a request handler panicked");
+    Refusal::internal().response()
 }
 
 async fn serve(
@@ -152,17 +177,9 @@ async fn answer(
     path: HashMap<String, String>,
     request: Request,
 ) -> Result<Body, Refusal> {
-    let (parts, body) = request.into_parts();
+    let (parts, asked) = asked(state, path, request).await?;
     let tenant = super::tenant(&parts.headers).map_err(Refusal::from)?;
-    let mut pairs = super::parameter::decode(parts.uri.query().unwrap_or_default()).map_err(Refusal::from)?;
-    if parts.method == Method::POST {
-        let form = axum::body::to_bytes(body, MOST_BODY_BYTES).await;
-        let form = form.map_err(|_| Refusal::bad_data("error parsing form values: the form cannot be read"))?;
-        let form = std::str::from_utf8(&form).map_err(|_| Refusal::bad_data("error parsing form values: not UTF-8"))?;
-        pairs.extend(super::parameter::decode(form).map_err(Refusal::from)?);
-    }
     let config = state.executor().config();
-    let asked = Asked { path, pairs, now: state.now().div_euclid(1_000_000) };
     let gzip = answer::accepts_gzip(&parts.headers);
     if let Some(text) = reply::known(call, &asked, state, &tenant)? {
         return Ok(answer::written(text));
@@ -178,4 +195,48 @@ async fn answer(
         })
         .await;
     answered.map_err(Refusal::from)?
+}
+
+/// A request's parameters. Of one that is in the form and behind the question mark the form's comes first.
+async fn asked(
+    state: &QueryState,
+    path: HashMap<String, String>,
+    request: Request,
+) -> Result<(request::Parts, Asked), Refusal> {
+    let (parts, body) = request.into_parts();
+    let mut pairs = Vec::new();
+    if parts.method == Method::POST {
+        let form = axum::body::to_bytes(body, MOST_BODY_BYTES).await;
+        let form = form.map_err(|_| Refusal::bad_data("error parsing form values: the form cannot be read"))?;
+        let form = std::str::from_utf8(&form).map_err(|_| Refusal::bad_data("error parsing form values: not UTF-8"))?;
+        pairs = super::parameter::decode(form).map_err(Refusal::from)?;
+    }
+    pairs.extend(super::parameter::decode(parts.uri.query().unwrap_or_default()).map_err(Refusal::from)?);
+    Ok((parts, Asked { path, pairs, now: state.now().div_euclid(1_000_000) }))
+}
+
+/// Answers `/federate`; what goes wrong is told as a text, as by Prometheus.
+async fn federated(State(state): State<Arc<QueryState>>, request: Request) -> Response {
+    let format = federate::Format::wanted(request.headers());
+    match federation(&state, request, format).await {
+        Ok(body) => {
+            let mut response = answer::ok(body);
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media()));
+            response
+        }
+        Err(refusal) => refusal.as_text(),
+    }
+}
+
+async fn federation(state: &QueryState, request: Request, format: federate::Format) -> Result<Body, Refusal> {
+    let (parts, asked) = asked(state, HashMap::new(), request).await?;
+    let tenant = super::tenant(&parts.headers).map_err(Refusal::from)?;
+    let (selectors, now) = (asked.selectors()?, asked.now);
+    let context = QueryContext { tenant, timeout: state.executor().config().timeout };
+    let gzip = answer::accepts_gzip(&parts.headers);
+    let answered = state.executor().run(context, move |control| {
+        let text = federate::text(control, &selectors, now, format);
+        Ok(text.and_then(|text| Ok(answer::packed(control, text.into_bytes(), gzip)?)))
+    });
+    answered.await.map_err(Refusal::from)?
 }

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::http::answer;
 use crate::promql::Fault;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use query_api::error::Class;
 
@@ -54,7 +54,19 @@ impl Refusal {
     }
 
     pub(super) fn response(&self) -> Response {
-        let status = match self.kind {
+        response(self.status(), self)
+    }
+
+    /// The message alone, where no JSON is expected.
+    pub(super) fn as_text(&self) -> Response {
+        let mut response = answer::response(self.status(), format!("{}\n", self.message).into());
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, text);
+        response
+    }
+
+    fn status(&self) -> StatusCode {
+        match self.kind {
             Kind::BadData => StatusCode::BAD_REQUEST,
             Kind::Execution => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::Timeout | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -62,8 +74,7 @@ impl Refusal {
             Kind::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        response(status, self)
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::Call;
 use super::ask::Asked;
 use super::refusal::Refusal;
 use super::rules;
+use super::targets;
 use super::tree::tree;
 use super::write;
 use crate::exec::Control;
@@ -65,26 +66,19 @@ pub(super) fn known(call: Call, asked: &Asked, state: &QueryState, tenant: &Tena
             "goVersion": "",
         }),
         Call::RuntimeInfo => runtime(asked, state),
-        Call::Config => json!({ "yaml": "" }),
-        Call::Flags => json!({}),
+        Call::Config => targets::config(state, tenant),
+        Call::Flags => targets::flags(state.executor().config()),
         Call::WalReplay => json!({ "min": 0, "max": 0, "current": 0 }),
         Call::Rules => return Ok(Some(success(&rules::rules(asked, state.rules(), tenant)?, &[], &[]))),
         Call::Alerts => return Ok(Some(success(&rules::alerts(state.rules(), tenant)?, &[], &[]))),
-        Call::Targets => targets(asked, &(state.host().targets)(tenant)),
-        Call::TargetsMetadata | Call::Notifications => json!([]),
+        Call::Targets => targets::targets(asked, state, tenant),
+        Call::TargetsMetadata => targets::metadata(asked, state, tenant)?,
+        Call::ScrapePools => targets::pools(state, tenant),
+        Call::Notifications => json!([]),
         Call::Alertmanagers => json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }),
         _ => return Ok(None),
     };
     Ok(Some(success(&data.to_string(), &[], &[])))
-}
-
-/// The targets that are asked for: `state` may leave out those that are scraped, `scrapePool` names a job. Those that rules drop are not known.
-fn targets(asked: &Asked, active: &serde_json::Value) -> serde_json::Value {
-    let is_wanted = !asked.text("state").is_some_and(|state| state.eq_ignore_ascii_case("dropped"));
-    let pool = asked.text("scrapePool").filter(|pool| !pool.is_empty());
-    let fits = |target: &&serde_json::Value| is_wanted && pool.is_none_or(|pool| target["scrapePool"] == pool);
-    let active: Vec<&serde_json::Value> = active.as_array().into_iter().flatten().filter(fits).collect();
-    json!({ "activeTargets": active, "droppedTargets": [], "droppedTargetCounts": {} })
 }
 
 fn runtime(asked: &Asked, state: &QueryState) -> serde_json::Value {
@@ -242,7 +236,7 @@ fn exemplars(asked: &Asked, control: &Control) -> Result<String> {
 }
 
 fn metadata(asked: &Asked, control: &Control) -> Result<String> {
-    let limit = asked.limit("limit")?.unwrap_or(usize::MAX);
+    let limit = asked.limit_of_metadata()?;
     let per_metric = asked.limit("limit_per_metric")?.unwrap_or(usize::MAX);
     let wanted = asked.text("metric");
     let metrics = catalogue(asked, control)?.metadata()?;

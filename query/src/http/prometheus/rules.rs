@@ -26,9 +26,9 @@ struct Group {
     name: String,
     file: String,
     rules: Vec<Rule>,
-    interval: f64,
+    interval: Number,
     limit: usize,
-    evaluation_time: f64,
+    evaluation_time: Number,
     last_evaluation: Moment,
 }
 
@@ -45,8 +45,8 @@ struct Alerting {
     state: &'static str,
     name: String,
     query: String,
-    duration: f64,
-    keep_firing_for: f64,
+    duration: Number,
+    keep_firing_for: Number,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
     /// Null where they are left out.
@@ -72,7 +72,7 @@ struct Health {
     health: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
     last_error: String,
-    evaluation_time: f64,
+    evaluation_time: Number,
     last_evaluation: Moment,
 }
 
@@ -86,6 +86,21 @@ struct Told {
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_firing_since: Option<Moment>,
     value: String,
+}
+
+/// A number as Go writes it: a whole one without a fraction.
+#[derive(Debug, Clone, Copy)]
+struct Number(f64);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        const WHOLE: f64 = 9_007_199_254_740_992.0;
+        if self.0.fract() == 0.0 && self.0.abs() <= WHOLE {
+            serializer.serialize_i64(self.0 as i64)
+        } else {
+            serializer.serialize_f64(self.0)
+        }
+    }
 }
 
 /// A moment in milliseconds, or that there was none yet.
@@ -152,7 +167,7 @@ impl Wish {
         let health = Health {
             health: view.health.as_str(),
             last_error: view.error.clone(),
-            evaluation_time: view.seconds,
+            evaluation_time: Number(view.seconds),
             last_evaluation: Moment(view.evaluated_at),
         };
         let (name, query, labels) = (spec.name.clone(), spec.query.clone(), spec.labels.clone());
@@ -168,8 +183,8 @@ impl Wish {
             },
             name,
             query,
-            duration: alerting.hold as f64 / 1_000.0,
-            keep_firing_for: alerting.keep as f64 / 1_000.0,
+            duration: Number(alerting.hold as f64 / 1_000.0),
+            keep_firing_for: Number(alerting.keep as f64 / 1_000.0),
             labels,
             annotations: annotations.map(|(name, template)| (name.clone(), template.text().to_owned())).collect(),
             alerts: self.with_alerts.then(|| view.alerts.iter().map(|alert| told(alert)).collect()),
@@ -251,9 +266,9 @@ pub(super) fn rules(asked: &Asked, board: &Board, tenant: &TenantId) -> Result<S
             name: group.spec.name.clone(),
             file: group.spec.file.clone(),
             rules,
-            interval: group.spec.interval as f64 / 1_000.0,
+            interval: Number(group.spec.interval as f64 / 1_000.0),
             limit: group.spec.limit,
-            evaluation_time: group.seconds,
+            evaluation_time: Number(group.seconds),
             last_evaluation: Moment(group.evaluated_at),
         });
     }

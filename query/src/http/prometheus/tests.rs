@@ -106,6 +106,16 @@ impl Server {
         self.send(request.unwrap()).await
     }
 
+    /// Beside the API, with what the reader accepts.
+    async fn beside(&self, path: &str, accept: &str) -> (StatusCode, String, String) {
+        let request = axum::http::Request::get(format!("{ROOT}{path}")).header("accept", accept);
+        let response = self.router.clone().oneshot(request.body(HttpBody::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let media = parts.headers["content-type"].to_str().unwrap().to_owned();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        (parts.status, media, String::from_utf8(body).unwrap())
+    }
+
     async fn post(&self, path: &str, form: &str) -> (StatusCode, String) {
         let request = axum::http::Request::post(format!("{PREFIX}{path}"))
             .header("content-type", "application/x-www-form-urlencoded")
@@ -286,9 +296,9 @@ async fn g3_what_is_not_here_is_answered_as_none() {
     for path in ["/status/config", "/status/flags", "/status/walreplay", "/status/runtimeinfo"] {
         assert!(server.data(path).await.is_object(), "{path}");
     }
-    for path in ["/targets/metadata", "/notifications"] {
-        assert_eq!(server.data(path).await, json!([]), "{path}");
-    }
+    assert_eq!(server.data("/notifications").await, json!([]));
+    assert_eq!(server.data("/scrape_pools").await, json!({ "scrapePools": [] }));
+    assert_eq!(server.text("/targets/metadata").await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -303,4 +313,172 @@ async fn notes_of_an_answer_are_told_beside_it() {
     let answer: Value = serde_json::from_str(&text).unwrap();
     assert!(answer["infos"][0].as_str().unwrap().ends_with("\"gc_seconds\" (1:6)"), "{text}");
     assert!(answer.get("warnings").is_none());
+}
+
+#[tokio::test]
+async fn f1_f2_the_newest_samples_are_told_to_another_prometheus() {
+    let server = server().await;
+    let (status, media, text) =
+        server.beside("/federate?match[]=latency_seconds_bucket&match[]=http_requests_total", "*/*").await;
+    let at = (T - 60) * 1000;
+    let expected = format!(
+        "# TYPE http_requests_total untyped\n\
+         http_requests_total{{http_route=\"/cart\",instance=\"a\",job=\"shop\"}} 240 {at}\n\
+         # TYPE latency_seconds_bucket untyped\n\
+         latency_seconds_bucket{{instance=\"a\",job=\"shop\",le=\"+Inf\"}} 4 {at}\n\
+         latency_seconds_bucket{{instance=\"a\",job=\"shop\",le=\"0.5\"}} 1 {at}\n\
+         latency_seconds_bucket{{instance=\"a\",job=\"shop\",le=\"1\"}} 3 {at}\n"
+    );
+    assert_eq!((status, text), (StatusCode::OK, expected));
+    assert_eq!(media, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
+    // A native histogram is left out (F3); two selectors that choose one series tell it once.
+    let (_, media, text) = server
+        .beside(
+            "/federate?match[]=%7B__name__=~%22size_bytes|gc_seconds_count%22%7D&match[]=gc_seconds_count",
+            "application/openmetrics-text",
+        )
+        .await;
+    let expected = format!(
+        "# TYPE gc_seconds_count unknown\ngc_seconds_count{{instance=\"a\",job=\"shop\"}} 3 {}.000\n# EOF\n",
+        T - 60
+    );
+    assert_eq!(text, expected);
+    assert!(media.starts_with("application/openmetrics-text; version=1.0.0"), "{media}");
+    assert_eq!(server.beside("/federate", "*/*").await.2, "");
+    let (status, media, text) = server.beside("/federate?match[]=%7B", "*/*").await;
+    assert_eq!((status, media.as_str()), (StatusCode::BAD_REQUEST, "text/plain; charset=utf-8"));
+    assert!(text.contains("parse error"), "{text}");
+    assert_eq!(server.beside("/federate?match[]=%7Bx=%22%22%7D", "*/*").await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn f1_what_has_ended_or_is_old_is_not_told() {
+    let fixture = Fixture::new();
+    let point = |name, age: i64, value| TestPoint {
+        name,
+        unit: "",
+        time: NOW - age * SECOND,
+        data: PointData::Gauge(value),
+        ..TestPoint::default()
+    };
+    let number = Some(Number::Double(1e6));
+    let all =
+        [point("old", 301, number), point("young", 299, number), point("ended", 20, number), point("ended", 10, None)];
+    fixture.put(points(&all)).await;
+    let state = QueryState::new(Config::default(), fixture.engine.clone(), fixture.clock.clone(), Host::default());
+    let server = Server { router: super::router(Arc::new(state.unwrap())), _fixture: fixture };
+    let (_, _, text) = server.beside("/federate?match[]=%7Bjob=%22shop%22%7D", "*/*").await;
+    let at = (T - 299) * 1000;
+    assert_eq!(text, format!("# TYPE young untyped\nyoung{{instance=\"a\",job=\"shop\"}} 1e+06 {at}\n"));
+}
+
+#[tokio::test]
+async fn g4_what_is_no_path_is_no_page() {
+    let server = server().await;
+    assert_eq!(server.beside("/-/healthy", "*/*").await.2, "Prometheus Server is Healthy.\n");
+    assert_eq!(server.beside("/-/ready", "*/*").await.0, StatusCode::OK);
+    for path in ["", "/", "/graph", "/-/reload", "/api", "/api/v1", "/api/v1/", "/api/v1/nothing", "/federate/x"] {
+        let (status, _, text) = server.beside(path, "*/*").await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {text}");
+        assert!(text.contains("\"errorType\":\"not_found\""), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn g2_of_a_parameter_in_form_and_address_the_form_counts() {
+    let server = server().await;
+    let (_, text) = server.post("/query?query=1&time=4", "query=2&time=5").await;
+    assert_eq!(text, r#"{"status":"success","data":{"resultType":"scalar","result":[5,"2"]}}"#);
+    let (status, text) = server.text("/labels?match[]=").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
+    assert_eq!(server.data("/metadata?limit=0").await, json!({}));
+    assert_ne!(server.data("/metadata?limit=-1").await, json!({}));
+    let last = "9223372036.854";
+    let at_last = server.data(&format!("/query?query=1&time={last}")).await;
+    assert_eq!(at_last["result"], json!([9_223_372_036.854, "1"]));
+}
+
+#[tokio::test]
+async fn exemplars_of_histograms_belong_to_their_buckets() {
+    let fixture = Fixture::new();
+    let exemplar = |value: f64| {
+        let mut cell = Vec::new();
+        let time_unix_nano = u64::try_from(NOW - 60 * SECOND).unwrap();
+        let (value, filtered_attributes) = (Some(Number::Double(value)), storage::model::attribute::Map::default());
+        Exemplar { time_unix_nano, value, trace_id: &[7; 16], span_id: &[], filtered_attributes }.put(&mut cell);
+        cell
+    };
+    let point = TestPoint {
+        name: "latency",
+        unit: "s",
+        time: NOW - 60 * SECOND,
+        exemplars: [0.5, 0.7, 9.0].map(exemplar).concat(),
+        data: PointData::Histogram {
+            count: 4,
+            sum: Some(2.5),
+            min: None,
+            max: None,
+            explicit_bounds: leaked(|out| put_doubles(out, [0.5, 1.0])),
+            bucket_counts: leaked(|out| put_counts(out, [1, 2, 1])),
+        },
+        ..TestPoint::default()
+    };
+    fixture.put(points(&[point])).await;
+    let state = QueryState::new(Config::default(), fixture.engine.clone(), fixture.clock.clone(), Host::default());
+    let server = Server { router: super::router(Arc::new(state.unwrap())), _fixture: fixture };
+    let found = async |selector: &str| {
+        let told = server.data(&format!("/query_exemplars?query={selector}&start={}&end={T}", T - 600)).await;
+        let series = told.as_array().unwrap().iter();
+        let of_series = |series: &Value| {
+            let value = series["exemplars"][0]["value"].as_str().unwrap().to_owned();
+            (series["seriesLabels"]["le"].as_str().unwrap().to_owned(), value)
+        };
+        series.map(of_series).collect::<Vec<_>>()
+    };
+    let pair = |le: &str, value: &str| (le.to_owned(), value.to_owned());
+    let all = [pair("+Inf", "9"), pair("0.5", "0.5"), pair("1", "0.7")];
+    assert_eq!(found("latency_seconds_bucket").await, all);
+    assert_eq!(found("latency_seconds_bucket%7Ble=%221%22%7D").await, [pair("1", "0.7")]);
+    assert_eq!(found("latency_seconds_bucket%7Ble!=%221%22%7D").await, [pair("+Inf", "9"), pair("0.5", "0.5")]);
+    assert_eq!(found("latency_seconds_count").await, []);
+}
+
+#[tokio::test]
+async fn what_has_no_series_has_no_name() {
+    let fixture = Fixture::new();
+    let coarse = TestPoint {
+        name: "coarse",
+        unit: "",
+        data: PointData::ExponentialHistogram {
+            count: 1,
+            sum: Some(1.0),
+            min: None,
+            max: None,
+            scale: -5,
+            zero_count: 0,
+            zero_threshold: 0.0,
+            positive: leaked(|out| put_buckets(out, 0, [1])),
+            negative: &[],
+        },
+        ..TestPoint::default()
+    };
+    let without_sum = TestPoint {
+        name: "latency",
+        unit: "",
+        data: PointData::Histogram {
+            count: 1,
+            sum: None,
+            min: None,
+            max: None,
+            explicit_bounds: leaked(|out| put_doubles(out, [0.5])),
+            bucket_counts: leaked(|out| put_counts(out, [1, 0])),
+        },
+        ..TestPoint::default()
+    };
+    fixture.put(points(&[coarse, without_sum])).await;
+    let state = QueryState::new(Config::default(), fixture.engine.clone(), fixture.clock.clone(), Host::default());
+    let server = Server { router: super::router(Arc::new(state.unwrap())), _fixture: fixture };
+    let names = json!(["latency_bucket", "latency_count"]);
+    assert_eq!(server.data("/label/__name__/values").await, names);
+    assert_eq!(server.data("/series?match[]=coarse").await, json!([]));
 }

@@ -7,6 +7,7 @@
 //! Not here: what a query means (`traceql`), Spanlight's own API (the module above).
 
 mod ask;
+mod diff;
 mod json;
 mod protobuf;
 mod request;
@@ -24,7 +25,7 @@ use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use json::{Batches, SearchResponse, Trace, TraceById};
 use query_api::error::Class;
 use request::Request;
@@ -48,6 +49,7 @@ pub(super) fn router(state: Arc<QueryState>) -> Router {
         .route("/api/status/buildinfo", get(buildinfo))
         .route("/api/traces/{id}", get(trace_v1))
         .route("/api/v2/traces/{id}", get(trace_v2))
+        .route("/api/v2/traces/diff", post(diff::diff))
         .route("/api/search", get(search))
         .route("/api/metrics/query_range", get(query_range))
         .route("/api/metrics/query", get(query_instant))

@@ -1,3 +1,4 @@
+mod diff;
 mod drilldown;
 
 use crate::config::Config;
@@ -82,6 +83,7 @@ async fn grafana_finds_the_server() {
     assert_eq!((status, body.as_slice()), (StatusCode::OK, b"echo".as_slice()));
     assert!(server.get("/api/status/buildinfo").await["version"].is_string());
     assert_eq!(server.refused("/api/nothing").await.0, 404);
+    assert_eq!(server.send("/api/v2/traces/diff", "*/*").await.0, StatusCode::METHOD_NOT_ALLOWED);
 }
 
 #[tokio::test]

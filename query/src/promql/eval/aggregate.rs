@@ -144,7 +144,7 @@ impl Evaluator<'_> {
 
 /// What is known of a group's members at a step.
 enum State {
-    Total(Box<Total>),
+    Total(Total),
     Extreme { name: &'static str, most: f64, sign: f64, is_empty: bool },
     Count(f64),
     Group(bool),
@@ -155,8 +155,8 @@ enum State {
 impl State {
     fn new(op: Aggregator) -> Self {
         match op {
-            Aggregator::Avg => State::Total(Box::new(Total { is_mean: true, ..Total::default() })),
-            Aggregator::Sum => State::Total(Box::default()),
+            Aggregator::Avg => State::Total(Total { is_mean: true, ..Total::default() }),
+            Aggregator::Sum => State::Total(Total::default()),
             Aggregator::Max => State::Extreme { name: "max", most: 0.0, sign: 1.0, is_empty: true },
             Aggregator::Min => State::Extreme { name: "min", most: 0.0, sign: -1.0, is_empty: true },
             Aggregator::Count => State::Count(0.0),
@@ -229,7 +229,8 @@ struct Total {
     floats: usize,
     sum: Kahan,
     mean: Mean,
-    histograms: HistogramTotal,
+    /// Where there was one.
+    histograms: Option<Box<HistogramTotal>>,
 }
 
 impl Total {
@@ -240,21 +241,22 @@ impl Total {
                 if self.is_mean { self.mean.add(*value) } else { self.sum.add(*value) }
             }
             Value::Histogram(histogram) => {
-                let was_compatible = !self.histograms.is_incompatible;
-                if self.floats > 0 && self.histograms.count == 0.0 {
+                let histograms = self.histograms.get_or_insert_default();
+                let was_compatible = !histograms.is_incompatible;
+                if self.floats > 0 && histograms.count == 0.0 {
                     // A mix has no sum; that there is one is all that counts.
-                    self.histograms.count = 1.0;
-                    self.histograms.is_mixed = true;
+                    histograms.count = 1.0;
+                    histograms.is_mixed = true;
                     return;
                 }
-                if self.histograms.is_mixed {
+                if histograms.is_mixed {
                     return;
                 }
-                self.histograms.add(histogram, self.is_mean);
-                if was_compatible && self.histograms.is_incompatible {
+                histograms.add(histogram, self.is_mean);
+                if was_compatible && histograms.is_incompatible {
                     notes.add(Note::mixed_schemas(&row.labels, span));
                 }
-                if std::mem::take(&mut self.histograms.reconciled) {
+                if std::mem::take(&mut histograms.reconciled) {
                     notes.add(Note::mismatched_bounds(Combination::Aggregation, span));
                 }
             }
@@ -262,19 +264,18 @@ impl Total {
     }
 
     fn finish(self, span: Span, notes: &mut Notes) -> Option<Value> {
-        let has_histograms = self.histograms.count > 0.0;
-        if self.floats > 0 && has_histograms {
-            notes.add(Note::mixed_aggregation(span));
-            return None;
-        }
-        if has_histograms {
-            if self.histograms.is_incompatible {
+        if let Some(histograms) = self.histograms.filter(|histograms| histograms.count > 0.0) {
+            if self.floats > 0 {
+                notes.add(Note::mixed_aggregation(span));
                 return None;
             }
-            if self.histograms.hints_collide() {
+            if histograms.is_incompatible {
+                return None;
+            }
+            if histograms.hints_collide() {
                 notes.add(Note::hints_collide(Combination::Aggregation, span));
             }
-            return self.histograms.finish(self.is_mean).map(Value::from);
+            return histograms.finish(self.is_mean).map(Value::from);
         }
         (self.floats > 0).then(|| Value::Float(if self.is_mean { self.mean.get() } else { self.sum.total() }))
     }

@@ -18,7 +18,7 @@ pub(crate) mod rank;
 mod selector;
 mod set;
 
-pub(crate) use selector::{Cursor, Ranged, Span, present};
+pub(crate) use selector::{Cursor, Ranged, Span, advanced, present};
 
 use super::ast::{Expr, Kind};
 use super::fault::{Fault, Result};

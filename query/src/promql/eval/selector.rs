@@ -6,7 +6,9 @@ use crate::promql::fault::{Fault, Result};
 use crate::promql::function::rate;
 use crate::promql::note::Note;
 use crate::promql::source::Reading;
-use crate::series::{Grid, Hint, Histogram, Labels, Needs, RawSeries, Row, Sample, Stand, Thinning, Value};
+use crate::series::{
+    Grid, Hint, Histogram, Labels, Needs, Numbers, Points, RawSeries, Row, Sample, Selected, Stand, Thinning, Value,
+};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -61,23 +63,23 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// The places of the samples in a span, of some by ascending time.
     pub(crate) fn at(&mut self, span: Span, samples: &[Sample]) -> Range<usize> {
-        self.from = advanced(self.from, span.after, samples);
-        self.to = advanced(self.to, span.until, samples);
+        self.from = advanced(self.from, span.after, samples, |sample| sample.time);
+        self.to = advanced(self.to, span.until, samples, |sample| sample.time);
         self.from..self.to.max(self.from)
     }
 }
 
 /// How many samples are not behind a moment; `from` was so of an earlier one.
-fn advanced(from: usize, moment: i64, samples: &[Sample]) -> usize {
+pub(crate) fn advanced<T>(from: usize, moment: i64, samples: &[T], time: impl Fn(&T) -> i64) -> usize {
     let before = from.checked_sub(1).and_then(|before| samples.get(before));
-    if before.is_some_and(|sample| sample.time > moment) {
-        return samples.partition_point(|sample| sample.time <= moment);
+    if before.is_some_and(|sample| time(sample) > moment) {
+        return samples.partition_point(|sample| time(sample) <= moment);
     }
     let rest = samples.get(from..).unwrap_or_default();
     // Where steps are far from each other, the next sample is too.
-    match rest.iter().take(ADVANCE_ONE_BY_ONE).position(|sample| sample.time > moment) {
+    match rest.iter().take(ADVANCE_ONE_BY_ONE).position(|sample| time(sample) > moment) {
         Some(ahead) => from + ahead,
-        None => from + rest.partition_point(|sample| sample.time <= moment),
+        None => from + rest.partition_point(|sample| time(sample) <= moment),
     }
 }
 
@@ -107,6 +109,39 @@ fn of_behind(samples: &[Sample], behind: usize, at: i64, lookback: i64) -> Optio
     (sample.time > at.saturating_sub(lookback) && !sample.value.is_stale()).then_some(sample)
 }
 
+/// Which of the numbers at some times counts at each step: the same one of every series that has these times.
+struct Places {
+    times: Arc<[i64]>,
+    lookback: i64,
+    at: Vec<Option<usize>>,
+}
+
+impl Places {
+    fn new(moments: impl Iterator<Item = i64>, numbers: &Numbers, lookback: i64) -> Self {
+        let (times, mut behind) = (Arc::clone(&numbers.times), 0);
+        let place = |at: i64| {
+            behind = advanced(behind, at, &times, |time| *time);
+            let last = behind.checked_sub(1)?;
+            times.get(last).is_some_and(|time| *time > at.saturating_sub(lookback)).then_some(last)
+        };
+        let at = moments.map(place).collect();
+        Places { times, lookback, at }
+    }
+
+    fn are_of(&self, numbers: &Numbers, lookback: i64) -> bool {
+        self.lookback == lookback && Arc::ptr_eq(&self.times, &numbers.times)
+    }
+
+    fn cells(&self, numbers: &Numbers, value: impl Fn(&Sample) -> Value) -> Vec<Option<Value>> {
+        let cell = |place: &Option<usize>| {
+            let place = (*place)?;
+            let (time, number) = (*self.times.get(place)?, *numbers.values.get(place)?);
+            Some(value(&Sample { time, start: 0, value: Value::Float(number) }))
+        };
+        self.at.iter().map(cell).collect()
+    }
+}
+
 impl Evaluator<'_> {
     /// Gives each series that a selector selects, with the samples between two moments.
     fn select_of(
@@ -114,11 +149,11 @@ impl Evaluator<'_> {
         selector: &VectorSelector,
         span: Span,
         reading: Reading,
-        mut each: impl FnMut(&mut Self, RawSeries) -> Result<()>,
+        mut each: impl FnMut(&mut Self, Selected) -> Result<()>,
     ) -> Result<()> {
         self.select(&selector.matchers, span, (reading, selector.span), |evaluator, mut series| {
-            if selector.skips_buckets {
-                without_buckets(&mut series.samples);
+            if let (true, Points::Samples(samples)) = (selector.skips_buckets, &mut series.points) {
+                without_buckets(samples);
             }
             each(evaluator, series)
         })
@@ -130,14 +165,14 @@ impl Evaluator<'_> {
         matchers: &[crate::promql::regex::Matcher],
         span: Span,
         (reading, place): (Reading, crate::promql::ast::Span),
-        mut each: impl FnMut(&mut Self, RawSeries) -> Result<()>,
+        mut each: impl FnMut(&mut Self, Selected) -> Result<()>,
     ) -> Result<()> {
         let source = self.source;
         source.select(matchers, span.after, span.until, reading, &mut |series| {
             self.source.check()?;
             self.note_thinning(&series.thinning, reading, place);
             let most = self.settings.most_samples;
-            self.samples = self.samples.saturating_add(series.samples.iter().map(|sample| sample.value.weight()).sum());
+            self.samples = self.samples.saturating_add(series.points.weight());
             if self.samples > most {
                 return Fault::evaluation(
                     "query processing would load too many samples into memory in query execution",
@@ -179,16 +214,29 @@ impl Evaluator<'_> {
         let lookback = self.settings.lookback;
         let span = Span { after: first.saturating_sub(lookback), until: last };
         let reading = reading(&selector.shift, grid, 0, Needs::Ends);
-        let mut rows = Vec::new();
+        let (mut rows, mut places) = (Vec::new(), None::<Places>);
         self.select_of(selector, span, reading, |evaluator, series| {
             let lookback = lookback.saturating_add(reading.slack(&series.thinning));
-            let mut behind = 0;
-            let cells = grid.times().map(|time| {
-                let at = reference(&selector.shift, time);
-                behind = advanced(behind, at, &series.samples);
-                of_behind(&series.samples, behind, at, lookback).map(&value)
-            });
-            let row = Row { labels: series.labels, drop_name: false, cells: cells.collect() };
+            let moments = grid.times().map(|time| reference(&selector.shift, time));
+            let cells = match &series.points {
+                Points::Samples(samples) => {
+                    let mut behind = 0;
+                    let cells = moments.map(|at| {
+                        behind = advanced(behind, at, samples, |sample| sample.time);
+                        of_behind(samples, behind, at, lookback).map(&value)
+                    });
+                    cells.collect()
+                }
+                Points::Numbers(numbers) => {
+                    let known = places.as_ref().filter(|known| known.are_of(numbers, lookback));
+                    let known = match known {
+                        Some(_) => known,
+                        None => Some(&*places.insert(Places::new(moments, numbers, lookback))),
+                    };
+                    known.map(|known| known.cells(numbers, &value)).unwrap_or_default()
+                }
+            };
+            let row = Row { labels: series.labels, drop_name: false, cells };
             if row.has_value() {
                 evaluator.count(grid.count)?;
                 rows.push(row);
@@ -206,7 +254,7 @@ impl Evaluator<'_> {
         let reading = reading(&selector.shift, grid, 0, Needs::Ends);
         let mut rows = Vec::new();
         self.select_of(selector, span, reading, |evaluator, series| {
-            let samples = living(series.samples);
+            let samples = living(series.points.into_samples());
             let cells = grid.times().map(|time| {
                 let at = reference(&selector.shift, time);
                 let around = Span { after: at.saturating_sub(lookback), until: at.saturating_add(lookback) };
@@ -230,7 +278,9 @@ impl Evaluator<'_> {
         let reading = reading(&selector.shift, grid, range.range.milliseconds(), Needs::Everything);
         let mut found = Vec::new();
         self.select_of(selector, span, reading, |evaluator, series| {
-            let mut samples = living(series.samples);
+            // Of thinned samples there may be some from before.
+            let mut samples = living(series.points.into_samples());
+            samples.retain(|sample| sample.time > span.after && sample.time <= span.until);
             if let Some(extension) = selector.extension.filter(|_| !samples.is_empty()) {
                 if samples.iter().any(|sample| sample.value.histogram().is_some()) {
                     let name = extension.name();
@@ -290,9 +340,12 @@ impl Evaluator<'_> {
         let extended: Arc<[Span]> = exact.iter().map(|span| span.extended(selector.extension, lookback)).collect();
         let reading = reading(&selector.shift, grid, length, needs);
         self.select_of(selector, all, reading, |evaluator, series| {
-            let samples = living(series.samples);
+            let points = match series.points {
+                Points::Samples(samples) => Points::Samples(living(samples)),
+                numbers @ Points::Numbers(_) => numbers,
+            };
             let (exact, extended, stands) = (exact.clone(), extended.clone(), series.thinning.stands);
-            each(evaluator, Ranged { labels: series.labels, drop_name: false, samples, stands, exact, extended })
+            each(evaluator, Ranged { labels: series.labels, drop_name: false, points, stands, exact, extended })
         })
     }
 
@@ -314,7 +367,8 @@ impl Evaluator<'_> {
                 forget_resets(&mut sample.value);
             }
             let (exact, extended) = (exact.clone(), exact.clone());
-            each(self, Ranged { labels, drop_name, samples, stands: Vec::new(), exact, extended })?;
+            let points = Points::of(samples);
+            each(self, Ranged { labels, drop_name, points, stands: Vec::new(), exact, extended })?;
         }
         Ok(())
     }
@@ -328,7 +382,8 @@ impl Evaluator<'_> {
 pub(crate) struct Ranged {
     pub(crate) labels: Labels,
     pub(crate) drop_name: bool,
-    pub(crate) samples: Vec<Sample>,
+    /// None of them says that the series ended.
+    pub(crate) points: Points,
     /// What they say of samples that were left out.
     pub(crate) stands: Vec<Stand>,
     /// What the expression says.

@@ -19,8 +19,9 @@ pub(super) fn absent(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> 
 pub(super) fn absent_over_time(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Result<Answer> {
     let mut present = vec![false; grid.count];
     let mut each = |_: &mut Evaluator<'_>, series: crate::promql::eval::Ranged| {
+        let samples = series.points.into_samples();
         for (present, span) in present.iter_mut().zip(series.exact.iter()) {
-            *present |= !span.of(&series.samples).is_empty();
+            *present |= !span.of(&samples).is_empty();
         }
         Ok(())
     };

@@ -148,9 +148,10 @@ fn info_series(
     let mut infos = Vec::new();
     evaluator.select(&matchers, span, (reading, place), |_, series| {
         let lookback = lookback.saturating_add(reading.slack(&series.thinning));
+        let samples = series.points.into_samples();
         let mut times = Vec::with_capacity(grid.count);
         for time in grid.times() {
-            let sample = crate::promql::eval::present(&series.samples, moment(time), lookback);
+            let sample = crate::promql::eval::present(&samples, moment(time), lookback);
             if sample.is_some_and(|sample| matches!(sample.value, Value::Histogram(_))) {
                 let labels = &series.labels;
                 return Fault::evaluation(format!("this should be an info metric, with float samples: {labels}"));

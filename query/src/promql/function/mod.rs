@@ -13,6 +13,7 @@ mod histogram;
 mod info;
 mod label;
 mod math;
+mod numeric;
 mod order;
 mod over_time;
 pub(crate) mod rate;
@@ -28,7 +29,7 @@ use super::ast::{Call, Expr, Extension, Kind};
 use super::eval::{Answer, Cursor, Evaluator};
 use super::fault::{Fault, Result};
 use super::note::Note;
-use crate::series::{Grid, Labels, Needs, Row, Value};
+use crate::series::{Grid, Labels, Needs, Points, Row, Value};
 use window::Nature;
 
 /// So many samples of ranges are looked at between two looks at the clock.
@@ -130,14 +131,33 @@ impl Evaluator<'_> {
         let knows_starts = matches!(name, "rate" | "irate" | "increase" | "resets");
         let extension = extension_of(call)?;
         let mut rows = Vec::new();
+        let mut numeric = numeric::find(name).filter(|_| extension.is_none()).map(numeric::Ranges::new);
         let mut each = |evaluator: &mut Self, series: super::eval::Ranged| {
+            let drop_name = !keeps_name || series.drop_name;
+            let mut keep = |evaluator: &mut Self, row: Row| {
+                if row.has_value() {
+                    evaluator.count(grid.count)?;
+                    if matches!(name, "rate" | "increase") {
+                        evaluator.note_no_counter(&row, span);
+                    }
+                    rows.push(row);
+                }
+                Ok(())
+            };
+            if let (Some(ranges), Points::Numbers(numbers), true) =
+                (&mut numeric, &series.points, series.stands.is_empty())
+            {
+                let cells = ranges.cells(&series.exact, numbers, || evaluator.source.check())?;
+                return keep(evaluator, Row { labels: series.labels, drop_name, cells });
+            }
             let mut row = Row::empty(series.labels.clone(), grid.count);
-            row.drop_name = !keeps_name || series.drop_name;
+            row.drop_name = drop_name;
+            let samples_of_all = series.points.into_samples();
             let spans = series.exact.iter().zip(series.extended.iter());
-            let (nature, mut cursor, mut looked_at) = (Nature::of(&series.samples), Cursor::default(), 0usize);
+            let (nature, mut cursor, mut looked_at) = (Nature::of(&samples_of_all), Cursor::default(), 0usize);
             for (step, (cell, (exact, extended))) in row.cells.iter_mut().zip(spans).enumerate() {
-                let places = cursor.at(*extended, &series.samples);
-                let samples = series.samples.get(places.clone()).unwrap_or_default();
+                let places = cursor.at(*extended, &samples_of_all);
+                let samples = samples_of_all.get(places.clone()).unwrap_or_default();
                 if samples.is_empty() {
                     continue;
                 }
@@ -164,14 +184,7 @@ impl Evaluator<'_> {
                 };
                 *cell = function(&mut window)?;
             }
-            if row.has_value() {
-                evaluator.count(grid.count)?;
-                if matches!(name, "rate" | "increase") {
-                    evaluator.note_no_counter(&row, span);
-                }
-                rows.push(row);
-            }
-            Ok(())
+            keep(evaluator, row)
         };
         match call.args.iter().find(|arg| arg.kind() == Kind::Range) {
             Some(Expr::Range(range)) => self.each_range(range, grid, needs_of(name), &mut each)?,

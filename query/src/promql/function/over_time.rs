@@ -29,11 +29,22 @@ fn combined(window: &mut Window<'_>, is_mean: bool) -> Option<Value> {
     if !window.stands.is_empty() {
         return sums_combined(&window.sums(), is_mean);
     }
-    let (mut sum, mut mean) = (Kahan::default(), Mean::default());
-    for (_, value) in window.floats() {
-        if is_mean { mean.add(value) } else { sum.add(value) }
-    }
-    Some(Value::Float(if is_mean { mean.get() } else { sum.total() }))
+    let values = values(&window.floats());
+    Some(Value::Float(if is_mean { mean(&values) } else { total(&values) }))
+}
+
+/// The mean of numbers.
+pub(super) fn mean(values: &[f64]) -> f64 {
+    let mut mean = Mean::default();
+    values.iter().for_each(|value| mean.add(*value));
+    mean.get()
+}
+
+/// The sum of numbers.
+pub(super) fn total(values: &[f64]) -> f64 {
+    let mut sum = Kahan::default();
+    values.iter().for_each(|value| sum.add(*value));
+    sum.total()
 }
 
 /// The same of parts that are added up already.
@@ -101,6 +112,16 @@ fn extreme(window: &mut Window<'_>, is_better: fn(f64, f64) -> bool, end: fn((f6
     let others = window.stands.iter().filter_map(|stand| stand.range).map(end);
     let found = others.fold(kept, |best, next| if is_better(next, best) || best.is_nan() { next } else { best });
     Some(Value::Float(found))
+}
+
+/// The greatest of numbers.
+pub(super) fn greatest(values: &[f64]) -> Option<f64> {
+    values.iter().copied().reduce(|best, next| if next > best || best.is_nan() { next } else { best })
+}
+
+/// The least of numbers.
+pub(super) fn least(values: &[f64]) -> Option<f64> {
+    values.iter().copied().reduce(|best, next| if next < best || best.is_nan() { next } else { best })
 }
 
 pub(super) fn max(window: &mut Window<'_>) -> Result<Option<Value>> {

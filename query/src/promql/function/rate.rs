@@ -5,6 +5,7 @@
 //! `smoothed` ranges do not extrapolate: they take the value at an end from the sample before it, or from a line.
 
 use super::Window;
+use super::numeric::Stretch;
 use crate::promql::ast::{Extension, Span};
 use crate::promql::fault::Result;
 use crate::promql::note::{Combination, Note, Notes};
@@ -51,7 +52,11 @@ fn answer(window: &mut Window<'_>, question: Question) -> Option<Value> {
 }
 
 fn range_seconds(window: &Window<'_>) -> f64 {
-    window.exact.until.saturating_sub(window.exact.after) as f64 / 1000.0
+    seconds_of(window.exact)
+}
+
+fn seconds_of(span: crate::promql::eval::Span) -> f64 {
+    span.until.saturating_sub(span.after) as f64 / 1000.0
 }
 
 /// Whether a start time says that a counter began anew between two samples.
@@ -111,11 +116,7 @@ fn extrapolated(window: &mut Window<'_>, question: Question) -> Option<Value> {
     };
     // A part of a window may have one sample that stands for many.
     let gaps = if window.samples.len() > 1 { window.count().saturating_sub(1) as f64 } else { 0.0 };
-    let mut interval = (last.time - first.time) as f64 / 1000.0;
-    let mean_gap = if gaps > 0.0 { interval / gaps } else { 0.0 };
-    let threshold = mean_gap * 1.1;
-    let mut to_start = (first.time - window.exact.after) as f64 / 1000.0;
-    let mut to_end = (window.exact.until - last.time) as f64 / 1000.0;
+    let mut reach = Reach::new(first.time, last.time, gaps, window.exact);
     let starts_inside = question.is_counter
         && window.knows_starts
         && first.start != 0
@@ -123,26 +124,15 @@ fn extrapolated(window: &mut Window<'_>, question: Question) -> Option<Value> {
         && first.start < first.time;
     if starts_inside {
         // There it was 0, so nothing has to be guessed.
-        to_start = 0.0;
-        interval = (last.time - first.start) as f64 / 1000.0;
+        reach.to_start = 0.0;
+        reach.interval = (last.time - first.start) as f64 / 1000.0;
         add_first(window, &mut risen, &first.value)?;
     } else if gaps == 0.0 {
         return None;
-    } else {
-        if to_start >= threshold {
-            to_start = mean_gap / 2.0;
-        }
-        if question.is_counter {
-            to_start = to_start.min(to_zero(&risen, &first.value, interval).unwrap_or(to_start));
-        }
+    } else if question.is_counter {
+        reach = reach.bounded(to_zero(&risen, &first.value, reach.interval));
     }
-    if to_end >= threshold {
-        to_end = mean_gap / 2.0;
-    }
-    let mut factor = if interval == 0.0 { 1.0 } else { (interval + to_start + to_end) / interval };
-    if question.per_second {
-        factor /= range_seconds(window);
-    }
+    let factor = reach.factor(question);
     match risen {
         Risen::Float(risen) => Some(Value::Float(risen * factor)),
         Risen::Histogram(risen) => {
@@ -153,6 +143,82 @@ fn extrapolated(window: &mut Window<'_>, question: Question) -> Option<Value> {
     }
 }
 
+/// How far samples reach in their range, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    /// From the first to the last one.
+    interval: f64,
+    /// How far it is extrapolated to both sides.
+    to_start: f64,
+    to_end: f64,
+    /// Distances between samples.
+    gaps: f64,
+    range: f64,
+}
+
+impl Reach {
+    fn new(first: i64, last: i64, gaps: f64, exact: crate::promql::eval::Span) -> Self {
+        let interval = (last - first) as f64 / 1000.0;
+        let mean_gap = if gaps > 0.0 { interval / gaps } else { 0.0 };
+        let threshold = mean_gap * 1.1;
+        let bounded = |distance: f64| if distance >= threshold { mean_gap / 2.0 } else { distance };
+        let to_start = bounded((first - exact.after) as f64 / 1000.0);
+        let to_end = bounded((exact.until - last) as f64 / 1000.0);
+        Reach { interval, to_start, to_end, gaps, range: seconds_of(exact) }
+    }
+
+    /// Of samples at some times.
+    pub(super) fn of(times: &[i64], exact: crate::promql::eval::Span) -> Self {
+        let first = times.first().copied().unwrap_or_default();
+        let last = times.last().copied().unwrap_or_default();
+        Reach::new(first, last, times.len().saturating_sub(1) as f64, exact)
+    }
+
+    /// Not before the moment at which the counter was 0.
+    fn bounded(self, to_zero: Option<f64>) -> Self {
+        Reach { to_start: self.to_start.min(to_zero.unwrap_or(self.to_start)), ..self }
+    }
+
+    /// By what the rise between the samples is multiplied.
+    fn factor(&self, question: Question) -> f64 {
+        let Reach { interval, to_start, to_end, range, .. } = *self;
+        let factor = if interval == 0.0 { 1.0 } else { (interval + to_start + to_end) / interval };
+        if question.per_second { factor / range } else { factor }
+    }
+}
+
+pub(super) fn rate_of(range: &Stretch<'_>) -> Option<f64> {
+    extrapolated_number(range, Question { is_counter: true, per_second: true })
+}
+
+pub(super) fn increase_of(range: &Stretch<'_>) -> Option<f64> {
+    extrapolated_number(range, Question { is_counter: true, per_second: false })
+}
+
+pub(super) fn delta_of(range: &Stretch<'_>) -> Option<f64> {
+    extrapolated_number(range, Question { is_counter: false, per_second: false })
+}
+
+/// The same as `extrapolated`, of numbers alone.
+#[inline]
+fn extrapolated_number(range: &Stretch<'_>, question: Question) -> Option<f64> {
+    let (first, last, reach) = (*range.values.first()?, *range.values.last()?, *range.reach?);
+    if reach.gaps == 0.0 {
+        return None;
+    }
+    let mut risen = last - first;
+    if !question.is_counter {
+        return Some(risen * reach.factor(question));
+    }
+    range.peaks.iter().for_each(|fall| risen += fall.from);
+    let to_zero = number_to_zero(risen, first, reach.interval);
+    Some(risen * reach.bounded(to_zero).factor(question))
+}
+
+fn number_to_zero(risen: f64, first: f64, interval: f64) -> Option<f64> {
+    (risen > 0.0 && first >= 0.0).then(|| interval * (first / risen))
+}
+
 /// How long before the first sample a counter that rose so fast was 0.
 fn to_zero(risen: &Risen, first: &Value, interval: f64) -> Option<f64> {
     let (risen, first) = match (risen, first) {
@@ -160,7 +226,7 @@ fn to_zero(risen: &Risen, first: &Value, interval: f64) -> Option<f64> {
         (Risen::Histogram(Some(risen)), Value::Histogram(first)) => (risen.count, first.count),
         _ => return None,
     };
-    (risen > 0.0 && first >= 0.0).then(|| interval * (first / risen))
+    number_to_zero(risen, first, interval)
 }
 
 fn add_first(window: &mut Window<'_>, risen: &mut Risen, first: &Value) -> Option<()> {

@@ -10,7 +10,7 @@ use super::fault::Result as Evaluated;
 use super::prepare::Frame;
 use super::regex::Matcher;
 use super::source::{Reading, Source};
-use crate::series::{Labels, RawSeries, Sample, Value};
+use crate::series::{Labels, Sample, Selected, Value};
 use random::{APART, Dice, OFF, Query, Range, SAMPLES, STALE, STEP, STEPS, Selector, Series, placed, series};
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ impl Source for Stored<'_> {
         after: i64,
         until: i64,
         _: Reading,
-        each: &mut dyn FnMut(RawSeries) -> Evaluated<()>,
+        each: &mut dyn FnMut(Selected) -> Evaluated<()>,
     ) -> Evaluated<()> {
         for series in self.0 {
             let labels = Labels::new(series.labels.iter().copied());
@@ -50,7 +50,7 @@ impl Source for Stored<'_> {
             let samples: Vec<Sample> = series.samples.iter().map(sample).collect();
             let samples: Vec<Sample> = samples.into_iter().filter(|s| s.time > after && s.time <= until).collect();
             if !samples.is_empty() {
-                each(RawSeries::whole(labels, samples))?;
+                each(Selected::whole(labels, samples))?;
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use crate::promql::fault::Result;
 use crate::promql::regex::Matcher;
 use crate::promql::source::{Reading, Source};
-use crate::series::{Hint, Histogram, Labels, RawSeries, Sample, Value};
+use crate::series::{Hint, Histogram, Labels, Sample, Selected, Value};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Source for Memory {
         after: i64,
         until: i64,
         _: Reading,
-        each: &mut dyn FnMut(RawSeries) -> Result<()>,
+        each: &mut dyn FnMut(Selected) -> Result<()>,
     ) -> Result<()> {
         for (labels, samples) in &self.0 {
             if !matchers.iter().all(|matcher| matcher.accepts(labels.get(&matcher.label))) {
@@ -49,7 +49,7 @@ impl Source for Memory {
             let wanted = samples.values().filter(|sample| sample.time > after && sample.time <= until);
             let samples: Vec<Sample> = wanted.cloned().collect();
             if !samples.is_empty() {
-                each(RawSeries::whole(labels.clone(), samples))?;
+                each(Selected::whole(labels.clone(), samples))?;
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use regex::{Regex, RegexBuilder};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use storage::re2;
 
 /// Memory of a compiled pattern at most.
 const MOST_PATTERN_BYTES: usize = 1 << 20;
@@ -360,8 +361,9 @@ fn slice(value: &Value, places: &[Value]) -> Result<Value, String> {
 }
 
 fn regex(pattern: &str) -> Result<Regex, String> {
-    let regex = RegexBuilder::new(pattern).size_limit(MOST_PATTERN_BYTES).build();
-    regex.map_err(|_| format!("the pattern {} cannot be used", quoted(pattern.as_bytes())))
+    let said = re2::unanchored(pattern).ok();
+    let regex = said.and_then(|said| RegexBuilder::new(&said).size_limit(MOST_PATTERN_BYTES).build().ok());
+    regex.ok_or_else(|| format!("the pattern {} cannot be used", quoted(pattern.as_bytes())))
 }
 
 fn replaced(regex: &Regex, by: &str, text: &str) -> Result<String, String> {
@@ -369,7 +371,8 @@ fn replaced(regex: &Regex, by: &str, text: &str) -> Result<String, String> {
     for found in regex.captures_iter(text) {
         let range = found.get_match().range();
         out.push_str(text.get(end..range.start).unwrap_or_default());
-        found.expand(by, &mut out);
+        let by_number = |number| found.get(number).map(|group| group.as_str());
+        out.push_str(&re2::expand(by, by_number, |name| found.name(name).map(|group| group.as_str())));
         end = range.end;
         if out.len() > MOST_TEXT {
             return Err(format!("a text longer than {MOST_TEXT} bytes"));

@@ -19,13 +19,16 @@ use crate::block::prune::conjuncts;
 use crate::block::read::{read_meta, verify_files};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
-use crate::metric::{CELLS, Fields, Label, Matcher, NUMBERS, Relation, Samples, Series, SeriesSource, Stored, rows_in};
+use crate::metric::{
+    CELLS, COUNT, Doubles, Fields, Label, Matcher, NUMBERS, Relation, Samples, Series, SeriesSource, Stored, TELLING,
+    VALUE_DOUBLE, rows_in,
+};
 use crate::model::Signal;
 use crate::model::record::{take_bytes, take_varint};
 use crate::model::schema::column as name;
 use crate::scan::{AttributeScope, Compare, Field, Predicate, Scalar, ScanRequest, TimeRange};
 use roaring::RoaringBitmap;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -262,16 +265,31 @@ struct Dictionaries {
     cells: [Vec<Arc<[u8]>>; 4],
 }
 
+/// A series of a group that is in memory.
+struct EntryOf {
+    entries: Arc<[Entry]>,
+    /// Below the number of entries.
+    place: usize,
+}
+
+impl Deref for EntryOf {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        &self.entries[self.place]
+    }
+}
+
 /// Reads series of a block, and keeps what it needs for the next ones.
 #[derive(Debug)]
 pub(crate) struct SeriesReader {
     block: Arc<SeriesBlock>,
     dictionaries: Option<Dictionaries>,
-    group: Option<(usize, Vec<Entry>)>,
+    group: Option<(usize, Arc<[Entry]>)>,
     streams: Vec<StreamReader>,
     blobs: BlobReader,
     /// Times of the series that were read last, by their place: series that follow each other mostly share them.
-    times: Option<(u64, Vec<i64>)>,
+    times: Option<(u64, Arc<[i64]>)>,
 }
 
 impl SeriesReader {
@@ -328,21 +346,23 @@ impl SeriesReader {
         self.dictionaries.as_ref().ok_or_else(|| self.damaged("it has no dictionaries"))
     }
 
-    fn load_group(&mut self, number: usize) -> Result<&[Entry]> {
-        if self.group.as_ref().is_none_or(|(had, _)| *had != number) {
-            self.group = None;
-            let group = self.block.groups.get(number).ok_or_else(|| self.damaged("a group of series is missing"))?;
-            let raw = decompress(&self.block.index, &group.frame)?;
-            let entries = take_group(&raw).ok_or_else(|| self.damaged("a group of series is malformed"))?;
-            self.group = Some((number, entries));
+    fn load_group(&mut self, number: usize) -> Result<Arc<[Entry]>> {
+        if let Some((_, entries)) = self.group.as_ref().filter(|(had, _)| *had == number) {
+            return Ok(Arc::clone(entries));
         }
-        Ok(self.group.as_ref().map_or(&[], |(_, entries)| entries))
+        self.group = None;
+        let group = self.block.groups.get(number).ok_or_else(|| self.damaged("a group of series is missing"))?;
+        let raw = decompress(&self.block.index, &group.frame)?;
+        let entries = take_group(&raw).ok_or_else(|| self.damaged("a group of series is malformed"))?;
+        let entries: Arc<[Entry]> = entries.into();
+        self.group = Some((number, Arc::clone(&entries)));
+        Ok(entries)
     }
 
-    fn entry(&mut self, number: u32) -> Result<Entry> {
+    fn entry(&mut self, number: u32) -> Result<EntryOf> {
         let (group, place) = (number as usize / GROUP, number as usize % GROUP);
-        let entry = self.load_group(group)?.get(place).cloned();
-        entry.ok_or_else(|| self.damaged("a series is missing"))
+        let entries = self.load_group(group)?;
+        if place < entries.len() { Ok(EntryOf { entries, place }) } else { Err(self.damaged("a series is missing")) }
     }
 
     fn stored(&mut self, number: u32) -> Result<Stored> {
@@ -360,14 +380,38 @@ impl SeriesReader {
         }
     }
 
-    fn times(&mut self, entry: &Entry) -> Result<&[i64]> {
-        let known = self.times.as_ref().is_some_and(|(at, had)| *at == entry.times && had.len() as u64 == entry.rows);
-        if !known {
-            self.times = None;
-            let run = self.run(TIMES, entry.times..entry.times.saturating_add(entry.rows))?;
-            self.times = Some((entry.times, run.into_iter().map(u64::cast_signed).collect()));
+    fn times(&mut self, entry: &Entry) -> Result<Arc<[i64]>> {
+        let known = |(at, had): &&(u64, Arc<[i64]>)| *at == entry.times && had.len() as u64 == entry.rows;
+        if let Some((_, times)) = self.times.as_ref().filter(known) {
+            return Ok(Arc::clone(times));
         }
-        Ok(self.times.as_ref().map_or(&[], |(_, times)| times))
+        self.times = None;
+        let run = self.run(TIMES, entry.times..entry.times.saturating_add(entry.rows))?;
+        let times: Arc<[i64]> = run.into_iter().map(u64::cast_signed).collect();
+        self.times = Some((entry.times, Arc::clone(&times)));
+        Ok(times)
+    }
+
+    /// The doubles of some rows, if a series has nothing else.
+    fn doubles_of(&mut self, entry: &Entry, rows: &Range<usize>) -> Result<Option<Vec<f64>>> {
+        let tells = |place: &usize| match entry.numbers.get(*place) {
+            Some(Some(column)) => column.form != Form::Same(0),
+            _ => false,
+        };
+        let column = entry.numbers[VALUE_DOUBLE].filter(|column| column.presence == Presence::All);
+        let Some(column) = column.filter(|_| entry.numbers[COUNT].is_none() && !TELLING.iter().any(tells)) else {
+            return Ok(None);
+        };
+        let at = match column.form {
+            Form::Same(bits) => return Ok(Some(vec![f64::from_bits(bits); rows.len()])),
+            Form::Run(at) => at,
+        };
+        let stream = FIRST_NUMBER + VALUE_DOUBLE;
+        let places = at.saturating_add(rows.start as u64)..at.saturating_add(rows.end as u64);
+        match (self.streams.get_mut(stream), self.block.streams.get(stream)) {
+            (Some(reader), Some(places_of)) => reader.read_doubles(&self.block.data, places_of, places).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Which of the wanted rows have a value (as places among them), and which of the values these are.
@@ -496,7 +540,7 @@ impl SeriesSource for SeriesReader {
             return Ok(0..usize::try_from(stored.rows).unwrap_or(usize::MAX));
         }
         let entry = self.entry(stored.number)?;
-        Ok(rows_in(self.times(&entry)?, time))
+        Ok(rows_in(&self.times(&entry)?, time))
     }
 
     fn samples(&mut self, stored: &Stored, rows: Range<usize>, fields: Fields) -> Result<Samples> {
@@ -523,5 +567,15 @@ impl SeriesSource for SeriesReader {
             at.into_iter().zip(&cells).for_each(|(row, cell)| samples.cells[place].set(row, cell));
         }
         Ok(samples)
+    }
+
+    fn doubles(&mut self, stored: &Stored, time: TimeRange) -> Result<Option<Doubles>> {
+        let entry = self.entry(stored.number)?;
+        let times = self.times(&entry)?;
+        let covers = time.covers(stored.min_time, stored.max_time);
+        let rows = if covers { 0..times.len() } else { rows_in(&times, time) };
+        let Some(values) = self.doubles_of(&entry, &rows)? else { return Ok(None) };
+        let times = if rows == (0..times.len()) { times } else { times.get(rows).unwrap_or_default().into() };
+        Ok(Some(Doubles { times, values }))
     }
 }

@@ -237,6 +237,19 @@ impl Stream {
         self.chunks.iter().cloned().chain(pages).any(|range| meets(&range))
     }
 
+    /// How many numbers may be read at some places: none where they are not there.
+    fn room(&self, places: &Range<u64>) -> usize {
+        if places.end <= self.len { count(places) } else { 0 }
+    }
+
+    /// The page that begins at a place and does not end behind another one.
+    fn whole_page(&self, at: u64, end: u64) -> Option<usize> {
+        let page = self.pages.partition_point(|page| page.first <= at).checked_sub(1)?;
+        let first = self.pages.get(page)?.first;
+        let numbers = self.numbers_of(page) as u64;
+        (first == at && numbers > 0 && first + numbers <= end).then_some(page)
+    }
+
     fn numbers_of(&self, page: usize) -> usize {
         let first = self.pages.get(page).map_or(self.len, |page| page.first);
         let next = self.pages.get(page + 1).map_or(self.len, |page| page.first);
@@ -295,29 +308,64 @@ impl StreamReader {
 
     /// The numbers at some places.
     pub(super) fn read(&mut self, file: &Arc<CheckedFile>, stream: &Stream, places: Range<u64>) -> Result<Vec<u64>> {
+        let mut values = Vec::with_capacity(stream.room(&places));
+        self.read_each(file, stream, places, |some| values.extend_from_slice(some))?;
+        Ok(values)
+    }
+
+    /// The same of doubles.
+    pub(super) fn read_doubles(
+        &mut self,
+        file: &Arc<CheckedFile>,
+        stream: &Stream,
+        places: Range<u64>,
+    ) -> Result<Vec<f64>> {
+        let mut values = Vec::with_capacity(stream.room(&places));
+        let (mut at, end) = (places.start, places.end.min(stream.len));
+        // Pages that lie whole in the run are decoded where they are wanted: nobody else has numbers in them.
+        while let Some(page) = stream.whole_page(at, end).filter(|page| !self.has(*page)) {
+            let bytes = self.prepare(file, stream, page)?;
+            let Some((_, Decoder::Double(decoder))) = &mut self.decoder else { break };
+            let (from, numbers) = (values.len(), stream.numbers_of(page));
+            values.resize(from + numbers, 0.0);
+            let decoded = decode_into(decoder, &bytes, values.get_mut(from..).unwrap_or_default());
+            decoded.map_err(|error| failed(file, stream, page, error))?;
+            at += numbers as u64;
+        }
+        let add = |some: &[u64]| values.extend(some.iter().map(|bits| f64::from_bits(*bits)));
+        self.read_each(file, stream, at..places.end, add)?;
+        Ok(values)
+    }
+
+    /// Gives the numbers at some places, page by page.
+    fn read_each(
+        &mut self,
+        file: &Arc<CheckedFile>,
+        stream: &Stream,
+        places: Range<u64>,
+        mut each: impl FnMut(&[u64]),
+    ) -> Result<()> {
         let damaged = |what: &str| Error::Damaged { path: file.path().to_owned(), what: what.into() };
         if places.end > stream.len || places.start > places.end {
             return Err(damaged("a series refers to numbers that are not there"));
         }
-        let count = usize::try_from(places.end - places.start).unwrap_or(usize::MAX);
-        let mut values = Vec::with_capacity(count);
+        let (count, mut given) = (count(&places), 0);
         let mut page = stream.pages.partition_point(|page| page.first <= places.start).saturating_sub(1);
-        while values.len() < count {
+        while given < count {
             let first = stream.pages.get(page).map(|page| page.first).ok_or_else(|| damaged("a page is missing"))?;
             let numbers = self.page(file, stream, page)?;
-            let from =
-                usize::try_from((places.start + values.len() as u64).saturating_sub(first)).unwrap_or(usize::MAX);
+            let from = usize::try_from((places.start + given as u64).saturating_sub(first)).unwrap_or(usize::MAX);
             let some = numbers.get(from..).unwrap_or_default();
-            let some = some.get(..(count - values.len()).min(some.len())).unwrap_or_default();
-            values.extend_from_slice(some);
+            let some = some.get(..(count - given).min(some.len())).unwrap_or_default();
+            each(some);
+            given += some.len();
             page += 1;
         }
-        Ok(values)
+        Ok(())
     }
 
     fn page(&mut self, file: &Arc<CheckedFile>, stream: &Stream, number: usize) -> Result<&[u64]> {
-        let cached = matches!(&self.page, Some((had, _)) if *had == number);
-        if !cached {
+        if !self.has(number) {
             self.page = None;
             let values = self.decode(file, stream, number)?;
             self.page = Some((number, values));
@@ -325,10 +373,11 @@ impl StreamReader {
         Ok(self.page.as_ref().map_or(&[], |(_, values)| values))
     }
 
-    fn decode(&mut self, file: &Arc<CheckedFile>, stream: &Stream, number: usize) -> Result<Vec<u64>> {
-        let damaged = |what: String| Error::Damaged { path: file.path().to_owned(), what };
-        let page = *stream.pages.get(number).ok_or_else(|| damaged("a page is missing".into()))?;
-        let failed = |error| damaged(format!("the numbers at byte {} cannot be read: {error}", page.offset));
+    /// Gets ready to decode a page; its bytes.
+    fn prepare(&mut self, file: &Arc<CheckedFile>, stream: &Stream, number: usize) -> Result<Bytes> {
+        let missing = || Error::Damaged { path: file.path().to_owned(), what: "a page is missing".into() };
+        let page = *stream.pages.get(number).ok_or_else(missing)?;
+        let failed = |error| failed(file, stream, number, error);
         if self.decoder.as_ref().is_none_or(|(chunk, _)| *chunk != page.chunk) {
             let meta = stream.chunks.get(page.chunk as usize).cloned().unwrap_or_default();
             let meta = self.window.read(file, meta)?;
@@ -340,7 +389,15 @@ impl StreamReader {
             };
             self.decoder = Some((page.chunk, decoder.map_err(failed)?));
         }
-        let bytes = self.window.read(file, page.offset..page.offset.saturating_add(page.bytes.into()))?;
+        self.window.read(file, page.offset..page.offset.saturating_add(page.bytes.into()))
+    }
+
+    fn has(&self, number: usize) -> bool {
+        matches!(&self.page, Some((had, _)) if *had == number)
+    }
+
+    fn decode(&mut self, file: &Arc<CheckedFile>, stream: &Stream, number: usize) -> Result<Vec<u64>> {
+        let bytes = self.prepare(file, stream, number)?;
         let numbers = stream.numbers_of(number);
         let values = match &mut self.decoder {
             Some((_, Decoder::Int(decoder))) => decode(decoder, &bytes, numbers)
@@ -351,8 +408,17 @@ impl StreamReader {
             }
             None => Ok(Vec::new()),
         };
-        values.map_err(failed)
+        values.map_err(|error| failed(file, stream, number, error))
     }
+}
+
+fn failed(file: &CheckedFile, stream: &Stream, page: usize, error: pco::errors::PcoError) -> Error {
+    let at = stream.pages.get(page).map_or(0, |page| page.offset);
+    Error::Damaged { path: file.path().to_owned(), what: format!("the numbers at byte {at} cannot be read: {error}") }
+}
+
+fn count(places: &Range<u64>) -> usize {
+    usize::try_from(places.end.saturating_sub(places.start)).unwrap_or(usize::MAX)
 }
 
 fn decode<T: Number + Default>(
@@ -361,6 +427,14 @@ fn decode<T: Number + Default>(
     numbers: usize,
 ) -> pco::errors::PcoResult<Vec<T>> {
     let mut values = vec![T::default(); numbers];
-    decoder.page_decompressor(bytes, numbers)?.read(&mut values)?;
+    decode_into(decoder, bytes, &mut values)?;
     Ok(values)
+}
+
+fn decode_into<T: Number>(
+    decoder: &mut ChunkDecompressor<T>,
+    bytes: &[u8],
+    values: &mut [T],
+) -> pco::errors::PcoResult<()> {
+    decoder.page_decompressor(bytes, values.len())?.read(values).map(drop)
 }

@@ -175,3 +175,32 @@ fn traces_are_put_together_from_wherever_they_lie() {
     let in_memory = scan.in_memory(&request).unwrap();
     assert_eq!(in_memory.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
 }
+
+#[test]
+fn q3_traces_without_a_row_that_meets_a_condition_are_left_out() {
+    let stand = Stand::new();
+    stand.block(&[(1, 1, 0, 1), (2, 1, 0, 2), (3, 1, 0, 3)]);
+    // Of the third trace, in this block, as many rows as are more than a row group.
+    let mut spans: Vec<Short> = (10..30).map(|id| (3, id, 1, 100 + i64::from(id))).collect();
+    spans.extend([(1, 7, 1, 4), (2, 2, 1, 5)]);
+    stand.block(&spans);
+    stand.commit(&[(4, 1, 0, 6)]);
+    let kept = |condition: Predicate, time: TimeRange| {
+        let mut scan =
+            stand.traces(TraceRequest { time, conditions: vec![Predicate::All, condition], ..all() }).unwrap();
+        let mut located = scan.locate([4, 3, 1, 2].map(|trace| TraceId([trace; 16])).to_vec()).unwrap();
+        let mut narrowing = scan.narrowing(&located, 1);
+        while scan.narrow(&located, &mut narrowing).unwrap() {}
+        located.keep(&narrowing);
+        let mut kept: Vec<(u8, usize)> = Vec::new();
+        while let Some((traces, batches)) = scan.assemble(&mut located, &[name::TRACE_ID], 1).unwrap() {
+            kept.push((traces[0].0[0], batches.iter().map(RecordBatch::num_rows).sum()));
+        }
+        kept
+    };
+    let span = |id: u8| Predicate::Span(SpanId([id; 8]));
+    assert_eq!(kept(Predicate::All, TimeRange::ALL), [(4, 1), (3, 21), (1, 2), (2, 2)]);
+    assert_eq!(kept(span(7), TimeRange::ALL), [(4, 1), (1, 2)], "what is in memory is not looked at");
+    assert_eq!(kept(span(29), TimeRange::ALL), [(4, 1), (3, 21)], "its last row group");
+    assert_eq!(kept(span(7), TimeRange { start: NOW, end: NOW + 4 }), [(4, 1)], "in the range of time");
+}

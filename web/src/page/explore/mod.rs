@@ -9,6 +9,7 @@ mod strips;
 use crate::client::load::Load;
 use crate::client::paged::{Paged, paged};
 use crate::component::app::{App, Entry};
+use crate::component::effect::effect;
 use crate::component::message;
 use crate::state::difference::Differences;
 use crate::state::filter::TraceFilter;
@@ -16,17 +17,28 @@ use crate::state::{format, traceql};
 use leptos::prelude::*;
 use query_api::trace::SearchResponse;
 
+/// A screen of traces comes sooner than a page of them, which then follows.
+const FIRST: &str = "limit=30";
+
 /// The page.
 pub(super) fn page() -> AnyView {
     super::title("Explore");
     let app = App::get();
     let filter = Memo::new(move |_| app.params.with(TraceFilter::read));
+    let opened = StoredValue::new(false);
     let found = paged::<SearchResponse>(move |cursor| {
         let filter = filter.get();
         if filter.fault().is_some() {
             return None;
         }
-        Some(filter.request(app.span()?, cursor))
+        let request = filter.request(app.span()?, cursor);
+        Some(if opened.get_value() { request } else { request.replace("limit=100", FIRST) })
+    });
+    effect(move || {
+        if found.first.data.with(Option::is_some) && !opened.get_value() {
+            opened.set_value(true);
+            found.more();
+        }
     });
     let dots = Memo::new(move |_| app.params.with(|params| params.get("chart") == Some("dots")));
     let spans = Memo::new(move |_| {

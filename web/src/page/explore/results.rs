@@ -1,14 +1,20 @@
 //! How is a found trace listed? One row each: when, what, how long, how big, how bad, who took part.
+//!
+//! RL1  The server orders by what matches. By root and by the duration of the whole trace those are sorted that are listed; where there
+//!      may be more, the list says so.
 
 use crate::client::paged::Paged;
 use crate::component::app::{App, Entry};
+use crate::component::effect::effect;
 use crate::component::virtual_list::{List, virtual_list};
 use crate::component::{keys, message, text};
 use crate::state::filter::TraceFilter;
+use crate::state::listed::Sort;
 use crate::state::rows::Heights;
 use crate::state::{calendar, format, hue, scale};
 use leptos::prelude::*;
 use query_api::trace::{SearchResponse, TraceSummary};
+use std::sync::Arc;
 
 /// Height of a row.
 const ROW: f64 = 28.0;
@@ -24,11 +30,24 @@ pub(super) fn href(app: App, id: &str) -> String {
 pub(super) fn results(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -> AnyView {
     let app = App::get();
     let selected = RwSignal::new(None::<usize>);
+    let sort = Memo::new(move |_| app.params.with(|params| Sort::parse(params.get("sort").unwrap_or_default())));
+    let listed = Memo::new(move |_| {
+        let rows = found.rows.get();
+        sort.get().map_or_else(|| Arc::clone(&rows), |sort| Arc::new(sort.sorted(&rows)))
+    });
+    // Other places mean other rows.
+    let turned = RwSignal::new(0u64);
+    effect(move || {
+        listed.track();
+        if sort.get().is_some() {
+            turned.update(|turned| *turned += 1);
+        }
+    });
     keys::list_keys(
         move || found.rows.with(|r| r.len()),
         selected,
         move |at| {
-            if let Some(id) = found.rows.with_untracked(|rows| rows.get(at).map(|t| t.trace_id.clone())) {
+            if let Some(id) = listed.with_untracked(|rows| rows.get(at).map(|t| t.trace_id.clone())) {
                 app.go(&href(app, &id));
             }
         },
@@ -37,18 +56,21 @@ pub(super) fn results(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -
     let (list, _) = virtual_list(List {
         count: Signal::derive(move || found.rows.with(|r| r.len())),
         heights: RwSignal::new(Heights::new(ROW)),
-        generation: Signal::derive(move || found.generation.get() * 2 + u64::from(app.utc.get())),
+        generation: Signal::derive(move || {
+            let sorted = sort.get().map_or(0, |sort| 1 + sort as u64) + 8 * turned.get();
+            (found.generation.get() * 2 + u64::from(app.utc.get())) ^ (sorted << 32)
+        }),
         reveal: selected.into(),
         role: "rowgroup",
         label: "Traces",
         row: move |index| {
-            let one = found.rows.with_untracked(|rows| rows.get(index).cloned());
+            let one = listed.with_untracked(|rows| rows.get(index).cloned());
             one.map_or_else(|| ().into_any(), |one| row(index, one, (longest, filter), selected))
         },
-        foot: foot(found),
+        foot: foot(found, sort),
     });
     let list = StoredValue::new_local(Some(list));
-    let body = view! { <div class="trace-list" role="table" aria-label="Traces">{heads(filter)}{list.try_update_value(Option::take).flatten()}</div> };
+    let body = view! { <div class="trace-list" role="table" aria-label="Traces">{heads(filter, sort)}{list.try_update_value(Option::take).flatten()}</div> };
     let state = move || {
         // What is wrong with a query is said below it.
         if found.first.failure.with(|f| f.as_ref().is_some_and(|f| f.place.as_deref() == Some("q"))) {
@@ -88,14 +110,18 @@ fn nothing(filter: Memo<TraceFilter>) -> AnyView {
 }
 
 /// The columns that order the list show what they order by, which is of the spans that match; the rest is of the whole trace.
-fn heads(filter: Memo<TraceFilter>) -> AnyView {
+fn heads(filter: Memo<TraceFilter>, sort: Memo<Option<Sort>>) -> AnyView {
     let app = App::get();
     let order = move |key: &'static str, other: &'static str, words: &'static str| {
-        let here = move || filter.with(|f| f.order == key || (key == "newest" && f.order.is_empty()));
-        let there = move || filter.with(|f| f.order == other) && !other.is_empty();
+        let by_server = move || sort.get().is_none();
+        let here = move || by_server() && filter.with(|f| f.order == key || (key == "newest" && f.order.is_empty()));
+        let there = move || by_server() && filter.with(|f| f.order == other) && !other.is_empty();
         let choose = move |_| {
             let to = if here() && !other.is_empty() { other } else { key };
-            app.set(Entry::Push, "order", Some(to).filter(|o| *o != "newest"));
+            app.change(Entry::Push, |params| {
+                params.set("sort", None);
+                params.set("order", Some(to).filter(|o| *o != "newest"));
+            });
         };
         let mark = move || {
             if here() {
@@ -108,11 +134,25 @@ fn heads(filter: Memo<TraceFilter>) -> AnyView {
         };
         view! { <button class="sort" title="Of the spans that match" class:current=move || here() || there() on:click=choose>{words}{mark}</button> }
     };
+    // First the one way, then the other, then as the server has it.
+    let own = move |[first, second]: [Sort; 2], words: &'static str| {
+        let choose = move |_| {
+            let next = match sort.get_untracked() {
+                Some(sort) if sort == first => Some(second),
+                Some(sort) if sort == second => None,
+                _ => Some(first),
+            };
+            app.set(Entry::Push, "sort", next.map(Sort::name));
+        };
+        let here = move || sort.get().filter(|sort| *sort == first || *sort == second);
+        let mark = move || here().map_or("", |sort| if sort.is_falling() { " ↓" } else { " ↑" });
+        view! { <button class="sort" title="Of the traces that are listed" class:current=move || here().is_some() on:click=choose>{words}{mark}</button> }
+    };
     view! {
         <div class="trace-row heads" role="row">
             <span role="columnheader">{order("newest", "oldest", "Match")}</span>
-            <span role="columnheader">"Root"</span>
-            <span role="columnheader">"Trace duration"<span class="quiet small">", log scale"</span></span>
+            <span role="columnheader">{own([Sort::Root, Sort::RootBack], "Root")}</span>
+            <span role="columnheader">{own([Sort::Longest, Sort::Shortest], "Trace duration")}<span class="quiet small">", log scale"</span></span>
             <span role="columnheader" class="num">{order("longest", "", "Longest match")}</span>
             <span role="columnheader" class="num">{order("most_spans", "", "Spans")}</span>
             <span role="columnheader" class="num">{order("most_errors", "", "Errors")}</span>
@@ -167,9 +207,15 @@ fn row(
     .into_any()
 }
 
-fn foot(found: Paged<SearchResponse>) -> AnyView {
+fn foot(found: Paged<SearchResponse>, sort: Memo<Option<Sort>>) -> AnyView {
+    let told = move || {
+        let some = sort.get().is_some() && found.cursor.with(Option::is_some);
+        let count = found.rows.with(|rows| rows.len());
+        some.then(|| view! { <span class="quiet small">{format!("Sorted are the {count} that are listed. There are more.")}</span> })
+    };
     view! {
         <div class="list-foot">
+            {told}
             {move || found.failure.get().map(|f| message::failed(&f, move || found.more()))}
             <Show when=move || found.cursor.with(Option::is_some)>
                 <button class="button" data-testid="load-more" disabled=move || found.growing.busy.get() on:click=move |_| found.more()>

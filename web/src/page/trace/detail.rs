@@ -6,24 +6,86 @@ use crate::component::app::{App, store, stored};
 use crate::component::{attributes, message, text};
 use crate::state::filter::LogFilter;
 use crate::state::log::{Level, line};
-use crate::state::trace::tree::{Row, Trace, kind_word};
+use crate::state::trace::flaws;
+use crate::state::trace::tree::{Trace, kind_word};
 use crate::state::{attribute, calendar, format, hue, number};
 use leptos::prelude::*;
 use leptos::web_sys;
 use query_api::log::{LogRecord, LogsResponse};
-use query_api::otlp::{Event, Link};
+use query_api::otlp::{Event, Link, Resource, Scope, Span};
+use query_api::outline::OutlineFlaw;
 use std::sync::Arc;
 
-/// The panel at the side; nothing while no span is selected.
+/// A span, with all that is told of it.
+pub(super) struct Seen {
+    /// The span as it was sent.
+    pub(super) span: Span,
+    /// Its resource.
+    pub(super) resource: Resource,
+    /// Its scope.
+    pub(super) scope: Scope,
+    /// The name of its service.
+    pub(super) service: String,
+    /// Nanoseconds after the start of the trace.
+    pub(super) start: i64,
+    /// Nanoseconds; zero when it ends before it starts.
+    pub(super) duration: i64,
+    /// Nanoseconds that no child covers.
+    pub(super) self_time: i64,
+    /// Id and name of the span above it.
+    pub(super) parent: Option<(String, String)>,
+    /// Why it stands at the top, if it should not.
+    pub(super) flaw: Option<OutlineFlaw>,
+    /// Start of its trace in Unix nanoseconds, and how long that takes.
+    pub(super) lasting: (i64, i64),
+}
+
+/// Where a panel stands: what it needs of its page.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) app: App,
+    /// The trace's id.
+    pub(super) id: Memo<String>,
+    /// Selects a span by its id, or nothing.
+    pub(super) select: Callback<Option<String>>,
+}
+
+impl Seen {
+    fn of(trace: &Trace, at: usize) -> Option<Seen> {
+        let one = trace.rows.get(at)?;
+        let parent = one.parent.map(|parent| &trace.rows[parent].span);
+        Some(Seen {
+            span: one.span.clone(),
+            resource: trace.resources[one.resource].clone(),
+            scope: trace.scopes[one.scope].clone(),
+            service: trace.services[one.service].name.clone(),
+            start: one.start,
+            duration: one.duration,
+            self_time: one.self_time,
+            parent: parent.map(|parent| (parent.span_id.clone(), parent.name.clone())),
+            flaw: one.flaw,
+            lasting: (trace.start, trace.duration),
+        })
+    }
+}
+
+/// The panel at the side of a trace that is here whole.
 pub(super) fn panel(view: View) -> AnyView {
+    let select = move |id: Option<String>| view.select(id.and_then(|id| view.trace_now()?.row_of(&id)));
+    let place = Place { app: view.app, id: view.id, select: Callback::new(select) };
+    let seen = move || Some(Arc::new(Seen::of(&*view.trace()?, view.selected.get()?)?));
+    beside(move || seen().map(|seen| content(place, seen)))
+}
+
+/// The panel; nothing while there is nothing in it.
+pub(super) fn beside(content: impl Fn() -> Option<AnyView> + Send + 'static) -> AnyView {
     let width = RwSignal::new(stored("panel").and_then(|w| number::read(&w)).unwrap_or(520.0).clamp(320.0, 1_000.0));
-    let wanted = RwSignal::new(String::new());
     let shown = move || {
-        let (row, trace) = (view.selected.get()?, view.trace()?);
+        let content = content()?;
         Some(view! {
             <aside class="panel" style=format!("width:{}px", width.get_untracked()) aria-label="Details of the span" data-testid="span-details">
                 {grip(width)}
-                {content(view, trace, row, wanted)}
+                {content}
             </aside>
         })
     };
@@ -60,11 +122,11 @@ fn grip(width: RwSignal<f64>) -> AnyView {
     .into_any()
 }
 
-fn content(view: View, trace: Arc<Trace>, at: usize, wanted: RwSignal<String>) -> AnyView {
-    let Some(one) = trace.rows.get(at) else { return ().into_any() };
-    let service = trace.services[one.service].name.clone();
-    let (resource, scope) = (&trace.resources[one.resource], &trace.scopes[one.scope]);
-    let app = view.app;
+/// What is in the panel.
+pub(super) fn content(place: Place, one: Arc<Seen>) -> AnyView {
+    let wanted = RwSignal::new(String::new());
+    let (service, resource, scope) = (one.service.clone(), &one.resource, &one.scope);
+    let app = place.app;
     let by = Some(Callback::new(move |pair: String| app.href("/explore", &[("attr", pair.as_str())])));
     let scope_name = match (scope.name.as_str(), scope.version.as_str()) {
         ("", _) => "Scope".to_owned(),
@@ -77,49 +139,47 @@ fn content(view: View, trace: Arc<Trace>, at: usize, wanted: RwSignal<String>) -
         <header class="panel-head" style=format!("--svc:{}", hue::css(&service))>
             <div class="panel-title">
                 <h2>{one.span.name.clone()}</h2>
-                <button class="button icon" aria-label="Close (esc)" title="Close (esc)" on:click=move |_| view.select(None)>"×"</button>
+                <button class="button icon" aria-label="Close (esc)" title="Close (esc)" on:click=move |_| place.select.run(None)>"×"</button>
             </div>
             <div class="panel-sub">{text::service_name(&service)}<span class="badge">{kind_word(one.span.kind)}</span></div>
         </header>
         <div class="panel-body" tabindex="0">
-            {facts(view, &trace, at)}
-            {outcome(one)}
+            {facts(place, &one)}
+            {outcome(&one.span)}
             <input class="search wide" type="search" placeholder="Search attributes" prop:value=wanted spellcheck="false"
                 aria-label="Search attributes" on:input=move |event| wanted.set(event_target_value(&event)) />
             {attributes::group("Span", &one.span.attributes, one.span.dropped_attributes_count, wanted.into(), by)}
-            {events(one, &trace, wanted)}
-            {links(view, one)}
+            {events(&one, wanted)}
+            {links(place, &one.span)}
             {attributes::group("Resource", &resource.attributes, resource.dropped_attributes_count, wanted.into(), by)}
             {attributes::group(&scope_name, &scope.attributes, scope.dropped_attributes_count, wanted.into(), None)}
             {scope_head}
-            {logs(view, &trace, one)}
+            {logs(place, &one)}
         </div>
     }
     .into_any()
 }
 
-fn facts(view: View, trace: &Arc<Trace>, at: usize) -> AnyView {
-    let one = &trace.rows[at];
-    let unix = trace.start.saturating_add(one.start);
-    let share = if trace.duration > 0 { one.duration as f64 / trace.duration as f64 } else { 0.0 };
-    let parent = match (one.parent, one.flaw) {
-        (Some(parent), _) => {
-            let name = trace.rows[parent].span.name.clone();
-            view! { <button class="link" on:click=move |_| view.select(Some(parent))>{name}</button> }.into_any()
+fn facts(place: Place, one: &Seen) -> AnyView {
+    let unix = one.lasting.0.saturating_add(one.start);
+    let share = if one.lasting.1 > 0 { one.duration as f64 / one.lasting.1 as f64 } else { 0.0 };
+    let parent = match (one.parent.clone(), one.flaw) {
+        (Some((id, name)), _) => {
+            view! { <button class="link" on:click=move |_| place.select.run(Some(id.clone()))>{name}</button> }.into_any()
         }
-        (None, Some(flaw)) => view! { <span class="mono">{one.span.parent_span_id.clone()}</span><span class="flaw-words">" ▲ "{flaw.words()}</span> }.into_any(),
+        (None, Some(flaw)) => view! { <span class="mono">{one.span.parent_span_id.clone()}</span><span class="flaw-words">" ▲ "{flaws::words(flaw)}</span> }.into_any(),
         (None, None) => view! { <span class="quiet">"none: this is a root"</span> }.into_any(),
     };
     let id = one.span.span_id.clone();
     let copied = id.clone();
-    let service = trace.services[one.service].name.clone();
+    let service = one.service.as_str();
     let (of_service, like_it) = (
-        view.app.href("/explore", &[("service", &service)]),
-        view.app.href("/explore", &[("service", &service), ("operation", &one.span.name)]),
+        place.app.href("/explore", &[("service", service)]),
+        place.app.href("/explore", &[("service", service), ("operation", &one.span.name)]),
     );
     let state = (!one.span.trace_state.is_empty())
         .then(|| view! { <dt>"Trace state"</dt><dd class="mono">{text::long_text(one.span.trace_state.clone())}</dd> });
-    let offset = view.app.offset();
+    let offset = place.app.offset();
     view! {
         <dl class="facts-list num">
             <dt>"Duration"</dt><dd><b>{format::duration(one.duration)}</b><span class="quiet">{format!(" · {} of the trace", format::percent(share))}</span></dd>
@@ -134,13 +194,13 @@ fn facts(view: View, trace: &Arc<Trace>, at: usize) -> AnyView {
     .into_any()
 }
 
-fn outcome(one: &Row) -> AnyView {
-    match one.span.status.code {
+fn outcome(span: &Span) -> AnyView {
+    match span.status.code {
         2 => {
-            let message = if one.span.status.message.is_empty() {
+            let message = if span.status.message.is_empty() {
                 "no message was sent".to_owned()
             } else {
-                one.span.status.message.clone()
+                span.status.message.clone()
             };
             view! { <div class="notice error"><span class="mark" aria-hidden="true">"■"</span><div class="notice-text"><strong>"Error"</strong><span>{text::long_text(message)}</span></div></div> }
                 .into_any()
@@ -149,12 +209,12 @@ fn outcome(one: &Row) -> AnyView {
     }
 }
 
-fn events(one: &Row, trace: &Trace, wanted: RwSignal<String>) -> AnyView {
+fn events(one: &Seen, wanted: RwSignal<String>) -> AnyView {
     if one.span.events.is_empty() {
         return ().into_any();
     }
     let event = |event: &Event| {
-        let at = i64::try_from(event.time_unix_nano).unwrap_or(i64::MAX).saturating_sub(trace.start);
+        let at = i64::try_from(event.time_unix_nano).unwrap_or(i64::MAX).saturating_sub(one.lasting.0);
         let exception = attribute::find(&event.attributes, "exception.message").unwrap_or_default();
         view! {
             <details class="event-entry" open={event.name == "exception"}>
@@ -174,30 +234,30 @@ fn events(one: &Row, trace: &Trace, wanted: RwSignal<String>) -> AnyView {
     .into_any()
 }
 
-fn links(view: View, one: &Row) -> AnyView {
-    if one.span.links.is_empty() {
+fn links(place: Place, span: &Span) -> AnyView {
+    if span.links.is_empty() {
         return ().into_any();
     }
-    let app = view.app;
+    let app = place.app;
     let link = |link: &Link| {
         let href = app.href(&format!("/trace/{}", link.trace_id), &[("span", &link.span_id)]);
         let what = attribute::joined(&link.attributes);
         view! { <li><a href=href class="mono" data-testid="span-link">{format!("{} / {}", link.trace_id, link.span_id)}</a><span class="quiet small">{what}</span></li> }
     };
     view! {
-        <section class="attributes"><h4>"Links"<span class="quiet count">{one.span.links.len()}</span></h4>
-            <ul class="plain-list">{one.span.links.iter().take(200).map(link).collect_view()}</ul>
+        <section class="attributes"><h4>"Links"<span class="quiet count">{span.links.len()}</span></h4>
+            <ul class="plain-list">{span.links.iter().take(200).map(link).collect_view()}</ul>
         </section>
     }
     .into_any()
 }
 
-fn logs(view: View, trace: &Arc<Trace>, one: &Row) -> AnyView {
-    let (range, span_id) = (log_range(trace), one.span.span_id.clone());
-    let filter = LogFilter { trace_id: view.id.get_untracked(), span_id, ..LogFilter::default() };
+fn logs(place: Place, one: &Seen) -> AnyView {
+    let (range, span_id) = (log_range(one.lasting), one.span.span_id.clone());
+    let filter = LogFilter { trace_id: place.id.get_untracked(), span_id, ..LogFilter::default() };
     let path = filter.request(range, None);
     let found = load::<LogsResponse>(Old::Forget, move || Some(path.clone()));
-    let all = view.app.href(
+    let all = place.app.href(
         "/logs",
         &[
             ("trace_id", &filter.trace_id),
@@ -212,7 +272,7 @@ fn logs(view: View, trace: &Arc<Trace>, one: &Row) -> AnyView {
         }
         let mut records = answer.logs.clone();
         records.reverse();
-        records.into_iter().map(|record| log(view.app, &record)).collect_view().into_any()
+        records.into_iter().map(|record| log(place.app, &record)).collect_view().into_any()
     });
     let count = move || found.data.with(|d| d.as_ref().map(|d| d.logs.len()));
     view! {

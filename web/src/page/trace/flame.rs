@@ -2,14 +2,13 @@
 //!
 //! FG1  Only lanes on the screen are drawn, and of each at most a bar for every pixel; a failed one is never passed over.
 
-use super::minimap;
-use super::timeline::{label_of, ruler};
 use super::view::View;
 use crate::component::canvas::{self, Align, Pen};
 use crate::component::effect::effect;
 use crate::state::format;
 use crate::state::trace::critical;
 use crate::state::trace::flame::Flame;
+use crate::state::trace::flaws;
 use crate::state::trace::tree::Trace;
 use crate::state::trace::window::Window;
 use leptos::html;
@@ -121,8 +120,8 @@ pub(super) fn tab(view: View) -> AnyView {
         Some(format!("{} · at {}", label_of(&trace, row), format::duration(start)))
     };
     view! {
-        <div class="waterfall flame" data-testid="flame" on:wheel=move |event| super::timeline::wheel(view, &event)>
-            <div class="waterfall-head"><div class="time-head">{minimap::minimap(view)}{ruler(view)}</div></div>
+        <div class="waterfall flame" data-testid="flame" on:wheel=move |event| view.time.wheel(&event)>
+            <div class="waterfall-head">{view.time.head()}</div>
             <div class="flame-room">
                 {canvas}
                 <div class="flame-scroll" class:pointing=move || hover.get().is_some() node_ref=node on:scroll=scroll on:pointerdown=pressed on:pointermove=moved
@@ -302,8 +301,18 @@ impl Palette {
     }
 }
 
+/// What is told of a span.
+fn label_of(trace: &Trace, at: usize) -> String {
+    let one = &trace.rows[at];
+    let failed = if one.is_error() { ", error" } else { "" };
+    let flaw = one.flaw.map_or_else(String::new, |flaw| format!(", {}", flaws::words(flaw)));
+    let (service, name) = (&trace.services[one.service].name, &one.span.name);
+    let (whole, own) = (format::duration(one.duration), format::duration(one.self_time));
+    format!("{service} {name}, {whole}, self {own}{failed}{flaw}")
+}
+
 /// As many letters as fit.
-fn cut(words: &str, letters: usize) -> String {
+pub(super) fn cut(words: &str, letters: usize) -> String {
     match words.char_indices().nth(letters) {
         None => words.to_owned(),
         Some(_) => words.chars().take(letters.saturating_sub(1)).chain(['…']).collect(),

@@ -1,37 +1,122 @@
 //! Which trace is this, and can it be trusted? Root, duration, spans, services, errors, start; what is wrong with it.
 
+use super::keyboard::Steered;
 use super::view::View;
+use crate::component::app::{App, Entry};
 use crate::component::text;
-use crate::state::trace::critical;
+use crate::state::trace::critical::{self, Section};
 use crate::state::trace::repeat::{self, How, Repeat};
-use crate::state::trace::tree::Trace;
+use crate::state::trace::tree::{Row, Trace};
 use crate::state::{calendar, format, hue, order};
 use leptos::prelude::*;
-use std::sync::Arc;
 
 /// Repeats that are told.
 const REPEATS: usize = 3;
+/// How calls are repeated.
+pub(super) const LOOP: &str = "in a loop";
+pub(super) const RETRY: &str = "tried again after errors";
 
-/// The header.
+/// What the header tells of a trace.
+#[derive(Clone, Default)]
+pub(super) struct Facts {
+    /// Service and name of the first row.
+    pub(super) root: (String, String),
+    /// Unix nanoseconds.
+    pub(super) start: i64,
+    /// Nanoseconds.
+    pub(super) duration: i64,
+    /// Spans, services, levels, errors.
+    pub(super) counts: [usize; 4],
+    /// The row where the errors began.
+    pub(super) origin: Option<usize>,
+    /// What is wrong, a sentence each.
+    pub(super) warnings: Vec<String>,
+    /// What is called again and again.
+    pub(super) repeats: Vec<Told>,
+    /// The critical path by service: nanoseconds, and the row that was waited for longest.
+    pub(super) shares: Vec<(String, i64, Option<usize>)>,
+}
+
+/// Calls that are repeated, in words.
+#[derive(Clone)]
+pub(super) struct Told {
+    pub(super) row: usize,
+    pub(super) count: usize,
+    pub(super) name: String,
+    pub(super) parent: String,
+    pub(super) how: &'static str,
+    pub(super) total: i64,
+}
+
+/// The header of a trace that is here whole.
 pub(super) fn header(view: View) -> AnyView {
-    let shown = move || view.trace().map(|trace| filled(view, trace));
+    let facts = move || view.trace().map(|trace| Facts::of(&trace, &view.path.get()));
+    shown(view.app, view.id, facts, Callback::new(move |row| view.open(row)))
+}
+
+impl Facts {
+    fn of(trace: &Trace, path: &[Section]) -> Facts {
+        let root = trace.rows.first();
+        let service = |row: &Row| trace.services[row.service].name.clone();
+        let told = |repeat: &Repeat| {
+            let (first, parent) = (&trace.rows[repeat.first], &trace.rows[repeat.parent]);
+            Told {
+                row: repeat.first,
+                count: repeat.count,
+                name: first.span.name.clone(),
+                parent: format!("{} {}", service(parent), parent.span.name),
+                how: match repeat.how {
+                    How::Loop => LOOP,
+                    How::Same => "the same call",
+                    How::Retry => RETRY,
+                },
+                total: repeat.total,
+            }
+        };
+        let share =
+            |(at, nanos): (usize, i64)| (trace.services[at].name.clone(), nanos, critical::longest_of(trace, path, at));
+        Facts {
+            root: root.map(|row| (service(row), row.span.name.clone())).unwrap_or_default(),
+            start: trace.start,
+            duration: trace.duration,
+            counts: [
+                trace.rows.len(),
+                trace.services.len(),
+                trace.rows.iter().map(|row| row.depth + 1).max().unwrap_or(0),
+                trace.errors,
+            ],
+            origin: trace.origin(),
+            warnings: trace.warnings.clone(),
+            repeats: repeat::repeats(trace).iter().map(told).collect(),
+            shares: critical::by_service(trace, path).into_iter().enumerate().map(share).collect(),
+        }
+    }
+}
+
+/// The header; `open` shows a row in the timeline.
+pub(super) fn shown(
+    app: App,
+    id: Memo<String>,
+    facts: impl Fn() -> Option<Facts> + Send + 'static,
+    open: Callback<usize>,
+) -> AnyView {
+    let shown = move || facts().map(|facts| filled(app, id.get_untracked(), &facts, open));
     view! { <header class="trace-head" data-testid="trace-header">{shown}</header> }.into_any()
 }
 
-fn filled(view: View, trace: Arc<Trace>) -> AnyView {
-    let root = trace.rows.first();
-    let service = root.map_or("", |row| trace.services[row.service].name.as_str());
-    let name = root.map_or_else(String::new, |row| row.span.name.clone());
-    let errors = if trace.errors > 0 {
-        let origin = trace.origin();
+fn filled(app: App, id: String, facts: &Facts, open: Callback<usize>) -> AnyView {
+    let (service, name) = facts.root.clone();
+    let [spans, services, deepest, errors] = facts.counts.map(|count| count as u64);
+    let errors = if errors > 0 {
+        let origin = facts.origin;
         let show = move |_| {
             if let Some(origin) = origin {
-                view.open(origin);
+                open.run(origin);
             }
         };
         view! {
             <button class="fact error-text plain" title="Shows where they began" data-testid="error-origin" on:click=show>
-                <span class="error-mark" aria-hidden="true">"■"</span>{format::counted(trace.errors as u64, "error")}" →"
+                <span class="error-mark" aria-hidden="true">"■"</span>{format::counted(errors, "error")}" →"
             </button>
         }
         .into_any()
@@ -39,62 +124,51 @@ fn filled(view: View, trace: Arc<Trace>) -> AnyView {
         ().into_any()
     };
     let started = {
-        let start = trace.start;
+        let start = facts.start;
         move || {
-            let ago = format::ago(view.app.now.get().saturating_sub(start));
-            format!("{} ({ago})", calendar::date_time(start, view.app.offset()))
+            let ago = format::ago(app.now.get().saturating_sub(start));
+            format!("{} ({ago})", calendar::date_time(start, app.offset()))
         }
     };
-    let id = view.id.get_untracked();
     let copied = id.clone();
-    let warnings = trace
+    let warnings = facts
         .warnings
         .iter()
         .map(|words| view! { <li><span aria-hidden="true">"▲"</span>{words.clone()}</li> })
         .collect_view();
-    let deepest = trace.rows.iter().map(|row| row.depth + 1).max().unwrap_or(0);
     view! {
         <div class="trace-title">
-            <h1>{text::service_name(service)}<span class="op">{name}</span></h1>
+            <h1>{text::service_name(&service)}<span class="op">{name}</span></h1>
             <span class="quiet mono small">{id}</span>{text::copy_button("Copy the trace id", move || copied.clone())}
         </div>
         <div class="facts num">
-            <span class="fact"><b>{format::duration(trace.duration)}</b></span>
-            <span class="fact">{format::counted(trace.rows.len() as u64, "span")}</span>
-            <span class="fact">{format::counted(trace.services.len() as u64, "service")}</span>
+            <span class="fact"><b>{format::duration(facts.duration)}</b></span>
+            <span class="fact">{format::counted(spans, "span")}</span>
+            <span class="fact">{format::counted(services, "service")}</span>
             <span class="fact">{format!("{deepest} deep")}</span>
             {errors}
             <span class="fact quiet">{started}</span>
         </div>
-        {(!trace.warnings.is_empty()).then(|| view! { <ul class="warnings" data-testid="trace-warnings">{warnings}</ul> })}
-        {repeats(view, &trace)}
-        {shares(view, &trace)}
+        {(!facts.warnings.is_empty()).then(|| view! { <ul class="warnings" data-testid="trace-warnings">{warnings}</ul> })}
+        {repeats(&facts.repeats, open)}
+        {shares(&facts.shares, open)}
     }
     .into_any()
 }
 
 /// Calls in a loop, and the same call made twice: those that take longest.
-fn repeats(view: View, trace: &Trace) -> AnyView {
-    let found = repeat::repeats(trace);
+fn repeats(found: &[Told], open: Callback<usize>) -> AnyView {
     if found.is_empty() {
         return ().into_any();
     }
     let more = found.len().saturating_sub(REPEATS);
-    let one = |repeat: &Repeat| {
-        let (first, parent) = (&trace.rows[repeat.first], &trace.rows[repeat.parent]);
-        let how = match repeat.how {
-            How::Loop => "in a loop",
-            How::Same => "the same call",
-            How::Retry => "tried again after errors",
-        };
-        let took = format!("{}, {} together", how, format::duration(repeat.total));
-        let by = format!("{} {}", trace.services[parent.service].name, parent.span.name);
-        let at = repeat.first;
-        let open = move |_| view.open(at);
+    let one = |told: &Told| {
+        let Told { row, count, name, parent, how, total } = told.clone();
+        let took = format!(" {how}, {} together", format::duration(total));
         view! {
-            <li><span aria-hidden="true">"▲"</span>{format!("{} × ", repeat.count)}
-                <button class="link" title=format!("Called by {by}. Shows the first of them") on:click=open>{first.span.name.clone()}</button>
-                {format!(" {took}")}
+            <li><span aria-hidden="true">"▲"</span>{format!("{count} × ")}
+                <button class="link" title=format!("Called by {parent}. Shows the first of them") on:click=move |_| open.run(row)>{name}</button>
+                {took}
             </li>
         }
     };
@@ -108,30 +182,28 @@ fn repeats(view: View, trace: &Trace) -> AnyView {
 }
 
 /// The critical path by service, as one stacked line.
-fn shares(view: View, trace: &Trace) -> AnyView {
-    let path = view.path.get();
-    let shares = critical::by_service(trace, &path);
-    let total: i64 = shares.iter().sum();
-    if total <= 0 || trace.services.len() < 2 {
+fn shares(shares: &[(String, i64, Option<usize>)], open: Callback<usize>) -> AnyView {
+    let total: i64 = shares.iter().map(|(_, nanos, _)| nanos).sum();
+    if total <= 0 || shares.len() < 2 {
         return ().into_any();
     }
-    let parts: Vec<(usize, i64)> = shares.into_iter().enumerate().filter(|(_, share)| *share > 0).collect();
-    let parts = order::falling(parts, |(_, share)| *share as f64);
-    let share = |(index, nanos): &(usize, i64)| (trace.services[*index].name.clone(), *nanos as f64 / total as f64);
-    let segments = parts.iter().map(share).map(|(name, share)| {
-        let title = format!("{name}: {} of the critical path", format::percent(share));
-        view! { <i style=format!("width:{:.2}%;--svc:{}", share * 100.0, hue::css(&name)) title=title></i> }
+    let parts: Vec<_> = shares.iter().filter(|(_, nanos, _)| *nanos > 0).cloned().collect();
+    let parts = order::falling(parts, |(_, nanos, _)| *nanos as f64);
+    let share = |nanos: i64| nanos as f64 / total as f64;
+    let segments = parts.iter().map(|(name, nanos, _)| {
+        let title = format!("{name}: {} of the critical path", format::percent(share(*nanos)));
+        view! { <i style=format!("width:{:.2}%;--svc:{}", share(*nanos) * 100.0, hue::css(name)) title=title></i> }
     });
-    let legend = parts.iter().take(6).map(|part| {
-        let ((name, share), row) = (share(part), critical::longest_of(trace, &path, part.0));
+    let legend = parts.iter().take(6).map(|(name, nanos, row)| {
+        let row = *row;
         let show = move |_| {
             if let Some(row) = row {
-                view.open(row);
+                open.run(row);
             }
         };
         view! {
             <button class="legend-item plain" title="Shows the span that was waited for longest" data-testid="critical-share" on:click=show>
-                {text::service_name(&name)}<span class="quiet num">{format::percent(share)}</span>
+                {text::service_name(name)}<span class="quiet num">{format::percent(share(*nanos))}</span>
             </button>
         }
     });
@@ -145,50 +217,98 @@ fn shares(view: View, trace: &Trace) -> AnyView {
     .into_any()
 }
 
-/// Search within the trace, and switches.
+/// What a tool does.
+pub(super) enum Act {
+    /// Looks for another text.
+    Find(String),
+    /// Goes to the next row that holds it, or with -1 to the one before.
+    Next(isize),
+    /// Closes all rows, or opens them.
+    CloseAll(bool),
+}
+
+/// What the tools over the rows know.
+#[derive(Clone, Copy)]
+pub(super) struct Tools {
+    /// What is looked for.
+    pub(super) wanted: Memo<String>,
+    /// How many rows hold it, in words.
+    pub(super) found: Signal<String>,
+    /// Whether only rows that hold it are shown.
+    pub(super) only: Memo<bool>,
+    /// What is done.
+    pub(super) act: Callback<Act>,
+    /// Whether the critical path is drawn.
+    pub(super) critical: RwSignal<bool>,
+    /// Whether there are rows that can be.
+    pub(super) folds: Signal<bool>,
+}
+
+/// Search within a trace that is here whole, and switches.
 pub(super) fn tools(view: View) -> AnyView {
-    let count = move || {
-        let found = view.matches.with(|m| m.len());
-        if view.wanted.with(|w| w.trim().is_empty()) {
-            String::new()
-        } else {
-            format!("{} found", format::count(found as u64))
-        }
-    };
-    let typed = move |text: String| {
-        view.find(&text);
-        if let Some(first) = view.matches.get_untracked().first() {
-            view.go_to(*first);
-        }
+    let count = move || view.matches.with(|m| found_words(m.len()));
+    bar(Tools {
+        wanted: view.wanted,
+        found: Signal::derive(count),
+        act: Callback::new(move |act| match act {
+            Act::Find(text) => {
+                view.find(&text);
+                if let Some(first) = view.matches.get_untracked().first() {
+                    view.go_to(*first);
+                }
+            }
+            Act::Next(by) => view.next_match(by),
+            Act::CloseAll(close) => view.fold_all(close),
+        }),
+        only: view.only,
+        critical: view.critical,
+        folds: Signal::derive(move || view.tab().is_empty()),
+    })
+}
+
+/// How many rows hold what is looked for.
+pub(super) fn found_words(count: usize) -> String {
+    format!("{} found", format::count(count as u64))
+}
+
+/// Search within the trace, and switches.
+pub(super) fn bar(tools: Tools) -> AnyView {
+    let Tools { wanted, found, only, act, critical, folds } = tools;
+    let some = move || wanted.with(|w| !w.trim().is_empty());
+    let count = move || if some() { found.get() } else { String::new() };
+    let app = App::get();
+    let turn = move |_| app.set(Entry::Replace, "only", (!only.get_untracked()).then_some("matches"));
+    let filter = move || {
+        (some() && folds.get()).then(|| {
+            view! {
+                <button class="button" class:on=move || only.get() aria-pressed=move || only.get().to_string() data-testid="only-matches"
+                    title="Show only spans that hold it, and what is above them" on:click=turn>"Only these"</button>
+            }
+        })
     };
     let keys = move |event: leptos::ev::KeyboardEvent| match event.key().as_str() {
-        "Enter" => super::keyboard::next_match(view, if event.shift_key() { -1 } else { 1 }),
-        "Escape" => view.find(""),
+        "Enter" => act.run(Act::Next(if event.shift_key() { -1 } else { 1 })),
+        "Escape" => act.run(Act::Find(String::new())),
         _ => {}
     };
-    let folds = move || view.tab().is_empty();
+    let folding = move || {
+        folds.get().then(|| {
+            view! {
+                <button class="button icon" title="Expand all ([)" aria-label="Expand all" on:click=move |_| act.run(Act::CloseAll(false))>"⊞"</button>
+                <button class="button icon" title="Collapse all (])" aria-label="Collapse all" on:click=move |_| act.run(Act::CloseAll(true))>"⊟"</button>
+            }
+        })
+    };
     view! {
         <div class="trace-tools">
             <span class="quiet small num">{count}</span>
-            <input class="search" type="search" data-query placeholder="Find in trace" prop:value=view.wanted spellcheck="false"
-                aria-label="Find in trace" data-testid="find" on:input=move |event| typed(event_target_value(&event)) on:keydown=keys />
-            <button class="button" class:on=move || view.critical.get() aria-pressed=move || view.critical.get().to_string()
-                title="Critical path (c)" on:click=move |_| view.critical.update(|c| *c = !*c)>"Critical path"</button>
-            {move || folds().then(|| folding(view))}
+            <input class="search" type="search" data-query placeholder="Find in trace" prop:value=wanted spellcheck="false"
+                aria-label="Find in trace" data-testid="find" on:input=move |event| act.run(Act::Find(event_target_value(&event))) on:keydown=keys />
+            {filter}
+            <button class="button" class:on=move || critical.get() aria-pressed=move || critical.get().to_string()
+                title="Critical path (c)" on:click=move |_| critical.update(|c| *c = !*c)>"Critical path"</button>
+            {folding}
         </div>
-    }
-    .into_any()
-}
-
-fn folding(view: View) -> AnyView {
-    let close = move |_| {
-        if let Some(trace) = view.trace_now() {
-            view.closed.set(trace.all_closed());
-        }
-    };
-    view! {
-        <button class="button icon" title="Expand all ([)" aria-label="Expand all" on:click=move |_| view.closed.update(|c| c.clear())>"⊞"</button>
-        <button class="button icon" title="Collapse all (])" aria-label="Collapse all" on:click=close>"⊟"</button>
     }
     .into_any()
 }

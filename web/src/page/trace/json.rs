@@ -1,8 +1,8 @@
 //! What exactly was stored? The trace as OTLP/JSON, as the API answers it.
 
-use super::view::View;
 use crate::client::fetch::{self, Failure};
 use crate::client::load::{Old, load_with};
+use crate::component::app::App;
 use crate::component::virtual_list::{List, virtual_list};
 use crate::component::{message, text};
 use crate::state::json;
@@ -20,8 +20,8 @@ impl Raw {
 }
 
 /// The tab.
-pub(super) fn tab(view: View) -> AnyView {
-    let path = move || Some(format!("/api/v1/traces/{}", view.id.get()));
+pub(super) fn tab(id: Memo<String>) -> AnyView {
+    let path = move || Some(format!("/api/v1/traces/{}", id.get()));
     let raw = load_with(Old::Forget, path, |text, _| Ok(Raw::new(text)));
     message::loaded(raw, 20, move |raw| {
         let lines: Arc<Vec<String>> = raw.0.clone();
@@ -42,7 +42,7 @@ pub(super) fn tab(view: View) -> AnyView {
         let whole = raw.1.clone();
         view! {
             <div class="json fill" data-testid="json">
-                <div class="json-tools">{text::copy_button("Copy all of it", move || whole.to_string())}{download(view)}</div>
+                <div class="json-tools">{text::copy_button("Copy all of it", move || whole.to_string())}{download(id)}</div>
                 {list}
             </div>
         }
@@ -51,10 +51,11 @@ pub(super) fn tab(view: View) -> AnyView {
 }
 
 /// Keeps the trace as a file.
-fn download(view: View) -> AnyView {
+pub(super) fn download(id: Memo<String>) -> AnyView {
+    let app = App::get();
     let failure = RwSignal::new(None::<Failure>);
     let keep = move |_| {
-        let (id, tenant) = (view.id.get_untracked(), view.app.tenant.get_untracked());
+        let (id, tenant) = (id.get_untracked(), app.tenant.get_untracked());
         failure.set(None);
         leptos::task::spawn_local(async move {
             let kept = fetch::keep(&format!("/api/v1/traces/{id}"), &tenant, &format!("{id}.json")).await;

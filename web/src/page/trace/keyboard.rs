@@ -1,5 +1,6 @@
 //! Which keys move through a trace? Jaeger's, and those that work in every list here.
 
+use super::time::Time;
 use super::view::View;
 use crate::component::keys;
 use crate::state::trace::window::Window;
@@ -12,37 +13,65 @@ const PAN: (f64, f64) = (0.1, 0.5);
 /// Share of the window's width that one press zooms, and with shift.
 const ZOOM: (f64, f64) = (0.75, 0.4);
 
+/// What keys move: a trace that is here whole, or a large one.
+pub(super) trait Steered: Copy + Send + Sync + 'static {
+    /// The time that is looked at.
+    fn time(self) -> Time;
+    /// The element that scrolls the rows.
+    fn scroller(self) -> StoredValue<Option<NodeRef<leptos::html::Div>>>;
+    /// Whether the critical path is drawn.
+    fn critical(self) -> RwSignal<bool>;
+    /// Moves so many shown rows; the details follow when they are open.
+    fn step(self, by: isize);
+    /// Moves to the next row that holds what is looked for, or the one before.
+    fn next_match(self, by: isize);
+    /// Moves to the next row that failed.
+    fn next_error(self);
+    /// Shows the details of the row that the keys are at, if they are at one.
+    fn enter(self) -> bool;
+    /// Takes back what was done last, if there is something.
+    fn escape(self) -> bool;
+    /// Closes or opens everything that has children.
+    fn fold_all(self, close: bool);
+    /// Closes or opens one level.
+    fn fold_level(self, close: bool);
+    /// A key of every tree, heard by the tree itself; whether it means something.
+    fn tree(self, key: &str) -> bool;
+}
+
 /// Hears the keys while the page is shown.
-pub(super) fn listen(view: View) {
+pub(super) fn listen(view: impl Steered) {
     keys::on_key(move |event, key| {
-        if on_tree(event) && tree(view, key) {
+        if on_tree(event) && view.tree(key) {
             return true;
         }
-        let fast = event.shift_key();
+        let (time, fast) = (view.time(), event.shift_key());
         let plain = if key.len() == 1 { key.to_ascii_lowercase() } else { key.to_owned() };
         let pan = if fast { PAN.1 } else { PAN.0 };
         let zoom = if fast { ZOOM.1 } else { ZOOM.0 };
+        let window = time.window.get_untracked();
         match plain.as_str() {
-            "n" => next_match(view, if fast { -1 } else { 1 }),
-            "f" | "j" => step(view, 1),
-            "b" | "k" => step(view, -1),
+            "n" => view.next_match(if fast { -1 } else { 1 }),
+            "f" | "j" => view.step(1),
+            "b" | "k" => view.step(-1),
             "s" => scroll(view, 0.8),
             "w" => scroll(view, -0.8),
-            "a" | "ArrowLeft" => view.look_at(view.window.get_untracked().pan(-pan)),
-            "d" | "ArrowRight" => view.look_at(view.window.get_untracked().pan(pan)),
-            "ArrowUp" => view.look_at(zoomed(view, zoom)),
-            "ArrowDown" => view.look_at(zoomed(view, 1.0 / zoom)),
-            "0" => view.look_at(Window::default()),
-            "c" => view.critical.update(|c| *c = !*c),
-            "e" => next_error(view),
+            "a" | "ArrowLeft" => time.look_at(window.pan(-pan)),
+            "d" | "ArrowRight" => time.look_at(window.pan(pan)),
+            "ArrowUp" => time.look_at(window.zoom(zoom, window.point(0.5))),
+            "ArrowDown" => time.look_at(window.zoom(1.0 / zoom, window.point(0.5))),
+            "0" => time.look_at(Window::default()),
+            "c" => view.critical().update(|c| *c = !*c),
+            "e" => view.next_error(),
+            "[" => view.fold_all(false),
+            "]" => view.fold_all(true),
+            "o" => view.fold_level(false),
+            "p" => view.fold_level(true),
             "ctrl+b" => return keys::focus_query(),
             "Enter" if keys::is_control(event) => return false,
-            "Enter" => match view.at.get_untracked() {
-                Some(row) => view.select(Some(row)),
-                None => return false,
-            },
-            "Escape" => return escape(view),
-            key => return fold(view, key),
+            "Enter" => return view.enter(),
+            "Escape" => return view.escape(),
+            _ => return false,
         }
         true
     });
@@ -54,108 +83,124 @@ fn on_tree(event: &web_sys::KeyboardEvent) -> bool {
     element.is_some_and(|element| element.matches("[role=tree]:focus-visible").unwrap_or(false))
 }
 
-/// The keys of every tree: up and down, right and left to open, close, and go in and out, home and end.
-fn tree(view: View, key: &str) -> bool {
-    let (Some(trace), shown) = (view.trace_now(), view.shown.get_untracked()) else { return false };
-    let at = view.at.get_untracked().or_else(|| shown.first().copied());
-    let (Some(at), Some(first), Some(last)) = (at, shown.first(), shown.last()) else { return false };
-    let (has_children, closed) = (trace.rows[at].subtree > 1, view.closed.with_untracked(|c| c.contains(&at)));
-    match key {
-        "ArrowDown" => step(view, 1),
-        "ArrowUp" => step(view, -1),
-        "Home" => view.at.set(Some(*first)),
-        "End" => view.at.set(Some(*last)),
-        "ArrowRight" if closed => view.fold(at),
-        "ArrowRight" if has_children => step(view, 1),
-        "ArrowLeft" if has_children && !closed => view.fold(at),
-        "ArrowLeft" => view.at.set(trace.rows[at].parent.or(Some(at))),
-        "ArrowRight" => {}
-        " " => view.select(Some(at)),
-        _ => return false,
+impl Steered for View {
+    fn time(self) -> Time {
+        self.time
     }
-    true
-}
 
-fn zoomed(view: View, factor: f64) -> Window {
-    let window = view.window.get_untracked();
-    window.zoom(factor, window.point(0.5))
-}
-
-fn fold(view: View, key: &str) -> bool {
-    let Some(trace) = view.trace_now() else { return false };
-    let closed = view.closed.get_untracked();
-    match key {
-        "[" => view.closed.set(Default::default()),
-        "]" => view.closed.set(trace.all_closed()),
-        "o" => view.closed.set(trace.open_level(&closed)),
-        "p" => view.closed.set(trace.close_level(&closed)),
-        _ => return false,
+    fn scroller(self) -> StoredValue<Option<NodeRef<leptos::html::Div>>> {
+        self.scroller
     }
-    true
-}
 
-fn escape(view: View) -> bool {
-    if view.selected.get_untracked().is_some() {
-        view.select(None);
-    } else if !view.wanted.with_untracked(String::is_empty) {
-        view.find("");
-    } else if view.at.get_untracked().is_some() {
-        view.at.set(None);
-    } else {
-        return false;
+    fn critical(self) -> RwSignal<bool> {
+        self.critical
     }
-    true
-}
 
-/// Moves to the next shown row; the details follow when they are open.
-fn step(view: View, by: isize) {
-    let shown = view.shown.get_untracked();
-    if shown.is_empty() {
-        return;
+    fn step(self, by: isize) {
+        let shown = self.shown.get_untracked();
+        if shown.is_empty() {
+            return;
+        }
+        let here = self.at.get_untracked().and_then(|at| shown.binary_search(&at).ok());
+        let next = match here {
+            None => 0,
+            Some(here) => here.saturating_add_signed(by).min(shown.len() - 1),
+        };
+        self.at.set(Some(shown[next]));
+        if self.selected.get_untracked().is_some() {
+            self.select(Some(shown[next]));
+        }
     }
-    let here = view.at.get_untracked().and_then(|at| shown.binary_search(&at).ok());
-    let next = match here {
-        None => 0,
-        Some(here) => here.saturating_add_signed(by).min(shown.len() - 1),
-    };
-    view.at.set(Some(shown[next]));
-    if view.selected.get_untracked().is_some() {
-        view.select(Some(shown[next]));
+
+    fn next_match(self, by: isize) {
+        let matches = self.matches.get_untracked();
+        go_around(self, &matches, by);
     }
-}
 
-/// Moves to the next row that holds what is looked for.
-pub(super) fn next_match(view: View, by: isize) {
-    let matches = view.matches.get_untracked();
-    go_around(view, &matches, by);
-}
+    fn next_error(self) {
+        let Some(trace) = self.trace_now() else { return };
+        let errors: Vec<usize> = (0..trace.rows.len()).filter(|row| trace.rows[*row].is_error()).collect();
+        go_around(self, &errors, 1);
+    }
 
-fn next_error(view: View) {
-    let Some(trace) = view.trace_now() else { return };
-    let errors: Vec<usize> = (0..trace.rows.len()).filter(|row| trace.rows[*row].is_error()).collect();
-    go_around(view, &errors, 1);
+    fn enter(self) -> bool {
+        let at = self.at.get_untracked();
+        if at.is_some() {
+            self.select(at);
+        }
+        at.is_some()
+    }
+
+    fn escape(self) -> bool {
+        if self.selected.get_untracked().is_some() {
+            self.select(None);
+        } else if !self.wanted.with_untracked(String::is_empty) {
+            self.find("");
+        } else if self.at.get_untracked().is_some() {
+            self.at.set(None);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn fold_all(self, close: bool) {
+        if let Some(trace) = self.trace_now() {
+            self.closed.set(if close { trace.all_closed() } else { Default::default() });
+        }
+    }
+
+    fn fold_level(self, close: bool) {
+        if let Some(trace) = self.trace_now() {
+            let closed = self.closed.get_untracked();
+            self.closed.set(if close { trace.close_level(&closed) } else { trace.open_level(&closed) });
+        }
+    }
+
+    /// Up and down, right and left to open, close, and go in and out, home and end.
+    fn tree(self, key: &str) -> bool {
+        let (Some(trace), shown) = (self.trace_now(), self.shown.get_untracked()) else { return false };
+        let at = self.at.get_untracked().or_else(|| shown.first().copied());
+        let (Some(at), Some(first), Some(last)) = (at, shown.first(), shown.last()) else { return false };
+        let (has_children, closed) = (trace.rows[at].subtree > 1, self.closed.with_untracked(|c| c.contains(&at)));
+        match key {
+            "ArrowDown" => self.step(1),
+            "ArrowUp" => self.step(-1),
+            "Home" => self.at.set(Some(*first)),
+            "End" => self.at.set(Some(*last)),
+            "ArrowRight" if closed => self.fold(at),
+            "ArrowRight" if has_children => self.step(1),
+            "ArrowLeft" if has_children && !closed => self.fold(at),
+            "ArrowLeft" => self.at.set(trace.rows[at].parent.or(Some(at))),
+            "ArrowRight" => {}
+            " " => self.select(Some(at)),
+            _ => return false,
+        }
+        true
+    }
 }
 
 fn go_around(view: View, rows: &[usize], by: isize) {
-    if rows.is_empty() {
-        return;
+    if let Some(row) = next_of(rows, view.at.get_untracked(), by) {
+        view.go_to(row);
+        if view.selected.get_untracked().is_some() {
+            view.select(Some(row));
+        }
     }
-    let at = view.at.get_untracked();
+}
+
+/// The next of some rows, or the one before; from the last on the first again.
+pub(super) fn next_of(rows: &[usize], at: Option<usize>, by: isize) -> Option<usize> {
     let next = if by > 0 {
         rows.iter().find(|row| at.is_none_or(|at| **row > at)).or(rows.first())
     } else {
         rows.iter().rev().find(|row| at.is_some_and(|at| **row < at)).or(rows.last())
     };
-    if let Some(row) = next {
-        view.go_to(*row);
-        if view.selected.get_untracked().is_some() {
-            view.select(Some(*row));
-        }
-    }
+    next.copied()
 }
 
-fn scroll(view: View, pages: f64) {
-    if let Some(element) = view.scroller.get_value().and_then(|node| node.try_get_untracked().flatten()) {
+fn scroll(view: impl Steered, pages: f64) {
+    if let Some(element) = view.scroller().get_value().and_then(|node| node.try_get_untracked().flatten()) {
         let by = f64::from(element.client_height()) * pages;
         element.set_scroll_top(element.scroll_top() + by as i32);
     }

@@ -1,23 +1,21 @@
 //! Where in the whole trace is the window? All spans in miniature; a drag chooses the window, a double click all of it.
 
-use super::view::View;
+use super::time::Time;
 use crate::component::canvas::{self, Pen};
-use crate::state::trace::tree::Trace;
+use crate::state::trace::mini::Mini;
 use crate::state::trace::window::Window;
 use leptos::prelude::*;
 use leptos::web_sys;
 
 /// The minimap.
-pub(super) fn minimap(view: View) -> AnyView {
+pub(super) fn minimap(time: Time) -> AnyView {
     let drag = RwSignal::new(None::<(f64, f64)>);
     let (canvas, node) = canvas::drawing("All spans of the trace in miniature", move |pen| {
-        if let Some(trace) = view.trace() {
-            spans(pen, &trace);
-        }
+        spans(pen, &time.mini.run(()));
     });
     // A layer of its own: a window that moves draws no span again.
     let (over, _) = canvas::drawing("The window", move |pen| {
-        shade(pen, drag.get().map_or_else(|| view.window.get(), |(a, b)| Window::between(a, b)));
+        shade(pen, drag.get().map_or_else(|| time.window.get(), |(a, b)| Window::between(a, b)));
     });
     let share = move |event: &web_sys::PointerEvent| {
         let canvas = node.get_untracked()?;
@@ -39,34 +37,34 @@ pub(super) fn minimap(view: View) -> AnyView {
         let Some((from, to)) = drag.get_untracked() else { return };
         drag.set(None);
         if (from - to).abs() > 0.004 {
-            view.look_at(Window::between(from, to));
-        } else if !view.window.get_untracked().is_whole() {
-            let width = view.window.get_untracked().width();
+            time.look_at(Window::between(from, to));
+        } else if !time.window.get_untracked().is_whole() {
+            let width = time.window.get_untracked().width();
             let start = (to - width / 2.0).clamp(0.0, 1.0 - width);
-            view.look_at(Window::between(start, start + width));
+            time.look_at(Window::between(start, start + width));
         }
     };
     view! {
         <div class="minimap" title="Drag to zoom, double click to show all" on:pointerdown=pressed on:pointermove=moved
-            on:pointerup=released on:dblclick=move |_| view.look_at(Window::default()) data-testid="minimap">{canvas}<div class="over" aria-hidden="true">{over}</div></div>
+            on:pointerup=released on:dblclick=move |_| time.look_at(Window::default()) data-testid="minimap">{canvas}<div class="over" aria-hidden="true">{over}</div></div>
     }
     .into_any()
 }
 
-fn spans(pen: &Pen, trace: &Trace) {
+fn spans(pen: &Pen, mini: &Mini) {
     let error = pen.colour("--error");
-    let of_service = pen.services(trace.services.iter().map(|service| service.name.as_str()));
-    let length = trace.duration.max(1) as f64;
-    let rows = trace.rows.len().max(1) as f64;
+    let of_service = pen.services(mini.services.iter().map(String::as_str));
+    let (columns, rows) = (mini.columns.max(1) as f64, mini.bands.max(1) as f64);
     let row_height = (pen.height / rows).clamp(0.4, 4.0);
     pen.opacity(0.85);
-    for (index, row) in trace.rows.iter().enumerate() {
-        pen.fill(if row.is_error() { &error } else { &of_service[row.service] });
-        let x = row.start as f64 / length * pen.width;
-        let width = (row.duration as f64 / length * pen.width).max(1.0);
-        let y =
-            if rows * row_height <= pen.height { index as f64 * row_height } else { index as f64 / rows * pen.height };
-        pen.rect(x, y, width, row_height.max(1.0) - if row_height > 2.5 { 1.0 } else { 0.0 });
+    for bar in &mini.bars {
+        let colour = if bar.failed { Some(&error) } else { of_service.get(bar.service) };
+        pen.fill(colour.map_or("", String::as_str));
+        let (start, end) = (bar.start as f64 / columns * pen.width, bar.end as f64 / columns * pen.width);
+        let place = bar.band as f64;
+        let y = if rows * row_height <= pen.height { place * row_height } else { place / rows * pen.height };
+        let gap = if row_height > 2.5 { 1.0 } else { 0.0 };
+        pen.rect(start, y, (end - start).max(1.0), row_height.max(1.0) - gap);
     }
     pen.opacity(1.0);
 }

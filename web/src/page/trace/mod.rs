@@ -1,5 +1,5 @@
 //! What happened in this trace? Header, and seven ways to look: timeline, flame graph, statistics, logs, map, another trace
-//! beside it, JSON.
+//! beside it, JSON. A large trace is looked at by windows that the server answers (`large`).
 
 mod compare;
 mod detail;
@@ -7,22 +7,29 @@ mod flame;
 mod header;
 mod json;
 mod keyboard;
+mod large;
 mod logs;
 mod map;
 mod minimap;
 mod part;
 mod statistics;
+mod time;
 mod timeline;
 mod view;
 
-use crate::client::load::{Load, Old, load};
+use crate::client::load::{Load, Old, load_with};
 use crate::component::app::{App, Entry};
 use crate::component::effect::effect;
 use crate::component::message;
 use crate::state::address;
+use compare::Here;
 use leptos::prelude::*;
+use map::Calls;
 use part::Part;
-use view::{Built, View};
+use view::{Opened, View, opened};
+
+/// Spans up to which a trace is read whole: folding, searching and counting then ask nobody.
+const WHOLE: usize = 4_000;
 
 /// Tabs: what the URL says, and what they are called.
 const TABS: [(&str, &str); 7] = [
@@ -40,9 +47,19 @@ pub(super) fn page() -> AnyView {
     let app = App::get();
     let id = Memo::new(move |_| app.path.with(|path| path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()));
     effect(move || super::title(&format!("Trace {}", id.get().get(..8).unwrap_or_default())));
-    let found =
-        load::<Built>(Old::Forget, move || address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}")));
+    let path = move || address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}/outline?whole={WHOLE}"));
+    let found = load_with::<Opened>(Old::Forget, path, opened);
     let view = View::new(id, found);
+    // What comes with a refresh changes what is told, not who tells it.
+    let how = Memo::new(move |_| {
+        found.data.with(|found| {
+            found.as_deref().map(|found| match found {
+                Opened::Whole(trace) if trace.rows.is_empty() => How::Nothing,
+                Opened::Whole(_) => How::Whole,
+                Opened::Large(_) => How::Large,
+            })
+        })
+    });
     let body = move || {
         if address::trace_id(&id.get()).is_none() {
             return message::empty(
@@ -57,10 +74,11 @@ pub(super) fn page() -> AnyView {
             }
             return message::failed(&failure, move || found.retry());
         }
-        match found.data.get() {
+        match how.get() {
             None => message::skeleton(16),
-            Some(built) if built.0.rows.is_empty() => not_here(found, &id.get()),
-            Some(_) => whole(view),
+            Some(How::Nothing) => not_here(found, &id.get()),
+            Some(How::Whole) => whole(view),
+            Some(How::Large) => part::tab(Part::Large(id, found)),
         }
     };
     view! { <div class="page trace-page">{message::progress([found.running])}{body}</div> }.into_any()
@@ -71,7 +89,15 @@ fn to_search() -> AnyView {
     view! { <a class="button" href=move || app.href("/explore", &[])>"Search traces"</a> }.into_any()
 }
 
-fn not_here(found: Load<Built>, id: &str) -> AnyView {
+/// What is here of a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Nothing,
+    Whole,
+    Large,
+}
+
+fn not_here(found: Load<Opened>, id: &str) -> AnyView {
     let actions = view! { <button class="button" on:click=move |_| found.retry()>"Look again"</button>{to_search()} };
     let why =
         format!("No span of {id} is stored: it was not sampled, has not arrived yet, or is older than the retention.");
@@ -80,8 +106,29 @@ fn not_here(found: Load<Built>, id: &str) -> AnyView {
 
 fn whole(view: View) -> AnyView {
     keyboard::listen(view);
-    let app = view.app;
     let tab = Memo::new(move |_| view.tab());
+    let shown = move || match tab.get().as_str() {
+        "flame" => flame::tab(view),
+        "statistics" => statistics::tab(view),
+        "logs" => logs::tab(view),
+        "map" => part::tab(Part::Map(Calls::of(view))),
+        "compare" => part::tab(Part::Compare(Here::of(view))),
+        "json" => json::tab(view.id),
+        _ => timeline::tab(view),
+    };
+    let tools = move || header::tools(view);
+    tabbed(view.app, tab, header::header(view), tools, shown, detail::panel(view))
+}
+
+/// The tabs below the header, with the panel at their side.
+fn tabbed(
+    app: App,
+    tab: Memo<String>,
+    header: AnyView,
+    tools: impl Fn() -> AnyView + Copy + Send + 'static,
+    shown: impl Fn() -> AnyView + Send + 'static,
+    panel: AnyView,
+) -> AnyView {
     let button = move |(key, words): (&'static str, &'static str)| {
         let here = move || tab.with(|t| t == key);
         view! {
@@ -89,25 +136,16 @@ fn whole(view: View) -> AnyView {
                 on:click=move |_| app.set(Entry::Push, "tab", Some(key))>{words}</button>
         }
     };
-    let shown = move || match tab.get().as_str() {
-        "flame" => flame::tab(view),
-        "statistics" => statistics::tab(view),
-        "logs" => logs::tab(view),
-        "map" => part::tab(view, Part::Map),
-        "compare" => part::tab(view, Part::Compare),
-        "json" => json::tab(view),
-        _ => timeline::tab(view),
-    };
     view! {
-        {header::header(view)}
+        {header}
         <div class="tab-bar">
             <div class="tabs" role="tablist" aria-label="Ways to look at the trace">{TABS.into_iter().map(button).collect_view()}</div>
             <span class="grow"></span>
-            {move || matches!(tab.get().as_str(), "" | "flame").then(|| header::tools(view))}
+            {move || matches!(tab.get().as_str(), "" | "flame").then(tools)}
         </div>
         <div class="with-panel">
             <div class="tab-body">{shown}</div>
-            {detail::panel(view)}
+            {panel}
         </div>
     }
     .into_any()

@@ -1,56 +1,60 @@
-//! Which tabs' code comes when they are opened? What is seldom looked at, so that a trace is shown sooner.
+//! Which code comes when it is needed? Tabs that are seldom looked at, and what draws a large trace, so that others are shown sooner.
 //!
 //! One part for all of them: each further part cuts what is shared into more files.
 //!
 //! Not here: how code is cut into parts (`cargo xtask web`), the parts of pages (`page::code`).
 
-use super::view::View;
+use super::compare::Here;
+use super::map::Calls;
+use super::view::Opened;
 use crate::client::fetch::Failure;
+use crate::client::load::Load;
 use crate::component::message;
 use leptos::prelude::*;
 
-/// Draws a tab.
-type Tab = fn(View) -> AnyView;
+/// What is drawn.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    /// Another trace beside this one.
+    Compare(Here),
+    /// The map of the trace.
+    Map(Calls),
+    /// A large trace, by its id.
+    Large(Memo<String>, Load<Opened>),
+}
+
+/// Draws it.
+type Draw = fn(Part) -> AnyView;
 
 mod code {
-    use super::Tab;
+    use super::Draw;
     use leptos::wasm_split::{SplitLoaderError, wasm_split};
 
     #[wasm_split(tabs, wasm_split_path = ::leptos::wasm_split, fallible)]
-    pub(super) fn compare() -> Result<Tab, SplitLoaderError> {
-        Ok(super::super::compare::tab)
-    }
-
-    #[wasm_split(tabs, wasm_split_path = ::leptos::wasm_split, fallible)]
-    pub(super) fn map() -> Result<Tab, SplitLoaderError> {
-        Ok(super::super::map::tab)
+    pub(super) fn tabs() -> Result<Draw, SplitLoaderError> {
+        Ok(super::draw)
     }
 }
 
-/// A tab whose code comes when it is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// Another trace beside this one.
-    Compare,
-    /// The map of the trace.
-    Map,
+fn draw(part: Part) -> AnyView {
+    match part {
+        Part::Compare(here) => super::compare::tab(here),
+        Part::Map(calls) => super::map::tab(calls),
+        Part::Large(id, found) => super::large::page(id, found),
+    }
 }
 
-/// The tab, or what stands in its place until its code has come.
-pub(super) fn tab(view: View, part: Part) -> AnyView {
-    let here = RwSignal::new(None::<Option<Tab>>);
+/// What is drawn, or what stands in its place until its code has come.
+pub(super) fn tab(part: Part) -> AnyView {
+    let here = RwSignal::new(None::<Option<Draw>>);
     let fetch = move || {
         leptos::task::spawn_local(async move {
-            let tab = match part {
-                Part::Compare => code::compare().await,
-                Part::Map => code::map().await,
-            };
-            here.try_set(Some(tab.ok()));
+            here.try_set(Some(code::tabs().await.ok()));
         });
     };
     fetch();
     let shown = move || match here.get() {
-        Some(Some(tab)) => untrack(|| tab(view)),
+        Some(Some(draw)) => untrack(|| draw(part)),
         Some(None) => message::failed(&Failure::not_loaded(), fetch),
         None => message::skeleton(8),
     };

@@ -1,10 +1,9 @@
 //! Where did the time go? The trace's spans grouped by service, operation or any attribute, sorted by any column.
 
 use super::view::View;
-use crate::component::app::Entry;
+use crate::component::app::{App, Entry};
 use crate::component::text;
 use crate::state::trace::statistics::{self, By, Group, Key};
-use crate::state::trace::tree::Trace;
 use crate::state::{format, hue};
 use leptos::prelude::*;
 
@@ -29,19 +28,92 @@ const KEYS: [(&str, &str); 5] = [
 /// Groups shown.
 const GROUPS: usize = 1_000;
 
-/// The tab.
+/// What the table tells.
+pub(super) struct Table {
+    /// The groups in their order; a thousand of them.
+    pub(super) groups: Vec<Group>,
+    /// How many there are.
+    pub(super) count: usize,
+    /// Names of the services by index.
+    pub(super) services: Vec<String>,
+    /// The sum of all self times.
+    pub(super) sum: i64,
+    /// What spans can be grouped by.
+    pub(super) keys: Vec<String>,
+}
+
+/// Where that comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    pub(super) app: App,
+    /// Makes it.
+    pub(super) table: Callback<(), Table>,
+    /// Shows a row in the timeline.
+    pub(super) open: Callback<usize>,
+}
+
+/// Which column the URL sorts by, whether the least stands first, and what it groups by.
+#[derive(Clone, Copy)]
+pub(super) struct Choice {
+    column: Memo<(usize, bool)>,
+    /// As the URL has it.
+    pub(super) group: Memo<String>,
+}
+
+impl Choice {
+    pub(super) fn new(app: App) -> Choice {
+        let param =
+            move |key: &'static str| Memo::new(move |_| app.params.with(|p| p.get(key).unwrap_or_default().to_owned()));
+        let by = param("by");
+        // A minus before the column's name turns the order around.
+        let column = Memo::new(move |_| {
+            let by = by.get();
+            let name = by.strip_prefix('-').unwrap_or(&by);
+            let column = COLUMNS.iter().position(|(key, _, _)| *key == name);
+            (column.unwrap_or(USUAL), name.len() < by.len())
+        });
+        Choice { column, group: param("group") }
+    }
+
+    /// What is sorted by, as the URL names it, and whether the least stands first.
+    pub(super) fn order(self) -> (&'static str, bool) {
+        let (column, turned) = self.column.get();
+        (COLUMNS.get(column).map_or("self", |(key, _, _)| *key), turned)
+    }
+}
+
+/// The tab of a trace that is here whole.
 pub(super) fn tab(view: View) -> AnyView {
-    let app = view.app;
-    let param =
-        move |key: &'static str| Memo::new(move |_| app.params.with(|p| p.get(key).unwrap_or_default().to_owned()));
-    let (by, group) = (param("by"), param("group"));
-    // A minus before the column's name turns the order around.
-    let chosen = Memo::new(move |_| {
-        let by = by.get();
-        let name = by.strip_prefix('-').unwrap_or(&by);
-        let column = COLUMNS.iter().position(|(key, _, _)| *key == name);
-        (column.unwrap_or(USUAL), name.len() < by.len())
-    });
+    let choice = Choice::new(view.app);
+    let made = move |()| {
+        let (column, turned) = choice.column.get();
+        let by = COLUMNS.get(column).map_or(By::SelfTime, |(_, _, by)| *by);
+        let Some(trace) = view.trace() else { return Table::nothing() };
+        let mut groups = statistics::groups(&trace, &Key::parse(&choice.group.get()), by);
+        if turned {
+            groups.reverse();
+        }
+        Table {
+            count: groups.len(),
+            groups,
+            services: trace.services.iter().map(|service| service.name.clone()).collect(),
+            sum: trace.rows.iter().map(|row| row.self_time).sum(),
+            keys: statistics::keys(&trace),
+        }
+    };
+    let open = Callback::new(move |row| view.open(row));
+    table(Source { app: view.app, table: Callback::new(made), open }, choice)
+}
+
+impl Table {
+    fn nothing() -> Table {
+        Table { groups: Vec::new(), count: 0, services: Vec::new(), sum: 0, keys: Vec::new() }
+    }
+}
+
+/// The table.
+pub(super) fn table(source: Source, choice: Choice) -> AnyView {
+    let (app, chosen) = (source.app, choice.column);
     let head = move |(index, (key, words, _)): (usize, (&'static str, &'static str, By))| {
         let here = move || chosen.get().0 == index;
         let order = move || match chosen.get() {
@@ -59,22 +131,7 @@ pub(super) fn tab(view: View) -> AnyView {
             </th>
         }
     };
-    let key = Memo::new(move |_| Key::parse(&group.get()));
-    let found = Memo::new(move |_| {
-        let (column, turned) = chosen.get();
-        let by = COLUMNS.get(column).map_or(By::SelfTime, |(_, _, by)| *by);
-        let mut groups = view.trace().map_or_else(Vec::new, |trace| statistics::groups(&trace, &key.get(), by));
-        if turned {
-            groups.reverse();
-        }
-        groups
-    });
-    let rows = move || {
-        let trace = view.trace()?;
-        let sum: i64 = trace.rows.iter().map(|row| row.self_time).sum();
-        Some(found.with(|groups| groups.iter().take(GROUPS).map(|one| row(view, &trace, one, sum)).collect_view()))
-    };
-    let titles = move || match key.get() {
+    let titles = move || match Key::parse(&choice.group.get()) {
         Key::Both => vec!["Service".to_owned(), "Operation".to_owned()],
         Key::Service => vec!["Service".to_owned()],
         Key::Operation => vec!["Operation".to_owned()],
@@ -84,14 +141,13 @@ pub(super) fn tab(view: View) -> AnyView {
     };
     let titles =
         move || titles().into_iter().map(|words| view! { <th scope="col" class="left">{words}</th> }).collect_view();
-    let count = move || {
-        let count = found.with(Vec::len);
+    let shown = move || {
+        let Table { groups, count, services, sum, keys } = source.table.run(());
         let cut = if count > GROUPS { format!(", the first {GROUPS} shown") } else { String::new() };
-        format!("{}{cut}", format::counted(count as u64, "group"))
-    };
-    view! {
-        <div class="scroll">
-            <div class="statistics-tools">{choice(view, group)}<span class="quiet small num">{count}</span></div>
+        let words = format!("{}{cut}", format::counted(count as u64, "group"));
+        let rows = groups.iter().take(GROUPS).map(|one| row(source.open, &services, one, sum)).collect_view();
+        view! {
+            <div class="statistics-tools">{group_by(source.app, keys, choice.group)}<span class="quiet small num">{words}</span></div>
             <table class="data" data-testid="statistics">
                 <thead><tr>
                     {titles}
@@ -100,25 +156,22 @@ pub(super) fn tab(view: View) -> AnyView {
                 </tr></thead>
                 <tbody>{rows}</tbody>
             </table>
-        </div>
-    }
-    .into_any()
+        }
+    };
+    view! { <div class="scroll">{shown}</div> }.into_any()
 }
 
 /// What to group by: the usual ones, and every attribute that a span, a resource or a scope of the trace has.
-fn choice(view: View, group: Memo<String>) -> AnyView {
+fn group_by(app: App, keys: Vec<String>, group: Memo<String>) -> AnyView {
     let option = move |(value, words): (String, String)| {
         let here = value.clone();
         view! { <option value=value selected=move || group.with(|g| *g == here)>{words}</option> }
     };
     let usual = KEYS.iter().map(|(key, words)| option(((*key).to_owned(), (*words).to_owned()))).collect_view();
-    let attributes = move || {
-        let keys = view.trace().map_or_else(Vec::new, |trace| statistics::keys(&trace));
-        keys.into_iter().map(|key| option((Key::of_attribute(&key), key))).collect_view()
-    };
+    let attributes = keys.into_iter().map(|key| option((Key::of_attribute(&key), key))).collect_view();
     view! {
         <label class="inline-field"><span class="field-label">"Group by"</span>
-            <select class="button" data-testid="group-by" on:change=move |event| view.app.set(Entry::Replace, "group", Some(&event_target_value(&event)))>
+            <select class="button" data-testid="group-by" on:change=move |event| app.set(Entry::Replace, "group", Some(&event_target_value(&event)))>
                 {usual}<optgroup label="Attribute">{attributes}</optgroup>
             </select>
         </label>
@@ -126,14 +179,14 @@ fn choice(view: View, group: Memo<String>) -> AnyView {
     .into_any()
 }
 
-fn row(view: View, trace: &Trace, group: &Group, sum: i64) -> AnyView {
+fn row(go: Callback<usize>, services: &[String], group: &Group, sum: i64) -> AnyView {
     let share = if sum > 0 { group.self_time as f64 / sum as f64 } else { 0.0 };
-    let service = group.service.map(|service| trace.services[service].name.clone());
+    let service = group.service.and_then(|service| services.get(service).cloned());
     let colour = service.as_deref().map_or_else(|| "var(--accent)".to_owned(), hue::css);
     let (first, link) = (group.first, group.first);
     let open = move |event: leptos::ev::MouseEvent| {
         event.stop_propagation();
-        view.open(link);
+        go.run(link);
     };
     let failed = group.errors > 0;
     let words = match (&group.name, &service) {
@@ -142,14 +195,11 @@ fn row(view: View, trace: &Trace, group: &Group, sum: i64) -> AnyView {
         (None, None) => "without it".to_owned(),
     };
     let name = view! { <button class="link plain" class:quiet={group.name.is_none() && service.is_none()} title="Go to the first of them" on:click=open>{words}</button> };
+    let dot = service.as_ref().filter(|_| group.name.is_none()).map(|name| text::service_dot(name, String::new()));
     let first_cell =
         service.filter(|_| group.name.is_some()).map(|name| view! { <td>{text::service_name(&name)}</td> });
-    let dot = group
-        .service
-        .filter(|_| group.name.is_none())
-        .map(|service| text::service_dot(&trace.services[service].name, String::new()));
     view! {
-        <tr class="clickable" data-testid="group-row" on:click=move |_| view.open(first)>
+        <tr class="clickable" data-testid="group-row" on:click=move |_| go.run(first)>
             {first_cell}
             <td class="name">{dot}{name}</td>
             <td class="num">{format::count(group.count as u64)}</td>

@@ -1,34 +1,67 @@
 //! What waited for what, and for how long? The waterfall: one row a span, as many as are seen.
 //!
 //! TL1  Rows outside the viewport are not in the DOM, whatever the size of the trace.
+//!
+//! Not here: where rows come from (`view`, `large`).
 
-use super::minimap;
-use super::view::View;
+use super::time::Time;
+use super::view::{LogMarks, View};
 use crate::component::app::{store, stored};
 use crate::component::effect::effect;
 use crate::component::virtual_list::{List, virtual_list};
 use crate::state::log::Level;
 use crate::state::rows::Heights;
-use crate::state::trace::critical;
-use crate::state::trace::tree::{Row, Trace};
+use crate::state::trace::flaws;
 use crate::state::trace::window::Window;
-use crate::state::{format, hue, number, scale};
+use crate::state::{format, hue, number};
 use leptos::attr::custom::custom_attribute;
+use leptos::html;
 use leptos::prelude::*;
 use leptos::web_sys;
+use query_api::outline::{OutlineEvent, OutlineRow};
 use std::sync::Arc;
 
 /// Height of a row.
-const ROW: f64 = 26.0;
+pub(super) const ROW: f64 = 26.0;
 /// Pixels of indent per level, and the level at which it stops.
 const INDENT: usize = 12;
 const DEEPEST: usize = 28;
 /// Marks drawn on one bar.
 const MARKS: usize = 60;
 
+/// What rows are drawn with.
+#[derive(Clone, Copy)]
+pub(super) struct Board {
+    /// What of the time is shown.
+    pub(super) time: Time,
+    /// Whether the critical path is drawn.
+    pub(super) critical: RwSignal<bool>,
+    /// Times of logs by span id.
+    pub(super) logs: Memo<Arc<LogMarks>>,
+}
+
+/// A row that is drawn, and what it does.
+pub(super) struct Drawn {
+    /// The row.
+    pub(super) row: Arc<OutlineRow>,
+    /// The name of its service.
+    pub(super) service: String,
+    /// Whether it is selected.
+    pub(super) selected: Signal<bool>,
+    /// Whether the keys are at it.
+    pub(super) at: Signal<bool>,
+    /// Whether it holds what is looked for.
+    pub(super) hit: Signal<bool>,
+    /// Whether something is looked for that it does not hold.
+    pub(super) missed: Signal<bool>,
+    /// Opens or closes it.
+    pub(super) fold: Callback<()>,
+    /// Selects it.
+    pub(super) choose: Callback<()>,
+}
+
 /// The tab.
 pub(super) fn tab(view: View) -> AnyView {
-    let width = RwSignal::new(stored("names").and_then(|w| number::read(&w)).unwrap_or(380.0).clamp(160.0, 900.0));
     let generation = RwSignal::new(0u64);
     effect(move || {
         view.shown.track();
@@ -49,47 +82,64 @@ pub(super) fn tab(view: View) -> AnyView {
         foot: ().into_any(),
     });
     view.scroller.set_value(Some(node));
+    let at = Signal::derive(move || view.at.get());
+    waterfall(view.board(), list, node, at)
+}
+
+fn row(view: View, index: usize) -> AnyView {
+    let found = view.shown.with_untracked(|shown| shown.get(index).copied()).zip(view.trace_now());
+    let Some((at, trace)) = found.filter(|(at, trace)| *at < trace.rows.len()) else { return ().into_any() };
+    let mut one = view.path.with_untracked(|path| trace.drawn(at, path));
+    one.closed = view.closed.with_untracked(|closed| closed.contains(&at));
+    let looked_for = move || view.wanted.with(|w| !w.trim().is_empty());
+    let holds = move || view.matches.with(|m| m.binary_search(&at).is_ok());
+    draw(
+        view.board(),
+        Drawn {
+            service: trace.services[one.service].name.clone(),
+            row: Arc::new(one),
+            selected: Signal::derive(move || view.selected.get() == Some(at)),
+            at: Signal::derive(move || view.at.get() == Some(at)),
+            hit: Signal::derive(holds),
+            missed: Signal::derive(move || looked_for() && !holds()),
+            fold: Callback::new(move |()| view.fold(at)),
+            choose: Callback::new(move |()| {
+                view.at.set(Some(at));
+                view.select(Some(at));
+            }),
+        },
+    )
+}
+
+/// What stands around the rows; `at` is the row that the keys are at.
+pub(super) fn waterfall(board: Board, list: AnyView, node: NodeRef<html::Div>, at: Signal<Option<usize>>) -> AnyView {
+    let width = RwSignal::new(stored("names").and_then(|w| number::read(&w)).unwrap_or(380.0).clamp(160.0, 900.0));
     // The tree has the focus, and says which of its rows the keys are at.
     effect(move || {
         let Some(element) = node.get() else { return };
         element.set_attribute("tabindex", "0").ok();
-        match view.at.get() {
+        match at.get() {
             Some(at) => element.set_attribute("aria-activedescendant", &row_id(at)).ok(),
             None => element.remove_attribute("aria-activedescendant").ok(),
         };
     });
+    let time = board.time;
     let lines = move || {
         let line = |(_, position): (f64, f64)| view! { <i style=format!("left:{:.3}%", position * 100.0)></i> };
-        ticks(view).into_iter().filter(|(_, p)| (0.0..=1.0).contains(p)).map(line).collect_view()
+        time.ticks().into_iter().filter(|(_, p)| (0.0..=1.0).contains(p)).map(line).collect_view()
     };
     view! {
-        <div class="waterfall" style=move || format!("--names:{}px", width.get()) on:wheel=move |event| wheel(view, &event)>
+        <div class="waterfall" style=move || format!("--names:{}px", width.get()) on:wheel=move |event| time.wheel(&event)>
             <div class="waterfall-head">
                 <div class="names-head"><span class="quiet small">"Service and operation"</span></div>
                 {handle(width)}
-                <div class="time-head">{minimap::minimap(view)}{ruler(view)}</div>
+                {time.head()}
             </div>
             <div class="grid-lines" aria-hidden="true">{lines}</div>
             {list}
         </div>
     }
     .into_any()
-}
-
-/// Zooms with ctrl, pans with shift or sideways; else the rows are scrolled.
-pub(super) fn wheel(view: View, event: &web_sys::WheelEvent) {
-    if !(event.ctrl_key() || event.shift_key() || event.delta_x().abs() > event.delta_y().abs()) {
-        return;
-    }
-    event.prevent_default();
-    let window = view.window.get_untracked();
-    if event.ctrl_key() {
-        let factor = (event.delta_y() / 400.0).exp();
-        view.look_at(window.zoom(factor, window.point(0.5)));
-    } else {
-        let by = if event.delta_x() == 0.0 { event.delta_y() } else { event.delta_x() };
-        view.look_at(window.pan(by / 1_000.0));
-    }
 }
 
 /// The bar between names and times; dragged to resize.
@@ -128,77 +178,41 @@ fn handle(width: RwSignal<f64>) -> AnyView {
     .into_any()
 }
 
-/// Round times within the window, in nanoseconds, and where they stand.
-pub(super) fn ticks(view: View) -> Vec<(f64, f64)> {
-    let length = view.trace().map_or(0, |t| t.duration) as f64;
-    let window = view.window.get();
-    let ticks = scale::duration_ticks(window.start * length, window.end * length, 6);
-    ticks.into_iter().map(|tick| (tick, window.position(tick / length.max(1.0)))).collect()
-}
-
-/// Times above the bars.
-pub(super) fn ruler(view: View) -> AnyView {
-    let labels = move || {
-        let mark = |(tick, position): (f64, f64)| {
-            let last = if position > 0.94 { "ruler-tick last" } else { "ruler-tick" };
-            view! { <span class=last style=format!("left:{:.3}%", position * 100.0)>{format::duration(tick.round() as i64)}</span> }
-        };
-        ticks(view).into_iter().filter(|(_, p)| (-0.001..=1.0).contains(p)).map(mark).collect_view()
-    };
-    view! { <div class="ruler num" aria-hidden="true">{labels}</div> }.into_any()
-}
-
 fn row_id(at: usize) -> String {
     format!("span-{at}")
 }
 
-/// What is read out of a row.
-pub(super) fn label_of(trace: &Trace, at: usize) -> String {
-    let one = &trace.rows[at];
-    let failed = if one.is_error() { ", error" } else { "" };
-    let flaw = one.flaw.map_or_else(String::new, |flaw| format!(", {}", flaw.words()));
-    let (service, name) = (&trace.services[one.service].name, &one.span.name);
-    let (whole, own) = (format::duration(one.duration), format::duration(one.self_time));
-    format!("{service} {name}, {whole}, self {own}{failed}{flaw}")
-}
-
-fn row(view: View, index: usize) -> AnyView {
-    let found = view.shown.with_untracked(|shown| shown.get(index).copied()).zip(view.trace_now());
-    let Some((at, trace)) = found else { return ().into_any() };
-    let Some(one) = trace.rows.get(at) else { return ().into_any() };
-    let service = trace.services[one.service].name.clone();
-    let state = move || view.selected.get() == Some(at);
+/// A row.
+pub(super) fn draw(board: Board, drawn: Drawn) -> AnyView {
+    let Drawn { row: one, service, selected, at, hit, missed, fold, choose } = drawn;
     let (place, siblings) = (one.place.to_string(), one.siblings.to_string());
-    let has_children = one.subtree > 1;
-    let open = has_children.then(|| (!view.closed.with_untracked(|c| c.contains(&at))).to_string());
-    let hit = move || view.matches.with(|m| m.binary_search(&at).is_ok());
-    let missed = move || !view.wanted.with(|w| w.trim().is_empty()) && !hit();
+    let open = (one.subtree > 1).then(|| (!one.closed).to_string());
     let (id, error, level) =
-        (one.span.span_id.clone(), one.is_error(), custom_attribute("aria-level", (one.depth + 1).to_string()));
+        (one.span_id.clone(), one.failed, custom_attribute("aria-level", (one.depth + 1).to_string()));
     let colour = format!("--svc:{}", hue::css(&service));
-    let names = names(view, &trace, at, service);
+    let names = names(&one, service, fold);
+    let number = one.row;
     view! {
-        <div class="span-row" role="treeitem" id=row_id(at) {..level} aria-posinset=place aria-setsize=siblings
+        <div class="span-row" role="treeitem" id=row_id(number) {..level} aria-posinset=place aria-setsize=siblings
             aria-expanded=open
-            aria-selected=move || state().to_string() class:selected=state class:at=move || view.at.get() == Some(at)
+            aria-selected=move || selected.get().to_string() class:selected=selected class:at=at
             class:hit=hit class:missed=missed class:failed=error style=colour
-            data-testid="span-row" data-span=id on:click=move |_| { view.at.set(Some(at)); view.select(Some(at)); }>
+            data-testid="span-row" data-span=id on:click=move |_| choose.run(())>
             {names}
-            <div class="span-time">{bars(view, trace, at)}</div>
+            <div class="span-time">{bars(board, one)}</div>
         </div>
     }
     .into_any()
 }
 
-fn names(view: View, trace: &Trace, at: usize, service: String) -> AnyView {
-    let one = &trace.rows[at];
-    let closed = view.closed.with_untracked(|c| c.contains(&at));
+fn names(one: &OutlineRow, service: String, fold: Callback<()>) -> AnyView {
+    let closed = one.closed;
     let indent = one.depth.min(DEEPEST) * INDENT;
     let twisty = if one.subtree > 1 {
         let words = if closed { "Expand" } else { "Collapse" };
         let fold = move |event: web_sys::MouseEvent| {
             event.stop_propagation();
-            view.fold(at);
+            fold.run(());
         };
         let glyph = if closed { "▸" } else { "▾" };
         view! { <button class="twisty" aria-hidden="true" title=words tabindex="-1" on:click=fold>{glyph}</button> }
@@ -210,49 +224,46 @@ fn names(view: View, trace: &Trace, at: usize, service: String) -> AnyView {
     let below = (closed && one.errors_below > 0)
         .then(|| view! { <span class="error-mark hollow" role="img" aria-label="errors below" title="Errors below">"□"</span> });
     let error = one
-        .is_error()
+        .failed
         .then(|| view! { <span class="error-mark" role="img" aria-label="error" title="Status is error">"■"</span> });
-    let flaw = one
-        .flaw
-        .map(|flaw| view! { <span class="flaw" role="img" aria-label=flaw.words() title=flaw.words()>"▲"</span> });
+    let flaw = one.flaw.map(flaws::words);
+    let flaw = flaw.map(|words| view! { <span class="flaw" role="img" aria-label=words title=words>"▲"</span> });
     let deep = (one.depth > DEEPEST).then(|| view! { <span class="badge num" title="Depth">{one.depth}</span> });
     view! {
         <div class="span-name">
             <span class="guides" style=format!("width:{indent}px")></span>
             {twisty}{deep}
             <i class="edge"></i>{error}{below}{flaw}
-            <span class="span-service">{service}</span><span class="span-op">{one.span.name.clone()}</span>{hidden}
+            <span class="span-service">{service}</span><span class="span-op">{one.name.clone()}</span>{hidden}
         </div>
     }
     .into_any()
 }
 
 /// Everything on the time side of a row; drawn again when the window moves.
-fn bars(view: View, trace: Arc<Trace>, at: usize) -> impl IntoView {
+fn bars(board: Board, one: Arc<OutlineRow>) -> impl IntoView {
     move || {
-        let window = view.window.get();
-        let one = &trace.rows[at];
-        let length = trace.duration.max(1) as f64;
+        let window = board.time.window.get();
+        let length = board.time.duration.get().max(1) as f64;
         let place = Place { window, length };
-        let (left, right) = (place.of(one.start), place.of(one.end()));
+        let end = one.start_nano.saturating_add(one.duration_nano);
+        let (left, right) = (place.of(one.start_nano), place.of(end));
         if right < 0.0 || left > 1.0 {
             let (class, glyph) = if left > 1.0 { ("beyond right", "›") } else { ("beyond left", "‹") };
             return view! { <span class=class aria-hidden="true">{glyph}</span> }.into_any();
         }
-        let own = trace.gaps(at).take(MARKS).map(|(start, end)| place.stretch("self", start, end)).collect_view();
-        let critical = view.critical.get().then(|| {
-            let sections = view.path.get();
-            let mine = critical::of_row(&sections, at).iter().take(MARKS);
-            mine.map(|s| place.stretch("critical", s.start, s.end)).collect_view()
-        });
+        let stretches = |class: &'static str, list: &[[i64; 2]]| {
+            list.iter().map(|[start, end]| place.stretch(class, *start, *end)).collect_view()
+        };
+        let critical = board.critical.get().then(|| stretches("critical", &one.critical));
         let (label_class, label_style) = label(left, right);
         view! {
-            {place.stretch("bar", one.start, one.end())}
-            {own}
+            {place.stretch("bar", one.start_nano, end)}
+            {stretches("self", &one.gaps)}
             {critical}
-            {events(one, &trace, place)}
-            {logs(view, one, place)}
-            <span class=label_class style=label_style>{format::duration(one.duration)}</span>
+            {events(&one, place)}
+            {logs(board, &one, place)}
+            <span class=label_class style=label_style>{format::duration(one.duration_nano)}</span>
         }
         .into_any()
     }
@@ -299,19 +310,18 @@ fn label(left: f64, right: f64) -> (&'static str, String) {
     }
 }
 
-fn events(one: &Row, trace: &Trace, place: Place) -> AnyView {
-    let mark = |event: &query_api::otlp::Event| {
-        let at = i64::try_from(event.time_unix_nano).unwrap_or(i64::MAX).saturating_sub(trace.start);
+fn events(one: &OutlineRow, place: Place) -> AnyView {
+    let mark = |event: &OutlineEvent| {
         let class = if event.name == "exception" { "event exception" } else { "event" };
-        let title = format!("{} after {}", event.name, format::duration(at - one.start));
-        place.point(class.to_owned(), at, title)
+        let title = format!("{} after {}", event.name, format::duration(event.time_nano - one.start_nano));
+        place.point(class.to_owned(), event.time_nano, title)
     };
-    one.span.events.iter().take(MARKS).filter_map(mark).collect_view().into_any()
+    one.events.iter().filter_map(mark).collect_view().into_any()
 }
 
-fn logs(view: View, one: &Row, place: Place) -> AnyView {
-    let logs = view.logs.get();
-    let Some(records) = logs.get(&one.span.span_id) else { return ().into_any() };
+fn logs(board: Board, one: &OutlineRow, place: Place) -> AnyView {
+    let logs = board.logs.get();
+    let Some(records) = logs.get(&one.span_id) else { return ().into_any() };
     let mark = |(at, severity): &(i64, i32)| {
         let level = Level::of(*severity).name();
         place.point(format!("log-dot level-{level}"), *at, format!("Log, {level}"))

@@ -1,5 +1,8 @@
 //! What do the parts of the trace page share? The trace, what is folded, which window, which span.
 
+use super::time::Time;
+use super::timeline::Board;
+use crate::client::fetch::{self, Failure};
 use crate::client::load::{Load, Old, load};
 use crate::component::app::{App, Entry};
 use crate::component::effect::effect;
@@ -7,22 +10,37 @@ use crate::state::calendar::HOUR;
 use crate::state::filter::LogFilter;
 use crate::state::time::Range;
 use crate::state::trace::critical::{self, Section};
+use crate::state::trace::mini::Mini;
 use crate::state::trace::tree::Trace;
 use crate::state::trace::window::Window;
 use leptos::prelude::*;
 use query_api::log::LogsResponse;
 use query_api::otlp::TracesData;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// A trace, put in order while it is read.
-pub(super) struct Built(pub(super) Arc<Trace>);
+/// What is known of a trace.
+pub(super) enum Opened {
+    /// All of it, put in order while it was read.
+    Whole(Arc<Trace>),
+    /// It is too large to be held here: what it is as a whole, as it was answered (`large` reads it).
+    Large(Arc<str>),
+}
 
-impl<'de> Deserialize<'de> for Built {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        TracesData::deserialize(deserializer).map(|data| Built(Arc::new(Trace::new(data))))
-    }
+/// What is read of an outline: the trace, where it came along.
+#[derive(Deserialize)]
+struct Along {
+    #[serde(default)]
+    whole: Option<TracesData>,
+}
+
+/// Reads the answer to what a trace is.
+pub(super) fn opened(text: &str, path: &str) -> Result<Opened, Failure> {
+    Ok(match fetch::read::<Along>(text, path)?.whole {
+        Some(data) => Opened::Whole(Arc::new(Trace::new(data))),
+        None => Opened::Large(Arc::from(text)),
+    })
 }
 
 /// Logs by span id: nanoseconds after the trace's start, and severity.
@@ -35,13 +53,15 @@ pub(super) struct View {
     pub(super) app: App,
     /// The trace's id.
     pub(super) id: Memo<String>,
-    found: Load<Built>,
+    found: Load<Opened>,
     /// Rows whose children are hidden.
     pub(super) closed: RwSignal<HashSet<usize>>,
     /// Rows that are shown.
     pub(super) shown: Memo<Arc<Vec<usize>>>,
     /// What of the time is shown.
     pub(super) window: RwSignal<Window>,
+    /// That, and how long the trace is.
+    pub(super) time: Time,
     /// The row that is selected, as the URL says.
     pub(super) selected: Memo<Option<usize>>,
     /// The row that the keys are at.
@@ -50,6 +70,8 @@ pub(super) struct View {
     pub(super) wanted: Memo<String>,
     /// Rows that hold it.
     pub(super) matches: Memo<Arc<Vec<usize>>>,
+    /// Whether only those are shown, and what is above them.
+    pub(super) only: Memo<bool>,
     /// Whether the critical path is drawn.
     pub(super) critical: RwSignal<bool>,
     /// The critical path, by row.
@@ -61,49 +83,82 @@ pub(super) struct View {
 }
 
 /// The range in which a trace's logs are looked for: its own, and an hour on both sides for clocks that differ.
-pub(super) fn log_range(trace: &Trace) -> Range {
-    Range {
-        start: trace.start.saturating_sub(HOUR),
-        end: trace.start.saturating_add(trace.duration).saturating_add(HOUR),
+pub(super) fn log_range((start, duration): (i64, i64)) -> Range {
+    Range { start: start.saturating_sub(HOUR), end: start.saturating_add(duration).saturating_add(HOUR) }
+}
+
+/// Whether the URL says that only rows are shown that hold what is looked for.
+pub(super) fn only_matches(app: App) -> Memo<bool> {
+    Memo::new(move |_| app.params.with(|params| params.get("only").is_some()))
+}
+
+/// The logs of a trace that begins at a time and takes another, by span; a thousand of them.
+pub(super) fn log_marks(
+    id: Memo<String>,
+    lasting: impl Fn() -> Option<(i64, i64)> + Copy + Send + Sync + 'static,
+) -> Memo<Arc<LogMarks>> {
+    let logs = load::<LogsResponse>(Old::Forget, move || {
+        let filter = LogFilter { trace_id: id.get(), ..LogFilter::default() };
+        Some(filter.request(log_range(lasting()?), None).replace("limit=100", "limit=1000"))
+    });
+    Memo::new(move |_| {
+        let start = lasting().map_or(0, |(start, _)| start);
+        let mut by_span = LogMarks::new();
+        for record in logs.data.get().iter().flat_map(|d| &d.logs) {
+            let at = record.time_unix_nano.saturating_sub(start);
+            by_span.entry(record.span_id.clone()).or_default().push((at, record.severity_number));
+        }
+        Arc::new(by_span)
+    })
+}
+
+impl Opened {
+    /// The trace, if it is here whole.
+    pub(super) fn trace(&self) -> Option<Arc<Trace>> {
+        match self {
+            Opened::Whole(trace) => Some(Arc::clone(trace)),
+            Opened::Large(_) => None,
+        }
     }
 }
 
 impl View {
     /// Sets up what is shared.
-    pub(super) fn new(id: Memo<String>, found: Load<Built>) -> View {
+    pub(super) fn new(id: Memo<String>, found: Load<Opened>) -> View {
         let app = App::get();
-        let trace = move || found.data.with(|d| d.as_ref().map(|built| built.0.clone()));
+        let trace = move || found.data.with(|d| d.as_deref().and_then(Opened::trace));
         let closed = RwSignal::new(HashSet::new());
         let wanted = Memo::new(move |_| app.params.with(|p| p.get("find").unwrap_or_default().to_owned()));
+        let matches = Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| wanted.with(|w| t.search(w)))));
+        let only = only_matches(app);
+        let of = move |t: &Trace| {
+            let some = only.get() && wanted.with(|w| !w.trim().is_empty());
+            some.then(|| matches.with(|rows| t.with_all_above(rows)))
+        };
         let window = app.params.with_untracked(|p| p.get("view").and_then(Window::parse)).unwrap_or_default();
+        let window = RwSignal::new(window);
+        let duration = Signal::derive(move || trace().map_or(0, |t| t.duration));
+        let mini = Callback::new(move |()| trace().map_or_else(Mini::default, |t| Mini::of_trace(&t)));
+        let time = Time { app, window, duration, mini };
         let span = Memo::new(move |_| app.params.with(|p| p.get("span").map(str::to_owned)));
-        let logs = load::<LogsResponse>(Old::Forget, move || {
-            let trace = trace()?;
-            let filter = LogFilter { trace_id: id.get(), ..LogFilter::default() };
-            Some(filter.request(log_range(&trace), None).replace("limit=100", "limit=1000"))
-        });
         let view = View {
             app,
             id,
             found,
             closed,
-            shown: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| closed.with(|c| t.shown(c))))),
-            window: RwSignal::new(window),
+            shown: Memo::new(move |_| {
+                Arc::new(trace().map_or_else(Vec::new, |t| closed.with(|c| t.shown(c, of(&t).as_deref()))))
+            }),
+            window,
+            time,
             selected: Memo::new(move |_| span.get().and_then(|span| trace()?.row_of(&span))),
             at: RwSignal::new(None),
             wanted,
-            matches: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| wanted.with(|w| t.search(w))))),
+            matches,
+            only,
             critical: RwSignal::new(true),
             path: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| critical::by_row(critical::path(&t))))),
-            logs: Memo::new(move |_| {
-                let start = trace().map_or(0, |t| t.start);
-                let mut by_span = LogMarks::new();
-                for record in logs.data.get().iter().flat_map(|d| &d.logs) {
-                    let at = record.time_unix_nano.saturating_sub(start);
-                    by_span.entry(record.span_id.clone()).or_default().push((at, record.severity_number));
-                }
-                Arc::new(by_span)
-            }),
+            logs: log_marks(id, move || trace().map(|t| (t.start, t.duration))),
             scroller: StoredValue::new(None),
         };
         // Another trace begins unfolded; the span in the URL is brought into view.
@@ -142,12 +197,12 @@ impl View {
 
     /// The trace, once it is there.
     pub(super) fn trace(&self) -> Option<Arc<Trace>> {
-        self.found.data.with(|d| d.as_ref().map(|built| built.0.clone()))
+        self.found.data.with(|d| d.as_deref().and_then(Opened::trace))
     }
 
     /// The same without following it.
     pub(super) fn trace_now(&self) -> Option<Arc<Trace>> {
-        self.found.data.with_untracked(|d| d.as_ref().map(|built| built.0.clone()))
+        self.found.data.with_untracked(|d| d.as_deref().and_then(Opened::trace))
     }
 
     /// Moves the keys to a row, unfolding what hides it.
@@ -179,9 +234,13 @@ impl View {
         });
     }
 
-    /// Shows another window; the URL follows without an entry of its own.
+    /// Shows another window.
     pub(super) fn look_at(&self, window: Window) {
-        self.window.set(window);
-        self.app.set(Entry::Replace, "view", window.write().as_deref());
+        self.time.look_at(window);
+    }
+
+    /// What rows are drawn with.
+    pub(super) fn board(&self) -> Board {
+        Board { time: self.time, critical: self.critical, logs: self.logs }
     }
 }

@@ -3,6 +3,9 @@
 pub mod calls;
 pub mod critical;
 pub mod flame;
+pub mod flaws;
+pub mod mini;
+pub mod pages;
 pub mod repeat;
 pub mod said;
 #[cfg(test)]

@@ -7,32 +7,16 @@
 //!
 //! Not here: pixels (`window`), groups (`statistics`), what the trace waited for (`critical`).
 
+use super::super::attribute;
 use super::super::lower::lower;
-use super::super::{attribute, format};
+use super::critical::Section;
+use super::{critical, flaws};
 use query_api::otlp::{Resource, Scope, Span, TracesData};
+use query_api::outline::{OutlineEvent, OutlineFlaw as Flaw, OutlineFlaws, OutlineRow};
 use std::collections::{HashMap, HashSet};
 
-/// Why a row stands at the top although it is not the root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
-    /// Its parent was not found.
-    MissingParent,
-    /// It names itself as parent.
-    SelfParent,
-    /// Its parents lead back to itself; the circle was cut here.
-    Cycle,
-}
-
-impl Flaw {
-    /// What a person is told.
-    pub fn words(self) -> &'static str {
-        match self {
-            Flaw::MissingParent => "its parent has not arrived",
-            Flaw::SelfParent => "it names itself as its parent",
-            Flaw::Cycle => "its parents lead back to itself; the circle is cut here",
-        }
-    }
-}
+/// Stretches and events that are drawn of one row.
+const MARKS: usize = 60;
 
 /// One span in its place.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -217,41 +201,19 @@ impl Trace {
     }
 
     fn warn(&mut self) {
-        let count = |flaw| self.rows.iter().filter(|row| row.flaw == Some(flaw)).count();
-        let mut told = Vec::new();
-        let missing = count(Flaw::MissingParent);
-        if missing > 0 {
-            told.push(format!(
-                "{} without parent here: it was not sent, was sampled away, or is yet to come",
-                spans(missing)
-            ));
-        }
-        let roots = self.rows.iter().filter(|row| row.parent.is_none() && row.flaw.is_none()).count();
-        if roots > 1 {
-            told.push(format!("{roots} root spans: one trace id was used for several requests"));
-        } else if roots == 0 && !self.rows.is_empty() {
-            told.push("no root span has arrived".into());
-        }
-        let circles = count(Flaw::Cycle) + count(Flaw::SelfParent);
-        if circles > 0 {
-            told.push(format!("{} whose parents lead back to itself", spans(circles)));
-        }
-        let backwards = self.rows.iter().filter(|r| r.span.end_time_unix_nano < r.span.start_time_unix_nano).count();
-        if backwards > 0 {
-            told.push(format!("{} that end before they start, shown without length", spans(backwards)));
-        }
-        if let Some((early, worst)) = self.skew() {
-            told.push(format!(
-                "{} starting before their parent, by up to {}: the clocks of their hosts differ",
-                spans(early),
-                format::duration(worst)
-            ));
-        }
+        let count = |which: fn(&Row) -> bool| self.rows.iter().filter(|row| which(row)).count();
         let ids: HashSet<&str> = self.rows.iter().map(|row| row.span.span_id.as_str()).collect();
-        if ids.len() < self.rows.len() {
-            told.push(format!("{} sharing an id with another", spans(self.rows.len() - ids.len())));
-        }
-        self.warnings = told;
+        let (early, earliest_nano) = self.skew().unwrap_or_default();
+        let found = OutlineFlaws {
+            roots: count(|row| row.parent.is_none() && row.flaw.is_none()),
+            missing_parent: count(|row| row.flaw == Some(Flaw::MissingParent)),
+            cycle: count(|row| matches!(row.flaw, Some(Flaw::Cycle | Flaw::SelfParent))),
+            backwards: count(|row| row.span.end_time_unix_nano < row.span.start_time_unix_nano),
+            early,
+            earliest_nano,
+            same_id: self.rows.len() - ids.len(),
+        };
+        self.warnings = flaws::told(&found, self.rows.len());
     }
 
     /// Spans that start more than 100 µs before their parent, and by how much the worst of them does.
@@ -259,6 +221,37 @@ impl Trace {
         let lead = |row: &Row| row.parent.map(|parent| self.rows[parent].start - row.start).filter(|d| *d > 100_000);
         let leads: Vec<i64> = self.rows.iter().filter_map(lead).collect();
         leads.iter().max().map(|worst| (leads.len(), *worst))
+    }
+
+    /// A row as it is drawn, with its part of the critical path, of that by row.
+    pub fn drawn(&self, at: usize, path: &[Section]) -> OutlineRow {
+        let row = &self.rows[at];
+        let event = |event: &query_api::otlp::Event| OutlineEvent {
+            time_nano: i64::try_from(event.time_unix_nano).unwrap_or(i64::MAX).saturating_sub(self.start),
+            name: event.name.clone(),
+        };
+        OutlineRow {
+            row: at,
+            span_id: row.span.span_id.clone(),
+            parent_row: row.parent,
+            depth: row.depth,
+            place: row.place,
+            siblings: row.siblings,
+            subtree: row.subtree,
+            closed: false,
+            errors_below: row.errors_below,
+            service: row.service,
+            name: row.span.name.clone(),
+            kind: row.span.kind,
+            failed: row.is_error(),
+            flaw: row.flaw,
+            start_nano: row.start,
+            duration_nano: row.duration,
+            self_nano: row.self_time,
+            gaps: self.gaps(at).take(MARKS).map(|(start, end)| [start, end]).collect(),
+            critical: critical::of_row(path, at).iter().take(MARKS).map(|s| [s.start, s.end]).collect(),
+            events: row.span.events.iter().take(MARKS).map(event).collect(),
+        }
     }
 
     /// The children of a row, by start.
@@ -297,15 +290,32 @@ impl Trace {
         })
     }
 
-    /// Rows to show when those in `closed` are collapsed.
-    pub fn shown(&self, closed: &HashSet<usize>) -> Vec<usize> {
+    /// Rows to show when those in `closed` are collapsed; of some that include all above them, or of all.
+    pub fn shown(&self, closed: &HashSet<usize>, of: Option<&[bool]>) -> Vec<usize> {
         let mut shown = Vec::with_capacity(self.rows.len());
         let mut row = 0;
         while row < self.rows.len() {
+            if of.is_some_and(|of| !of[row]) {
+                row += self.rows[row].subtree;
+                continue;
+            }
             shown.push(row);
             row += if closed.contains(&row) { self.rows[row].subtree } else { 1 };
         }
         shown
+    }
+
+    /// Some rows, and all above them.
+    pub fn with_all_above(&self, rows: &[usize]) -> Vec<bool> {
+        let mut of = vec![false; self.rows.len()];
+        for row in rows {
+            let mut next = Some(*row);
+            while let Some(row) = next.filter(|row| !of[*row]) {
+                of[row] = true;
+                next = self.rows[row].parent;
+            }
+        }
+        of
     }
 
     /// Where the errors began: of those with no error below, the one that ended first.
@@ -322,7 +332,7 @@ impl Trace {
     /// What is closed after closing one level more: the deepest open rows.
     pub fn close_level(&self, closed: &HashSet<usize>) -> HashSet<usize> {
         let open = |row: &usize| self.rows[*row].subtree > 1 && !closed.contains(row);
-        let shown: Vec<usize> = self.shown(closed).into_iter().filter(open).collect();
+        let shown: Vec<usize> = self.shown(closed, None).into_iter().filter(open).collect();
         let Some(deepest) = shown.iter().map(|row| self.rows[*row].depth).max() else { return closed.clone() };
         let mut closed = closed.clone();
         closed.extend(shown.into_iter().filter(|row| self.rows[*row].depth == deepest));
@@ -364,10 +374,6 @@ impl Trace {
             above = self.rows[parent].parent;
         }
     }
-}
-
-fn spans(count: usize) -> String {
-    format::counted(count as u64, "span")
 }
 
 /// Each span's parent, with circles cut at their earliest span, and why a span has none.

@@ -24,7 +24,7 @@ use crate::http::state::QueryState;
 use crate::prometheus::Store;
 use crate::prometheus::protobuf::{Histogram, Sample};
 use crate::promql::{Fault, Matcher, Reading, Source as _};
-use crate::series::{RawSeries, Value};
+use crate::series::{RawSeries, Selected, Value};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -187,7 +187,13 @@ impl Selection {
             return Ok(());
         }
         let after = self.start.saturating_sub(1);
-        let read = Store::new(control).select(&self.matchers, after, self.end, Reading::WHOLE, each);
+        let mut raw = |series: Selected| {
+            let mut series = series.raw();
+            // Of thinned samples there may be some from before.
+            series.samples.retain(|sample| sample.time > after);
+            if series.samples.is_empty() { Ok(()) } else { each(series) }
+        };
+        let read = Store::new(control).select(&self.matchers, after, self.end, Reading::WHOLE, &mut raw);
         read.map_err(|fault| match fault {
             Fault::Server(error) => error.into(),
             fault => bad(fault.message("")),

@@ -9,7 +9,7 @@ mod node;
 use super::view::View;
 use crate::client::load::{Old, load};
 use crate::client::paged::{Page, Paged, paged};
-use crate::component::app::Entry;
+use crate::component::app::{App, Entry};
 use crate::component::{message, text};
 use crate::state::address::{self, Params};
 use crate::state::calendar::HOUR;
@@ -38,8 +38,31 @@ impl Page for CompareResponse {
     }
 }
 
+/// The trace that is looked at, as far as a comparison needs it.
+#[derive(Clone, Copy)]
+pub(super) struct Here {
+    /// What all pages share.
+    pub(super) app: App,
+    /// Its id.
+    pub(super) id: Memo<String>,
+    /// Its start, and service and name of its root.
+    pub(super) root: Callback<(), Option<(i64, String, String)>>,
+}
+
+impl Here {
+    /// That of a trace that is here whole.
+    pub(super) fn of(view: View) -> Here {
+        let root = move |()| {
+            let trace = view.trace()?;
+            let root = trace.rows.first()?;
+            Some((trace.start, trace.services[root.service].name.clone(), root.span.name.clone()))
+        };
+        Here { app: view.app, id: view.id, root: Callback::new(root) }
+    }
+}
+
 /// The tab.
-pub(super) fn tab(view: View) -> AnyView {
+pub(super) fn tab(view: Here) -> AnyView {
     let with = Memo::new(move |_| view.app.params.with(|p| p.get("with").unwrap_or_default().trim().to_owned()));
     let shown = move || match address::trace_id(&with.get()) {
         Some(other) => compared(view, other),
@@ -48,12 +71,12 @@ pub(super) fn tab(view: View) -> AnyView {
     view! { <div class="compare fill">{shown}</div> }.into_any()
 }
 
-fn compare_with(view: View, id: Option<&str>) {
+fn compare_with(view: Here, id: Option<&str>) {
     view.app.set(Entry::Push, "with", id);
 }
 
 /// Nothing to compare with yet: a field for an id, and traces of the same operation.
-fn entry(view: View, with: Memo<String>) -> AnyView {
+fn entry(view: Here, with: Memo<String>) -> AnyView {
     let typed = RwSignal::new(with.get_untracked());
     let fault = move || {
         let text = typed.get();
@@ -83,13 +106,11 @@ fn entry(view: View, with: Memo<String>) -> AnyView {
 }
 
 /// Traces of the same operation, around the time of this one.
-fn offers(view: View) -> AnyView {
+fn offers(view: Here) -> AnyView {
     let found = load::<SearchResponse>(Old::Forget, move || {
-        let trace = view.trace()?;
-        let root = trace.rows.first()?;
-        let service = trace.services[root.service].name.clone();
-        let filter = TraceFilter { service, operation: root.span.name.clone(), ..TraceFilter::default() };
-        let range = Range { start: trace.start.saturating_sub(HOUR), end: trace.start.saturating_add(HOUR) };
+        let (start, service, operation) = view.root.run(())?;
+        let filter = TraceFilter { service, operation, ..TraceFilter::default() };
+        let range = Range { start: start.saturating_sub(HOUR), end: start.saturating_add(HOUR) };
         Some(filter.request(range, None).replace("limit=100", &format!("limit={}", OFFERS + 1)))
     });
     let here = view.id.get_untracked();
@@ -124,7 +145,7 @@ fn offers(view: View) -> AnyView {
 }
 
 /// The comparison.
-fn compared(view: View, other: String) -> AnyView {
+fn compared(view: Here, other: String) -> AnyView {
     let show = Memo::new(move |_| view.app.params.with(|p| p.get("show").unwrap_or_default().to_owned()));
     let base = other.clone();
     let found = paged::<CompareResponse>(move |cursor| {
@@ -170,7 +191,7 @@ fn compared(view: View, other: String) -> AnyView {
     .into_any()
 }
 
-fn rows(view: View, found: Paged<CompareResponse>) -> AnyView {
+fn rows(view: Here, found: Paged<CompareResponse>) -> AnyView {
     let some = move || found.rows.with(|rows| !rows.is_empty());
     let none = move || {
         let answered = found.first.data.with(Option::is_some) && !found.first.running.busy.get();
@@ -183,7 +204,7 @@ fn rows(view: View, found: Paged<CompareResponse>) -> AnyView {
 }
 
 /// Both traces in figures, and the services whose time changed.
-fn summary(view: View, answer: &CompareResponse) -> AnyView {
+fn summary(view: Here, answer: &CompareResponse) -> AnyView {
     let counts = answer.counts;
     let count = |count: u32| format::count(u64::from(count));
     let facts = [
@@ -212,7 +233,7 @@ fn summary(view: View, answer: &CompareResponse) -> AnyView {
     .into_any()
 }
 
-fn whole(name: &'static str, one: &ComparedTrace, view: View) -> AnyView {
+fn whole(name: &'static str, one: &ComparedTrace, view: Here) -> AnyView {
     let errors = if one.error_count > 0 {
         format!(", {}", format::counted(u64::from(one.error_count), "error"))
     } else {

@@ -1,6 +1,6 @@
 //! How is one place of both trees shown? A line that says where it is and how much longer it took, opened for what differs.
 
-use super::super::view::View;
+use super::Here;
 use crate::client::paged::Paged;
 use crate::component::app::Entry;
 use crate::component::effect::effect;
@@ -64,7 +64,7 @@ pub(super) fn change(base: i64, other: i64) -> (String, &'static str) {
 
 #[derive(Clone, Copy)]
 struct Nodes {
-    view: View,
+    view: Here,
     found: Paged<CompareResponse>,
     heights: RwSignal<Heights>,
     open: RwSignal<HashSet<usize>>,
@@ -72,7 +72,7 @@ struct Nodes {
 }
 
 /// The nodes.
-pub(super) fn list(view: View, found: Paged<CompareResponse>) -> AnyView {
+pub(super) fn list(view: Here, found: Paged<CompareResponse>) -> AnyView {
     let heights = RwSignal::new(Heights::new(ROW));
     let open = RwSignal::new(HashSet::new());
     effect(move || {

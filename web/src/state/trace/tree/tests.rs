@@ -89,7 +89,7 @@ fn a_chain_of_a_hundred_thousand_is_laid_out() {
     let trace = trace(&spans);
     assert_eq!(trace.rows[99_999].depth, 99_999);
     assert_eq!(trace.rows[0].subtree, 100_000);
-    assert_eq!(trace.shown(&HashSet::from([10])).len(), 11);
+    assert_eq!(trace.shown(&HashSet::from([10]), None).len(), 11);
     let mut closed = trace.all_closed();
     trace.reveal(99_999, &mut closed);
     assert!(closed.is_empty());
@@ -99,17 +99,17 @@ fn a_chain_of_a_hundred_thousand_is_laid_out() {
 fn levels_open_and_close_one_by_one() {
     let trace = trace(&[(1, 0, 0, 9), (2, 1, 1, 9), (3, 2, 2, 9), (4, 1, 3, 9)]);
     let once = trace.close_level(&HashSet::new());
-    assert_eq!(trace.shown(&once), [0, 1, 3]);
+    assert_eq!(trace.shown(&once, None), [0, 1, 3]);
     let twice = trace.close_level(&once);
-    assert_eq!(trace.shown(&twice), [0]);
-    assert_eq!(trace.shown(&trace.open_level(&twice)), [0, 1, 3]);
+    assert_eq!(trace.shown(&twice, None), [0]);
+    assert_eq!(trace.shown(&trace.open_level(&twice), None), [0, 1, 3]);
 }
 
 #[test]
 fn an_empty_trace_has_no_rows() {
     let trace = trace(&[]);
     assert!(trace.rows.is_empty() && trace.warnings.is_empty());
-    assert_eq!(trace.shown(&HashSet::new()), Vec::<usize>::new());
+    assert_eq!(trace.shown(&HashSet::new(), None), Vec::<usize>::new());
 }
 
 proptest! {
@@ -137,4 +137,14 @@ proptest! {
         let tops: usize = built.rows.iter().filter(|r| r.parent.is_none()).map(|r| r.subtree).sum();
         prop_assert_eq!(tops, spans.len());
     }
+}
+
+#[test]
+fn only_what_is_looked_for_is_shown_with_all_above_it() {
+    let trace = trace(&[(1, 0, 0, 100), (2, 1, 10, 50), (3, 2, 20, 30), (4, 1, 60, 70)]);
+    let of = trace.with_all_above(&[2]);
+    assert_eq!(of, [true, true, true, false]);
+    assert_eq!(trace.shown(&HashSet::new(), Some(&of)), [0, 1, 2]);
+    assert_eq!(trace.shown(&HashSet::from([1]), Some(&of)), [0, 1]);
+    assert_eq!(trace.shown(&HashSet::new(), Some(&trace.with_all_above(&[]))), Vec::<usize>::new());
 }

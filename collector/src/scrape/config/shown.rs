@@ -1,0 +1,104 @@
+//! How is the file of jobs shown to those who may ask but not read it? As YAML, without its secrets, as Prometheus shows its own.
+
+use serde_json::Value;
+
+const HIDDEN: &str = "<secret>";
+
+/// Keys whose values are secrets, wherever they stand.
+const SECRETS: [&str; 7] =
+    ["password", "credentials", "client_secret", "bearer_token", "key", "secrets", "proxy_connect_header"];
+
+/// What a file's text says.
+pub(super) fn shown(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Ok(String::new());
+    }
+    let mut value: Value = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    hide(&mut value);
+    let mut out = String::new();
+    put(&mut out, &value, 0);
+    Ok(out)
+}
+
+fn hide(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value {
+                    Value::Null => {}
+                    _ if SECRETS.contains(&key.as_str()) => *value = HIDDEN.into(),
+                    value => hide(value),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(hide),
+        Value::String(text) => {
+            // A URL may hold a password.
+            if let Ok(mut url) = reqwest::Url::parse(text)
+                && url.password().is_some()
+                && url.set_password(Some("xxxxx")).is_ok()
+            {
+                *text = url.into();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A value as YAML: maps and lists a line per entry, texts quoted as in JSON.
+fn put(out: &mut String, value: &Value, depth: usize) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (key, value) in fields {
+                let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+                let key = if key.chars().all(is_plain) { key.clone() } else { Value::from(key.as_str()).to_string() };
+                out.push_str(&format!("{indent}{key}:"));
+                put_behind(out, value, depth);
+            }
+        }
+        Value::Array(list) if !list.is_empty() => {
+            for value in list {
+                out.push_str(&format!("{indent}-"));
+                put_behind(out, value, depth);
+            }
+        }
+        other => out.push_str(&format!("{indent}{other}\n")),
+    }
+}
+
+fn put_behind(out: &mut String, value: &Value, depth: usize) {
+    let is_nested = match value {
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => false,
+    };
+    if is_nested {
+        out.push('\n');
+        put(out, value, depth + 1);
+    } else {
+        out.push_str(&format!(" {value}\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let text = "scrape_configs:\n- job_name: a\n  basic_auth: {username: u, password: hunter2, password_file: f}\n  \
+                    proxy_url: http://u:hunter2@proxy:1\n  http_headers: {X: {secrets: [hunter2], values: ['v: 1']}}\n  \
+                    static_configs: [{targets: ['h:1'], labels: {}}]\n";
+        let told = shown(text).unwrap();
+        assert!(!told.contains("hunter2"), "{told}");
+        for kept in
+            ["password_file: \"f\"", "username: \"u\"", "\"v: 1\"", "http://u:xxxxx@proxy:1", "password: \"<secret>\""]
+        {
+            assert!(told.contains(kept), "{kept}: {told}");
+        }
+        let again: Value = serde_saphyr::from_str(&told).unwrap();
+        assert_eq!(again["scrape_configs"][0]["static_configs"][0]["targets"][0], "h:1");
+        assert_eq!(shown(" \n"), Ok(String::new()));
+    }
+}
