@@ -157,6 +157,9 @@ async fn crosshairs_meet(browser: &Browser) {
     browser.run(&leave).await;
     browser.wait_for("no crosshair", &format!("return {line} < 0 && {told}.includes('stronger')")).await;
     let over = ".plot .u-over";
+    browser
+        .run(&format!("document.querySelector('{over}').scrollIntoView({{ block: 'center', behavior: 'instant' }})"))
+        .await;
     browser.press(over, (0.25, 50.0), (0.25, 50.0)).await;
     browser.wait_for("the heat map's word of the moment", &format!("return !{told}.includes('stronger')")).await;
     browser.run(&format!("document.querySelector('{over}').dispatchEvent(new MouseEvent('mouseleave'))")).await;
