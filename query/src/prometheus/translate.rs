@@ -169,10 +169,13 @@ pub(super) fn labels_of_numbers(series: &Series, strategy: TranslationStrategy) 
     Some(own_labels(series, strategy).with(NAME, &base))
 }
 
+/// Moments, where there are some.
+type Times = Option<Arc<[i64]>>;
+
 /// Times in milliseconds, of series one after the other that mostly share them.
 #[derive(Default)]
 pub(super) struct Clock {
-    last: Option<(Arc<[i64]>, Option<Arc<[i64]>>)>,
+    last: Option<(Arc<[i64]>, Times)>,
 }
 
 impl Clock {

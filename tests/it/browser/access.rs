@@ -1,11 +1,22 @@
-//! Can the pages be used without seeing them? axe's rules on every page of traces, in both themes.
+//! Can the pages be used without seeing them? axe's rules on every page, in both themes, and on what has no name.
 //!
 //! Runs where `SPANLIGHT_AXE` names axe-core's file (`scripts/axe.sh`; `make test-full` fetches it); elsewhere it says so and passes.
 
 use super::driver::Browser;
-use super::{incident, wanted};
+use super::{incident, send, wanted};
 use crate::server::Server;
 use serde_json::{Value, json};
+
+/// A trace in which nothing has a name.
+const NAMELESS: &str = "ccccccccccccccccccccccccccccccc1";
+
+fn nameless(start: u64) -> Value {
+    let event = |name: &str| json!({"timeUnixNano": start.to_string(), "name": name});
+    let span = json!({"traceId": NAMELESS, "spanId": "0000000000000001", "name": "", "kind": 2, "startTimeUnixNano": start.to_string(),
+                      "endTimeUnixNano": (start + 1_000_000).to_string(), "events": [event(""), event(" "), event("exception")]});
+    let resource = json!({"attributes": [{"key": "service.name", "value": {"stringValue": ""}}]});
+    json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]})
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn browser_finds_no_serious_violation_of_axes_rules() {
@@ -17,12 +28,26 @@ async fn browser_finds_no_serious_violation_of_axes_rules() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     incident::failing_shop(&server).await;
+    send(&server, &nameless(incident::now() - 1_000_000_000)).await;
     let traces = server.json("/api/v1/traces?order=most_errors&limit=2").await;
     let id = |at: usize| traces["traces"][at]["trace_id"].as_str().unwrap().to_owned();
     let (trace, other) = (id(0), id(1));
     let browser = Browser::open(1280, 800).await;
     let places = [
+        ("/".to_owned(), "service-row"),
+        ("/service?name=gateway".to_owned(), "operation-row"),
         ("/explore".to_owned(), "strips"),
+        ("/explore?q=%7B%20status%20%3D%20error%20%7D".to_owned(), "traceql"),
+        ("/explore?q=%7B%20status%20%3D%3D%20error%20%7D".to_owned(), "traceql-fault"),
+        ("/map".to_owned(), "map-node"),
+        ("/map?from=now&to=now-1h".to_owned(), "error"),
+        ("/metric?query=vector(1)".to_owned(), "legend"),
+        ("/metric?query=vector(".to_owned(), "promql-fault"),
+        ("/cardinality".to_owned(), "selector"),
+        ("/logs".to_owned(), "filter-contains"),
+        ("/status".to_owned(), "stored"),
+        (format!("/trace/{NAMELESS}?span=0000000000000001"), "span-details"),
+        (format!("/trace/{NAMELESS}?tab=logs"), "log-row"),
         (format!("/trace/{trace}"), "span-row"),
         (format!("/trace/{trace}?tab=flame"), "flame"),
         (format!("/trace/{trace}?tab=statistics"), "group-row"),

@@ -1,6 +1,6 @@
 //! Does a box on the heat map say what is different in it, and does a click on that narrow the search?
 
-use super::driver::Browser;
+use super::driver::{Browser, ENTER};
 use super::{send, wanted};
 use crate::server::Server;
 use serde_json::{Value, json};
@@ -97,5 +97,44 @@ async fn browser_narrows_the_search_to_a_box_and_zooms_by_a_drag_over_the_rates(
         browser.run(&format!("{heads}.find(one => one.textContent.startsWith('{head}')).click()")).await;
         browser.wait_for(order, &format!("return location.search.includes('order={order}')")).await;
     }
+    browser.check_no_errors().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_closes_the_box_with_escape_and_says_whose_answer_stays_after_a_fault() {
+    if !wanted() {
+        return;
+    }
+    let (_dir, server, browser) = open().await;
+    browser.press(".strips", (0.08, 96.0), (0.98, 130.0)).await;
+    browser.wait_for_some("differences").await;
+    browser.key("Escape").await;
+    browser.wait_for("no box", "return !location.search.includes('box=')").await;
+    assert_eq!(browser.count("differences").await, 0);
+
+    browser
+        .go(&format!("http://{}/explore?from=now-15m&q=%7B%20span.pod%20%3D%20%22pod-7%22%20%7D", server.http))
+        .await;
+    browser.wait_for_some("trace-row").await;
+    assert_eq!(browser.run("return document.querySelectorAll('.stale').length").await, 0);
+    browser.run("document.querySelector('[data-testid=\"traceql\"]').select()").await;
+    browser.keys("traceql", &format!("{{ status == error }}{ENTER}")).await;
+    browser.wait_for_some("traceql-fault").await;
+    let said = browser
+        .wait_for("whose answer it is", "return document.querySelector('[data-testid=\"partial\"]')?.innerText")
+        .await;
+    assert!(said.as_str().unwrap().contains("{ span.pod = \"pod-7\" }"), "{said}");
+    let dim =
+        "return ['.explore-charts', '.trace-list'].map(one => document.querySelector(one).closest('.stale') !== null)";
+    assert_eq!(browser.run(dim).await, json!([true, true]));
+    browser.screenshot("stale").await;
+    browser.run("document.querySelector('[data-testid=\"traceql\"]').select()").await;
+    browser.keys("traceql", &format!("{{ status = error }}{ENTER}")).await;
+    browser
+        .wait_for(
+            "a right answer",
+            "return document.querySelectorAll('.stale, [data-testid=\"partial\"]').length === 0",
+        )
+        .await;
     browser.check_no_errors().await;
 }

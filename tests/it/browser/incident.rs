@@ -10,7 +10,8 @@ const SECOND: u64 = 1_000_000_000;
 /// Clicks that may be needed.
 const CLICKS: usize = 5;
 
-fn now() -> u64 {
+/// The present, in nanoseconds.
+pub(crate) fn now() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     u64::try_from(now.as_nanos()).unwrap()
 }

@@ -12,6 +12,7 @@ mod large;
 mod query;
 mod status;
 mod trace;
+mod wide;
 
 use crate::server::{Server, eventually, request};
 use driver::Browser;

@@ -157,6 +157,9 @@ async fn crosshairs_meet(browser: &Browser) {
     browser.run(&leave).await;
     browser.wait_for("no crosshair", &format!("return {line} < 0 && {told}.includes('stronger')")).await;
     let over = ".plot .u-over";
+    browser
+        .run(&format!("document.querySelector('{over}').scrollIntoView({{ block: 'center', behavior: 'instant' }})"))
+        .await;
     browser.press(over, (0.25, 50.0), (0.25, 50.0)).await;
     browser.wait_for("the heat map's word of the moment", &format!("return !{told}.includes('stronger')")).await;
     browser.run(&format!("document.querySelector('{over}').dispatchEvent(new MouseEvent('mouseleave'))")).await;
@@ -220,6 +223,70 @@ fn hostile() -> Bytes {
     Bytes::from(
         json!({"resourceMetrics": [{"resource": resource, "scopeMetrics": [{"metrics": [metric]}]}]}).to_string(),
     )
+}
+
+/// A counter of one service, of two instances, each with two results and more labels that are the same of all.
+fn alike() -> Bytes {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let point = |result: &str, ago: u128| {
+        let attributes = [text("cache.result", result), text("cache.name", "sessions"), text("region", "eu")];
+        json!({"timeUnixNano": (now - ago * 1_000_000_000).to_string(), "asDouble": 1.5, "attributes": attributes})
+    };
+    let resource = |instance: &str| {
+        let points: Vec<Value> =
+            [("hit", 20), ("hit", 10), ("miss", 20), ("miss", 10)].map(|(r, ago)| point(r, ago)).into();
+        let metric = json!({"name": "cache.size", "unit": "By", "gauge": {"dataPoints": points}});
+        let attributes = [
+            text("service.name", "cart"),
+            text("service.instance.id", instance),
+            text("host.name", &format!("host-{instance}")),
+        ];
+        json!({"resource": {"attributes": attributes}, "scopeMetrics": [{"metrics": [metric]}]})
+    };
+    Bytes::from(json!({"resourceMetrics": [resource("one"), resource("two")]}).to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_tells_series_apart_by_name_and_look() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let sent =
+        request(&server.otlp_http, "POST", "/v1/metrics", &[("content-type", "application/json")], alike()).await;
+    assert_eq!(sent.0, 200, "{}", String::from_utf8_lossy(&sent.1));
+    let browser = Browser::open(1280, 800).await;
+    let names = "return [...document.querySelectorAll('.legend-name')].map(one => one.textContent).sort()";
+    let common = "return document.querySelector('[data-testid=\"legend-common\"]').textContent";
+    browser.go(&format!("http://{}/metric?name=cache.size", server.http)).await;
+    browser.wait_for_some("legend").await;
+    let expected =
+        ["hit", "miss"].map(|r| ["one", "two"].map(|i| format!("cache.result={r}, service.instance.id={i}"))).concat();
+    assert_eq!(browser.run(names).await, json!(expected));
+    let shared = browser.run(common).await;
+    assert!(
+        ["cart", "cache.name=sessions", "region=eu"].iter().all(|one| shared.as_str().unwrap().contains(one)),
+        "{shared}"
+    );
+    let looks = "return new Set([...document.querySelectorAll('[data-testid=\"legend\"] .stroke')].map(one => one.className + one.style.cssText)).size";
+    assert_eq!(browser.run(looks).await, 4);
+    browser.screenshot("series-apart").await;
+
+    browser.go(&format!("http://{}/metric?query=cache_size_bytes", server.http)).await;
+    browser.wait_for_some("legend").await;
+    let found = browser.run(names).await;
+    assert!(found.as_array().unwrap().iter().all(|name| !name.as_str().unwrap().contains("region")), "{found}");
+    assert!(browser.run(common).await.as_str().unwrap().contains("cache_size_bytes"));
+
+    // What is infinite is said, not drawn as nothing.
+    browser.go(&format!("http://{}/metric?query=vector(1%2F0)", server.http)).await;
+    browser.wait_for_some("legend").await;
+    let told = browser.run("return document.querySelector('.chart').innerText").await;
+    let told = told.as_str().unwrap();
+    assert!(told.contains("infinite") && told.contains('∞') && !told.contains("NaN"), "{told}");
+    browser.check_no_errors().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

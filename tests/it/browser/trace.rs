@@ -237,3 +237,42 @@ async fn browser_moves_through_the_tree_as_through_any_tree() {
     browser.screenshot("keys").await;
     browser.check_no_errors().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_keeps_folded_spans_and_the_critical_path_in_the_address() {
+    if !wanted() {
+        return;
+    }
+    let (_dir, server, browser) = open().await;
+    browser.go(&path(&server, "")).await;
+    browser.wait_for_some("span-row").await;
+    let param = |name: &str| format!("return new URLSearchParams(location.search).get('{name}')");
+    let rows =
+        |count: usize| format!("return document.querySelectorAll('[data-testid=\"span-row\"]').length === {count}");
+    browser.wait_for("all rows", &rows(10)).await;
+    // The span below the payment's call, then all.
+    browser.run("document.querySelector('[data-span=\"0000000000000003\"] .twisty').click()").await;
+    browser.wait_for("a span in the address", &param("fold")).await;
+    browser.wait_for("a row less", &rows(9)).await;
+    browser.key("]").await;
+    browser.wait_for("the root", &rows(1)).await;
+    assert_eq!(browser.wait_for("all in the address", &param("fold")).await, "0");
+    browser.key("c").await;
+    assert_eq!(browser.wait_for("the path in the address", &param("critical")).await, "off");
+    let critical = "return document.querySelectorAll('.span-time .critical').length";
+    // The address alone shows the same, and so does going back to it.
+    let address = browser.url().await;
+    browser.go(&path(&server, "?fold=.0000000000000003")).await;
+    browser.wait_for("a row less", &rows(9)).await;
+    browser.wait_for("the path", critical).await;
+    browser.go(&address).await;
+    browser.wait_for_some("span-row").await;
+    browser.wait_for("the root", &rows(1)).await;
+    assert_eq!(browser.run(critical).await, 0);
+    assert_eq!(browser.url().await, address);
+    browser.key("c").await;
+    browser.key("[").await;
+    browser.wait_for("all rows", &rows(10)).await;
+    browser.wait_for("a bare address", "return location.search === ''").await;
+    browser.check_no_errors().await;
+}

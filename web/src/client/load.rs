@@ -85,6 +85,11 @@ impl<T> Clone for Load<T> {
 impl<T> Copy for Load<T> {}
 
 impl<T: Send + Sync> Load<T> {
+    /// Whether what is here is what was asked for before, since the last request failed.
+    pub(crate) fn is_old(&self) -> bool {
+        self.failure.with(Option::is_some) && self.data.with(Option::is_some)
+    }
+
     /// Asks again.
     pub(crate) fn retry(&self) {
         self.again.update(|n| *n += 1);

@@ -72,8 +72,8 @@ fn boxed(node: &Node, near: bool, drawn: &Drawn<'_>) -> AnyView {
         <button class="map-node" class:far=!near class:chosen=chosen class:other={node.kind != Kind::Service} style=place
             title=format!("{} ({what})", node.name) aria-pressed=chosen.to_string() data-testid="map-node" data-service=name
             on:click=move |_| choose.run(told.clone())>
-            <span class="map-name">{(!glyph.is_empty()).then(|| view! { <i aria-hidden="true">{glyph}</i> })}{node.name.clone()}</span>
-            <span class="quiet small" class:bad=bad>{words}</span>
+            <span class="map-name">{(!glyph.is_empty()).then(|| view! { <i aria-hidden="true">{glyph}</i> })}<span class="cutoff">{node.name.clone()}</span></span>
+            <span class="quiet small cutoff" class:bad=bad>{words}</span>
         </button>
     }
     .into_any()

@@ -40,7 +40,8 @@ pub(crate) fn framed(
 
 fn data(table: &Table) -> AnyView {
     let more = table.rows.len().saturating_sub(LONGEST);
-    let heads = table.heads.iter().map(|head| view! { <th scope="col">{head.clone()}</th> }).collect_view();
+    let heads =
+        table.heads.iter().map(|head| view! { <th scope="col" title=head.clone()>{head.clone()}</th> }).collect_view();
     let cells = |row: &Vec<String>| row.iter().map(|cell| view! { <td class="num">{cell.clone()}</td> }).collect_view();
     let rows = table.rows.iter().take(LONGEST).map(|row| view! { <tr>{cells(row)}</tr> }).collect_view();
     view! {

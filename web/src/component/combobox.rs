@@ -71,8 +71,8 @@ pub(crate) fn combobox(field: Field) -> AnyView {
     let offer = move |(index, text): (usize, String)| {
         let shown = text.clone();
         view! {
-            <li role="option" class:at=move || at.get() == Some(index) aria-selected=move || (at.get() == Some(index)).to_string()
-                on:mousedown=move |event| { event.prevent_default(); choose(text.clone()); }>{shown}</li>
+            <li role="option" title=text.clone() class:at=move || at.get() == Some(index) aria-selected=move || (at.get() == Some(index)).to_string()
+                on:mousedown=move |event| { event.prevent_default(); choose(text.clone()); }><span class="cutoff">{shown}</span></li>
         }
     };
     view! {

@@ -81,7 +81,7 @@ pub(crate) fn editor(editor: Editor) -> AnyView {
             <div class="editor-text">
                 <pre class="editor-colours" aria-hidden="true">{move || coloured(shared, wrong)}</pre>
                 <textarea node_ref=shared.field rows="1" data-query data-testid=testid aria-label=label placeholder=hint prop:value=text
-                    role="combobox" aria-autocomplete="list" aria-multiline="true" aria-controls=controls
+                    role="combobox" aria-autocomplete="list" aria-controls=controls
                     aria-expanded=move || is_open.get().to_string() aria-activedescendant=active
                     aria-invalid=move || wrong.with(Option::is_some).to_string() autocomplete="off" autocapitalize="off" spellcheck="false"
                     on:input=move |event| { text.set(event_target_value(&event)); look(shared); }

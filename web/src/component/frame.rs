@@ -84,8 +84,8 @@ fn tenant() -> AnyView {
     };
     view! {
         <div class="anchor">
-            <button class="button quiet-button" title="Tenant" aria-haspopup="dialog" on:click=move |_| open.update(|o| *o = !*o)>
-                {move || app.tenant.get()}<span class="caret" aria-hidden="true">"▾"</span>
+            <button class="button quiet-button" title=move || format!("Tenant {}", app.tenant.get()) aria-haspopup="dialog" on:click=move |_| open.update(|o| *o = !*o)>
+                <span class="cutoff">{move || app.tenant.get()}</span><span class="caret" aria-hidden="true">"▾"</span>
             </button>
             <Show when=move || open.get()>{edit()}</Show>
         </div>

@@ -2,7 +2,10 @@
 
 use crate::client::fetch::Failure;
 use crate::client::load::{Load, Running};
+use crate::component::app::{App, Overlay};
 use crate::component::effect::effect;
+use crate::component::text::LINE;
+use crate::state::{format, time};
 use leptos::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +37,43 @@ pub(crate) fn failed(failure: &Failure, retry: impl Fn() + 'static) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// The range in the address is none: why, what was typed, and ways to a right one.
+pub(crate) fn bad_range(app: App, reason: String) -> AnyView {
+    let typed =
+        move || format!("from={}&to={}", format::cut(&app.from.get(), LINE).0, format::cut(&app.to.get(), LINE).0);
+    let usual = move |_| app.look_at(time::DEFAULT_FROM, time::DEFAULT_TO);
+    view! {
+        <div class="page">
+            <div class="notice error" role="alert" data-testid="error">
+                <span class="mark" aria-hidden="true">"■"</span>
+                <div class="notice-text">
+                    <strong>"bad range of time"</strong>
+                    <span>{reason}</span>
+                    <span class="quiet mono small">{typed}</span>
+                </div>
+                <button class="button" on:click=move |_| app.overlay.set(Some(Overlay::Range))>"Choose a range"</button>
+                <button class="button" data-testid="usual-range" on:click=usual>"Look at the last hour"</button>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+/// Says whose the data is that stays when a request fails: of what was asked when it came. Nothing where that is asked still.
+pub(crate) fn of_before<T: Send + Sync>(load: Load<T>, asked: Memo<String>) -> AnyView {
+    let before = RwSignal::new(String::new());
+    effect(move || {
+        load.data.track();
+        before.set(asked.get_untracked());
+    });
+    let said = move || {
+        let before = before.get();
+        let is_old = load.is_old() && before != asked.get();
+        is_old.then(|| partial(format!("What is shown is still the answer to: {}", format::cut(&before, LINE).0)))
+    };
+    view! { {said} }.into_any()
 }
 
 /// A quiet sentence in the middle of an empty place, with what can be done about it.

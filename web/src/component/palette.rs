@@ -107,7 +107,7 @@ pub(crate) fn palette() -> AnyView {
         view! {
             <li role="option" class:at=move || at.get() == index aria-selected=move || (at.get() == index).to_string()
                 on:mousemove=move |_| at.set(index) on:click=move |_| go(&chosen)>
-                <span class="offer-name">{dot}{entry.name}</span><span class="quiet small">{entry.kind}</span>
+                <span class="offer-name" title=entry.name.clone()>{dot}<span class="cutoff">{entry.name.clone()}</span></span><span class="quiet small">{entry.kind}</span>
             </li>
         }
     };

@@ -33,6 +33,8 @@ pub(crate) struct Line {
     pub(crate) label: String,
     /// CSS variable of its colour.
     pub(crate) colour: String,
+    /// Whether it is whole (0), dashed or dotted.
+    pub(crate) stroke: u32,
     /// Whether the area below is tinted.
     pub(crate) filled: bool,
     /// Its steps.
@@ -54,6 +56,8 @@ pub(crate) struct Plot {
     pub(crate) from_zero: bool,
     /// Whether ticks are round in powers of two, for bytes.
     pub(crate) binary: bool,
+    /// Where the last step ends, if each value holds for its whole step: then lines are stairs.
+    pub(crate) stairs: Option<i64>,
 }
 
 /// What the space between each line and the next is like.
@@ -157,7 +161,16 @@ fn build(
     let style = window.get_computed_style(element).ok()??;
     let colour = |variable: &str| style.get_property_value(variable).unwrap_or_default().trim().to_owned();
     let series = Array::of1(&Object::new());
-    let xs: Array = (0..plot.grid.count).map(|i| JsValue::from(plot.grid.time(i) as f64 / 1e9)).collect();
+    let seconds = |nanos: i64| JsValue::from(nanos as f64 / 1e9);
+    let edge = |index: usize| plot.grid.start.saturating_add(plot.grid.step.saturating_mul(index as i64));
+    let xs: Array = match plot.stairs {
+        None => (0..plot.grid.count).map(|i| seconds(plot.grid.time(i))).collect(),
+        Some(end) => (0..plot.grid.count).map(edge).chain([end]).map(seconds).collect(),
+    };
+    let paths = plot.stairs.map_or(JsValue::UNDEFINED, |_| {
+        let aligned = Array::of1(&object(&[("align", 1.into())]));
+        call(&get(&constructor, "paths"), "stepped", &aligned)
+    });
     let data = Array::of1(&xs);
     for line in &plot.lines {
         let stroke = colour(&line.colour);
@@ -169,8 +182,12 @@ fn build(
             ("fill", fill),
             ("width", 1.5.into()),
             ("points", points),
+            ("dash", dash(line.stroke)),
+            ("paths", paths.clone()),
         ]));
-        let cells: Array = line.cells.iter().map(value).collect();
+        // The last stair has two ends.
+        let cells: Array =
+            line.cells.iter().chain(line.cells.last().filter(|_| plot.stairs.is_some())).map(value).collect();
         data.push(&cells);
     }
     let family = style.get_property_value("font-family").unwrap_or_default();
@@ -179,9 +196,7 @@ fn build(
     let bounds = Closure::<dyn Fn(JsValue, JsValue, JsValue) -> Array>::new(move |_, low: JsValue, high: JsValue| {
         bounds(low.as_f64(), high.as_f64(), from_zero)
     });
-    let (start, end) =
-        (plot.grid.start as f64 / 1e9, (plot.grid.start + plot.grid.step * plot.grid.count as i64) as f64 / 1e9);
-    let x_range = Array::of2(&start.into(), &end.into());
+    let x_range = Array::of2(&seconds(plot.grid.start), &seconds(plot.stairs.unwrap_or(edge(plot.grid.count))));
     let scales = object(&[
         ("x", object(&[("time", true.into()), ("range", x_range.into())])),
         ("y", object(&[("range", kept.hold(bounds))])),
@@ -211,6 +226,15 @@ fn bands(plot: &Plot, between: Between, colour: &dyn Fn(&str) -> String) -> JsVa
         object(&[("series", pair.into()), ("fill", format!("{}22", colour(&line.colour)).into())])
     };
     pairs.map(band).collect::<Array>().into()
+}
+
+/// Pixels drawn and left out, by `Line::stroke`.
+fn dash(stroke: u32) -> JsValue {
+    match stroke {
+        0 => JsValue::UNDEFINED,
+        1 => Array::of2(&7.into(), &4.into()).into(),
+        _ => Array::of2(&2.into(), &3.into()).into(),
+    }
 }
 
 /// Whether some value has no neighbour to be joined with: then points are shown.

@@ -25,7 +25,7 @@ pub(crate) fn range_picker() -> AnyView {
         <div class="anchor">
             <button class="button quiet-button" title=absolute aria-haspopup="dialog" aria-expanded=move || open().to_string()
                 class:bad=move || app.range.with(Result::is_err) on:click=toggle data-testid="range-button">
-                <span class="num">{label}</span><span class="caret" aria-hidden="true">"▾"</span>
+                <span class="num cutoff">{label}</span><span class="caret" aria-hidden="true">"▾"</span>
             </button>
             <Show when=open>{picker()}</Show>
         </div>

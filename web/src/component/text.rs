@@ -7,6 +7,7 @@ use crate::state::hue;
 use leptos::prelude::*;
 use leptos::web_sys;
 use std::time::Duration;
+use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 
 /// Bytes of text shown before it is cut.
@@ -60,12 +61,35 @@ pub(crate) fn copy_button(label: &'static str, text: impl Fn() -> String + 'stat
     .into_any()
 }
 
-/// A service's dot and name.
+/// Has what is cut with an ellipsis tell the whole of its text in its title, when the pointer comes to it; called once.
+pub(crate) fn title_what_is_cut() {
+    window_event_listener(leptos::ev::pointerover, |event| {
+        let element = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        let is_cut = |e: &web_sys::Element| {
+            e.scroll_width() > e.client_width() || e.scroll_height() > e.client_height() && e.child_element_count() == 0
+        };
+        let Some(element) = element.filter(is_cut) else { return };
+        let style = web_sys::window().and_then(|window| window.get_computed_style(&element).ok().flatten());
+        if style.is_none_or(|style| style.get_property_value("text-overflow").is_ok_and(|value| value != "ellipsis")) {
+            return;
+        }
+        let (text, own) = (element.text_content().unwrap_or_default(), element.get_attribute("title"));
+        let text = format::cut(&text, LONGEST).0;
+        // What is around it may tell even more.
+        let told = element.closest("[title]").ok().flatten().and_then(|around| around.get_attribute("title"));
+        if told.is_none_or(|told| told.len() < text.len()) {
+            let words = own.map_or_else(String::new, |own| format!("\n{own}"));
+            element.set_attribute("title", &format!("{text}{words}")).ok();
+        }
+    });
+}
+
+/// A service's dot and name; where that is cut, the title has all of it.
 pub(crate) fn service_name(name: &str) -> AnyView {
     view! {
-        <span class="service">
+        <span class="service" title=name.to_owned()>
             <i class="dot" style=format!("--svc:{}", hue::css(name))></i>
-            <span class="service-name">{name.to_owned()}</span>
+            <span class="service-name">{format::cut(name, LINE).0.to_owned()}</span>
         </span>
     }
     .into_any()

@@ -109,6 +109,8 @@ fn churn(data: &Arc<CardinalityResponse>) -> AnyView {
         return ().into_any();
     }
     let grid = Grid { start: first.start_unix_nano, step: HOUR, count };
+    // The last hour may not be over.
+    let end = last.start_unix_nano.saturating_add(HOUR).min(app.now.get_untracked()).max(last.start_unix_nano + 1);
     let mut cells = vec![Cell::Value(0.0); count];
     for CreatedSeries { start_unix_nano, count } in &data.created {
         if let Some(cell) = grid.index(*start_unix_nano).and_then(|index| cells.get_mut(index)) {
@@ -117,7 +119,8 @@ fn churn(data: &Arc<CardinalityResponse>) -> AnyView {
     }
     let of_table = data.clone();
     let drawn = plot::plot("New series by hour", RwSignal::new(None), move || {
-        let line = Line { label: "new".into(), colour: "--svc-0".into(), filled: true, cells: cells.clone() };
+        let line =
+            Line { label: "new".into(), colour: "--svc-0".into(), stroke: 0, filled: true, cells: cells.clone() };
         Some(Plot {
             grid,
             lines: vec![line],
@@ -125,6 +128,7 @@ fn churn(data: &Arc<CardinalityResponse>) -> AnyView {
             height: 140.0,
             from_zero: true,
             binary: false,
+            stairs: Some(end),
         })
     });
     let table = move || Table {

@@ -16,7 +16,7 @@ mod welcome;
 
 use crate::client::fetch::Failure;
 use crate::component::app::App;
-use crate::component::{frame, message};
+use crate::component::{frame, message, text};
 use leptos::prelude::*;
 use leptos::wasm_split::SplitLoaderError;
 use leptos::web_sys;
@@ -104,6 +104,11 @@ mod code {
 }
 
 impl Route {
+    /// Whether what it shows is of a range of time.
+    fn is_ranged(self) -> bool {
+        !matches!(self, Route::Trace | Route::Status | Route::Unknown)
+    }
+
     /// Loads the page's code, if it is not there yet.
     async fn load(self) -> Result<Page, SplitLoaderError> {
         match self {
@@ -156,11 +161,16 @@ impl Pages {
 
 fn shell() -> impl IntoView {
     let app = App::provide();
+    text::title_what_is_cut();
     let route = Memo::new(move |_| app.path.with(|path| Route::of(path)));
     let pages = Pages { here: RwSignal::new(Vec::new()) };
+    // Without a range nothing can be asked for, which would look as if it were on its way for ever.
+    let bad_range = Memo::new(move |_| app.range.get().err().filter(|_| route.get().is_ranged()));
+    let shown =
+        move || bad_range.get().map_or_else(|| pages.show(route.get()), |reason| message::bad_range(app, reason));
     view! {
         {frame::top_bar()}
-        <main id="main">{move || pages.show(route.get())}</main>
+        <main id="main">{shown}</main>
         {frame::overlays()}
     }
 }

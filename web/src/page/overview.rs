@@ -162,7 +162,7 @@ fn row(index: usize, one: &Service, busiest: u64, selected: RwSignal<Option<usiz
     view! {
         <tr class="clickable" class:selected=move || selected.get() == Some(index) on:click=open
             data-testid="service-row" data-service=name.clone()>
-            <td><a class="plain" href=link>{text::service_name(&name)}</a><span class="quiet small after">{more}</span></td>
+            <td><a class="plain" href=link>{text::service_name(&name)}</a><span class="quiet small after cutoff" title=more.clone()>{more.clone()}</span></td>
             <td>{sparkline(&one.sparkline, busiest)}</td>
             <td class="num">{change(service::rate_change(&red, &before), Tone::Neutral)}{format::rate(red.rate)}</td>
             <td class="num" class:bad={service::sure_error_share(&red) > 0.001}>{errors(&red, &before)}</td>

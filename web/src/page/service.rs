@@ -117,8 +117,8 @@ fn small_chart(
     let line = move || one.get().map(|s| lay(&s.sparkline, |i| value(&s.sparkline, i)));
     let drawn = plot::plot(title, cursor, move || {
         let (grid, cells) = line().filter(|(grid, _)| grid.count > 0)?;
-        let lines = vec![Line { label: title.into(), colour: colour.into(), filled: true, cells }];
-        Some(Plot { grid, lines, format: Rc::new(write), height: 150.0, from_zero: true, binary: false })
+        let lines = vec![Line { label: title.into(), colour: colour.into(), stroke: 0, filled: true, cells }];
+        Some(Plot { grid, lines, format: Rc::new(write), height: 150.0, from_zero: true, binary: false, stairs: None })
     });
     let now = move || {
         let service = one.get()?;
@@ -184,7 +184,7 @@ fn operation(service_name: &str, one: Operation) -> AnyView {
     };
     view! {
         <tr class="clickable" data-testid="operation-row" on:click=open>
-            <td class="name"><a class="plain" href=link>{one.name}</a></td>
+            <td class="name" title=one.name.clone()><a class="plain" href=link>{one.name.clone()}</a></td>
             <td class="quiet">{tree::kind_word(one.kind)}</td>
             <td class="num">{format::count(one.red.request_count)}</td>
             <td class="num">{format::rate(one.red.rate)}</td>

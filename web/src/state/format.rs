@@ -4,6 +4,8 @@
 //! F2  Rounding never yields `1000` of a unit: 999.9 µs is `1.00 ms`.
 
 const MINUS: char = '−';
+/// Bytes of a unit that are shown.
+const LONGEST_UNIT: usize = 32;
 
 /// A duration in nanoseconds: `834 µs`, `1.24 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
 pub fn duration(nanos: i64) -> String {
@@ -81,8 +83,18 @@ fn with_sign(value: f64, text: &str) -> String {
     if value < 0.0 { format!("{MINUS}{text}") } else { text.to_owned() }
 }
 
-/// A rate per second: `12.4 k/s`, `0.05/s`.
+/// A rate: per second as `12.4 k/s`, `0.05/s`; what is rarer per minute, hour or day.
 pub fn rate(per_second: f64) -> String {
+    let magnitude = per_second.abs();
+    if magnitude > 0.0 && magnitude < 0.01 {
+        let (unit, seconds) = match magnitude {
+            m if m * 60.0 >= 0.1 => ("min", 60.0),
+            m if m * 3_600.0 >= 0.1 => ("h", 3_600.0),
+            _ => ("d", 86_400.0),
+        };
+        let number = per_second * seconds;
+        return if number.abs() < 0.001 { "<0.001/d".into() } else { format!("{}/{unit}", significant(number)) };
+    }
     let text = if per_second.abs() < 999.5 { trim_rate(per_second) } else { compact(per_second) };
     format!("{text}/s")
 }
@@ -172,13 +184,21 @@ pub fn measured(value: f64, unit: &str) -> String {
         "%" => format!("{} %", compact_fine(value)),
         "" | "1" => compact_fine(value),
         other => {
-            let word = other.trim_matches(|c| c == '{' || c == '}').replace(['{', '}'], "");
+            let word = unit_word(other.trim_matches(|c| c == '{' || c == '}'));
             if word.starts_with('/') {
                 format!("{}{word}", compact_fine(value))
             } else {
                 format!("{} {word}", compact_fine(value))
             }
         }
+    }
+}
+
+/// A unit as it came; it comes from outside, so that its length is bounded.
+pub fn short(unit: &str) -> String {
+    match cut(unit, LONGEST_UNIT) {
+        (_, 0) => unit.to_owned(),
+        (head, _) => format!("{head}…"),
     }
 }
 
@@ -203,13 +223,13 @@ pub fn tick(value: f64, unit: &str) -> String {
 pub fn title_unit(unit: &str) -> String {
     match unit {
         "" | "1" | "s" | "ms" | "us" | "µs" | "ns" | "min" | "h" | "By" | "By/s" => String::new(),
-        other => other.replace(['{', '}'], ""),
+        other => unit_word(other),
     }
 }
 
 /// A unit where it is told beside others: `{request}` is `request`, what has none says nothing.
 pub fn unit_word(unit: &str) -> String {
-    if unit == "1" { String::new() } else { unit.replace(['{', '}'], "") }
+    if unit == "1" { String::new() } else { short(&unit.replace(['{', '}'], "")) }
 }
 
 /// The unit of the rate of something in `unit`: `By` per second is `By/s`, `{request}` per second `{request}/s`.
@@ -266,6 +286,11 @@ mod tests {
         assert_eq!(compact(999_960.0), "1.00 M");
         assert_eq!(rate(12_400.0), "12.4 k/s");
         assert_eq!(rate(0.05), "0.05/s");
+        assert_eq!(rate(2.78e-4), "1.00/h");
+        assert_eq!(rate(0.0042), "0.252/min");
+        assert_eq!(rate(1e-6), "0.0864/d");
+        assert_eq!(rate(1e-12), "<0.001/d");
+        assert_eq!(rate(0.0), "0/s");
         assert_eq!(count(48_211), "48,211");
         assert_eq!(count(7), "7");
         assert_eq!(bytes(13_002_342.0), "12.4 MiB");
@@ -283,6 +308,7 @@ mod tests {
         assert_eq!(measured(12.5, "{request}"), "12.5 request");
         assert_eq!(measured(12.5, "{request}/s"), "12.5 request/s");
         assert_eq!(measured(3.0, "/s"), "3/s");
+        assert_eq!(measured(3.0, &"u".repeat(3_000)), format!("3 {}…", "u".repeat(LONGEST_UNIT)));
         assert_eq!(measured(f64::NAN, "s"), "NaN s");
     }
 

@@ -1,6 +1,7 @@
 //! Which colour has a service? One of twelve, by a hash of its name: the same on every page, in every session.
 //!
 //! H1  The colour depends on the name only. The hues themselves are `--svc-0` … `--svc-11` in `style/tokens.css`.
+//! H2  In one chart no two lines look the same, up to `LOOKS`: those whose hues are near each other are drawn in another way.
 
 /// How many hues there are.
 pub const HUES: u32 = 12;
@@ -26,9 +27,42 @@ pub fn css(name: &str) -> String {
     format!("var(--svc-{})", of(name))
 }
 
+/// Where each hue stands on the ring of hues, from orange to pink: those that are neighbours there look alike.
+const RING: [u32; HUES as usize] = [8, 0, 4, 11, 6, 2, 9, 1, 3, 10, 7, 5];
+/// Ways to draw a line: whole, dashed, dotted.
+pub const STROKES: u32 = 3;
+/// Lines that can be told apart.
+pub const LOOKS: usize = (HUES * STROKES) as usize;
+
+/// How each line is drawn, given the hues: in the first way in which no line before it has the same hue or one near it, else in
+/// the first in which none has the same.
+pub fn strokes(hues: &[u32]) -> Vec<u32> {
+    let mut drawn: Vec<(u32, u32)> = Vec::with_capacity(hues.len());
+    for hue in hues {
+        let place = |hue: u32| RING.get(hue as usize).copied().unwrap_or(0);
+        let free = |stroke: u32, apart: u32| {
+            drawn.iter().all(|(other, own)| *own != stroke || place(*other).abs_diff(place(*hue)) >= apart)
+        };
+        let stroke = (0..STROKES).find(|stroke| free(*stroke, 2)).or((0..STROKES).find(|stroke| free(*stroke, 1)));
+        drawn.push((*hue, stroke.unwrap_or(0)));
+    }
+    drawn.into_iter().map(|(_, stroke)| stroke).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn h2_lines_of_one_chart_differ_in_hue_or_in_how_they_are_drawn() {
+        let hues: Vec<u32> = (0..LOOKS as u32).map(|line| line % HUES).collect();
+        let looks: std::collections::HashSet<(u32, u32)> = hues.iter().copied().zip(strokes(&hues)).collect();
+        assert_eq!(looks.len(), LOOKS);
+        assert_eq!(strokes(&hues[..6]), [0; 6], "the first hues are far from each other");
+        // Two greens, the second beside the first; and one hue three times.
+        assert_eq!(strokes(&[2, 8]), [0, 1]);
+        assert_eq!(strokes(&[4, 4, 4]), [0, 1, 2]);
+    }
 
     #[test]
     fn a_name_always_has_the_same_hue() {

@@ -10,8 +10,11 @@ use super::order;
 use query_api::service::{Connection, GraphEdge};
 
 /// Width and height of who calls or is called.
-pub const NODE: (f64, f64) = (172.0, 44.0);
-const COLUMN: f64 = 240.0;
+pub const NODE: (f64, f64) = (164.0, 44.0);
+/// From layer to layer: as far as there is room for, within these.
+const COLUMN: (f64, f64) = (206.0, 240.0);
+/// A map is not wider than this where its layers can stand nearer together: it is what a window of 1280 pixels has.
+const WIDTH: f64 = 1_228.0;
 /// Heights that a layer gives to those that stand in it, and to a call that passes.
 const ROW: f64 = 60.0;
 const PASS: f64 = 20.0;
@@ -283,15 +286,21 @@ impl Room {
         heights
     }
 
+    /// From one layer to the next.
+    fn column(&self) -> f64 {
+        let gaps = self.layers.len().saturating_sub(1).max(1) as f64;
+        ((WIDTH - 2.0 * MARGIN - NODE.0) / gaps).floor().clamp(COLUMN.0, COLUMN.1)
+    }
+
     /// The left end and middle of each item, and the size of all.
     fn places(&self) -> (Vec<(f64, f64)>, (f64, f64)) {
         let mut places: Vec<(f64, f64)> = self.heights().into_iter().map(|y| (MARGIN, y)).collect();
         for (layer, list) in self.layers.iter().enumerate() {
             for item in list {
-                places[*item].0 = MARGIN + COLUMN * layer as f64;
+                places[*item].0 = MARGIN + self.column() * layer as f64;
             }
         }
-        let width = COLUMN * self.layers.len().saturating_sub(1) as f64 + NODE.0;
+        let width = self.column() * self.layers.len().saturating_sub(1) as f64 + NODE.0;
         (places, (width + 2.0 * MARGIN, self.height() + 2.0 * MARGIN))
     }
 }
@@ -306,7 +315,7 @@ fn path(from: &(f64, f64), to: &(f64, f64), bends: &[(f64, f64)]) -> String {
         points.iter().for_each(|(x, y)| path.push_str(&format!("{} {} ", *x as i64, *y as i64)))
     };
     if end.0 <= start.0 {
-        let (reach, low) = (COLUMN / 4.0, start.1.max(end.1) + ROW * 0.8);
+        let (reach, low) = (COLUMN.1 / 4.0, start.1.max(end.1) + ROW * 0.8);
         put(&[(start.0 + reach, low), (end.0 - reach, low), end]);
         return path;
     }
@@ -427,6 +436,15 @@ mod tests {
             assert!(map.nodes.iter().skip(at + 1).all(apart), "{}", one.name);
         }
         assert!(map.arrows.iter().all(|arrow| arrow.path.starts_with('M') && !arrow.path.contains("NaN")));
+    }
+
+    #[test]
+    fn six_layers_fit_into_a_window_of_1280_pixels() {
+        let chain: Vec<GraphEdge> =
+            (0..5).map(|at| edge(&format!("s{at}"), &format!("s{}", at + 1), Connection::Direct)).collect();
+        let map = lay(&chain);
+        assert!(map.width <= WIDTH, "{}", map.width);
+        assert_eq!(lay(&chain[..1]).width, COLUMN.1 + NODE.0 + 2.0 * MARGIN);
     }
 
     #[test]

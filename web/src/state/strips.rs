@@ -2,6 +2,7 @@
 //!
 //! SP1  A step is open on its left and closed on its right, as TraceQL's are; all strips have the same steps.
 //! SP2  Rows of the heat map are powers of two without a hole between the shortest and the longest.
+//! SP3  Spans that took no time, or a nanosecond, are counted and in no row: one of them would press all others together.
 //!
 //! Not here: what is drawn of it.
 
@@ -31,6 +32,8 @@ pub struct Strips {
     pub edges: Vec<f64>,
     /// Spans by step and row.
     pub cells: Vec<Vec<f64>>,
+    /// Spans that took no time.
+    pub instant: f64,
 }
 
 /// The length of a step: a round one.
@@ -86,6 +89,9 @@ impl Strips {
             .filter(|series| series.samples.iter().any(|sample| sample.value > 0.0))
             .filter_map(|series| Some((power(bucket(series)?), series)))
             .collect();
+        let (series, instant): (Vec<_>, Vec<_>) = series.into_iter().partition(|(power, _)| *power > 0);
+        let all = instant.iter().flat_map(|(_, series)| &series.samples).map(|sample| sample.value);
+        self.instant = all.filter(|value| value.is_finite()).sum();
         let (Some(low), Some(high)) =
             (series.iter().map(|(power, _)| *power).min(), series.iter().map(|(power, _)| *power).max())
         else {
@@ -175,9 +181,11 @@ mod tests {
             series("__bucket", bucket(20), &[(6, 1.0)]),
             series("__bucket", bucket(22), &[(6, 2.0), (7, f64::NAN)]),
             series("__bucket", bucket(30), &[(6, 0.0)]),
+            series("__bucket", bucket(0), &[(6, 3.0)]),
         ]);
         let strips = Strips::new(range, &rates, Some(&heat));
         assert_eq!((strips.rate.len(), strips.rate[0], strips.errors[0], strips.rate[119]), (120, 3.0, 1.0, 3.0));
+        assert_eq!(strips.instant, 3.0, "SP3");
         assert_eq!(strips.edges, [19, 20, 21, 22].map(|power| 2f64.powi(power)));
         assert_eq!(strips.cells[0], [1.0, 0.0, 2.0]);
         assert_eq!((strips.index(5 * SECOND), strips.index(5 * SECOND + 1)), (None, Some(0)));

@@ -95,6 +95,7 @@ pub fn span(text: &str) -> Option<i64> {
             "h" => HOUR,
             "d" => DAY,
             "w" => 7 * DAY,
+            "y" => 365 * DAY,
             _ => return None,
         };
         let value = number::read(count)? * size as f64;
@@ -175,11 +176,12 @@ mod tests {
         assert_eq!(at("now-1h"), Some(NOW - HOUR));
         assert_eq!(at(" now - 1h30m "), Some(NOW - 90 * MINUTE));
         assert_eq!(at("now+5s"), Some(NOW + 5 * SECOND));
+        assert_eq!(at("now-5y"), Some(NOW - 5 * 365 * DAY));
         for unix in ["1700000000", "1700000000000", "1700000000000000", "1700000000000000000"] {
             assert_eq!(at(unix), Some(NOW), "{unix}");
         }
         assert_eq!(at("2023-11-14T22:13:20Z"), Some(NOW));
-        for bad in ["", "now1h", "now-", "now-1", "now-1y", "yesterday", "99999999999999999999"] {
+        for bad in ["", "now1h", "now-", "now-1", "now-1q", "yesterday", "99999999999999999999"] {
             assert_eq!(at(bad), None, "{bad}");
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::client::load::{Load, Old, load_with};
 use crate::component::app::{App, Entry};
-use crate::component::{message, text};
+use crate::component::{keys, message, text};
 use crate::state::difference::{self, Difference, Differences, Section, Share};
 use crate::state::filter::TraceFilter;
 use crate::state::{calendar, format};
@@ -14,6 +14,18 @@ const SHOWN: usize = 9;
 /// The box that the URL names.
 fn chosen(app: App) -> Option<Section> {
     app.params.with(|params| Section::parse(params.get("box")?))
+}
+
+/// Has Escape close the panel.
+pub(super) fn close_with_escape() {
+    let app = App::get();
+    keys::on_key(move |_, key| {
+        let closes = key == "Escape" && untrack(|| chosen(app)).is_some();
+        if closes {
+            app.set(Entry::Push, "box", None);
+        }
+        closes
+    });
 }
 
 /// Asks how the spans in the box differ from the other ones of `spans`.
@@ -102,7 +114,7 @@ fn list(app: App, differences: &Differences, all: RwSignal<bool>) -> AnyView {
         view! { <button class="button" on:click=move |_| all.update(|all| *all = !*all)>{words}</button> }
     });
     let uncounted = (!differences.uncounted.is_empty())
-        .then(|| view! { <p class="quiet small">{format!("Of too many values to be compared: {}", differences.uncounted.join(", "))}</p> });
+        .then(|| view! { <p class="quiet small long">{format!("Of too many values to be compared: {}", differences.uncounted.join(", "))}</p> });
     view! {
         <div class="legend small"><span class="legend-item"><i class="swatch inside"></i>"in the box"</span><span class="legend-item"><i class="swatch"></i>"the others"</span></div>
         <div class="difference-cards">{cards}</div>
@@ -122,7 +134,7 @@ fn card(app: App, one: &Difference) -> AnyView {
         .then(|| view! { <p class="quiet small">{format!("{} further values", format::count(one.more as u64))}</p> });
     view! {
         <article class="difference" data-testid="difference" data-key=key.clone()>
-            <h3><span class="mono">{key.clone()}</span>{alike}</h3>
+            <h3><span class="mono" title=key.clone()>{key.clone()}</span>{alike}</h3>
             {rows}{more}
         </article>
     }

@@ -65,11 +65,14 @@ pub(super) fn page() -> AnyView {
         });
         format!("{more}{}, {errors} with errors{scanned}", format::counted(rows.len() as u64, "trace"))
     };
+    difference::close_with_escape();
+    let asked = Memo::new(move |_| filter.with(traceql::spans));
     view! {
         <div class="page">
             {message::progress(running)}
             <header class="page-head"><h1>"Traces"</h1><p class="quiet">{words}</p></header>
             {bar::bar(filter, found)}
+            {message::of_before(found.first, asked)}
             {charts(found, dots, strips, differences)}
             {results::results(found, filter)}
         </div>
@@ -95,7 +98,7 @@ fn charts(
         false => view! { {strips::strips(strips, found)}{difference::panel(differences)} }.into_any(),
     };
     view! {
-        <div class="block explore-charts">
+        <div class="block explore-charts" class:stale=move || found.first.is_old()>
             <div class="segments" role="group" aria-label="What is drawn">{choices}</div>
             {shown}
         </div>

@@ -85,7 +85,7 @@ pub(super) fn results(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -
             _ => ().into_any(),
         }
     };
-    view! { <div class="fill" class:none=move || found.rows.with(|r| r.is_empty())>{body}</div>{state} }.into_any()
+    view! { <div class="fill" class:stale=move || found.first.is_old() class:none=move || found.rows.with(|r| r.is_empty())>{body}</div>{state} }.into_any()
 }
 
 fn nothing(filter: Memo<TraceFilter>) -> AnyView {
@@ -196,7 +196,7 @@ fn row(
             <span role="cell" class="num quiet" title=calendar::date_time(time, offset)>
                 <span class="day">{calendar::date(time, offset)}</span>" "<span class="clock">{calendar::clock(time, offset)}</span>
             </span>
-            <span role="cell" class="root"><span class="root-service">{text::service_name(&one.root_service)}</span><span class="cutoff">{root}</span></span>
+            <span role="cell" class="root"><span class="root-service">{text::service_name(&one.root_service)}</span><span class="cutoff" title=root.clone()>{root.clone()}</span></span>
             <span role="cell" class="bar-cell"><span class="bar-track"><i class="bar" style=bar></i></span><span class="num">{format::duration(duration)}</span></span>
             <span role="cell" class="num">{format::duration(one.longest_match_nano)}</span>
             <span role="cell" class="num">{matched}{format::count(u64::from(one.span_count))}</span>

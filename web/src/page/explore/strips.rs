@@ -203,8 +203,12 @@ fn idle(strips: &Strips) -> String {
     let seconds = strips.step as f64 / 1e9;
     let sum = |values: &[f64]| (values.iter().sum::<f64>() * seconds).round() as u64;
     let (all, failed) = (sum(&strips.rate), sum(&strips.errors));
+    let instant = match strips.instant.round() as u64 {
+        0 => String::new(),
+        count => format!(", {} took no time (not drawn)", format::count(count)),
+    };
     format!(
-        "{}, {} with errors · drag a box on the durations to see what is different in it",
+        "{}, {} with errors{instant} · drag a box on the durations to see what is different in it",
         format::counted(all, "span"),
         format::count(failed)
     )

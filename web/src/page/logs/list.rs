@@ -105,7 +105,8 @@ fn row(entry: Entry, toggle: impl Fn(usize) + Copy + Send + 'static) -> AnyView 
     let level = Level::of(record.severity_number);
     let whole = line(&record);
     let first = whole.lines().next().unwrap_or_default();
-    let shown = format::cut(first, text::LINE).0.to_owned();
+    // A button needs a name.
+    let shown = if first.trim().is_empty() { "(empty)" } else { format::cut(first, text::LINE).0 }.to_owned();
     let is_open = Memo::new(move |_| open.with(|o| o.contains(&index)));
     let leads = !record.trace_id.is_empty() && (context == Context::Page || !record.span_id.is_empty());
     let trace = leads.then(|| {

@@ -260,7 +260,13 @@ fn quantiles(heat: Arc<Heat>, unit: String, cursor: RwSignal<Option<usize>>) -> 
             let samples: Vec<(i64, f64)> = (0..of_plot.grid.count)
                 .filter_map(|column| Some((of_plot.grid.time(column), of_plot.quantile(column, *share)?)))
                 .collect();
-            Line { label: (*name).into(), colour: (*colour).into(), filled: false, cells: of_plot.grid.lay(&samples) }
+            Line {
+                label: (*name).into(),
+                colour: (*colour).into(),
+                stroke: 0,
+                filled: false,
+                cells: of_plot.grid.lay(&samples),
+            }
         };
         let unit = unit_of_plot.clone();
         let lines = QUANTILES.iter().map(line).collect();
@@ -271,6 +277,7 @@ fn quantiles(heat: Arc<Heat>, unit: String, cursor: RwSignal<Option<usize>>) -> 
             height: 200.0,
             from_zero: true,
             binary: unit_of_plot.starts_with("By"),
+            stairs: None,
         })
     });
     let unit_of_aside = unit.clone();

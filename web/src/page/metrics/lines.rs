@@ -3,14 +3,16 @@
 use crate::component::app::App;
 use crate::component::chart::{self, Table};
 use crate::component::plot::{self, LEFT, Line, Plot, RIGHT};
-use crate::component::text;
+use crate::component::{message, text};
 use crate::state::metric::grid::{Cell, Grid};
+use crate::state::metric::names::{self, Label, Labels, Names};
 use crate::state::metric::rate::{self, Sample};
 use crate::state::metric::{answer, stats};
 use crate::state::time::Range;
 use crate::state::{attribute, calendar, format, hue, order};
 use leptos::prelude::*;
 use query_api::metric::{Exemplar, PointValue, Series, Temporality};
+use query_api::otlp::KeyValue;
 use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -21,63 +23,76 @@ const LINES: usize = 24;
 /// Exemplars shown at once.
 const EXEMPLARS: i64 = 80;
 
-/// A line with its name, and the service whose colour it has, if the colour is a service's.
+/// A line with its name and its look.
 #[derive(Clone)]
 struct Named {
     label: String,
-    colour: String,
+    hue: u32,
+    stroke: u32,
     samples: Vec<Sample>,
 }
 
-/// What tells a series from its sisters: its service when they differ in it, and its attributes.
-fn label(one: &Series, several_services: bool, one_each: bool) -> String {
-    if one_each {
-        return one.service.clone();
-    }
-    let attributes = attribute::joined(&one.attributes);
-    let instance = attribute::find(&one.resource, "service.instance.id");
-    match (several_services, attributes.is_empty()) {
-        (true, true) => instance.map_or_else(|| one.service.clone(), |i| format!("{} {i}", one.service)),
-        (true, false) => format!("{} {attributes}", one.service),
-        (false, true) => instance.unwrap_or_else(|| one.service.clone()),
-        (false, false) => attributes,
+impl Named {
+    fn colour(&self) -> String {
+        format!("--svc-{}", self.hue)
     }
 }
 
-/// The labels of all series; where some have the same, their instances tell them apart.
-fn labels(series: &[Series], one_each: bool) -> Vec<String> {
-    let several_services = series.iter().any(|one| Some(&one.service) != series.first().map(|first| &first.service));
-    let plain: Vec<String> = series.iter().map(|one| label(one, several_services, one_each)).collect();
-    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
-    plain.iter().for_each(|label| *times.entry(label).or_default() += 1);
-    let told = |(one, label): (&Series, &String)| {
-        let is_shared = times.get(label.as_str()).is_some_and(|times| *times > 1);
-        let instance = attribute::find(&one.resource, "service.instance.id").filter(|_| is_shared);
-        instance.map_or_else(|| label.clone(), |instance| format!("{label} {instance}"))
-    };
-    series.iter().zip(&plain).map(told).collect()
+/// The lines of a chart, and what all of them have in common.
+struct Drawable {
+    lines: Vec<Named>,
+    common: String,
+    /// How many there are beside those that are drawn.
+    more: usize,
 }
 
-fn named(series: &[Series], samples: impl Fn(&Series) -> Vec<Sample>) -> Vec<Named> {
-    let services: HashSet<&str> = series.iter().map(|s| s.service.as_str()).collect();
-    let one_each = services.len() == series.len() && series.len() > 1;
-    let lines: Vec<Named> = series
-        .iter()
-        .zip(labels(series, one_each))
-        .enumerate()
-        .map(|(index, (one, label))| {
-            // One line a service has that service's colour; else colours only tell lines apart.
-            let at = if one_each { hue::of(&one.service) } else { index as u32 % hue::HUES };
-            Named { label, colour: format!("--svc-{at}"), samples: samples(one) }
-        })
-        .collect();
-    strongest(lines)
+/// What tells a series from its sisters: its service and its attributes; where that is not enough, its instance, then whatever else
+/// is known of where it comes from.
+fn labels(one: &Series) -> Labels {
+    let pair = |attribute: &KeyValue| (attribute.key.clone(), attribute::text(&attribute.value));
+    let mut told = vec![(String::new(), one.service.clone())];
+    told.extend(one.attributes.iter().map(pair));
+    let known = one.resource.iter().filter(|attribute| attribute.key != "service.name").map(pair);
+    let (mut spare, rest): (Vec<Label>, Vec<Label>) = known.partition(|(key, _)| key == "service.instance.id");
+    spare.extend(rest);
+    spare.push(("scope".to_owned(), format!("{} {}", one.scope_name, one.scope_version)));
+    Labels { told, spare }
 }
 
-/// Those that have values, the highest on average first.
-fn strongest(mut lines: Vec<Named>) -> Vec<Named> {
-    lines.retain(|line| !line.samples.is_empty());
-    order::falling(lines, |line| stats::of(&line.samples).map_or(f64::NEG_INFINITY, |stats| stats.mean.abs()))
+fn named(series: &[Series], samples: impl Fn(&Series) -> Vec<Sample>) -> Drawable {
+    let Names { common, each } = names::names(&series.iter().map(labels).collect::<Vec<_>>());
+    let services = series.iter().map(|one| Some(one.service.as_str()));
+    let lines = series.iter().zip(each).map(|(one, label)| (label, samples(one)));
+    drawable(lines.zip(one_each(services)).collect(), common)
+}
+
+/// The services in whose colours lines are drawn: there is one line a service; else colours only tell lines apart.
+fn one_each<'a>(services: impl Iterator<Item = Option<&'a str>>) -> Vec<Option<String>> {
+    let services: Vec<Option<&str>> = services.collect();
+    let different = services.iter().flatten().collect::<HashSet<_>>().len();
+    let is_one_each = different == services.len() && different > 1;
+    services.into_iter().map(|service| service.filter(|_| is_one_each).map(str::to_owned)).collect()
+}
+
+/// Those that have values, the highest on average first; the look follows from the place.
+fn drawable(lines: Vec<((String, Vec<Sample>), Option<String>)>, common: String) -> Drawable {
+    let lines = lines.into_iter().filter(|((_, samples), _)| !samples.is_empty()).collect();
+    let mut lines = order::falling(lines, |((_, samples), _)| {
+        stats::of(samples).map_or(f64::NEG_INFINITY, |stats| stats.mean.abs())
+    });
+    let more = lines.len().saturating_sub(LINES);
+    lines.truncate(LINES);
+    let hue =
+        |(at, (_, service)): (usize, &(_, Option<String>))| service.as_deref().map_or(at as u32 % hue::HUES, hue::of);
+    let hues: Vec<u32> = lines.iter().enumerate().map(hue).collect();
+    let looks = hues.iter().copied().zip(hue::strokes(&hues));
+    let named = lines.into_iter().zip(looks).map(|(((label, samples), _), (hue, stroke))| Named {
+        label,
+        hue,
+        stroke,
+        samples,
+    });
+    Drawable { lines: named.collect(), common, more }
 }
 
 /// Gauges as they are; sums that grow, or that count since the point before, as rates.
@@ -94,9 +109,9 @@ pub(super) fn numbers(series: Arc<Vec<Series>>, range: Range) -> AnyView {
 /// One line for every quantile that the sender computed.
 pub(super) fn summary(series: Arc<Vec<Series>>, range: Range) -> AnyView {
     let unit = series.first().map_or_else(String::new, |s| s.unit.clone());
-    let services = series.iter().map(|s| s.service.as_str()).collect::<HashSet<_>>().len();
+    let Names { common, each } = names::names(&series.iter().map(labels).collect::<Vec<_>>());
     let mut lines = Vec::new();
-    for (one, label) in series.iter().zip(labels(&series, services == series.len())) {
+    for (one, label) in series.iter().zip(each) {
         let mut by_quantile: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
         for point in &one.points {
             if let PointValue::Summary(summary) = &point.value {
@@ -106,24 +121,17 @@ pub(super) fn summary(series: Arc<Vec<Series>>, range: Range) -> AnyView {
                 }
             }
         }
-        for (name, samples) in by_quantile {
-            let colour = format!("--svc-{}", lines.len() as u32 % hue::HUES);
-            lines.push(Named { label: format!("{name} {label}"), colour, samples });
-        }
+        lines.extend(by_quantile.into_iter().map(|(name, samples)| ((format!("{name} {label}"), samples), None)));
     }
-    drawn("Quantiles", lines, unit, range, Vec::new())
+    drawn("Quantiles", drawable(lines, common), unit, range, Vec::new())
 }
 
 /// The lines of a query's answer.
 pub(super) fn answered(found: &[answer::Line], unit: String, range: Range, exemplars: Vec<Exemplar>) -> AnyView {
-    let names = answer::names(found);
-    let services: HashSet<&str> = found.iter().filter_map(answer::service).collect();
-    let one_each = services.len() == found.len() && found.len() > 1;
-    let lines = found.iter().zip(names).enumerate().map(|(index, (line, label))| {
-        let at = answer::service(line).filter(|_| one_each).map_or(index as u32 % hue::HUES, hue::of);
-        Named { label, colour: format!("--svc-{at}"), samples: line.samples() }
-    });
-    drawn("Result", strongest(lines.collect()), unit, range, exemplars)
+    let Names { common, each } = names::names(&found.iter().map(answer::labels).collect::<Vec<_>>());
+    let lines = found.iter().zip(each).map(|(line, label)| (label, line.samples()));
+    let lines = lines.zip(one_each(found.iter().map(answer::service))).collect();
+    drawn("Result", drawable(lines, common), unit, range, exemplars)
 }
 
 /// The exemplars of all series that name a trace.
@@ -166,10 +174,9 @@ fn diamond(one: &Exemplar, range: Range, unit: &str, height: Option<f64>) -> Opt
     )
 }
 
-fn drawn(title: &'static str, mut lines: Vec<Named>, unit: String, range: Range, exemplars: Vec<Exemplar>) -> AnyView {
+fn drawn(title: &'static str, found: Drawable, unit: String, range: Range, exemplars: Vec<Exemplar>) -> AnyView {
     let app = App::get();
-    let count = lines.len();
-    lines.truncate(LINES);
+    let Drawable { lines, common, more } = found;
     let grid = Grid::over(range);
     let laid: Arc<Vec<(Named, Vec<Cell>)>> = Arc::new(
         lines
@@ -190,7 +197,8 @@ fn drawn(title: &'static str, mut lines: Vec<Named>, unit: String, range: Range,
         let lines: Vec<Line> = lines
             .map(|(_, (line, cells))| Line {
                 label: line.label.clone(),
-                colour: line.colour.clone(),
+                colour: line.colour(),
+                stroke: line.stroke,
                 filled: of_plot.len() == 1,
                 cells: cells.clone(),
             })
@@ -204,21 +212,41 @@ fn drawn(title: &'static str, mut lines: Vec<Named>, unit: String, range: Range,
             height: 320.0,
             from_zero,
             binary: unit_of_plot.starts_with("By"),
+            stairs: None,
         })
     });
     let diamonds = diamonds(&exemplars, range, &unit, |_| None);
     let strip =
         (!exemplars.is_empty()).then(|| view! { <div class="exemplar-strip" aria-label="Exemplars">{diamonds}</div> });
-    let aside = if count > LINES { format!("the {LINES} highest of {count} series") } else { String::new() };
+    let aside = if more > 0 { format!("the {LINES} highest of {} series", LINES + more) } else { String::new() };
     let table_unit = unit.clone();
     let table = move || as_table(app, &of_table, grid, &table_unit);
-    let body =
-        view! { <div class="with-strip">{strip}{chart}</div> {legend(of_legend, unit.clone(), grid, cursor, alone)} };
+    let nothing = nothing(&of_legend).map(|why| message::partial(why.into()));
+    let common = (!common.is_empty()).then(|| {
+        let shown = format::cut(&common, text::LINE).0.to_owned();
+        view! { <p class="quiet small mono cutoff legend-common" title=common data-testid="legend-common">"All: "{shown}</p> }
+    });
+    let body = view! { {nothing}<div class="with-strip">{strip}{chart}</div> {common}{legend(of_legend, unit.clone(), grid, cursor, alone)} };
     let title = match format::title_unit(&unit) {
         told if told.is_empty() => title.to_owned(),
         told => format!("{title}, {told}"),
     };
     chart::framed(title, aside, body.into_any(), table)
+}
+
+/// Why a chart of lines shows none.
+fn nothing(lines: &[(Named, Vec<Cell>)]) -> Option<&'static str> {
+    let seen = |(_, cells): &(Named, Vec<Cell>)| cells.iter().any(|cell| matches!(cell, Cell::Value(_)));
+    let infinite = |(line, _): &(Named, Vec<Cell>)| line.samples.iter().any(|(_, value)| value.is_infinite());
+    if lines.iter().any(seen) {
+        return None;
+    }
+    Some(match lines.iter().any(infinite) {
+        true => {
+            "Every value is infinite or no number, so there is nothing to draw. A quantile is +Inf where it lies beyond the last finite bucket."
+        }
+        false => "No value is a number (NaN), so there is nothing to draw. A quantile or a mean of nothing is NaN.",
+    })
 }
 
 /// The series with their statistics; a click shows one alone. The last column follows the pointer.
@@ -248,7 +276,7 @@ fn legend(
             <tr class:other=other>
                 <th scope="row">
                     <button class="legend-row" title=whole aria-pressed=move || (alone.get() == Some(index)).to_string() on:click=choose>
-                        <i class="stroke" style=format!("--svc:var({})", line.colour)></i><span class="cutoff mono">{name}</span>
+                        <i class=format!("stroke stroke-{}", line.stroke) style=format!("--svc:var({})", line.colour())></i><span class="mono legend-name">{name}</span>
                     </button>
                 </th>
                 <td class="num">{told(stats.map(|s| s.min))}</td><td class="num">{told(stats.map(|s| s.mean))}</td>

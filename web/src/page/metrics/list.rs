@@ -110,7 +110,7 @@ fn row(
     let about = format!("{}{unit} · {} series", kind_word(one), format::count(one.series_count));
     view! {
         <button class="metric-row" role="option" aria-selected=move || chosen().to_string() class:current=here class:selected=move || selected.get() == Some(index)
-            data-testid="metric-row" data-metric=one.name.clone() title=one.description.clone() on:click=move |_| choose(index)>
+            data-testid="metric-row" data-metric=one.name.clone() title=format!("{}\n{}", one.name, one.description) on:click=move |_| choose(index)>
             <span class="mono cutoff">{one.name.clone()}</span>
             <span class="quiet small cutoff">{about}</span>
         </button>

@@ -104,7 +104,7 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>, is_as
             view! {
                 <span class="badge">{kind_word(&metric)}{temporality}</span>
                 <span class="quiet">{format!("{size}{unit}")}</span>
-                <p class="quiet description">{metric.description.clone()}</p>
+                <p class="quiet description clamped" title=metric.description.clone()>{metric.description.clone()}</p>
             }
         })
     };
@@ -118,7 +118,7 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>, is_as
         chosen: Callback::new(move |text: String| app.set(Entry::Push, "service", Some(&text))),
         testid: "metric-service",
     });
-    view! { <header class="metric-head"><div class="grow"><h1 class="mono">{name}</h1>{about}</div><div class:none=is_asked>{field}</div></header> }
+    view! { <header class="metric-head"><div class="grow"><h1 class="mono clamped" title=name.clone()>{name.clone()}</h1>{about}</div><div class:none=is_asked>{field}</div></header> }
         .into_any()
 }
 

@@ -140,7 +140,7 @@ pub(super) fn drawing(asked: Asked) -> AnyView {
         let exemplars = asked.exemplars.data.with(|d| d.as_ref().map_or_else(Vec::new, |d| answer::exemplars(d)));
         drawn(&answer, &untrack(|| asked.query.get()), range, exemplars)
     };
-    view! { {failed}<div class="answer" class:stale=move || asked.answer.failure.with(Option::is_some)>{body}</div> }
+    view! { {failed}{message::of_before(asked.answer, asked.query)}<div class="answer" class:stale=move || asked.answer.is_old()>{body}</div> }
         .into_any()
 }
 

@@ -4,6 +4,7 @@
 mod compare;
 mod detail;
 mod flame;
+mod follow;
 mod header;
 mod json;
 mod keyboard;

@@ -176,6 +176,8 @@ impl View {
                 view.go_to(row);
             }
         });
+        super::follow::critical(app, view.critical);
+        super::follow::folded(view);
         view
     }
 

@@ -8,6 +8,7 @@ use super::super::order;
 use super::super::time::Range;
 use super::grid::Grid;
 use super::heat::{Bucket, Heat};
+use super::names::Labels;
 use super::rate::Sample;
 use query_api::metric::Exemplar;
 use serde::Deserialize;
@@ -116,27 +117,12 @@ impl Line {
     }
 }
 
-/// What tells the lines apart: the labels in which they differ; all of them where they differ in none.
-pub fn names(lines: &[Line]) -> Vec<String> {
-    let differs = |label: &str| {
-        lines.iter().any(|line| line.metric.get(label) != lines.first().and_then(|l| l.metric.get(label)))
-    };
-    let name = |line: &Line| {
-        let told = |all: bool| {
-            let labels =
-                line.metric.iter().filter(|(label, _)| label.as_str() != "__name__" && (all || differs(label)));
-            labels.map(|(label, value)| format!("{label}={value}")).collect::<Vec<_>>().join(", ")
-        };
-        let own = line.metric.get("__name__").filter(|_| differs("__name__") || lines.len() == 1);
-        let labels = told(lines.len() == 1);
-        match own {
-            Some(own) if labels.is_empty() => own.clone(),
-            Some(own) => format!("{own} {labels}"),
-            None if labels.is_empty() => "value".to_owned(),
-            None => labels,
-        }
-    };
-    lines.iter().map(name).collect()
+/// What tells a line apart: its labels, first the name of the metric.
+pub fn labels(line: &Line) -> Labels {
+    let own = line.metric.get("__name__").map(|name| (String::new(), name.clone()));
+    let rest = line.metric.iter().filter(|(label, _)| label.as_str() != "__name__");
+    let told = own.into_iter().chain(rest.map(|(label, value)| (label.clone(), value.clone()))).collect();
+    Labels { told, spare: Vec::new() }
 }
 
 /// The job's service, where all lines have one each: then they have its colour.
@@ -248,6 +234,7 @@ pub fn step_seconds(range: Range) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::super::object;
+    use super::super::names;
     use super::*;
     use proptest::prelude::*;
 
@@ -307,10 +294,12 @@ mod tests {
             line(&[("__name__", "m"), ("job", "shop/a"), ("x", "1")]),
             line(&[("__name__", "m"), ("job", "shop/b"), ("x", "1")]),
         ];
-        assert_eq!(names(&lines), ["job=shop/a", "job=shop/b"]);
+        let names = |lines: &[Line]| names::names(&lines.iter().map(labels).collect::<Vec<_>>());
+        assert_eq!(names(&lines).each, ["job=shop/a", "job=shop/b"]);
+        assert_eq!(names(&lines).common, "m x=1");
         assert_eq!(service(&lines[0]), Some("a"));
-        assert_eq!(names(&lines[..1]), ["m job=shop/a, x=1"]);
-        assert_eq!(names(&[line(&[])]), ["value"]);
+        assert_eq!(names(&lines[..1]).each, ["m job=shop/a, x=1"]);
+        assert_eq!(names(&[line(&[])]).each, ["value"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod grid;
 pub mod heat;
 pub mod moment;
+pub mod names;
 pub mod rate;
 pub mod stats;
 pub mod suggest;

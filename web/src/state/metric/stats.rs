@@ -24,7 +24,9 @@ pub fn of(samples: &[Sample]) -> Option<Stats> {
         let stats = found.get_or_insert(Stats { min: value, mean: value, max: value, last: (time, value) });
         stats.min = stats.min.min(value);
         stats.max = stats.max.max(value);
-        stats.mean += (value - stats.mean) / count;
+        // Infinity less infinity is no number, but the mean of infinite values is infinite.
+        stats.mean =
+            if stats.mean.is_infinite() { stats.mean + value } else { stats.mean + (value - stats.mean) / count };
         stats.last = (time, value);
     }
     found
@@ -39,6 +41,9 @@ mod tests {
         let stats = of(&[(1, 4.0), (2, f64::NAN), (3, 1.0), (4, 1.0), (5, f64::NAN)]).unwrap();
         assert_eq!(stats, Stats { min: 1.0, mean: 2.0, max: 4.0, last: (4, 1.0) });
         assert_eq!(of(&[(1, f64::NAN)]), None);
+        let endless = of(&[(1, f64::INFINITY), (2, f64::INFINITY)]).unwrap();
+        assert_eq!((endless.mean, endless.max), (f64::INFINITY, f64::INFINITY));
+        assert_eq!(of(&[(1, f64::INFINITY), (2, 3.0), (3, f64::INFINITY)]).unwrap().mean, f64::INFINITY);
         assert_eq!(of(&[]), None);
     }
 }

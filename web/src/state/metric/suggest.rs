@@ -71,7 +71,17 @@ pub fn queries(metric: &Metric, name: &str) -> Vec<Suggestion> {
     let one = |words, query| Suggestion { words, query };
     let own = part("");
     match metric.r#type {
-        MetricType::Gauge | MetricType::Summary => vec![
+        // A mean of quantiles is none of anything; the mean of what was measured is sum by count.
+        MetricType::Summary => {
+            let (count, sum) = (part("_count"), part("_sum"));
+            vec![
+                one("Quantiles", own.clone()),
+                one("Highest quantiles by job", format!("max by (job, quantile) ({own})")),
+                one("Mean by job", format!("sum by (job) (rate({sum}[5m])) / sum by (job) (rate({count}[5m]))")),
+                one("Rate by job", format!("sum by (job) (rate({count}[5m]))")),
+            ]
+        }
+        MetricType::Gauge => vec![
             one("Value", own.clone()),
             one("Mean by job", format!("avg by (job) ({own})")),
             one("Highest by job", format!("max by (job) ({own})")),
@@ -177,6 +187,18 @@ mod tests {
             "histogram_quantile(0.95, sum by (le, job) (rate({\"a.b_bucket\"}[5m])))"
         );
         assert_eq!(first(MetricType::Gauge, "g"), "g");
+    }
+
+    #[test]
+    fn quantiles_that_a_sender_computed_are_not_averaged() {
+        let all = queries(&metric("x", MetricType::Summary), "smtp_seconds");
+        assert!(all.iter().all(|one| !one.query.contains("avg")), "{all:?}");
+        let mean = all.iter().find(|one| one.words == "Mean by job").unwrap();
+        assert_eq!(
+            mean.query,
+            "sum by (job) (rate(smtp_seconds_sum[5m])) / sum by (job) (rate(smtp_seconds_count[5m]))"
+        );
+        assert_eq!(unit(&mean.query), "s");
     }
 
     #[test]

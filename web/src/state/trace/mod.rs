@@ -1,6 +1,7 @@
 //! What is inside one trace, and what of it is on the screen?
 
 pub mod calls;
+pub mod closed;
 pub mod critical;
 pub mod flame;
 pub mod flaws;
