@@ -96,7 +96,7 @@ pub fn with_threshold(state: &str, least: Threshold) -> Cow<'_, str> {
             let semicolon = if parts.is_empty() { "" } else { ";" };
             format!("{before}th:{digits}{semicolon}{parts}{behind}")
         }
-        None if state.trim().is_empty() => format!("ot=th:{digits}"),
+        None if state.is_empty() => format!("ot=th:{digits}"),
         None => format!("ot=th:{digits},{state}"),
     })
 }
