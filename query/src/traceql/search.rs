@@ -1,7 +1,8 @@
 //! Which traces does a query find?
 //!
 //! F1  A trace is found when its pipeline leaves spans. Traces stand by the best key of these, then by trace id; pages follow
-//!     each other without a gap and without a double, and the same question has the same answer.
+//!     each other without a gap and without a double, and the same question has the same answer, as long as nothing comes in: a trace
+//!     whose place a late span moves before the page that was read last is not told by the next one.
 //! F2  What the store can leave out, or row groups say (`columnar`), only proposes traces; each is then read whole and asked.
 //! F3  A proposal's key is never worse than the trace's own (`trace::propose`). So the answer is whole once as many traces as were asked for
 //!     stand before the next proposal, and the store is told which keys are still of use.
