@@ -20,6 +20,7 @@ pub mod metric;
 pub mod nanos;
 pub mod otlp;
 pub mod service;
+pub mod span_metrics;
 pub mod status;
 pub mod trace;
 pub mod volume;

@@ -167,6 +167,9 @@ async fn outcome(
         Ask::Delete(rows) => deletion::delete(state, QueryContext { tenant, timeout }, rows).await,
         Ask::DeadLetter(id) => letter::download(state, QueryContext { tenant, timeout }, id).await,
         Ask::Replay(id, how) => letter::replay(state, QueryContext { tenant, timeout }, id, how).await,
+        Ask::SpanMetrics(range) => {
+            answer::small(&crate::span_metrics::fill(state, QueryContext { tenant, timeout }, range).await?)
+        }
         Ask::Data(mut ask) => {
             if let DataAsk::Cardinality(query) = &mut ask {
                 query.active = (state.host().active_series)(&tenant);

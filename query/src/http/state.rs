@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
 use crate::rule::Board;
+use crate::span_metrics::Maker;
 use query_api::letter::Replayed;
 use query_api::status::{DemoStatus, KafkaStatus, LastReceived};
 use std::fmt;
@@ -122,6 +123,7 @@ pub struct QueryState {
     clock: Arc<dyn Clock>,
     host: Host,
     rules: Board,
+    span_metrics: Maker,
     openapi: serde_json::Value,
     started: Instant,
     /// Held while a dead letter is replayed.
@@ -134,7 +136,8 @@ impl QueryState {
         let executor = Executor::new(config, engine.clone())?;
         let openapi = super::openapi::with_doors(&host.doors);
         let (rules, started, replaying) = (Board::default(), Instant::now(), Arc::default());
-        Ok(QueryState { engine, executor, clock, host, rules, openapi, started, replaying })
+        let span_metrics = Maker::default();
+        Ok(QueryState { engine, executor, clock, host, rules, span_metrics, openapi, started, replaying })
     }
 
     /// Runs the queries.
@@ -145,6 +148,11 @@ impl QueryState {
     /// What is told of rules.
     pub fn rules(&self) -> &Board {
         &self.rules
+    }
+
+    /// What makes metrics of spans.
+    pub(crate) fn span_metrics(&self) -> &Maker {
+        &self.span_metrics
     }
 
     pub(super) fn engine(&self) -> &Engine {
