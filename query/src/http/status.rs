@@ -20,6 +20,7 @@ pub(super) fn status(state: &QueryState, tenant: &TenantId) -> StatusResponse {
         write_refusal: stored.refusal.map(|shortage| shortage.to_string()),
         object_store: stored.object_store,
         kafka: (host.kafka)(tenant),
+        span_metrics: state.span_metrics().status(tenant),
         demo: (host.demo)(DemoAction::Tell).unwrap_or_default(),
     }
 }
