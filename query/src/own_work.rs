@@ -19,8 +19,9 @@ pub struct OwnDoors {
 /// Works until `shutdown` resolves; of rules, until those that are being evaluated are.
 pub async fn run(state: Arc<QueryState>, rules: RulesConfig, doors: OwnDoors, shutdown: impl Future<Output = ()>) {
     let mut metrics = JoinSet::new();
+    let made = SpanMetrics::new(Arc::clone(&state), doors.json);
     if state.executor().config().span_metrics {
-        metrics.spawn(SpanMetrics::new(Arc::clone(&state), doors.json).run());
+        metrics.spawn(made.run());
     }
     if rules.is_set() {
         Rules::new(rules, state, doors.remote_write).run(shutdown).await;

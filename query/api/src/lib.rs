@@ -21,6 +21,7 @@ pub mod nanos;
 pub mod otlp;
 pub mod outline;
 pub mod service;
+pub mod span_metrics;
 pub mod status;
 pub mod trace;
 pub mod volume;

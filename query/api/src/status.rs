@@ -1,6 +1,7 @@
 //! What does the server say of itself? `GET /api/v1/status`, and the demo workload's switch `/api/v1/demo`.
 
 use crate::nanos;
+use crate::span_metrics::SpanMetricsStatus;
 use serde::{Deserialize, Serialize};
 
 /// The answer of `GET /api/v1/status`.
@@ -33,6 +34,9 @@ pub struct StatusResponse {
     /// How many of the tenant's traces were kept and dropped, where not all are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tail_sampling: Vec<SampledByPolicy>,
+    /// How the making of metrics of the tenant's spans goes, where they are made as spans come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_metrics: Option<SpanMetricsStatus>,
     /// The demo workload.
     pub demo: DemoStatus,
 }

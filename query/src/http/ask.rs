@@ -28,6 +28,7 @@ pub(super) enum Ask {
     DeadLetter(LetterId),
     Replay(LetterId, How),
     Outline(OutlineAsk),
+    SpanMetrics(TimeRange),
     Data(DataAsk),
 }
 
@@ -79,6 +80,7 @@ impl Ask {
             Call::DemoStop => return Ok(Ask::Demo(DemoAction::Stop)),
             Call::Deletions => return Ok(Ask::Deletions(parameters.limit()?)),
             Call::DeadLetter | Call::Replay => return dead_letter(call, parameters),
+            Call::SpanMetrics => return said_range(parameters).map(Ask::SpanMetrics),
             Call::DeleteTrace => {
                 let predicate = Predicate::Trace(trace_id(parameters, "trace_id")?);
                 return Ok(Ask::Delete(Delete { signal: Signal::Spans, range: TimeRange::ALL, predicate }));
@@ -238,12 +240,18 @@ fn compare(parameters: &mut Parameters) -> Result<DataAsk> {
     Ok(DataAsk::CompareTraces(query, parameters.filter_hash()))
 }
 
-fn delete(call: Call, parameters: &mut Parameters) -> Result<Delete> {
+/// A range of which nothing is left to a default.
+fn said_range(parameters: &mut Parameters) -> Result<TimeRange> {
     for name in ["start", "end"] {
         if parameters.text(name).is_none() {
-            return Err(Error::parameter(name, "a deletion says its range: `start` and `end` are required"));
+            return Err(Error::parameter(name, "the range must be said: `start` and `end` are required"));
         }
     }
+    parameters.range(DefaultRange::LastHour)
+}
+
+fn delete(call: Call, parameters: &mut Parameters) -> Result<Delete> {
+    said_range(parameters)?;
     let (signal, predicate) = match call {
         Call::DeleteLogs => {
             let log::Filter { range, predicate } = log_filter(parameters)?;

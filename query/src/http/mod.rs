@@ -174,6 +174,9 @@ async fn outcome(
             let context = QueryContext { tenant, timeout };
             state.executor().run(context, move |control| ask.answer(control, &shelf, gzip)).await
         }
+        Ask::SpanMetrics(range) => {
+            answer::small(&crate::span_metrics::fill(state, QueryContext { tenant, timeout }, range).await?)
+        }
         Ask::Data(mut ask) => {
             if let DataAsk::Cardinality(query) = &mut ask {
                 query.active = (state.host().active_series)(&tenant);

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
 use crate::rule::Board;
+use crate::span_metrics::Maker;
 use crate::trace::outline::Shelf;
 use query_api::letter::Replayed;
 use query_api::status::{DemoStatus, KafkaStatus, LastReceived};
@@ -130,6 +131,7 @@ pub struct QueryState {
     clock: Arc<dyn Clock>,
     host: Host,
     rules: Board,
+    span_metrics: Maker,
     openapi: serde_json::Value,
     started: Instant,
     /// Outlines of traces that are looked at.
@@ -144,7 +146,8 @@ impl QueryState {
         let executor = Executor::new(config, engine.clone())?;
         let openapi = super::openapi::with_doors(&host.doors);
         let (rules, started, outlines, replaying) = (Board::default(), Instant::now(), Arc::default(), Arc::default());
-        Ok(QueryState { engine, executor, clock, host, rules, openapi, started, outlines, replaying })
+        let span_metrics = Maker::default();
+        Ok(QueryState { engine, executor, clock, host, rules, span_metrics, openapi, started, outlines, replaying })
     }
 
     /// Runs the queries.
@@ -161,6 +164,11 @@ impl QueryState {
     /// What is told of rules.
     pub fn rules(&self) -> &Board {
         &self.rules
+    }
+
+    /// What makes metrics of spans.
+    pub(crate) fn span_metrics(&self) -> &Maker {
+        &self.span_metrics
     }
 
     pub(super) fn engine(&self) -> &Engine {

@@ -22,6 +22,7 @@ pub(super) fn status(state: &QueryState, tenant: &TenantId) -> StatusResponse {
         object_store: stored.object_store,
         tail_sampling: stored.sampling.into_iter().map(sampled).collect(),
         kafka: (host.kafka)(tenant),
+        span_metrics: state.span_metrics().status(tenant),
         demo: (host.demo)(DemoAction::Tell).unwrap_or_default(),
     }
 }

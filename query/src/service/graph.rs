@@ -146,12 +146,9 @@ fn edges_in<F: Figures>(
         let mut beside = beside.take();
         let mut request = match &beside {
             Some(beside) => ScanRequest::all(COLUMNS.iter().chain(beside.columns).copied()),
-            None => {
-                let mut request = of_kinds(&COLUMNS, &[SERVER, CLIENT, PRODUCER, CONSUMER]);
-                request.columns.push(column::TRACE_STATE);
-                request
-            }
+            None => of_kinds(&COLUMNS, &[SERVER, CLIENT, PRODUCER, CONSUMER]),
         };
+        request.columns.push(column::TRACE_STATE);
         request.time = range;
         request.keys = Some(&PEER_KEYS);
         control.scan(Signal::Spans, request, |batch| {

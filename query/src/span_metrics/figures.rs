@@ -1,5 +1,6 @@
 //! How long did they take? Counts in buckets whose bounds double, and their sum.
 
+use crate::quantile::Count;
 use crate::service::Figures;
 
 /// Upper bounds: 2 ms, and twice the one before, up to 16.4 s. Tempo's.
@@ -9,10 +10,9 @@ const FIRST: i64 = 2_000_000;
 /// Durations of spans.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Durations {
-    pub(super) count: u64,
     pub(super) seconds: f64,
     /// The last has what is above all bounds.
-    pub(super) buckets: [u64; BOUNDS + 1],
+    buckets: [Count; BOUNDS + 1],
 }
 
 impl Durations {
@@ -21,20 +21,27 @@ impl Durations {
         std::array::from_fn(|bound| (FIRST << bound) as f64 / 1e9)
     }
 
+    /// How many spans there were, by bucket; those that were sampled stand for as many as their threshold says.
+    pub(super) fn counts(&self) -> [u64; BOUNDS + 1] {
+        self.buckets.map(Count::total)
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.counts().into_iter().sum()
+    }
+
     pub(super) fn merge(&mut self, other: &Durations) {
-        self.count += other.count;
         self.seconds += other.seconds;
-        self.buckets.iter_mut().zip(other.buckets).for_each(|(sum, more)| *sum += more);
+        self.buckets.iter_mut().zip(other.buckets).for_each(|(sum, more)| sum.merge(more));
     }
 }
 
 impl Figures for Durations {
-    fn add(&mut self, duration: i64, _: bool, _: f64) {
+    fn add(&mut self, duration: i64, _: bool, stands_for: f64) {
         let above = (0..BOUNDS).take_while(|bound| duration > FIRST << bound).count();
-        self.count += 1;
-        self.seconds += duration as f64 / 1e9;
+        self.seconds += duration as f64 / 1e9 * stands_for;
         if let Some(bucket) = self.buckets.get_mut(above) {
-            *bucket += 1;
+            bucket.add(stands_for);
         }
     }
 
@@ -51,7 +58,15 @@ mod tests {
     fn a_bound_belongs_to_its_bucket() {
         let mut durations = Durations::default();
         [0, 2_000_000, 2_000_001, 4_000_000, i64::MAX].into_iter().for_each(|nanos| durations.add(nanos, false, 1.0));
-        assert_eq!((durations.buckets[0], durations.buckets[1], durations.buckets[BOUNDS]), (2, 2, 1));
-        assert_eq!((Durations::bounds()[0], Durations::bounds()[13], durations.count), (0.002, 16.384, 5));
+        let counts = durations.counts();
+        assert_eq!((counts[0], counts[1], counts[BOUNDS]), (2, 2, 1));
+        assert_eq!((Durations::bounds()[0], Durations::bounds()[13], durations.count()), (0.002, 16.384, 5));
+    }
+
+    #[test]
+    fn what_is_left_of_many_counts_for_them() {
+        let mut durations = Durations::default();
+        [1.5, 1.5, 4.0].into_iter().for_each(|stands_for| durations.add(1_000_000_000, false, stands_for));
+        assert_eq!((durations.count(), durations.seconds), (7, 7.0));
     }
 }

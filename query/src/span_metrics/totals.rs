@@ -10,6 +10,12 @@ use std::collections::BTreeMap;
 use storage::scan::TimeRange;
 
 const CUMULATIVE: u8 = 2;
+/// The metric that there is whenever there is any.
+pub(super) const CALLS: &str = "traces_spanmetrics_calls_total";
+/// The scope of all of them.
+pub(super) const SCOPE: &str = "spanlight.span_metrics";
+/// A series' zero stands behind the start of its first interval: there may be a sample of an earlier life of it.
+const BEHIND: i64 = 1_000_000;
 
 /// A series' sum, since when, and when it grew last.
 #[derive(Debug)]
@@ -33,7 +39,7 @@ pub(super) struct Totals {
 fn entry<K: Ord, T: Default>(map: &mut Map<K, T>, key: K, range: TimeRange) -> &mut T {
     let key = Some(key);
     let key = if map.contains_key(&key) || map.len() < MOST_SERIES { key } else { None };
-    let new = || Total { sum: T::default(), since: range.start, grew: range.end, has_begun: false };
+    let new = || Total { sum: T::default(), since: range.start + BEHIND, grew: range.end, has_begun: false };
     let total = map.entry(key).or_insert_with(new);
     total.grew = range.end;
     &mut total.sum
@@ -64,7 +70,7 @@ impl Totals {
         let mut metrics = Metrics { time, points: BTreeMap::new() };
         for (key, total) in &mut self.operations {
             let attributes = key.as_ref().map_or_else(overflow, operation);
-            metrics.sum("traces_spanmetrics_calls_total", total, &attributes, |sum| sum.count);
+            metrics.sum(CALLS, total, &attributes, |sum| sum.count());
             metrics.histogram("traces_spanmetrics_latency", total, &attributes, |sum| sum);
             total.has_begun = true;
         }
@@ -117,16 +123,16 @@ impl Metrics {
         let points = self.points.entry((name, Kind::Histogram)).or_default();
         let bounds = Durations::bounds();
         let mut point = |time: i64, durations: &Durations| {
-            let buckets: Vec<String> = durations.buckets.iter().map(u64::to_string).collect();
+            let buckets: Vec<String> = durations.counts().iter().map(u64::to_string).collect();
             points.push(json!({
                 "attributes": attributes, "startTimeUnixNano": total.since.to_string(),
-                "timeUnixNano": time.to_string(), "count": durations.count.to_string(), "sum": durations.seconds,
+                "timeUnixNano": time.to_string(), "count": durations.count().to_string(), "sum": durations.seconds,
                 "explicitBounds": bounds, "bucketCounts": buckets,
             }));
         };
         // An end that sends no spans has no durations.
         let durations = of(&total.sum);
-        if durations.count == 0 {
+        if durations.count() == 0 {
             return;
         }
         if !total.has_begun {
@@ -147,7 +153,7 @@ impl Metrics {
         let metrics: Vec<Value> = self.points.into_iter().map(metric).collect();
         json!({ "resourceMetrics": [{
             "resource": { "attributes": attributes(&[("service.name", "spanlight")]) },
-            "scopeMetrics": [{ "scope": { "name": "spanlight.span_metrics" }, "metrics": metrics }],
+            "scopeMetrics": [{ "scope": { "name": SCOPE }, "metrics": metrics }],
         }]})
     }
 }

@@ -1,7 +1,8 @@
 //! Which traces match? A trace matches when one of its spans matches all filters and starts in the range.
 //!
 //! F1  Traces are ordered by the best key of their matching spans, then by trace id; pages follow each other without a
-//!     gap and without a double, also where many traces share a key.
+//!     gap and without a double, also where many traces share a key. That holds of what was there when the first page was asked: a span
+//!     that comes later may give its trace a better key, above what a later page looks at, and then that page does not tell it.
 //! F2  Candidates are what a scan proposes (`propose`).
 //! F3  Counts and summaries are taken from the whole trace, not from what the scan happened to answer.
 //!

@@ -2,6 +2,7 @@
 //!
 //! L1  Of a query as far as it is typed (`understood`) the conditions are kept that are whole and must hold; it never asks for
 //!     more than the whole query would.
+//!     Nor are values filtered by conditions that other spans of the trace decide: more may be listed, never less.
 //! L2  Rows looked at are limited: a list of suggestions need not be complete.
 
 use super::ast::{INSTRUMENTATION, INTRINSICS, Intrinsic, KINDS, Name, Root, STATUSES, Scope, Spansets, Stage, What};
@@ -98,7 +99,7 @@ pub(crate) fn distinct(
     most: Distinct,
 ) -> Result<Vec<Value<'static>>> {
     let name = root_instead(&listed.0);
-    let mut expression = filter_of(filter)?;
+    let mut expression = filter_of(filter)?.and_then(of_the_span);
     if name != listed.0 {
         let root = Expression::IsRoot;
         expression = Some(match expression {
@@ -106,16 +107,12 @@ pub(crate) fn distinct(
             None => root,
         });
     }
-    let mut names = vec![name.clone()];
-    let mut asks_trace = needs_trace(&name);
-    if let Some(expression) = &expression {
-        expression.names(&mut |name| {
-            asks_trace |= needs_trace(name);
-            names.push(name.clone());
-        });
-    }
-    if asks_trace {
+    if needs_trace(&name) {
         return Ok(Vec::new());
+    }
+    let mut names = vec![name.clone()];
+    if let Some(expression) = &expression {
+        expression.names(&mut |name| names.push(name.clone()));
     }
     let mut columns = columns_of(&names);
     columns.insert(column::START);
@@ -147,6 +144,17 @@ pub(crate) fn distinct(
         Ok(found.len() < most.limit)
     })?;
     Ok(found.into_values().collect())
+}
+
+/// What of an expression a span decides by itself: of a conjunction its parts, else all or nothing.
+fn of_the_span(expression: Expression) -> Option<Expression> {
+    if let Expression::And(parts) = expression {
+        let parts: Vec<Expression> = parts.into_iter().filter_map(of_the_span).collect();
+        return (!parts.is_empty()).then_some(Expression::And(parts));
+    }
+    let mut asks_trace = false;
+    expression.names(&mut |name| asks_trace |= needs_trace(name));
+    (!asks_trace).then_some(expression)
 }
 
 /// The root's name is the name of a root.

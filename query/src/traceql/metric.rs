@@ -5,7 +5,8 @@
 //!     quantile) nothing is told.
 //! S3  Counts that need no more than the store's statistics are answered from them, and are equal to those of rows.
 //! S4  The same question has the same answer: which series, samples and exemplars are told depends on the spans only.
-//! S5  At most [`MOST_SERIES`] series are told, those of the greatest sums; that some were left out is said.
+//! S5  At most [`MOST_SERIES`] series are told, those of the greatest sums; that some were left out is said, however many there were
+//!     and however short the steps are: the others take memory for the steps with spans only, and none for their values.
 //! S6  What is told early, of some of the spans, is told again in the end, with the same labels; so a reader who replaces values
 //!     by those that come later has the answer. Only series that stay are told early: not those of a comparison, nor those
 //!     that a second stage chooses among.
@@ -34,6 +35,7 @@ use crate::error::{Error, Result};
 use crate::exec::Control;
 use compare::Comparing;
 use fold::Folding;
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -89,8 +91,10 @@ impl MetricsQuery {
 
     /// The series, by their labels; of each at most so many exemplars.
     pub(crate) fn series(&self, control: &Control, axis: &Axis, exemplars: usize) -> Result<Answer> {
-        let series = self.of(control, axis, &self.metrics, exemplars, &mut |_| Ok(()))?;
-        Ok(chosen(series, &BTreeSet::new()))
+        let told = RefCell::<BTreeSet<String>>::default();
+        let (series, all) =
+            self.of(control, axis, &self.metrics, (exemplars, Keep::Greatest(&told)), &mut |_| Ok(()))?;
+        Ok(chosen(series, all, &told.borrow()))
     }
 
     /// The same, which tells every so often what there is so far (S6).
@@ -102,23 +106,30 @@ impl MetricsQuery {
         every: Duration,
         tell: &mut dyn FnMut(Answer) -> Result<()>,
     ) -> Result<Answer> {
-        let (mut told, mut next) = (BTreeSet::new(), Instant::now() + every);
-        let series = self.of(control, axis, &self.metrics, exemplars, &mut |so_far| {
-            let begun = Instant::now();
-            if begun < next {
-                return Ok(());
-            }
-            if let Some(mut series) = so_far().filter(|series| series.len() <= MOST_SERIES) {
-                // Other exemplars may be chosen in the end, and nothing would replace these.
-                series.iter_mut().for_each(|series| series.exemplars.clear());
-                told.extend(series.iter().map(|series| key_of(&series.labels)));
-                tell(chosen(series, &BTreeSet::new()))?;
-            }
-            // Where telling takes long, it is done less often.
-            next = Instant::now() + every.max(10 * begun.elapsed());
-            Ok(())
-        })?;
-        Ok(chosen(series, &told))
+        let (told, mut next) = (RefCell::<BTreeSet<String>>::default(), Instant::now() + every);
+        let (series, all) =
+            self.of(control, axis, &self.metrics, (exemplars, Keep::Greatest(&told)), &mut |so_far| {
+                let begun = Instant::now();
+                if begun < next {
+                    return Ok(());
+                }
+                if let Some(mut series) = so_far().filter(|series| series.len() <= MOST_SERIES) {
+                    // Other exemplars may be chosen in the end, and nothing would replace these.
+                    series.iter_mut().for_each(|series| series.exemplars.clear());
+                    told.borrow_mut().extend(series.iter().map(|series| key_of(&series.labels)));
+                    let all = series.len();
+                    tell(chosen(series, all, &BTreeSet::new()))?;
+                }
+                // Where telling takes long, it is done less often.
+                next = Instant::now() + every.max(10 * begun.elapsed());
+                Ok(())
+            })?;
+        Ok(chosen(series, all, &told.borrow()))
+    }
+
+    /// All series, with no more exemplars than so many, and without telling of them early.
+    fn whole(&self, control: &Control, axis: &Axis, metrics: &Metrics, exemplars: usize) -> Result<Vec<Series>> {
+        Ok(self.of(control, axis, metrics, (exemplars, Keep::All), &mut |_| Ok(()))?.0)
     }
 
     fn of(
@@ -126,30 +137,32 @@ impl MetricsQuery {
         control: &Control,
         axis: &Axis,
         metrics: &Metrics,
-        exemplars: usize,
+        (exemplars, keep): (usize, Keep<'_>),
         grown: Grown<'_>,
-    ) -> Result<Vec<Series>> {
-        match metrics {
+    ) -> Result<(Vec<Series>, usize)> {
+        let series = match metrics {
             // Two numbers were made one when the query was read.
-            Metrics::Number(_) => Ok(Vec::new()),
+            Metrics::Number(_) => Vec::new(),
             Metrics::Spans { pipeline, function, .. } => {
                 let mut source = Source::new(pipeline, function, exemplars)?;
                 if self.extrapolates {
                     source.columns.insert(column::TRACE_STATE);
                 }
-                source.series(control, axis, grown)
+                return source.series(control, axis, keep, grown);
             }
-            Metrics::Binary { op, left, right, .. } => self.binary(control, axis, *op, [left, right], grown),
+            Metrics::Binary { op, left, right, .. } => self.binary(control, axis, *op, [left, right], grown)?,
             Metrics::Then { inner, second, .. } => {
                 // What is among the first or passes a bound now may not do so in the end.
-                let series = self.of(control, axis, inner, exemplars, &mut |_| Ok(()))?;
-                Ok(match second {
+                let series = self.whole(control, axis, inner, exemplars)?;
+                match second {
                     Second::Top(count) => combine::ranked(series, *count, true),
                     Second::Bottom(count) => combine::ranked(series, *count, false),
                     Second::Filter(op, bound) => combine::filtered(series, *op, bound),
-                })
+                }
             }
-        }
+        };
+        let all = series.len();
+        Ok((series, all))
     }
 
     fn binary(
@@ -169,12 +182,12 @@ impl MetricsQuery {
                         false => combine::calculate(op, value, *number),
                     })
                 };
-                let series = self.of(control, axis, side, 0, &mut |so_far| grown(&|| so_far().map(&with_number)))?;
-                Ok(with_number(series))
+                let mut grown = |so_far: &dyn Fn() -> Option<Vec<Series>>| grown(&|| so_far().map(&with_number));
+                Ok(with_number(self.of(control, axis, side, (0, Keep::All), &mut grown)?.0))
             }
             [left, right] => {
-                let left = self.of(control, axis, left, 0, &mut |_| Ok(()))?;
-                let right = self.of(control, axis, right, 0, &mut |so_far| {
+                let left = self.whole(control, axis, left, 0)?;
+                let (right, _) = self.of(control, axis, right, (0, Keep::All), &mut |so_far| {
                     grown(&|| Some(combine::joined(op, left.clone(), so_far()?)))
                 })?;
                 Ok(combine::joined(op, left, right))
@@ -186,10 +199,25 @@ impl MetricsQuery {
 /// Is offered what there is so far, which is made when it is asked for; none where it is too much to be told early.
 type Grown<'g> = &'g mut dyn FnMut(&dyn Fn() -> Option<Vec<Series>>) -> Result<()>;
 
-/// The series that are told, those that were told before among them (S5).
-fn chosen(mut series: Vec<Series>, told: &BTreeSet<String>) -> Answer {
-    let all = series.len();
-    if all > MOST_SERIES {
+/// Which series are wanted of a function.
+#[derive(Debug, Clone, Copy)]
+enum Keep<'k> {
+    /// All, as others are made of them.
+    All,
+    /// Those that are told, which those that were told before are.
+    Greatest(&'k RefCell<BTreeSet<String>>),
+}
+
+/// The series that are told, of so many (S5).
+fn chosen(mut series: Vec<Series>, all: usize, told: &BTreeSet<String>) -> Answer {
+    keep_greatest(&mut series, told);
+    series.sort_by_cached_key(|series| key_of(&series.labels));
+    Answer { series, left_out: (all > MOST_SERIES).then_some(all) }
+}
+
+/// Lets go the series of the least sums, but for those that were told before.
+fn keep_greatest(series: &mut Vec<Series>, told: &BTreeSet<String>) {
+    if series.len() > MOST_SERIES {
         let weight = |series: &Series| {
             series.values.iter().filter(|value| value.is_finite()).map(|value| value.abs()).sum::<f64>()
         };
@@ -199,8 +227,6 @@ fn chosen(mut series: Vec<Series>, told: &BTreeSet<String>) -> Answer {
         });
         series.truncate(MOST_SERIES);
     }
-    series.sort_by_cached_key(|series| key_of(&series.labels));
-    Answer { series, left_out: (all > MOST_SERIES).then_some(all) }
 }
 
 /// What tells series apart, and puts them in order.
@@ -283,15 +309,15 @@ impl<'q> Source<'q> {
         Ok(Source { columnar, plan, function, columns, exemplars, by_row, names_trace })
     }
 
-    fn series(&self, control: &Control, axis: &Axis, grown: Grown<'_>) -> Result<Vec<Series>> {
+    fn series(&self, control: &Control, axis: &Axis, keep: Keep<'_>, grown: Grown<'_>) -> Result<(Vec<Series>, usize)> {
         let mut sink = match self.function {
             Function::Over { measure, by } => {
-                if let Some(series) = self.counted(control, axis, measure, by)? {
-                    return Ok(series);
+                if let Some(folding) = self.counted(control, axis, measure, by)? {
+                    return folding.kept(control, keep);
                 }
                 Sink::Folding(Folding::new(axis.clone(), measure, by, self.exemplars))
             }
-            Function::Compare(comparison) => Sink::Comparing(Comparing::new(axis.clone(), comparison)?),
+            Function::Compare(comparison) => Sink::Comparing(Comparing::new(control, axis.clone(), comparison)?),
         };
         let of_groups = match &self.columnar {
             Some(columnar) => self.groups(control, axis, columnar, &mut sink, &mut *grown)?,
@@ -303,13 +329,23 @@ impl<'q> Source<'q> {
             self.traces(control, axis, &mut sink, grown)?;
         }
         match sink {
-            Sink::Folding(folding) => Ok(folding.series()),
-            Sink::Comparing(comparing) => Ok(comparing.finish()),
+            Sink::Folding(folding) => folding.kept(control, keep),
+            Sink::Comparing(comparing) => {
+                let series = comparing.finish();
+                let all = series.len();
+                Ok((series, all))
+            }
         }
     }
 
     /// Counts from the store's statistics, where they suffice (S3).
-    fn counted(&self, control: &Control, axis: &Axis, measure: &Measure, by: &[Name]) -> Result<Option<Vec<Series>>> {
+    fn counted<'m>(
+        &self,
+        control: &Control,
+        axis: &Axis,
+        measure: &'m Measure,
+        by: &'m [Name],
+    ) -> Result<Option<Folding<'m>>> {
         let left = left_of(&self.plan);
         let extrapolates = self.columns.contains(column::TRACE_STATE);
         let counts = matches!(measure, Measure::Rate | Measure::Count) && !extrapolates;
@@ -349,7 +385,7 @@ impl<'q> Source<'q> {
                 count.rows as f64,
             )?;
         }
-        Ok(Some(folding.series()))
+        Ok(Some(folding))
     }
 
     /// Gives each span that all filters leave to the sink.
@@ -471,6 +507,24 @@ fn told_of(function: &Function) -> impl Iterator<Item = &Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::{Fixture, NOW, SECOND, TestSpan, spans};
+    use crate::traceql::parse;
+    use storage::scan::TimeRange;
+
+    #[tokio::test]
+    async fn s5_more_series_than_are_told_take_no_memory_for_steps_without_spans() {
+        let fixture = Fixture::new();
+        let span =
+            |id: u64| TestSpan { id, start: NOW - SECOND * i64::try_from(id % 600).unwrap(), ..TestSpan::default() };
+        fixture.put(spans(&(1..=3_000).map(span).collect::<Vec<_>>())).await;
+        // A place for each step of each series would take 600 MB.
+        let axis = Axis::steps(TimeRange { start: NOW - 1_000 * SECOND, end: NOW + SECOND }, SECOND / 5).unwrap();
+        let text = "{ } | rate() by (span:id)";
+        let answer = fixture.run(move |control| parse(text)?.metrics()?.series(control, &axis, 0)).await.unwrap();
+        assert_eq!((answer.series.len(), answer.left_out), (MOST_SERIES, Some(3_000)));
+        let has_one = |series: &Series| series.values.iter().filter(|value| **value > 0.0).count() == 1;
+        assert!(answer.series.iter().all(has_one));
+    }
 
     #[test]
     fn s5_of_too_many_series_those_that_were_told_and_the_greatest_are_told() {
@@ -482,7 +536,7 @@ mod tests {
         let all: Vec<Series> = (0..1_100).map(series).collect();
         let told = BTreeSet::from([key_of(&all[3].labels)]);
         let kept = |told: &BTreeSet<String>| -> Vec<f64> {
-            let answer = chosen(all.clone(), told);
+            let answer = chosen(all.clone(), all.len(), told);
             assert_eq!((answer.series.len(), answer.left_out), (MOST_SERIES, Some(1_100)));
             let mut values: Vec<f64> = answer.series.iter().map(|series| series.values[0]).collect();
             values.sort_unstable_by(f64::total_cmp);
@@ -490,6 +544,6 @@ mod tests {
         };
         assert_eq!(kept(&BTreeSet::new())[..2], [100.0, 101.0]);
         assert_eq!(kept(&told)[..2], [3.0, 101.0]);
-        assert_eq!(chosen(all[..5].to_vec(), &told).left_out, None);
+        assert_eq!(chosen(all[..5].to_vec(), 5, &told).left_out, None);
     }
 }

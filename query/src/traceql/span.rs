@@ -190,11 +190,11 @@ impl<'a> Spans<'a> {
         }
     }
 
-    fn scope(&self, row: usize) -> Option<origin::Scope<'a>> {
+    pub(super) fn scope(&self, row: usize) -> Option<origin::Scope<'a>> {
         self.scope.and_then(|cells| origin::Scope::parse(cells.get(row)))
     }
 
-    fn events(&self, row: usize) -> impl Iterator<Item = Event<'a>> + use<'a> {
+    pub(super) fn events(&self, row: usize) -> impl Iterator<Item = Event<'a>> + use<'a> {
         Event::list(self.events.map_or(&[], |cells| cells.get(row)))
     }
 

@@ -1,8 +1,9 @@
 //! How do Jaeger's monitoring pages ask how services do? For families of metrics, which are made of the spans.
 //!
 //! R1  Each point stands for the step that ends there: what Jaeger calls `ratePer` is the step here.
-//! R2  Latencies are milliseconds, calls are per second, errors are the share of calls that failed.
+//! R2  Latencies are milliseconds, calls are per second, errors are the share of calls that failed: zeros where none did.
 
+use super::model::{stored_service, told_service};
 use super::request::{Request, quoted};
 use crate::error::{Error, Result};
 use crate::exec::Control;
@@ -76,9 +77,15 @@ pub(super) fn family(control: &Control, request: &Request, measure: Measure) -> 
         Measure::Latencies => request.quantile()?,
         Measure::Calls | Measure::Errors => String::new(),
     };
-    let text = query(request, measure, &quantile, by_operation)?;
+    let (spans, by) = asked(request, by_operation)?;
     let axis = Axis::steps(TimeRange { start: range.start, end: range.end }, step)?;
-    let answer = traceql::parse(&text)?.metrics()?.series(control, &axis, 0)?;
+    let ask = |text: String| Ok::<_, Error>(traceql::parse(&text)?.metrics()?.series(control, &axis, 0)?.series);
+    let calls = || ask(format!("{{ {spans} }} | rate() {by}"));
+    let series = match measure {
+        Measure::Latencies => ask(format!("{{ {spans} }} | quantile_over_time(duration, {quantile}) {by}"))?,
+        Measure::Calls => calls()?,
+        Measure::Errors => shares(calls()?, &ask(format!("{{ {spans} && status = error }} | rate() {by}"))?),
+    };
     let scale = if measure == Measure::Latencies { 1e3 } else { 1.0 };
     let point = |(place, value): (usize, f64)| {
         let timestamp = Timestamp::from_nanosecond(axis.time(place).into()).ok()?;
@@ -98,14 +105,29 @@ pub(super) fn family(control: &Control, request: &Request, measure: Measure) -> 
         name: format!("{of}_{what}"),
         r#type: "GAUGE",
         help: format!("{help}, grouped by {by}"),
-        metrics: answer.series.into_iter().map(metric).collect(),
+        metrics: series.into_iter().map(metric).collect(),
     })
 }
 
-/// The same in TraceQL.
-fn query(request: &Request, measure: Measure, quantile: &str, by_operation: bool) -> Result<String> {
-    let services: Vec<String> =
-        request.texts("service").map(|name| format!("resource.service.name = {}", quoted(name))).collect();
+/// What of each series of calls failed.
+fn shares(calls: Vec<traceql::Series>, failed: &[traceql::Series]) -> Vec<traceql::Series> {
+    let share = |calls: traceql::Series| {
+        let failed = failed.iter().find(|failed| failed.labels == calls.labels);
+        let values = match failed {
+            None => vec![0.0; calls.values.len()],
+            Some(failed) => failed.values.iter().zip(&calls.values).map(|(failed, all)| failed / all).collect(),
+        };
+        traceql::Series { values, ..calls }
+    };
+    calls.into_iter().map(share).collect()
+}
+
+/// Which spans, and how they are grouped, in TraceQL.
+fn asked(request: &Request, by_operation: bool) -> Result<(String, &'static str)> {
+    let services: Vec<String> = request
+        .texts("service")
+        .map(|name| format!("resource.service.name = {}", quoted(stored_service(name))))
+        .collect();
     if services.is_empty() {
         return Err(Error::parameter("service", "please provide at least one service name"));
     }
@@ -121,13 +143,7 @@ fn query(request: &Request, measure: Measure, quantile: &str, by_operation: bool
     }
     let spans = format!("({}) && ({})", services.join(" || "), kinds.join(" || "));
     let by = if by_operation { "by (resource.service.name, name)" } else { "by (resource.service.name)" };
-    Ok(match measure {
-        Measure::Latencies => format!("{{ {spans} }} | quantile_over_time(duration, {quantile}) {by}"),
-        Measure::Calls => format!("{{ {spans} }} | rate() {by}"),
-        Measure::Errors => {
-            format!("( {{ {spans} && status = error }} | rate() {by} ) / ( {{ {spans} }} | rate() {by} )")
-        }
-    })
+    Ok((spans, by))
 }
 
 /// A label under Jaeger's name.
@@ -138,6 +154,9 @@ fn label((name, value): &(String, Value<'static>)) -> Option<Label> {
         _ => return None,
     };
     match value {
+        Value::Text(text) if name == "service_name" => {
+            Some(Label { name, value: told_service(text.clone().into_owned()) })
+        }
         Value::Text(text) => Some(Label { name, value: text.clone().into_owned() }),
         _ => None,
     }

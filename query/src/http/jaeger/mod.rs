@@ -125,11 +125,12 @@ fn services(control: &Control) -> Result<Vec<String>> {
         .values
         .iter()
         .filter_map(|value| match Value::parse(&value.value) {
-            Some(Value::String(name)) => Some(name.to_owned()),
+            Some(Value::String(name)) => Some(model::told_service(name.to_owned())),
             _ => None,
         })
         .collect();
     names.sort_unstable();
+    names.dedup();
     Ok(names)
 }
 
@@ -140,7 +141,8 @@ async fn operations_of_v1(
     query: RawQuery,
 ) -> Response {
     run(Version::First, (state, headers, query), move |control, _| {
-        let mut names: Vec<String> = operation_kinds(control, &service)?.into_iter().map(|(name, _)| name).collect();
+        let mut names: Vec<String> =
+            operation_kinds(control, model::stored_service(&service))?.into_iter().map(|(name, _)| name).collect();
         names.dedup();
         Ok(Envelope::counted(names))
     })
@@ -156,7 +158,7 @@ struct Operation {
 }
 
 fn operations(control: &Control, service: &str, kind: Option<&str>) -> Result<Vec<Operation>> {
-    let all = operation_kinds(control, service)?.into_iter();
+    let all = operation_kinds(control, model::stored_service(service))?.into_iter();
     let all = all.map(|(name, kind)| Operation { name, span_kind: model::kind(kind).unwrap_or_default() });
     Ok(all.filter(|operation| kind.is_none_or(|kind| kind == operation.span_kind)).collect())
 }

@@ -11,6 +11,7 @@ use query_api::otlp::{AnyValue, Event, KeyValue, Link, Resource, ResourceSpans, 
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
+use storage::model::origin::UNKNOWN_SERVICE;
 
 const SERVICE_NAME: &str = "service.name";
 /// The service of a resource that names none, in Jaeger's words.
@@ -57,12 +58,18 @@ pub(super) struct Dependency {
 
 impl From<Call> for Dependency {
     fn from(call: Call) -> Self {
-        Dependency { parent: named(call.parent), child: named(call.child), call_count: call.count }
+        Dependency { parent: told_service(call.parent), child: told_service(call.child), call_count: call.count }
     }
 }
 
-fn named(service: String) -> String {
-    if service.is_empty() { NO_SERVICE.to_owned() } else { service }
+/// A service as Jaeger calls it.
+pub(super) fn told_service(stored: String) -> String {
+    if stored.is_empty() || stored == UNKNOWN_SERVICE { NO_SERVICE.to_owned() } else { stored }
+}
+
+/// A service that is asked for in Jaeger's words, as it is stored.
+pub(super) fn stored_service(asked: &str) -> &str {
+    if asked == NO_SERVICE { UNKNOWN_SERVICE } else { asked }
 }
 
 /// A trace.

@@ -5,6 +5,7 @@
 //! P2  A tag's value with a `*` is a regular expression that matches all of the text, as Jaeger has it with its searching stores.
 
 use super::super::parameter::decode;
+use super::model::stored_service;
 use crate::error::{Error, Result};
 use crate::time;
 use crate::trace::Position;
@@ -129,6 +130,10 @@ impl Request {
 
     /// A search of the third API.
     pub(super) fn search_v3(&self) -> Result<Search> {
+        if self.text("query.filter").is_some() {
+            let message = "structured filters are not understood; `query.attributes` are";
+            return Err(Error::parameter("query.filter", message));
+        }
         let moment = |name: &str, older: &str| {
             let text = self.either(name, older);
             let text = text.ok_or_else(|| Error::parameter(name, format!("{name} is required")))?;
@@ -219,7 +224,7 @@ impl Conditions<'_> {
             return Err(invalid("tags", format!("at most {MOST_TAGS} tags are asked for")));
         }
         let mut parts = Vec::new();
-        parts.extend(self.service.map(|name| format!("resource.service.name = {}", quoted(name))));
+        parts.extend(self.service.map(|name| format!("resource.service.name = {}", quoted(stored_service(name)))));
         parts.extend(self.operation.map(|name| format!("name = {}", quoted(name))));
         parts.extend(self.shortest.map(|nanos| format!("duration >= {nanos}ns")));
         parts.extend(self.longest.map(|nanos| format!("duration <= {nanos}ns")));
@@ -349,6 +354,8 @@ mod tests {
         assert!(message("start=2&end=1&x=y").contains("ends before"));
         assert!(message("minDuration=-1s").contains("'minDuration'"));
         assert!(read("").search_v3().unwrap_err().to_string().contains("query.startTimeMin is required"));
+        let filtered = "query.startTimeMin=now-1h&query.startTimeMax=now&query.filter=x";
+        assert!(read(filtered).search_v3().unwrap_err().to_string().contains("structured filters"));
         let tags: String = (0..65).map(|tag| format!("tag=a{tag}:b&")).collect();
         assert!(message(&tags).contains("at most 64"));
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 struct Server {
-    _fixture: Fixture,
+    fixture: Fixture,
     router: Router,
 }
 
@@ -41,7 +41,7 @@ impl Server {
         fixture.flush().await;
         let state =
             QueryState::new(Config::default(), fixture.engine.clone(), fixture.clock.clone(), Host::default()).unwrap();
-        Server { router: router(state), _fixture: fixture }
+        Server { router: router(state), fixture }
     }
 
     async fn send(&self, request: Request<Body>) -> (u16, Value) {
@@ -90,6 +90,31 @@ async fn services_and_operations_are_listed() {
     let (status, error) = server.ask("/api/operations").await;
     let message = json!([{ "code": 400, "msg": "parameter 'service' is required" }]);
     assert_eq!((status, &error["errors"]), (400, &message));
+}
+
+#[tokio::test]
+async fn a_span_without_service_has_one_name_everywhere() {
+    let server = Server::new().await;
+    let nameless = TestSpan {
+        trace: 9,
+        id: 91,
+        start: NOW - 10 * SECOND,
+        service: "",
+        name: "lost",
+        kind: 2,
+        ..TestSpan::default()
+    };
+    server.fixture.put(spans(&[nameless])).await;
+    let name = "OTLPResourceNoServiceName";
+    let services = server.get("/api/services").await;
+    assert!(services["data"].as_array().unwrap().contains(&json!(name)), "{services}");
+    assert_eq!(server.get(&format!("/api/services/{name}/operations")).await, envelope(json!(["lost"]), 1));
+    assert_eq!(server.found(&format!("service={name}")).await, ["lost"]);
+    let told = server.get(&format!("/api/traces/{}", trace(9))).await;
+    assert_eq!(told["data"][0]["processes"]["p1"]["serviceName"], name);
+    let end = NOW / 1_000_000;
+    let calls = server.get(&format!("/api/metrics/calls?service={name}&endTs={end}&lookback=60000&step=60000")).await;
+    assert_eq!(calls["metrics"][0]["labels"], json!([{ "name": "service_name", "value": name }]));
 }
 
 #[tokio::test]
@@ -268,6 +293,12 @@ async fn services_are_measured_by_their_spans() {
     let labels = &errors["metrics"][0]["labels"];
     assert!(labels.as_array().unwrap().contains(&json!({ "name": "operation", "value": "add" })), "{errors}");
     assert!(errors.to_string().contains("\"doubleValue\":1.0"), "{errors}");
+    // A service without errors has zeros wherever it has calls.
+    let without = server.get(&format!("/api/metrics/errors?service=gateway&{range}")).await;
+    let points = |family: &Value| family["metrics"][0]["metricPoints"].as_array().map(Vec::len);
+    assert_eq!((without["metrics"][0]["labels"].clone(), points(&without)), (metric["labels"].clone(), points(&calls)));
+    let zeros = without["metrics"][0]["metricPoints"].as_array().unwrap();
+    assert!(zeros.iter().all(|point| point["gaugeValue"]["doubleValue"] == 0.0), "{without}");
     let latencies = server.get(&format!("/api/metrics/latencies?{clients}&quantile=0.95&{range}")).await;
     let points = latencies["metrics"][0]["metricPoints"].as_array().unwrap().iter();
     let most = points.filter_map(|point| point["gaugeValue"]["doubleValue"].as_f64()).fold(0.0, f64::max);

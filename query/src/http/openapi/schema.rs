@@ -492,10 +492,15 @@ fn status() -> Vec<Named> {
         Sometimes("object_store", text()),
         Sometimes("kafka", reference("KafkaStatus")),
         Sometimes("tail_sampling", list_of("SampledByPolicy")),
+        Sometimes("span_metrics", reference("SpanMetricsStatus")),
         Always("demo", reference("DemoStatus")),
     ];
     let sampled = ["kept_traces", "kept_spans", "dropped_traces", "dropped_spans"].map(|name| Always(name, count()));
     let sampled = std::iter::once(Always("policy", text())).chain(sampled);
+    let made = [Always("since_unix_nano", wide()), Always("until_unix_nano", wide()), Always("left_out", count())];
+    let filled = ["start_unix_nano", "end_unix_nano", "until_unix_nano"].map(|name| Always(name, wide()));
+    let filled =
+        filled.into_iter().chain(["made", "stored_before", "empty", "left_out"].map(|name| Always(name, count())));
     let kafka = [
         Sometimes("paused", text()),
         Sometimes("trouble", text()),
@@ -532,6 +537,8 @@ fn status() -> Vec<Named> {
     ];
     vec![
         ("StatusResponse", object("What the server says of itself.", status)),
+        ("SpanMetricsStatus", object("How the making of metrics of spans goes.", made)),
+        ("FilledResponse", object("What became of a range's intervals of 15 seconds.", filled)),
         ("SignalStatus", object("What is stored of one signal.", signal)),
         ("SampledByPolicy", object("What a policy of tail sampling has decided.", sampled)),
         ("KafkaStatus", object("How the reading of Kafka goes.", kafka)),

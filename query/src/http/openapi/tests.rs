@@ -255,6 +255,10 @@ fn answers_with_every_field_set_are_as_described() {
         r#where: Some("w".into()),
     };
     holds("ErrorBody", serde_json::to_value(query_api::error::ErrorBody { error }).unwrap());
+    let filled = query_api::span_metrics::FilledResponse::default();
+    holds("FilledResponse", serde_json::to_value(filled).unwrap());
+    let made = query_api::span_metrics::SpanMetricsStatus::default();
+    holds("SpanMetricsStatus", serde_json::to_value(made).unwrap());
     let signal = query_api::status::SignalStatus {
         signal: "logs".into(),
         rows: 1,

@@ -130,9 +130,17 @@ impl Request {
                     parts.push(format!("status = {value}"));
                     continue;
                 }
+                "error" if value == "true" => {
+                    parts.push("status = error".to_owned());
+                    continue;
+                }
                 _ => format!(".\"{}\"", quoted(key)),
             };
-            parts.push(format!("{name} =~ \"{}\"", quoted(&pattern)));
+            let text = format!("{name} =~ \"{}\"", quoted(&pattern));
+            // What may be a number or a boolean is sought as that, too.
+            let is_number = value.parse::<i64>().is_ok_and(|number| number.to_string() == *value);
+            let other = is_number || ["true", "false"].contains(&value.as_str());
+            parts.push(if other { format!("({text} || {name} = {value})") } else { text });
         }
         for (name, sign) in [("minDuration", ">="), ("maxDuration", "<=")] {
             if let Some(text) = self.text(name) {
@@ -189,6 +197,11 @@ mod tests {
             "{ .\"http.method\" =~ \"(?is).*GET.*\" && .\"b\" =~ \"(?is).*x y.*\" && traceDuration >= 1000000000ns }";
         assert_eq!(tags, expected);
         assert!(crate::traceql::parse(&tags).is_ok());
+        let number = query("tags=http.status_code%3D200%20error%3Dtrue");
+        let expected =
+            "{ (.\"http.status_code\" =~ \"(?is).*200.*\" || .\"http.status_code\" = 200) && status = error }";
+        assert_eq!(number, expected);
+        assert!(crate::traceql::parse(&number).is_ok());
         assert!(crate::traceql::parse(&query("tags=a.%5C%3D%5C%22x")).is_ok());
     }
 }

@@ -220,6 +220,10 @@ async fn tags_and_values_are_listed() {
     let filtered =
         format!("/api/v2/search/tag/resource.service.name/values?q={}", escaped("{ status = error && name = }"));
     assert_eq!(values(&filtered).await, json!([text("cart")]));
+    // What the trace decides filters nothing, what the span does goes on to.
+    let of_trace = "{ rootName = \"GET /\" && status = error && traceDuration > 1ns && name = }";
+    let filtered = format!("/api/v2/search/tag/resource.service.name/values?q={}", escaped(of_trace));
+    assert_eq!(values(&filtered).await, json!([text("cart")]));
     assert_eq!(values("/api/v2/search/tag/span.a%2Fb/values").await, json!([text("x")]));
     assert_eq!(values("/api/v2/search/tag/span.a/b/values").await, json!([text("x")]));
     assert_eq!(values("/api/v2/search/tag/rootServiceName/values").await, json!([text("gateway"), text("shop")]));

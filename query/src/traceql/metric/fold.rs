@@ -1,21 +1,30 @@
 //! How do spans become values per step and group?
 //!
 //! O1  The order of spans does not matter, but for the last bits of sums.
-//! O2  Quantiles and histograms count values by powers of two, as Tempo does; within one a quantile is interpolated along
-//!     the exponent. Values up to one are counted by the power zero, where Tempo leaves them out.
+//! O2  Quantiles and histograms count values by powers of two, as Tempo does; those up to one by negative exponents, zero and negative
+//!     ones apart, where Tempo leaves them out. Within a power a quantile is interpolated along the exponent, and it is never
+//!     outside of the values that there were: it is less than twice and more than half the exact one.
+//! O3  A group of which few steps have spans takes memory for those.
 
 use super::super::ast::{Intrinsic, Measure, Name, Scope, What};
 use super::super::expression::Spot;
 use super::super::span::Spans;
 use super::super::value::Value;
-use super::{Axis, Exemplar, Series, key_of};
-use crate::error::Result;
+use super::{Axis, Exemplar, Keep, MOST_SERIES, Series, keep_greatest, key_of};
+use crate::error::{Error, Result};
 use crate::exec::Control;
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use storage::model::{SpanId, TraceId};
 
 const NANOS: f64 = 1e9;
+/// Groups that are kept apart, to tell those of the greatest sums: what half of a query's memory holds, about.
+const MOST_GROUPS: usize = 200_000;
+/// Steps of all groups that have a place each, whether there are spans or not: what is faster, up to some megabytes.
+const MOST_PLACES: usize = 250_000;
+/// Groups whose series are made before those of the least sums are let go.
+const AT_ONCE: usize = 256;
 
 /// Groups of spans, and what is known of each.
 #[derive(Debug)]
@@ -32,9 +41,38 @@ pub(super) struct Folding<'q> {
 #[derive(Debug)]
 struct Group {
     labels: Vec<Value<'static>>,
-    steps: Vec<Fold>,
+    steps: Steps,
     /// Of each step the span with the least ids.
     examples: BTreeMap<usize, (TraceId, SpanId, i64, f64)>,
+}
+
+/// The steps of a group (O3).
+#[derive(Debug)]
+enum Steps {
+    All(Vec<Fold>),
+    WithSpans(BTreeMap<usize, Fold>),
+}
+
+impl Steps {
+    fn get_mut(&mut self, control: &Control, step: usize) -> Result<Option<&mut Fold>> {
+        match self {
+            Steps::All(folds) => Ok(folds.get_mut(step)),
+            Steps::WithSpans(folds) => {
+                if !folds.contains_key(&step) {
+                    control.charge(size_of::<Fold>() + 3 * size_of::<usize>())?;
+                }
+                Ok(Some(folds.entry(step).or_default()))
+            }
+        }
+    }
+
+    /// Those that may have spans, each with its place.
+    fn iter(&self) -> Box<dyn Iterator<Item = (usize, &Fold)> + '_> {
+        match self {
+            Steps::All(folds) => Box::new(folds.iter().enumerate()),
+            Steps::WithSpans(folds) => Box::new(folds.iter().map(|(step, fold)| (*step, fold))),
+        }
+    }
 }
 
 /// The values of one step.
@@ -44,8 +82,7 @@ struct Fold {
     sum: f64,
     least: f64,
     most: f64,
-    /// By exponent of two.
-    powers: BTreeMap<u32, f64>,
+    powers: BTreeMap<Bucket, f64>,
 }
 
 impl<'q> Folding<'q> {
@@ -57,10 +94,23 @@ impl<'q> Folding<'q> {
         self.key.clear();
         labels.iter().for_each(|label| put_key(&mut self.key, label));
         if !self.groups.contains_key(&self.key) {
-            let steps = self.axis.len();
-            control.charge(steps * size_of::<Fold>() + 3 * self.key.len() + size_of::<Group>())?;
+            if self.groups.len() == MOST_GROUPS {
+                let message = format!(
+                    "the query makes more than {MOST_GROUPS} series, of which the {MOST_SERIES} of the greatest values would be told; \
+                     group by less"
+                );
+                return Err(Error::Limit { message });
+            }
+            let all = self.axis.len();
+            let has_places = (self.groups.len() + 1).saturating_mul(all) <= MOST_PLACES;
+            let places = if has_places { all } else { 0 };
+            control.charge(places * size_of::<Fold>() + 3 * self.key.len() + size_of::<Group>())?;
             let labels = labels.into_iter().map(Value::into_owned).collect();
-            let group = Group { labels, steps: vec![Fold::default(); steps], examples: BTreeMap::new() };
+            let steps = match has_places {
+                true => Steps::All(vec![Fold::default(); all]),
+                false => Steps::WithSpans(BTreeMap::new()),
+            };
+            let group = Group { labels, steps, examples: BTreeMap::new() };
             self.groups.insert(self.key.clone(), group);
         }
         Ok(self.groups.get_mut(&self.key))
@@ -74,7 +124,9 @@ impl<'q> Folding<'q> {
         step: usize,
         count: f64,
     ) -> Result<()> {
-        if let Some(fold) = self.group(control, labels)?.and_then(|group| group.steps.get_mut(step)) {
+        if let Some(group) = self.group(control, labels)?
+            && let Some(fold) = group.steps.get_mut(control, step)?
+        {
             fold.count += count;
         }
         Ok(())
@@ -134,13 +186,16 @@ impl<'q> Folding<'q> {
                 let Some(raw) = spot.value(name).number() else { return Ok(()) };
                 let value = if is_duration(name) { raw / NANOS } else { raw };
                 let by_power = matches!(self.measure, Measure::Histogram(_) | Measure::Quantile(..));
-                (value, by_power.then(|| exponent(raw)))
+                if by_power && raw.is_nan() {
+                    return Ok(());
+                }
+                (value, by_power.then(|| Bucket::of(raw)))
             }
         };
         let labels = self.by.iter().map(|name| spot.value(name)).collect();
         let wants_examples = self.exemplars > 0;
         let Some(group) = self.group(control, labels)? else { return Ok(()) };
-        let Some(fold) = group.steps.get_mut(step) else { return Ok(()) };
+        let Some(fold) = group.steps.get_mut(control, step)? else { return Ok(()) };
         (fold.least, fold.most) = match fold.count {
             0.0 => (value, value),
             _ => (fold.least.min(value), fold.most.max(value)),
@@ -163,43 +218,99 @@ impl<'q> Folding<'q> {
 
     /// How many values the groups have.
     pub(super) fn values(&self) -> usize {
-        let each = match self.measure {
+        self.groups.len().saturating_mul(self.axis.len()).saturating_mul(self.series_of_each())
+    }
+
+    /// How many series a group makes, about.
+    fn series_of_each(&self) -> usize {
+        match self.measure {
             Measure::Quantile(_, quantiles) => quantiles.len(),
             // By powers of two.
             Measure::Histogram(_) => 64,
             _ => 1,
-        };
-        self.groups.len().saturating_mul(self.axis.len()).saturating_mul(each)
+        }
     }
 
-    /// The series, by their labels.
+    /// The series, by their labels: all of them, which the caller knows to be few.
     pub(super) fn series(&self) -> Vec<Series> {
         let mut series: Vec<Series> = self.groups.values().flat_map(|group| self.series_of(group)).collect();
-        if self.groups.is_empty() && self.by.is_empty() && matches!(self.measure, Measure::Rate | Measure::Count) {
-            // No spans are a rate of zero.
-            let steps = vec![Fold::default(); self.axis.len()];
-            series = self.series_of(&Group { labels: Vec::new(), steps, examples: BTreeMap::new() });
-        }
+        series.extend(self.nothing());
         series.sort_by_cached_key(|series| key_of(&series.labels));
         series
+    }
+
+    /// The series that are kept, and how many there were.
+    pub(super) fn kept(&self, control: &Control, keep: Keep<'_>) -> Result<(Vec<Series>, usize)> {
+        let bytes_of = |series: usize| series.saturating_mul(self.axis.len()).saturating_mul(size_of::<f64>());
+        let mut kept: Vec<Series> = self.nothing();
+        let mut all = kept.len();
+        let let_go = |kept: &mut Vec<Series>| {
+            if let Keep::Greatest(told) = keep {
+                let before = kept.len();
+                keep_greatest(kept, &told.borrow());
+                control.release(bytes_of(before - kept.len()));
+            }
+        };
+        for (number, group) in self.groups.values().enumerate() {
+            let count = self.series_count(group);
+            all += count;
+            control.charge(bytes_of(count))?;
+            kept.extend(self.series_of(group));
+            if number.is_multiple_of(AT_ONCE) {
+                control.check()?;
+                let_go(&mut kept);
+            }
+        }
+        let_go(&mut kept);
+        kept.sort_by_cached_key(|series| key_of(&series.labels));
+        Ok((kept, all))
+    }
+
+    /// How many series a group makes.
+    fn series_count(&self, group: &Group) -> usize {
+        match self.measure {
+            Measure::Histogram(_) => {
+                let powers: BTreeSet<Bucket> =
+                    group.steps.iter().flat_map(|(_, fold)| fold.powers.keys().copied()).collect();
+                powers.len()
+            }
+            _ => self.series_of_each(),
+        }
+    }
+
+    /// What there is without spans: they are a rate of zero.
+    fn nothing(&self) -> Vec<Series> {
+        if !self.groups.is_empty() || !self.by.is_empty() || !matches!(self.measure, Measure::Rate | Measure::Count) {
+            return Vec::new();
+        }
+        self.series_of(&Group {
+            labels: Vec::new(),
+            steps: Steps::WithSpans(BTreeMap::new()),
+            examples: BTreeMap::new(),
+        })
     }
 
     fn series_of(&self, group: &Group) -> Vec<Series> {
         let mut labels: Vec<(String, Value<'static>)> =
             self.by.iter().map(ToString::to_string).zip(group.labels.iter().cloned()).collect();
-        let values = |of: &dyn Fn(&Fold) -> f64| -> Vec<f64> {
-            group.steps.iter().map(|fold| if fold.count > 0.0 { of(fold) } else { f64::NAN }).collect()
+        let in_steps = |without: f64, of: &dyn Fn(&Fold) -> f64| -> Vec<f64> {
+            let mut values = vec![without; self.axis.len()];
+            for (step, fold) in group.steps.iter().filter(|(_, fold)| fold.count > 0.0) {
+                if let Some(value) = values.get_mut(step) {
+                    *value = of(fold);
+                }
+            }
+            values
         };
+        let values = |of: &dyn Fn(&Fold) -> f64| in_steps(f64::NAN, of);
         let with = |labels: &[(String, Value<'static>)], name: &str, value: f64| {
             let mut labels = labels.to_vec();
             labels.push((name.to_owned(), Value::Float(value)));
             labels
         };
         let named = match self.measure {
-            Measure::Rate => {
-                Some(("rate", group.steps.iter().map(|fold| fold.count / self.axis.step_seconds()).collect()))
-            }
-            Measure::Count => Some(("count_over_time", group.steps.iter().map(|fold| fold.count).collect())),
+            Measure::Rate => Some(("rate", in_steps(0.0, &|fold| fold.count / self.axis.step_seconds()))),
+            Measure::Count => Some(("count_over_time", in_steps(0.0, &|fold| fold.count))),
             Measure::Min(_) => Some(("min_over_time", values(&|fold| fold.least))),
             Measure::Max(_) => Some(("max_over_time", values(&|fold| fold.most))),
             Measure::Sum(_) => Some(("sum_over_time", values(&|fold| fold.sum))),
@@ -219,7 +330,8 @@ impl<'q> Folding<'q> {
             Measure::Quantile(_, quantiles) => quantiles
                 .iter()
                 .map(|&quantile| {
-                    let values = values(&|fold| scaled(quantile_of(&fold.powers, quantile)));
+                    let values =
+                        values(&|fold| scaled(quantile_of(&fold.powers, quantile)).max(fold.least).min(fold.most));
                     Series {
                         labels: with(&labels, "p", quantile),
                         exemplars: self.exemplars_of(group, &values),
@@ -228,13 +340,13 @@ impl<'q> Folding<'q> {
                 })
                 .collect(),
             _ => {
-                let mut powers: Vec<u32> = group.steps.iter().flat_map(|fold| fold.powers.keys().copied()).collect();
+                let mut powers: Vec<Bucket> =
+                    group.steps.iter().flat_map(|(_, fold)| fold.powers.keys().copied()).collect();
                 powers.sort_unstable();
                 powers.dedup();
-                let bucket = |power: u32| {
-                    let values = group.steps.iter().map(|fold| fold.powers.get(&power).copied().unwrap_or(0.0));
-                    let values: Vec<f64> = values.collect();
-                    let labels = with(&labels, "__bucket", scaled(f64::from(power).exp2()));
+                let bucket = |power: Bucket| {
+                    let values = in_steps(0.0, &|fold| fold.powers.get(&power).copied().unwrap_or(0.0));
+                    let labels = with(&labels, "__bucket", scaled(power.upper()));
                     Series { labels, exemplars: Vec::new(), values }
                 };
                 powers.into_iter().map(bucket).collect()
@@ -276,46 +388,97 @@ fn is_duration(name: &Name) -> bool {
     matches!(&name.what, What::Intrinsic(intrinsic) if durations.contains(intrinsic))
 }
 
-/// The least power of two that is no less than a value.
-fn exponent(value: f64) -> u32 {
-    if value <= 1.0 {
-        return 0;
+/// Where a value is counted: by its sign, and the least power of two that its size does not pass. In the order of the values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Bucket {
+    Negative(Reverse<i16>),
+    Zero,
+    Positive(i16),
+}
+
+impl Bucket {
+    fn of(value: f64) -> Self {
+        if value == 0.0 {
+            Bucket::Zero
+        } else if value > 0.0 {
+            Bucket::Positive(exponent(value))
+        } else {
+            Bucket::Negative(Reverse(exponent(-value)))
+        }
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a positive whole number; a cast saturates"
-    )]
-    let whole = value.ceil() as u64;
-    u64::BITS - whole.saturating_sub(1).leading_zeros()
+
+    /// What lies so far up between its bounds, along the exponent: 0 is the lower one, 1 the upper.
+    fn within(self, share: f64) -> f64 {
+        match self {
+            Bucket::Negative(Reverse(exponent)) => -(f64::from(exponent) - share).exp2(),
+            Bucket::Zero => 0.0,
+            Bucket::Positive(exponent) => (f64::from(exponent) - 1.0 + share).exp2(),
+        }
+    }
+
+    fn upper(self) -> f64 {
+        self.within(1.0)
+    }
+}
+
+/// Of the least power of two that is no less than a positive value.
+fn exponent(value: f64) -> i16 {
+    const DIGITS: u32 = f64::MANTISSA_DIGITS - 1;
+    // The least numbers have no exponent of their own.
+    let (value, shift) = if value < f64::MIN_POSITIVE { (value * 64f64.exp2(), 64) } else { (value, 0) };
+    let bits = value.to_bits();
+    let is_whole_power = bits.trailing_zeros() >= DIGITS;
+    let field = i16::try_from(bits >> DIGITS).unwrap_or(i16::MAX);
+    field - 1023 - shift + i16::from(!is_whole_power)
 }
 
 /// The value at a rank, interpolated within its power of two (O2).
-fn quantile_of(powers: &BTreeMap<u32, f64>, quantile: f64) -> f64 {
+fn quantile_of(powers: &BTreeMap<Bucket, f64>, quantile: f64) -> f64 {
     let total: f64 = powers.values().sum();
     let rank = (quantile * total).ceil().min(total).max(1.0);
     let mut before = 0.0;
-    for (&power, &count) in powers {
+    for (power, &count) in powers {
         if before + count >= rank {
-            let share = (rank - before) / count;
-            return (f64::from(power) - 1.0 + share).exp2();
+            return power.within((rank - before) / count);
         }
         before += count;
     }
-    powers.last_key_value().map_or(f64::NAN, |(power, _)| f64::from(*power).exp2())
+    powers.last_key_value().map_or(f64::NAN, |(power, _)| power.upper())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn o2_quantiles_are_interpolated_along_the_exponent() {
-        assert_eq!([0.0, 1.0, 2.0, 3.0, 4.0, 1024.0, 1025.0].map(exponent), [0, 0, 1, 2, 2, 10, 11]);
-        let powers = BTreeMap::from([(3, 2.0), (10, 2.0)]);
+        assert_eq!([1.0, 2.0, 3.0, 4.0, 1024.0, 1025.0].map(exponent), [0, 1, 2, 2, 10, 11]);
+        assert_eq!(
+            [0.1, 0.125, 0.5, 0.75, f64::MIN_POSITIVE, f64::from_bits(1)].map(exponent),
+            [-3, -3, -1, 0, -1022, -1074]
+        );
+        assert_eq!([f64::MAX, f64::INFINITY].map(exponent), [1024, 1024]);
+        let powers = BTreeMap::from([(Bucket::of(8.0), 2.0), (Bucket::of(1024.0), 2.0)]);
         assert_eq!(quantile_of(&powers, 1.0), 1024.0);
         assert_eq!(quantile_of(&powers, 0.5), 8.0);
         assert_eq!(quantile_of(&powers, 0.0), 2.5f64.exp2());
         assert_eq!(quantile_of(&powers, 0.75), 9.5f64.exp2());
+    }
+
+    proptest! {
+        #[test]
+        fn o2_a_quantile_is_within_a_factor_of_two(
+            values in proptest::collection::vec(prop_oneof![Just(0.0), -1e3..1e3f64, -1e-6..1e-6f64], 1..60), rank in 0.0..=1.0f64,
+        ) {
+            let mut powers: BTreeMap<Bucket, f64> = BTreeMap::new();
+            values.iter().for_each(|value| *powers.entry(Bucket::of(*value)).or_default() += 1.0);
+            let mut sorted = values.clone();
+            sorted.sort_by(f64::total_cmp);
+            let place = ((rank * values.len() as f64).ceil().max(1.0) as usize).min(values.len());
+            let (exact, told) = (sorted[place - 1], quantile_of(&powers, rank));
+            prop_assert!(exact.signum() == told.signum() || exact == 0.0, "{told} is not {exact}");
+            prop_assert!(told.abs() <= 2.0 * exact.abs() && told.abs() >= exact.abs() / 2.0, "{told} is not {exact}");
+        }
     }
 }

@@ -48,19 +48,38 @@ fn written(values: impl IntoIterator<Item = f64>) -> String {
     values.into_iter().map(value).collect::<Vec<_>>().join(" ")
 }
 
-/// The least power of two that is no less than a value, which is found by doubling.
-fn power(value: f64) -> i32 {
-    (0..64).find(|power| 2f64.powi(*power) >= value).unwrap()
+/// The sign of a value, and with it the least power of two that is no less than its size, which is found by doubling.
+fn power(value: f64) -> (i32, i32) {
+    let size = value.abs();
+    let power = if size == 0.0 { 0 } else { (-80..80).find(|power| 2f64.powi(*power) >= size).unwrap() };
+    let sign = if value == 0.0 { 0 } else { value.signum() as i32 };
+    (sign, sign * power)
+}
+
+/// So far up between a bucket's bounds.
+fn within((sign, power): (i32, i32), share: f64) -> f64 {
+    match sign {
+        0 => 0.0,
+        1 => (f64::from(power) - 1.0 + share).exp2(),
+        _ => -(f64::from(-power) - share).exp2(),
+    }
 }
 
 fn quantile(values: &[f64], quantile: f64) -> f64 {
-    let mut powers: Vec<i32> = values.iter().map(|value| power(*value)).collect();
+    let mut powers: Vec<(i32, i32)> = values.iter().map(|value| power(*value)).collect();
     powers.sort_unstable();
     let rank = (quantile * values.len() as f64).ceil().max(1.0) as usize;
     let of_rank = powers[rank - 1];
     let before = powers.iter().filter(|power| **power < of_rank).count();
     let equal = powers.iter().filter(|power| **power == of_rank).count();
-    (f64::from(of_rank) - 1.0 + (rank - before) as f64 / equal as f64).exp2()
+    within(of_rank, (rank - before) as f64 / equal as f64)
+}
+
+/// A quantile as it is told: never outside of the values.
+fn within_values(values: &[f64], rank: f64, unit: f64) -> f64 {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min) / unit;
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max) / unit;
+    (quantile(values, rank) / unit).max(least).min(most)
 }
 
 /// The lines of a function over the values of each group's steps; `unit` is what a value is divided by when it is told.
@@ -97,13 +116,15 @@ fn lines(function: &str, labels: &str, steps: &[Vec<f64>; STEPS], unit: f64) -> 
             vec![format!("{} {}", with(""), known(&|values| told(values).iter().sum::<f64>() / values.len() as f64))]
         }
         "quantile_over_time" => [0.0, 0.5, 0.9]
-            .map(|rank| format!("{} {}", with(&format!("p={rank:?}")), known(&|values| quantile(values, rank) / unit)))
+            .map(|rank| {
+                format!("{} {}", with(&format!("p={rank:?}")), known(&|values| within_values(values, rank, unit)))
+            })
             .into(),
         "histogram_over_time" => {
-            let powers: BTreeSet<i32> = steps.iter().flatten().map(|value| power(*value)).collect();
-            let bucket = |of: i32| {
+            let powers: BTreeSet<(i32, i32)> = steps.iter().flatten().map(|value| power(*value)).collect();
+            let bucket = |of: (i32, i32)| {
                 let counts = steps.each_ref().map(|values| values.iter().filter(|value| power(**value) == of).count());
-                let labels = with(&format!("__bucket={:?}", 2f64.powi(of) / unit));
+                let labels = with(&format!("__bucket={:?}", within(of, 1.0) / unit));
                 format!("{labels} {}", written(counts.map(|count| count as f64)))
             };
             powers.into_iter().map(bucket).collect()
@@ -162,6 +183,22 @@ fn compared(naive: &Naive<'_>, span: usize) -> Vec<(String, String)> {
     if !model.message.is_empty() {
         told.push(("statusMessage".to_owned(), model.message.clone()));
     }
+    let root = naive.spans[naive.root()];
+    if root.parent.is_none() {
+        let service = root.service.clone().unwrap_or("unknown_service".into());
+        told.extend([("rootName".to_owned(), root.name.clone()), ("rootServiceName".to_owned(), service)]);
+    }
+    let named = [("instrumentation:name", &model.scope_name), ("instrumentation:version", &model.scope_version)];
+    told.extend(
+        named.iter().filter(|(_, name)| !name.is_empty()).map(|(key, name)| ((*key).to_owned(), (*name).clone())),
+    );
+    let mut several = BTreeSet::new();
+    for (name, _, list) in &model.events {
+        several.extend((!name.is_empty()).then(|| ("event:name".to_owned(), name.clone())));
+        several.extend(list.iter().filter_map(|(key, value)| Some((format!("event.{key}"), text(value)?))));
+    }
+    told.extend(several);
+    told.extend(model.scope.iter().filter_map(|(key, value)| Some((format!("instrumentation.{key}"), text(value)?))));
     for (scope, list) in [("span", &model.attributes), ("resource", &model.resource)] {
         told.extend(list.iter().filter_map(|(key, value)| Some((format!("{scope}.{key}"), text(value)?))));
     }
@@ -178,8 +215,11 @@ fn expected_comparison(spans: &[SpanModel], query: &str, selection: &str) -> Vec
             true => "baseline",
             false => "selection",
         };
-        for (key, value) in compared(naive, span) {
+        let told = compared(naive, span);
+        for (key, value) in &told {
             counts.entry(format!("{{__meta_type={side}, {key}={value}}}")).or_default()[step] += 1.0;
+        }
+        for key in told.iter().map(|(key, _)| key).collect::<BTreeSet<_>>() {
             counts.entry(format!("{{__meta_type={side}_total, {key}=nil}}")).or_default()[step] += 1.0;
         }
     }
