@@ -140,11 +140,6 @@ impl KafkaReceiver {
     }
 }
 
-/// Whether only Spanlight writes to a tenant, as it does to that of the dead letters.
-pub(crate) fn is_own(tenant: &TenantId) -> bool {
-    *tenant == letter::tenant()
-}
-
 /// Hands on what the client says. That a setting is the other client's is no news: one table is for both.
 fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
