@@ -39,7 +39,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::engine::Engine;
-use storage::model::TenantId;
 
 /// What librdkafka holds before it is read, by default, and how long it does not fetch once it holds so much: its own second leaves the
 /// reader without messages for most of it.
