@@ -9,7 +9,7 @@ use crate::{assets, telemetry};
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::get;
-use collector::kafka::{FrontReport, FrontTopicReport, KafkaReport, PartitionReport, ReplayedLetter};
+use collector::kafka::{FrontReport, FrontTopicReport, KafkaReport, PartitionReport, ReplayedLetter as Letter};
 use collector::remote::Version;
 use collector::{Accepted, Collector, Encoding, KafkaFront, KafkaReceiver};
 use query::Door;
@@ -171,8 +171,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
         replay: Box::new(move |letter| {
             let (kafka, door) = (kafka.clone(), door.clone());
             let Replay { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload, turn } = letter;
-            let letter =
-                ReplayedLetter { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload, turn };
+            let letter = Letter { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload, turn };
             Box::pin(async move {
                 let Accepted { accepted, rejected, message, .. } = kafka.replay(&door, letter).await?;
                 Ok(Replayed { accepted, rejected, message })

@@ -171,12 +171,20 @@ impl Engine {
     /// Flushes what was read from sources, or lets go of it where that takes longer: whoever reads them next begins behind what
     /// this process shows. Whether it was flushed. Waits.
     pub fn hand_over(&self, at_most: Duration) -> bool {
+        let is_flushed = self.settle(at_most);
+        if !is_flushed {
+            self.store.forget_consumed();
+        }
+        is_flushed
+    }
+
+    /// Flushes what was read from sources, as far as that is done in time, and lets go of nothing. Whether it was. Waits.
+    pub fn settle(&self, at_most: Duration) -> bool {
         self.store.seal_consumed();
         self.flusher.request();
         let begun = self.store.clock.monotonic();
         while !self.store.consumed_is_flushed() {
             if self.store.clock.monotonic().saturating_sub(begun) >= at_most {
-                self.store.forget_consumed();
                 return false;
             }
             std::thread::sleep(HAND_OVER_LOOK);

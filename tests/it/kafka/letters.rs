@@ -219,7 +219,11 @@ async fn nobody_writes_to_the_tenant_of_the_letters() {
     })
     .await;
     assert!(letter["reason"].as_str().unwrap().contains("is Spanlight's own"), "{letter}");
+    // Whose it is nobody knows, so it is asked.
+    assert_eq!(letter["tenant"], "", "{letter}");
     let id = letter["id"].as_str().unwrap();
+    let (status, answer) = json(&server, "POST", &format!("/api/v1/dead-letters/{id}/replay")).await;
+    assert!(status == 400 && answer.to_string().contains("say what it is"), "{status} {answer}");
     let into_it = format!("/api/v1/dead-letters/{id}/replay?tenant=dead-letters");
     let (status, answer) = json(&server, "POST", &into_it).await;
     assert!(status == 400 && answer.to_string().contains("is Spanlight's own"), "{status} {answer}");

@@ -407,6 +407,27 @@ async fn topics_made_anew_expired_messages_and_given_up_transactions_are_told_ap
     assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 20.0);
 }
 
+/// It can be read nowhere else.
+#[tokio::test]
+async fn what_was_read_of_a_topic_that_is_made_anew_outlives_a_kill() {
+    let Some(lib) = lib() else { return };
+    let brokers = Brokers::start(lib, 1).await;
+    let dir = tempfile::tempdir().unwrap();
+    brokers.make_topic(LOGS, 1, &[]).await;
+    let sent = AtomicUsize::new(0);
+    produce(&brokers.producer(&[]), 0..40, &sent);
+    let server = brokers.serve(dir.path(), &[]);
+    all_once(&server, 40 * RECORDS).await;
+    brokers.admin().delete_topics(&[LOGS], &AdminOptions::new()).await.unwrap();
+    drop(brokers.producer(&[]));
+    brokers.make_topic(LOGS, 1, &[]).await;
+    produce(&brokers.producer(&[]), 40..50, &sent);
+    all_once(&server, 50 * RECORDS).await;
+    server.kill();
+    let server = brokers.serve(dir.path(), &[]);
+    all_once(&server, 50 * RECORDS).await;
+}
+
 /// Python's own client and OpenTelemetry's generated messages.
 #[tokio::test]
 async fn what_a_python_producer_sends_in_every_compression_is_stored_once() {

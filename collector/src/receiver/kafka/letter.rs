@@ -6,6 +6,7 @@
 //! place, which stays the same where it is read again.
 
 use super::config::Topic;
+use crate::collector::shorten;
 use storage::model::attribute::{Map, MapBuilder, Value, put_value};
 use storage::model::origin::{Resource, Scope};
 use storage::model::{Batch, LogBatchBuilder, LogRecord, TenantId};
@@ -18,6 +19,11 @@ pub(super) const REPLAYED: &str = "spanlight.dead_letter.replayed";
 pub(super) const ID: &str = "spanlight.dead_letter.id";
 /// The attribute that says when the message was sent, in Unix nanoseconds.
 const SENT: &str = "spanlight.message.time";
+
+/// The attribute that says how long its key is.
+const KEY_SIZE: &str = "spanlight.message.key.size";
+/// Bytes of a key that are kept: lists of letters hold what stands in attributes.
+const MOST_OF_KEY: usize = 1_024;
 
 /// A message that could not be stored, or only in part.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +76,8 @@ pub(super) fn rows(letter: &Letter<'_>, topic: Option<&Topic>) -> Result<Batch, 
     attributes.push("messaging.destination.partition.id", Value::Int(letter.place.partition.into()));
     attributes.push("messaging.kafka.offset", Value::Int(letter.place.offset));
     if let Some(key) = letter.key {
-        attributes.push("messaging.kafka.message.key", Value::Bytes(key));
+        attributes.push("messaging.kafka.message.key", Value::Bytes(key.get(..MOST_OF_KEY).unwrap_or(key)));
+        attributes.push(KEY_SIZE, Value::Int(key.len().try_into().unwrap_or(i64::MAX)));
     }
     attributes.push("messaging.message.body.size", Value::Int(letter.payload.len().try_into().unwrap_or(i64::MAX)));
     attributes.push(ID, Value::String(&letter.id()));
@@ -78,7 +85,7 @@ pub(super) fn rows(letter: &Letter<'_>, topic: Option<&Topic>) -> Result<Batch, 
         attributes.push(SENT, Value::Int(sent));
     }
     attributes.push("spanlight.tenant", Value::String(letter.tenant));
-    attributes.push("spanlight.reason", Value::String(letter.reason));
+    attributes.push("spanlight.reason", Value::String(&shorten(letter.reason.to_owned())));
     attributes.push("spanlight.partial", Value::Bool(letter.partial));
     if let Some(topic) = topic {
         attributes.push("spanlight.signal", Value::String(topic.signal.as_str()));
@@ -126,4 +133,20 @@ fn batch(record: &LogRecord<'_>) -> Result<Batch, String> {
     builder.set_scope(&Scope { name: "spanlight.kafka", ..Scope::default() });
     builder.append(record).map_err(|error| error.to_string())?;
     builder.finish().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_is_little_larger_than_its_message_however_long_its_key_and_its_reason_are() {
+        let (key, reason) = (vec![b'k'; 900_000], "r".repeat(900_000));
+        let place = Place { topic: "lines", topic_id: "id", partition: 0, offset: 7 };
+        let key = Some(key.as_slice());
+        let letter =
+            Letter { place, sent: None, time: 1, key, payload: b"\xff", tenant: "", reason: &reason, partial: false };
+        let batch = rows(&letter, None).unwrap();
+        assert!(batch.memory_bytes() < 64 << 10, "{}", batch.memory_bytes());
+    }
 }

@@ -41,6 +41,8 @@ const PORTION_BYTES: usize = 8 << 20;
 const PORTION_MEMORY: usize = 64 << 20;
 /// What a dead letter becomes: an encoded value, and a cell of a column.
 const LETTER_COPIES: usize = 2;
+/// Bytes of a header's tenant that are looked at.
+const MOST_NAMED: usize = 200;
 /// How long the next message is waited for, which is how soon the end is noticed.
 const WAIT: Duration = Duration::from_millis(100);
 /// How long the store's blocks are waited for before a portion, and how often it is looked at meanwhile.
@@ -323,9 +325,10 @@ impl Reader {
         known.into_iter().find(|name| name.rsplit_once('/').is_some_and(|(other, _)| other != own))
     }
 
-    /// Says that a topic was made anew: what was read of its namesake stays.
+    /// Says that a topic was made anew: what was read of its namesake stays, and is nowhere else.
     fn tell_of_new(&self, topic: &str, partition: i32, source: &str) {
         if let Some(namesake) = self.namesake(topic, source) {
+            self.save(&namesake);
             tracing::warn!(
                 topic,
                 partition,
@@ -333,6 +336,13 @@ impl Reader {
                 namesake,
                 "a topic of kafka was made anew; it is read from its beginning"
             );
+        }
+    }
+
+    /// Has what was read of a partition that is gone come to blocks: it cannot be read again.
+    fn save(&self, source: &str) {
+        if self.engine.position(source) != self.engine.committed_position(source) && !self.engine.settle(ANSWER) {
+            tracing::warn!(source, "what was read of a topic of kafka that is gone is not in blocks yet");
         }
     }
 
@@ -374,7 +384,7 @@ impl Reader {
                 }
                 Some(Ok(read)) => {
                     messages += 1;
-                    bytes += read.payload_len();
+                    bytes += read.payload_len() + read.key_len();
                     match self.read(&read, &mut portions) {
                         Some(held) => memory += held,
                         None => break,
@@ -422,13 +432,17 @@ impl Reader {
 
     /// Where an offset is out of range, where to go on is found out anew.
     fn complain(&self, error: &KafkaError) {
-        let hint = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::BadCompression) => {
-                "; a batch may have more bytes unpacked than `receive.message.max.bytes` of `kafka.librdkafka`"
+        let is_packed = error.rdkafka_error_code() == Some(RDKafkaErrorCode::BadCompression);
+        let hint = match is_packed {
+            true => {
+                "; a partition does not go on: a batch may have more bytes unpacked than `receive.message.max.bytes` of `kafka.librdkafka`"
             }
-            _ => "",
+            false => "",
         };
         self.metrics.trouble(&format!("{error}{hint}"));
+        if is_packed {
+            self.metrics.stopped(format!("{error}{hint}"));
+        }
         if self.metrics.may_log("client", self.clock.monotonic()).is_some() {
             tracing::warn!(%error, "kafka{hint}");
         }
@@ -486,8 +500,8 @@ impl Reader {
             (_, Some(Err(why))) => Err(why.clone()),
             (Some(topic), _) => message::decode(Message { payload, topic: read.topic(), time }, topic, &self.bounds),
         };
-        let tenant = match (named, topic) {
-            (Some(Ok(tenant)), _) => tenant,
+        let tenant = match (&named, topic) {
+            (Some(Ok(tenant)), _) => tenant.clone(),
             (_, Some(topic)) => topic.tenant.clone(),
             (_, None) => TenantId::default(),
         };
@@ -499,7 +513,7 @@ impl Reader {
                 if rejected > 0 {
                     let first = shorten(message.unwrap_or_default());
                     let reason = format!("{rejected} of its records were left out: {first}");
-                    self.keep(read, (&tenant, sent), &reason, rows > 0, portion);
+                    self.keep(read, (tenant.as_str(), sent), &reason, rows > 0, portion);
                     held += LETTER_COPIES * payload.len();
                     let (tenant, said) = (tenant.clone(), first);
                     portion.left_out.push(LeftOut { tenant, reason: MALFORMED, records: rejected, said });
@@ -510,7 +524,9 @@ impl Reader {
                 held
             }
             Err(reason) => {
-                self.keep(read, (&tenant, sent), &reason, false, portion);
+                // Whose it is nobody knows whose header is wrong: who replays it says so.
+                let tenant = if matches!(named, Some(Err(_))) { "" } else { tenant.as_str() };
+                self.keep(read, (tenant, sent), &reason, false, portion);
                 LETTER_COPIES * payload.len()
             }
         }
@@ -520,7 +536,7 @@ impl Reader {
     fn keep(
         &self,
         read: &BorrowedMessage<'_>,
-        (tenant, sent): (&TenantId, Option<i64>),
+        (tenant, sent): (&str, Option<i64>),
         reason: &str,
         partial: bool,
         portion: &mut Portion,
@@ -537,7 +553,7 @@ impl Reader {
             );
         }
         let (key, payload) = (read.key(), read.payload().unwrap_or_default());
-        let (tenant, time) = (tenant.as_str(), self.clock.now_unix_nano());
+        let time = self.clock.now_unix_nano();
         let topic_id = portion.source.as_deref().and_then(|source| source.rsplit('/').nth(1)).unwrap_or_default();
         let place = Place { topic: name, topic_id, partition, offset };
         let letter = Letter { place, sent, time, key, payload, tenant, reason, partial };
@@ -554,7 +570,9 @@ impl Reader {
     fn tenant_of(&self, read: &BorrowedMessage<'_>) -> Option<Result<TenantId, String>> {
         let headers = read.headers()?;
         let named = headers.iter().find(|header| header.key.eq_ignore_ascii_case(&self.config.tenant_header))?;
-        let name = String::from_utf8_lossy(named.value?).into_owned();
+        let value = named.value?;
+        // What is longer is no tenant, and is not quoted whole.
+        let name = String::from_utf8_lossy(value.get(..MOST_NAMED).unwrap_or(value));
         Some(letter::tenant_of_others(&name))
     }
 
@@ -646,10 +664,12 @@ impl Reader {
                 tracing::warn!(topic, "kafka has no topic of that name; it is read once there is one");
             }
         }
-        let moved = |((topic, partition), source): &(Key, Arc<str>)| {
-            ids.get(&**topic).is_some_and(|id| **source != *format!("kafka/{topic}/{id}/{partition}"))
+        let is_there = |((topic, partition), source): &&(Key, Arc<str>)| {
+            ids.get(&**topic).is_some_and(|id| **source == *format!("kafka/{topic}/{id}/{partition}"))
         };
-        if reading.iter().any(moved) {
+        let gone: Vec<_> = reading.iter().filter(|read| !is_there(read)).collect();
+        gone.iter().for_each(|(_, source)| self.save(source));
+        if gone.iter().any(|((topic, _), _)| ids.contains_key(&**topic)) {
             self.suspend();
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use storage::model::TenantId;
 
 /// How often a message that says the same is logged at most.
@@ -16,6 +16,9 @@ const OTHERS: &str = "(others)";
 /// Why records are left out: they cannot be read, or are of series beyond the limit.
 pub(super) const MALFORMED: &str = "malformed";
 pub(super) const ACTIVE_SERIES: &str = "active_series";
+
+/// How long it is told that a batch cannot be unpacked: the client tries again twice a second, and complains each time.
+const STOPPED_FOR: Duration = Duration::from_secs(30);
 
 /// Why nothing is read, for now.
 pub(super) type Paused = String;
@@ -77,8 +80,10 @@ pub struct KafkaReport {
     pub relapses: u64,
     /// Why nothing is read now, if nothing is.
     pub paused: Option<String>,
-    /// What the client complained of last, if that was since the last message.
+    /// What the client complained of last, if that was since the last message, or of a partition that it cannot read on.
     pub trouble: Option<String>,
+    /// How often it complained.
+    pub complaints: u64,
 }
 
 /// The counters.
@@ -87,6 +92,8 @@ pub(super) struct KafkaMetrics {
     report: Mutex<KafkaReport>,
     /// Why partitions cannot be begun, if some cannot: others that go on say nothing of them.
     stuck: Mutex<Option<String>>,
+    /// What keeps a partition where it is, and when it was told last: others go on.
+    stopped: Mutex<Option<(Instant, String)>>,
     hush: Hush,
 }
 
@@ -98,9 +105,16 @@ impl KafkaMetrics {
     /// What there is to tell.
     pub(super) fn read(&self) -> KafkaReport {
         let stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stopped = stopped.filter(|(at, _)| at.elapsed() < STOPPED_FOR).map(|(_, what)| what);
         let mut report = self.report().clone();
-        report.trouble = stuck.or(report.trouble);
+        report.trouble = stuck.or(stopped).or(report.trouble);
         report
+    }
+
+    /// Says what keeps a partition where it is.
+    pub(super) fn stopped(&self, what: String) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), what));
     }
 
     /// Says why partitions cannot be begun, or that all are.
@@ -117,7 +131,9 @@ impl KafkaMetrics {
     }
 
     pub(super) fn trouble(&self, what: &str) {
-        self.report().trouble = Some(what.to_owned());
+        let mut report = self.report();
+        report.trouble = Some(what.to_owned());
+        report.complaints += 1;
     }
 
     pub(super) fn pause(&self, why: Option<Paused>) {
@@ -238,6 +254,7 @@ impl KafkaReport {
         self.render_left_out(out);
         let whole = [
             ("rebalances_total", "counter", "How often partitions came and went.", self.rebalances),
+            ("client_errors_total", "counter", "How often the client complained.", self.complaints),
             (
                 "relapses_total",
                 "counter",
