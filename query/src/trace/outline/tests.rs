@@ -254,7 +254,8 @@ fn ol4_a_deep_chain_and_a_wide_fan_end() {
         assert_eq!(lanes::Lanes::new(&found).rows.len(), 30_000);
         let mut fold = Fold { depth: Some(0), ..Fold::default() };
         assert_eq!(found.shown(&fold, None), [0]);
-        assert_eq!(found.open(29_999, &mut fold).is_none(), deep, "so many are not named");
+        found.open(29_999, &mut fold);
+        assert_eq!(fold == Fold::default(), deep, "so many are not named");
         assert!(found.shown(&fold, None).binary_search(&29_999).is_ok());
     }
 }
