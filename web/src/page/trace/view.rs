@@ -9,13 +9,13 @@ use crate::component::effect::effect;
 use crate::state::calendar::HOUR;
 use crate::state::filter::LogFilter;
 use crate::state::time::Range;
-use crate::state::trace::critical::{self, Section};
 use crate::state::trace::mini::Mini;
 use crate::state::trace::tree::Trace;
 use crate::state::trace::window::Window;
 use leptos::prelude::*;
 use query_api::log::LogsResponse;
 use query_api::otlp::TracesData;
+use query_api::tree::{Section, critical_path};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -157,7 +157,7 @@ impl View {
             matches,
             only,
             critical: RwSignal::new(true),
-            path: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| critical::by_row(critical::path(&t))))),
+            path: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| critical_path(&*t)))),
             logs: log_marks(id, move || trace().map(|t| (t.start, t.duration))),
             scroller: StoredValue::new(None),
         };

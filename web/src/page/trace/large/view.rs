@@ -207,6 +207,15 @@ impl Large {
         self.outline.with(|outline| (outline.start_unix_nano, outline.duration_nano))
     }
 
+    /// Whether a row holds what is looked for; nothing where nothing is, and of rows beyond those that are told.
+    pub(super) fn holds(self, row: usize) -> Option<bool> {
+        let holds = |found: &MatchesResponse| {
+            let is_known = found.rows.last().is_none_or(|last| row <= *last) || found.count == found.rows.len();
+            is_known.then(|| found.rows.binary_search(&row).is_ok())
+        };
+        self.matches.data.with(|found| found.as_deref().and_then(holds))
+    }
+
     /// What rows are drawn with.
     pub(super) fn board(self) -> Board {
         Board { time: self.time, critical: self.critical, logs: self.logs }
