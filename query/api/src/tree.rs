@@ -309,14 +309,16 @@ mod tests {
 
     #[test]
     fn gaps_are_what_no_child_covers() {
-        let rows = trace(&[(None, 0, 100), (Some(0), 10, 40), (Some(0), 30, 60), (Some(2), 35, 200), (Some(0), 90, 120)]);
+        let rows =
+            trace(&[(None, 0, 100), (Some(0), 10, 40), (Some(0), 30, 60), (Some(2), 35, 200), (Some(0), 90, 120)]);
         let gaps = |row| rows.gaps(row).collect::<Vec<_>>();
         assert_eq!([gaps(0), gaps(1), gaps(2)], [vec![[0, 10], [60, 90]], vec![[10, 40]], vec![[30, 35]]]);
     }
 
     #[test]
     fn the_path_runs_through_the_child_that_ends_last() {
-        let told = |rows: &Vec<Placed>| critical_path(rows).iter().map(|it| (it.row, it.start, it.end)).collect::<Vec<_>>();
+        let told =
+            |rows: &Vec<Placed>| critical_path(rows).iter().map(|it| (it.row, it.start, it.end)).collect::<Vec<_>>();
         let at_once = trace(&[(None, 0, 100), (Some(0), 10, 50), (Some(0), 20, 90)]);
         assert_eq!(told(&at_once), [(0, 90, 100), (0, 0, 20), (2, 20, 90)]);
         let in_turn = trace(&[(None, 0, 100), (Some(0), 10, 40), (Some(0), 40, 90)]);
@@ -341,13 +343,15 @@ mod tests {
     }
 
     fn any_trace() -> impl Strategy<Value = Vec<Placed>> {
-        proptest::collection::vec((any::<prop::sample::Index>(), any::<bool>(), 0i64..90, 0i64..60), 1..24).prop_map(|list| {
-            let spans = list.iter().enumerate().map(|(at, (parent, is_root, start, length))| {
-                let parent = (at > 0 && !is_root).then(|| parent.index(at));
-                (parent, *start, start + length)
-            });
-            trace(&spans.collect::<Vec<_>>())
-        })
+        proptest::collection::vec((any::<prop::sample::Index>(), any::<bool>(), 0i64..90, 0i64..60), 1..24).prop_map(
+            |list| {
+                let spans = list.iter().enumerate().map(|(at, (parent, is_root, start, length))| {
+                    let parent = (at > 0 && !is_root).then(|| parent.index(at));
+                    (parent, *start, start + length)
+                });
+                trace(&spans.collect::<Vec<_>>())
+            },
+        )
     }
 
     proptest! {

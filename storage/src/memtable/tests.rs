@@ -91,7 +91,10 @@ fn a_trace_is_read_from_the_batches_that_have_it_and_in_the_columns_that_are_ask
         assert_eq!(found.iter().map(|(looked_at, _)| *looked_at).collect::<Vec<_>>(), expected);
         for (looked_at, rows) in found {
             let rows = rows.unwrap();
-            assert_eq!((rows.num_rows(), rows.num_columns(), rows.schema_ref().field(0).name().as_str()), (looked_at, 1, "span_id"));
+            assert_eq!(
+                (rows.num_rows(), rows.num_columns(), rows.schema_ref().field(0).name().as_str()),
+                (looked_at, 1, "span_id")
+            );
         }
     }
     let wanted = HashSet::from([trace(305), trace(1_250), trace(9_999)]);

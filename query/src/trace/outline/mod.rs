@@ -103,8 +103,7 @@ impl Rows for Outline {
     }
 
     fn placed(&self, row: usize) -> Placed {
-        let placed =
-            |row: &Row| Placed { parent: row.parent, subtree: row.subtree, start: row.start, end: row.end() };
+        let placed = |row: &Row| Placed { parent: row.parent, subtree: row.subtree, start: row.start, end: row.end() };
         self.rows.get(row).map(placed).unwrap_or_default()
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! Not here: how a bar looks, what the pointer does (`lanes`).
 
-use super::lanes::{Bar, LABEL, NEAR, Palette, Pointer, Room, Scale};
+use super::lanes::{Bar, LABEL, NEAR, Palette, Room, Scale};
 use super::view::View;
 use crate::component::canvas::{self, Align, Pen};
 use crate::component::effect::effect;
@@ -17,8 +17,7 @@ use std::sync::Arc;
 
 /// The tab.
 pub(super) fn tab(view: View) -> AnyView {
-    let lanes =
-        Memo::new(move |_| Arc::new(view.trace().map_or_else(Lanes::default, |trace| Lanes::new(&*trace))));
+    let lanes = Memo::new(move |_| Arc::new(view.trace().map_or_else(Lanes::default, |trace| Lanes::new(&*trace))));
     let hover = RwSignal::new(None::<usize>);
     let room = Room::new(view.time, view.scroller);
     let drawing = canvas::drawing(LABEL, move |pen| {
@@ -32,33 +31,26 @@ pub(super) fn tab(view: View) -> AnyView {
             room.show(lane);
         }
     });
-    let hit = move |(scale, lane, x): (Scale, usize, f64)| {
+    let hit = move |scale: Scale, lane: usize, x: f64| {
         let (trace, lanes) = (view.trace_now()?, lanes.get_untracked());
         let at = |x: f64| {
             let row = before(&lanes, &trace, lane, scale.time(x))?;
             let one = trace.rows.get(row)?;
-            scale.touches(x, (one.start, one.end())).then_some(row)
+            let runs = (one.start, one.end());
+            scale.touches(x, runs).then_some((row, runs))
         };
         at(x).or_else(|| at(x + NEAR))
     };
-    let pointer = Pointer {
-        hover,
-        hit: Callback::new(hit),
-        choose: Callback::new(move |row| {
-            view.at.set(Some(row));
-            view.select(Some(row));
-        }),
-        runs: Callback::new(move |row: usize| {
-            let runs = view.trace_now().and_then(|trace| trace.rows.get(row).map(|one| (one.start, one.end())));
-            runs.unwrap_or_default()
-        }),
+    let choose = move |row| {
+        view.at.set(Some(row));
+        view.select(Some(row));
     };
     let told = move || {
         let (trace, row) = (view.trace()?, hover.get().or_else(|| view.at.get())?);
         let start = trace.rows.get(row)?.start;
         Some(format!("{} · at {}", label_of(&trace, row), format::duration(start)))
     };
-    room.view(drawing, move || lanes.with(|lanes| lanes.rows.len()), pointer, told)
+    room.view(drawing, move || lanes.with(|lanes| lanes.rows.len()), hover, hit, choose, told)
 }
 
 /// The row of a lane that runs at a time, or ended last before it.

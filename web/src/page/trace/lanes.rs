@@ -80,25 +80,8 @@ impl Scale {
     }
 }
 
-/// What is under the pointer, and what becomes of it. `T` is a bar.
-pub(super) struct Pointer<T: 'static> {
-    /// What is under it.
-    pub(super) hover: RwSignal<Option<T>>,
-    /// What is in a lane, at a place.
-    pub(super) hit: Callback<(Scale, usize, f64), Option<T>>,
-    /// A click.
-    pub(super) choose: Callback<T>,
-    /// When it runs: a double click shows it as large as can be.
-    pub(super) runs: Callback<T, (i64, i64)>,
-}
-
-impl<T> Clone for Pointer<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Pointer<T> {}
+/// What is under the pointer, and when it runs.
+pub(super) type Hit<T> = Option<(T, (i64, i64))>;
 
 /// Where lanes are scrolled.
 #[derive(Clone, Copy)]
@@ -144,12 +127,14 @@ impl Room {
         self.time.look_at(Window::between(start as f64 / length, end as f64 / length));
     }
 
-    /// All of it, with a drawing of so many lanes, and what is told below.
+    /// All of it: a drawing of so many lanes, what is in a lane at a place, what a click on it does, and what is told below.
     pub(super) fn view<T: Clone + PartialEq + Send + Sync>(
         self,
         (canvas, drawn): (AnyView, NodeRef<html::Canvas>),
         lanes: impl Fn() -> usize + Send + Sync + 'static,
-        pointer: Pointer<T>,
+        hover: RwSignal<Option<T>>,
+        hit: impl Fn(Scale, usize, f64) -> Hit<T> + Copy + 'static,
+        choose: impl Fn(T) + 'static,
         told: impl Fn() -> Option<String> + Send + Sync + 'static,
     ) -> AnyView {
         let Room { time, scrolled, node } = self;
@@ -162,7 +147,7 @@ impl Room {
         let hit = move |event: &web_sys::MouseEvent| {
             let (x, y, width) = place(event)?;
             let scale = untrack(|| self.scale(width));
-            untrack(|| pointer.hit.run((scale, scale.lane(y)?, x)))
+            hit(scale, scale.lane(y)?, x)
         };
         let pressed = move |event: web_sys::PointerEvent| {
             if event.button() == 0 {
@@ -176,9 +161,9 @@ impl Room {
                 }
             }
             _ => {
-                let bar = hit(&event);
-                if pointer.hover.with_untracked(|hover| bar != *hover) {
-                    pointer.hover.set(bar);
+                let bar = hit(&event).map(|(bar, _)| bar);
+                if hover.with_untracked(|hover| bar != *hover) {
+                    hover.set(bar);
                 }
             }
         };
@@ -187,13 +172,13 @@ impl Room {
             from.set(None);
             if (x - before).abs() > STILL {
                 time.look_at(time.window.get_untracked());
-            } else if let Some(bar) = hit(&event) {
-                pointer.choose.run(bar);
+            } else if let Some((bar, _)) = hit(&event) {
+                choose(bar);
             }
         };
         let zoom = move |event: web_sys::MouseEvent| {
-            if let Some(bar) = hit(&event) {
-                self.enlarge(pointer.runs.run(bar));
+            if let Some((_, runs)) = hit(&event) {
+                self.enlarge(runs);
             }
         };
         let scroll = move |_| {
@@ -208,8 +193,8 @@ impl Room {
                 <div class="waterfall-head">{time.head()}</div>
                 <div class="flame-room">
                     {canvas}
-                    <div class="flame-scroll" class:pointing=move || pointer.hover.with(Option::is_some) node_ref=node on:scroll=scroll
-                        on:pointerdown=pressed on:pointermove=moved on:pointerup=released on:pointerleave=move |_| pointer.hover.set(None)
+                    <div class="flame-scroll" class:pointing=move || hover.with(Option::is_some) node_ref=node on:scroll=scroll
+                        on:pointerdown=pressed on:pointermove=moved on:pointerup=released on:pointerleave=move |_| hover.set(None)
                         on:dblclick=zoom>
                         <div style=height></div>
                     </div>

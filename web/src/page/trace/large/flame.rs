@@ -3,7 +3,7 @@
 //!
 //! FG3  Lanes around those on the screen are asked for, and of time a little more than is seen: panning shows what is here at once.
 
-use super::super::lanes::{Bar, LABEL, Palette, Pointer, Room, Scale};
+use super::super::lanes::{Bar, LABEL, Palette, Room, Scale};
 use super::view::Large;
 use crate::client::load::{Old, load};
 use crate::component::canvas::{self, Pen};
@@ -58,19 +58,14 @@ pub(super) fn tab(view: Large) -> AnyView {
             room.show(lane);
         }
     });
-    let hit = move |(scale, lane, x): (Scale, usize, f64)| {
+    let hit = move |scale: Scale, lane: usize, x: f64| {
         let answer = found.data.get_untracked()?;
         let touched = answer.bars.iter().filter(|bar| bar.lane == lane && scale.touches(x, runs(bar)));
-        touched.min_by_key(|bar| bar.end_nano - bar.start_nano).cloned()
+        touched.min_by_key(|bar| bar.end_nano - bar.start_nano).map(|bar| (bar.clone(), runs(bar)))
     };
-    let pointer = Pointer {
-        hover,
-        hit: Callback::new(hit),
-        choose: Callback::new(move |bar: LaneBar| match bar.span_count {
-            1 => view.select(Some(&bar.span_id)),
-            _ => room.enlarge(runs(&bar)),
-        }),
-        runs: Callback::new(|bar: LaneBar| runs(&bar)),
+    let choose = move |bar: LaneBar| match bar.span_count {
+        1 => view.select(Some(&bar.span_id)),
+        _ => room.enlarge(runs(&bar)),
     };
     let bar_at = move || {
         let row = row.get()?;
@@ -79,7 +74,8 @@ pub(super) fn tab(view: Large) -> AnyView {
     let told = move || hover.get().or_else(bar_at).map(|bar| told(view, &bar));
     let lanes = move || found.data.with(|answer| answer.as_deref().map_or(0, |answer| answer.lane_count));
     let failed = move || found.failure.get().map(|failure| message::failed(&failure, move || found.retry()));
-    view! { {message::progress([found.running])}{failed}{room.view(drawing, lanes, pointer, told)} }.into_any()
+    view! { {message::progress([found.running])}{failed}{room.view(drawing, lanes, hover, hit, choose, told)} }
+        .into_any()
 }
 
 fn runs(bar: &LaneBar) -> (i64, i64) {
@@ -110,13 +106,7 @@ fn told(view: Large, bar: &LaneBar) -> String {
     }
 }
 
-fn draw(
-    pen: &Pen,
-    view: Large,
-    (answer, at): (&LanesResponse, Option<usize>),
-    scale: &Scale,
-    hover: Option<&LaneBar>,
-) {
+fn draw(pen: &Pen, view: Large, (answer, at): (&LanesResponse, Option<usize>), scale: &Scale, hover: Option<&LaneBar>) {
     let outline = view.outline.get();
     let palette = Palette::new(pen, outline.services.iter().map(|service| service.name.as_str()));
     let (selected, critical) = (view.span.get(), view.critical.get());

@@ -9,7 +9,7 @@ use super::super::follow;
 use super::super::keyboard::next_of;
 use super::super::time::Time;
 use super::super::timeline::Board;
-use super::super::view::{LogMarks, Opened, log_marks, only_matches};
+use super::super::view::{LogMarks, Opened, finds_first, log_marks, only_matches};
 use crate::client::fetch::{self, Failure};
 use crate::client::load::{Load, Old, load};
 use crate::component::app::{App, Entry};
@@ -125,7 +125,7 @@ impl Large {
             failure: RwSignal::new(None),
             busy: RwSignal::new(false),
             asked: StoredValue::new(0),
-            typed: StoredValue::new(false),
+            typed: StoredValue::new(finds_first(app)),
             scroller: StoredValue::new(None),
         };
         follow::critical(app, view.critical);
