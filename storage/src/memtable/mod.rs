@@ -30,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use suspect::Suspects;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Batches below this are merged with their neighbours: a record batch costs some kilobytes whatever it holds, and a
 /// client that sends single rows must not fill the memory with those.
@@ -71,8 +72,8 @@ pub(crate) struct MemBatch {
     batch: Batch,
     suspects: Suspects,
     bytes: usize,
-    /// The rows that have a trace, by its id.
-    by_trace: OnceLock<Vec<u32>>,
+    /// The rows that have a trace, by the key of its id: what is looked through lies together.
+    by_trace: OnceLock<Vec<(u32, u32)>>,
 }
 
 /// What a table holds, in numbers.
@@ -370,13 +371,15 @@ impl MemBatch {
     fn rows_of_trace(&self, trace: &TraceId) -> Result<Vec<u32>> {
         let ids = required(self.batch.columns(), name::TRACE_ID)?.as_fixed_size_binary();
         let sorted = self.by_trace.get_or_init(|| {
-            let mut rows: Vec<u32> = (0..).zip(ids.iter()).filter_map(|(row, id)| id.map(|_| row)).collect();
-            rows.sort_unstable_by_key(|&row| ids.value(row as usize));
+            let keyed = |(row, id): (u32, Option<&[u8]>)| Some((trace_key(id?), row));
+            let mut rows: Vec<(u32, u32)> = (0..).zip(ids.iter()).filter_map(keyed).collect();
+            rows.sort_unstable();
             rows
         });
-        let start = sorted.partition_point(|&row| ids.value(row as usize) < &trace.0[..]);
-        let of_trace = sorted.iter().skip(start).take_while(|&&row| ids.value(row as usize) == trace.0);
-        Ok(of_trace.copied().collect())
+        let key = trace_key(&trace.0);
+        let start = sorted.partition_point(|(other, _)| *other < key);
+        let alike = sorted.iter().skip(start).take_while(|(other, _)| *other == key).map(|(_, row)| *row);
+        Ok(alike.filter(|&row| ids.value(row as usize) == trace.0).collect())
     }
 
     /// The rows that are in no block, to who sees a version of the manifest; or the blocks that could not be read, so that nobody
@@ -401,8 +404,8 @@ impl MemBatch {
     }
 
     fn new(batch: Batch, suspects: Suspects) -> Self {
-        // Four bytes a row for `by_trace`, whether or not it is made.
-        let bytes = batch.memory_bytes() + batch.num_rows() * size_of::<u32>();
+        // Eight bytes a row for `by_trace`, whether or not it is made.
+        let bytes = batch.memory_bytes() + batch.num_rows() * size_of::<(u32, u32)>();
         MemBatch { batch, suspects, bytes, by_trace: OnceLock::new() }
     }
 
@@ -413,6 +416,11 @@ impl MemBatch {
         let suspects = first.suspects.joined(first.num_rows(), &second.suspects);
         Ok(MemBatch::new(rebatch(first.batch.signal(), columns)?, suspects))
     }
+}
+
+/// What traces are looked up by. A few may share a key.
+fn trace_key(id: &[u8]) -> u32 {
+    xxh3_64(id) as u32
 }
 
 /// Looks up together which rows of some batches are in blocks, so that a block at which many point is read once.

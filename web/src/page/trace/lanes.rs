@@ -128,7 +128,7 @@ impl Room {
     }
 
     /// All of it: a drawing of so many lanes, what is in a lane at a place, what a click on it does, and what is told below.
-    pub(super) fn view<T: Clone + PartialEq + Send + Sync>(
+    pub(super) fn view<T: Clone + PartialEq + Send + Sync + 'static>(
         self,
         (canvas, drawn): (AnyView, NodeRef<html::Canvas>),
         lanes: impl Fn() -> usize + Send + Sync + 'static,

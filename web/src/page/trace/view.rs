@@ -253,11 +253,6 @@ impl View {
         });
     }
 
-    /// Shows another window.
-    pub(super) fn look_at(&self, window: Window) {
-        self.time.look_at(window);
-    }
-
     /// What rows are drawn with.
     pub(super) fn board(&self) -> Board {
         Board { time: self.time, critical: self.critical, logs: self.logs }
