@@ -8,7 +8,7 @@
 //! A3  Ids are lower-case hex.
 //! A4  A reader ignores fields that it does not know; a field is added, never re-used with another meaning.
 //!
-//! Not here: how an answer is computed (`query`), how it is drawn (`web`).
+//! Not here: how an answer is computed (`query`), how it is drawn (`web`); but for what both have to work out alike of one trace (`tree`).
 
 pub mod cardinality;
 pub mod compare;
@@ -24,4 +24,5 @@ pub mod service;
 pub mod span_metrics;
 pub mod status;
 pub mod trace;
+pub mod tree;
 pub mod volume;

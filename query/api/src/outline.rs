@@ -219,14 +219,25 @@ pub struct RowsResponse {
     /// The place of the row that was to be revealed, among those that are shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<usize>,
-    /// The rows that were opened to reveal it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub opened: Vec<usize>,
-    /// Whether everything was opened, because so many would have had to be.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub opened_all: bool,
+    /// What is folded: as was asked, but for what was opened to reveal a row.
+    pub folded: Folded,
     /// What the answer cost.
     pub stats: Stats,
+}
+
+/// Which rows are closed: those with children from a depth on, but for those that are named, which are the other way round.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Folded {
+    /// Levels above the rows that are closed; none is unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+    /// The rows that are the other way round.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub turned: Vec<usize>,
+    /// The ids of the first of those: what is folded in words that hold for every version.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<String>,
 }
 
 /// The answer of `GET /api/v1/traces/{trace_id}/outline/matches`.

@@ -37,6 +37,7 @@ impl OutlineAsk {
                 let turned = parameters.parsed("turned", Fold::turned)?.unwrap_or_default();
                 What::Rows(RowsQuery {
                     fold: Fold { depth: number(parameters, "depth")?, turned },
+                    spans: parameters.parsed("spans", Fold::spans)?.unwrap_or_default(),
                     offset: number(parameters, "offset")?.unwrap_or(0),
                     limit: parameters.limit()?,
                     reveal: number(parameters, "reveal")?,

@@ -163,7 +163,7 @@ impl Shown {
 }
 
 /// The rows of a batch that belong to some traces, if there are some.
-pub(crate) fn only_traces(batch: RecordBatch, traces: &HashSet<TraceId>) -> Result<Option<RecordBatch>> {
+fn only_traces(batch: RecordBatch, traces: &HashSet<TraceId>) -> Result<Option<RecordBatch>> {
     let ids = required(&batch, name::TRACE_ID)?.as_fixed_size_binary();
     let wanted =
         |row: usize| ids.is_valid(row) && TraceId::from_slice(ids.value(row)).is_some_and(|id| traces.contains(&id));

@@ -55,7 +55,7 @@ pub(crate) use facet::BlockFacets;
 pub(crate) use fate::Fate;
 pub use id::{BlockId, InvalidBlockId, Window};
 pub(crate) use interner::{IntegerInterner, Interner};
-pub(crate) use lineage::{BlockTraces, Elsewhere, only_traces};
+pub(crate) use lineage::{BlockTraces, Elsewhere};
 pub(crate) use meta::META;
 pub use meta::{BlockMeta, ColumnBytes, FileMeta};
 pub(crate) use order::dictionary_value;

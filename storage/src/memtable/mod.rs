@@ -15,21 +15,22 @@
 pub(crate) mod identity;
 mod suspect;
 
-use crate::block::{BlockId, Shown, only_traces};
+use crate::block::{BlockId, Shown};
 use crate::error::{Error, Result};
 use crate::manifest::{SourceRange, SourceRanges};
 use crate::metric::{self, Head, HeadReader};
 use crate::model::schema::column as name;
-use crate::model::{Batch, Signal, TenantId, TraceId};
+use crate::model::{Batch, Signal, TenantId, TraceId, schema};
 use crate::scan::{ScanRequest, filter, required};
 use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch, UInt32Array};
 use arrow_select::take::take_record_batch;
 use identity::Identities;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use suspect::Suspects;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Batches below this are merged with their neighbours: a record batch costs some kilobytes whatever it holds, and a
 /// client that sends single rows must not fill the memory with those.
@@ -71,8 +72,8 @@ pub(crate) struct MemBatch {
     batch: Batch,
     suspects: Suspects,
     bytes: usize,
-    /// The rows that have a trace, by its id.
-    by_trace: OnceLock<Vec<u32>>,
+    /// The rows that have a trace, by the key of its id: what is looked through lies together.
+    by_trace: OnceLock<Vec<(u32, u32)>>,
 }
 
 /// What a table holds, in numbers.
@@ -302,19 +303,20 @@ impl MemBatch {
         if !overlaps {
             return Ok((0, None));
         }
-        let rows = match request.predicate.trace() {
-            Some(trace) if self.suspects.is_empty() => self.of_trace(trace)?,
-            _ => {
-                let kept = self.suspects.keep(&self.batch, seen)?;
-                kept.unread.into_iter().try_for_each(|(id, error)| unread(id, error))?;
-                self.choose(kept.rows)?.columns().clone()
-            }
+        let of_trace = request.predicate.trace().map(|trace| self.rows_of_trace(trace)).transpose()?;
+        if of_trace.as_ref().is_some_and(Vec::is_empty) {
+            return Ok((0, None));
+        }
+        let kept = self.suspects.keep(&self.batch, seen)?;
+        kept.unread.into_iter().try_for_each(|(id, error)| unread(id, error))?;
+        let rows = match of_trace {
+            Some(rows) => self.take(rows, kept.rows.as_ref(), request)?,
+            None => self.choose(kept.rows)?.columns().clone(),
         };
         Ok((rows.num_rows(), filter(self.batch.signal(), &rows, request)?))
     }
 
-    /// The rows of some traces in the columns asked for, of which `trace_id` is one. Blocks that
-    /// could not be read are handed on as by [`MemBatch::scan`].
+    /// The rows of some traces in the columns asked for. Blocks that could not be read are handed on as by [`MemBatch::scan`].
     pub(crate) fn of_traces(
         &self,
         traces: &HashSet<TraceId>,
@@ -322,23 +324,18 @@ impl MemBatch {
         seen: u64,
         mut unread: impl FnMut(BlockId, Error) -> Result<()>,
     ) -> Result<Option<RecordBatch>> {
-        let rows = if self.suspects.is_empty() {
-            let mut rows = Vec::new();
-            for trace in traces {
-                rows.extend(self.rows_of_trace(trace)?);
-            }
-            let rows: UInt32Array = rows.into();
-            take_record_batch(self.batch.columns(), &rows)
-                .map_err(|source| Error::Columns { action: "choose the rows of traces", source })?
-        } else {
-            let kept = self.suspects.keep(&self.batch, seen)?;
-            kept.unread.into_iter().try_for_each(|(id, error)| unread(id, error))?;
-            match only_traces(self.choose(kept.rows)?.columns().clone(), traces)? {
-                Some(rows) => rows,
-                None => return Ok(None),
-            }
-        };
-        filter(self.batch.signal(), &rows, &ScanRequest::all(columns.iter().copied()))
+        let mut rows = Vec::new();
+        for trace in traces {
+            rows.extend(self.rows_of_trace(trace)?);
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let kept = self.suspects.keep(&self.batch, seen)?;
+        kept.unread.into_iter().try_for_each(|(id, error)| unread(id, error))?;
+        let request = ScanRequest::all(columns.iter().copied());
+        let rows = self.take(rows, kept.rows.as_ref(), &request)?;
+        filter(self.batch.signal(), &rows, &request)
     }
 
     /// Gives the trace of each row that has one to `each`, suspects included.
@@ -353,24 +350,36 @@ impl MemBatch {
         Ok(!self.rows_of_trace(trace)?.is_empty())
     }
 
-    /// The rows of a trace.
-    fn of_trace(&self, trace: &TraceId) -> Result<RecordBatch> {
-        let rows: UInt32Array = self.rows_of_trace(trace)?.into();
-        take_record_batch(self.batch.columns(), &rows)
-            .map_err(|source| Error::Columns { action: "choose the rows of a trace", source })
+    /// Some rows less those that are not kept, in the columns that a request looks at: a few rows of all columns cost more than
+    /// to find them.
+    fn take(&self, mut rows: Vec<u32>, kept: Option<&BooleanArray>, request: &ScanRequest) -> Result<RecordBatch> {
+        if let Some(kept) = kept {
+            rows.retain(|&row| kept.value(row as usize));
+        }
+        let all = self.batch.columns();
+        let time = schema::time_column(self.batch.signal());
+        let looked_at = request.columns.iter().copied().chain(request.predicate.columns()).chain([time]);
+        // What is derived has no column of its own.
+        let indices: BTreeSet<usize> = looked_at.filter_map(|name| all.schema_ref().index_of(name).ok()).collect();
+        let columns = all
+            .project(&indices.into_iter().collect::<Vec<_>>())
+            .and_then(|columns| take_record_batch(&columns, &UInt32Array::from(rows)));
+        columns.map_err(|source| Error::Columns { action: "choose the rows of traces", source })
     }
 
     /// Which rows are of a trace. The first who asks sorts the batch.
     fn rows_of_trace(&self, trace: &TraceId) -> Result<Vec<u32>> {
         let ids = required(self.batch.columns(), name::TRACE_ID)?.as_fixed_size_binary();
         let sorted = self.by_trace.get_or_init(|| {
-            let mut rows: Vec<u32> = (0..).zip(ids.iter()).filter_map(|(row, id)| id.map(|_| row)).collect();
-            rows.sort_unstable_by_key(|&row| ids.value(row as usize));
+            let keyed = |(row, id): (u32, Option<&[u8]>)| Some((trace_key(id?), row));
+            let mut rows: Vec<(u32, u32)> = (0..).zip(ids.iter()).filter_map(keyed).collect();
+            rows.sort_unstable();
             rows
         });
-        let start = sorted.partition_point(|&row| ids.value(row as usize) < &trace.0[..]);
-        let of_trace = sorted.iter().skip(start).take_while(|&&row| ids.value(row as usize) == trace.0);
-        Ok(of_trace.copied().collect())
+        let key = trace_key(&trace.0);
+        let start = sorted.partition_point(|(other, _)| *other < key);
+        let alike = sorted.iter().skip(start).take_while(|(other, _)| *other == key).map(|(_, row)| *row);
+        Ok(alike.filter(|&row| ids.value(row as usize) == trace.0).collect())
     }
 
     /// The rows that are in no block, to who sees a version of the manifest; or the blocks that could not be read, so that nobody
@@ -395,8 +404,8 @@ impl MemBatch {
     }
 
     fn new(batch: Batch, suspects: Suspects) -> Self {
-        // Four bytes a row for `by_trace`, whether or not it is made.
-        let bytes = batch.memory_bytes() + batch.num_rows() * size_of::<u32>();
+        // Eight bytes a row for `by_trace`, whether or not it is made.
+        let bytes = batch.memory_bytes() + batch.num_rows() * size_of::<(u32, u32)>();
         MemBatch { batch, suspects, bytes, by_trace: OnceLock::new() }
     }
 
@@ -407,6 +416,11 @@ impl MemBatch {
         let suspects = first.suspects.joined(first.num_rows(), &second.suspects);
         Ok(MemBatch::new(rebatch(first.batch.signal(), columns)?, suspects))
     }
+}
+
+/// What traces are looked up by. A few may share a key.
+fn trace_key(id: &[u8]) -> u32 {
+    xxh3_64(id) as u32
 }
 
 /// Looks up together which rows of some batches are in blocks, so that a block at which many point is read once.

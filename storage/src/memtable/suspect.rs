@@ -57,11 +57,6 @@ struct Found {
 }
 
 impl Suspects {
-    /// Whether no row is suspected.
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Finds the suspects of a batch of spans. Reads memory only.
     pub(super) fn find(batch: &Batch, blocks: &[Shown]) -> Result<Self> {
         let Some((min, max)) = batch.time_range() else { return Ok(Suspects::default()) };

@@ -3,7 +3,7 @@ use crate::model::attribute::{Map, MapBuilder, Value};
 use crate::model::origin::{Resource, Scope};
 use crate::model::schema::column;
 use crate::model::{Span, SpanBatchBuilder, SpanId, TraceId};
-use crate::scan::ScanRequest;
+use crate::scan::{Predicate, Scalar, ScanRequest};
 use std::time::Duration;
 
 /// Spans by number; the attributes are given in the order of `keys`.
@@ -70,6 +70,37 @@ fn small_batches_are_merged_and_no_row_is_lost() {
     assert_eq!(rows(&generation), 2_000);
     let batches = generation.batches(&TenantId::default(), Signal::Spans).len();
     assert!(batches <= 2_000 / SMALL_BATCH_ROWS + 9, "{batches} batches");
+}
+
+#[test]
+fn a_trace_is_read_from_the_batches_that_have_it_and_in_the_columns_that_are_asked_for() {
+    let generation = Generation::new(1, Duration::ZERO);
+    for batch in 0..20 {
+        let numbers: Vec<u64> = (batch * 305..(batch + 1) * 305).collect();
+        insert(&generation, spans(&numbers, &["a"]), &[]);
+    }
+    let batches = generation.batches(&TenantId::default(), Signal::Spans);
+    assert_eq!(batches.len(), 20);
+    let trace = |number: u64| TraceId((u128::from(number / 10) + 1).to_be_bytes());
+    // The last five spans of the first batch, and the first five of the second, are one trace.
+    for (number, expected) in [(1_250, vec![10]), (305, vec![5, 5]), (9_999, vec![])] {
+        let predicate = Predicate::Trace(trace(number)).and(Predicate::equal(column::KIND, Scalar::Int(2)));
+        let request = ScanRequest { predicate, ..ScanRequest::all([column::SPAN_ID]) };
+        let scanned = batches.iter().map(|batch| batch.scan(&request, 0, |_, error| Err(error)).unwrap());
+        let found: Vec<(usize, Option<RecordBatch>)> = scanned.filter(|(looked_at, _)| *looked_at > 0).collect();
+        assert_eq!(found.iter().map(|(looked_at, _)| *looked_at).collect::<Vec<_>>(), expected);
+        for (looked_at, rows) in found {
+            let rows = rows.unwrap();
+            assert_eq!(
+                (rows.num_rows(), rows.num_columns(), rows.schema_ref().field(0).name().as_str()),
+                (looked_at, 1, "span_id")
+            );
+        }
+    }
+    let wanted = HashSet::from([trace(305), trace(1_250), trace(9_999)]);
+    let read = |batch: &Arc<MemBatch>| batch.of_traces(&wanted, &[column::NAME], 0, |_, error| Err(error)).unwrap();
+    let rows: Vec<usize> = batches.iter().filter_map(read).map(|rows| rows.num_rows()).collect();
+    assert_eq!(rows, [5, 5, 10]);
 }
 
 #[test]

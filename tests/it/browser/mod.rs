@@ -177,6 +177,60 @@ async fn browser_shows_a_trace_of_ten_thousand_spans_by_its_visible_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn browser_keeps_what_is_folded_of_a_large_trace_in_the_address() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    large::send(&server, LARGE_TRACE).await;
+    let browser = Browser::open(1280, 800).await;
+    let path = |rest: &str| format!("http://{}/trace/{}{rest}", server.http, large::TRACE);
+    let param = |name: &str| format!("return new URLSearchParams(location.search).get('{name}')");
+    let rows =
+        |count: usize| format!("return document.querySelectorAll('[data-testid=\"span-row\"]').length === {count}");
+    let critical = "return document.querySelectorAll('.span-time .critical').length";
+    browser.go(&path("")).await;
+    browser.wait_for_some("span-row").await;
+    // The eighth span has all of the rest below it.
+    browser.run("document.querySelector('[data-span=\"0000000000000008\"] .twisty').click()").await;
+    browser.wait_for("eight rows", &rows(8)).await;
+    assert_eq!(browser.wait_for("a span in the address", &param("fold")).await, ".0000000000000008");
+    browser.key("]").await;
+    browser.wait_for("the root", &rows(1)).await;
+    assert_eq!(browser.wait_for("all in the address", &param("fold")).await, "0");
+    browser.key("c").await;
+    assert_eq!(browser.wait_for("the path in the address", &param("critical")).await, "off");
+
+    // The address alone shows the same; the selected span opens what hides it.
+    let address = browser.url().await;
+    browser.go(&path("?fold=.0000000000000008")).await;
+    browser.wait_for("eight rows", &rows(8)).await;
+    browser.wait_for("the path", critical).await;
+    browser.go(&path("?fold=.0000000000000008&span=000000000000000a")).await;
+    let shown = "return document.querySelector('[data-span=\"000000000000000a\"]')?.ariaSelected === 'true'";
+    browser.wait_for("the span", shown).await;
+    browser.wait_for("nothing folded", &format!("return (() => {{ {} }})() === null", param("fold"))).await;
+    browser.go(&address).await;
+    browser.wait_for("the root", &rows(1)).await;
+    assert_eq!(browser.run(critical).await, 0);
+    assert_eq!(browser.url().await, address);
+
+    // Spans that come make other rows, not another folding.
+    large::send(&server, LARGE_TRACE + 5).await;
+    browser.click("refresh").await;
+    let grown = "return document.querySelector('[data-testid=\"trace-header\"]').textContent.replace(/\\D/g, '')";
+    browser.wait_for("the spans", &format!("return (() => {{ {grown} }})().includes('10005')")).await;
+    browser.wait_for("the root", &rows(1)).await;
+    assert_eq!(browser.run(&param("fold")).await, "0");
+    browser.key("c").await;
+    browser.key("[").await;
+    browser.wait_for("many rows", "return document.querySelectorAll('[data-testid=\"span-row\"]').length > 20").await;
+    browser.wait_for("a bare address", "return location.search === ''").await;
+    browser.check_no_errors().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn browser_shows_a_trace_of_a_hundred_thousand_spans_by_windows() {
     if !wanted() {
         return;

@@ -2,11 +2,16 @@
 //!
 //! O1  Items whose numbers are equal keep their order.
 
+use query_api::tree;
+
 /// Indexes of the items with these numbers, least first; numbers that are none come last.
 pub fn rising(numbers: impl IntoIterator<Item = f64>) -> Vec<usize> {
-    let mut keyed: Vec<(f64, usize)> = numbers.into_iter().enumerate().map(|(index, number)| (number, index)).collect();
-    sort(&mut keyed);
-    keyed.into_iter().map(|(_, index)| index).collect()
+    // Of doubles the order of their bits as whole numbers, where those of negative ones are turned around.
+    let whole = |number: f64| {
+        let bits = number.to_bits() as i64;
+        bits ^ (bits >> 63).cast_unsigned().wrapping_shr(1).cast_signed()
+    };
+    tree::rising(numbers.into_iter().map(whole))
 }
 
 /// The items, the one with the greatest number first.
@@ -27,14 +32,16 @@ pub fn median(numbers: &[i64]) -> Option<i64> {
     order.get(order.len() / 2).map(|index| numbers[*index])
 }
 
-fn sort(keyed: &mut [(f64, usize)]) {
-    keyed.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn numbers_rise_whatever_their_sign_and_those_that_are_none_come_last() {
+        let numbers = [f64::NAN, 2.0, -0.5, f64::INFINITY, -3.0, 0.0, f64::NEG_INFINITY, -0.0, 1e-300];
+        assert_eq!(rising(numbers), [6, 4, 2, 7, 5, 8, 1, 3, 0]);
+    }
 
     #[test]
     fn the_median_is_in_the_middle() {

@@ -15,6 +15,11 @@ pub(super) const ROWS: &[Parameter] = &[
         Kind::Text,
         "Rows that are closed although they would be open, or open although closed; with commas.",
     ),
+    query(
+        "spans",
+        Kind::Text,
+        "The same by the ids of their spans, which no arrival changes; unknown ones are passed over.",
+    ),
     query("offset", Kind::Number, "Rows that are shown before the window."),
     query("limit", Kind::Count { default: 100, max: 1000 }, "Rows of the window."),
     query("reveal", Kind::Number, "A row to open the way to; the window is then around it."),

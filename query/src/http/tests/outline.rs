@@ -113,7 +113,20 @@ proptest! {
             let window: RowsResponse = server.get(&path(&format!("/outline/rows?{fold}limit={limit}&reveal={row}"))).await.read();
             let place = window.place.unwrap();
             assert_eq!(window.rows[place - window.offset].row, row);
-            assert!(window.opened.iter().all(|opened| (*opened..*opened + all[*opened].subtree).contains(&row)));
+            let now: BTreeSet<usize> = window.folded.turned.iter().copied().collect();
+            let opened: Vec<usize> = now.symmetric_difference(&turned).copied().collect();
+            assert!(opened.iter().all(|opened| (*opened..*opened + all[*opened].subtree).contains(&row)));
+
+            // By spans the same is folded.
+            let whole: RowsResponse = server.get(&path(&format!("/outline/rows?{fold}"))).await.read();
+            assert_eq!(whole.folded.turned, turned.iter().copied().collect::<Vec<_>>());
+            let spans = [whole.folded.spans.clone(), vec!["00000000000000ff".to_owned()]].concat().join(",");
+            let depth = whole.folded.depth.map_or_else(String::new, |depth| format!("depth={depth}&"));
+            let again: RowsResponse =
+                server.get(&path(&format!("/outline/rows?{depth}spans={spans}"))).await.read();
+            let parents_of = |rows: Vec<usize>| rows.into_iter().filter(|row| all[*row].subtree > 1).collect::<Vec<_>>();
+            assert_eq!(again.rows, whole.rows, "sh4");
+            assert_eq!(again.folded.turned, parents_of(whole.folded.turned), "sh4");
         });
     }
 }
@@ -142,7 +155,8 @@ async fn a_trace_is_looked_at_by_its_parts() {
     assert_eq!((span.parent_id.as_deref(), span.row.depth), (Some("0000000000000002"), 2));
     for (bad, place) in [
         ("/outline/rows?turned=1,x", "turned"),
-        ("/outline/rows?turned=9", "reveal"),
+        ("/outline/rows?turned=9", "turned"),
+        ("/outline/rows?spans=0000000000000001,x", "spans"),
         ("/outline/rows?reveal=5", "reveal"),
         ("/outline/rows?depth=-1", "depth"),
         ("/outline/groups?by=colour", "by"),

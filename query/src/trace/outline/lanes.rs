@@ -1,28 +1,18 @@
-//! Where does each span stand in a flame graph? Below its parent, at its time, and beside what runs at the same time.
+//! What is seen of a flame graph? The spans of some lanes and a time.
 //!
-//! FL1  Spans of one lane do not overlap, and a child's lane is below that of its parent.
-//! FL2  A subtree is a block: nothing of another stands between its spans while it runs.
-//! FL3  An answer grows with lanes and pixels, not with spans: of a lane, what is shorter than a few pixels becomes one bar with
+//! LA1  An answer grows with lanes and pixels, not with spans: of a lane, what is shorter than a few pixels becomes one bar with
 //!      what stands next to it. A failed span is never passed over: its bar says so.
+//!
+//! Not here: in which lane a span stands (`query_api::tree`).
 
-use super::{MARKS, Outline, path};
+use super::{MARKS, Outline};
 use crate::error::Result;
 use crate::exec::Control;
 use query_api::outline::{LaneBar, LanesResponse};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use query_api::tree::{Lanes, Rows, Section, sections_of};
 
 /// Pixels below which a span is drawn together with its neighbours.
 const SHORT: i64 = 3;
-
-/// A trace laid in lanes.
-#[derive(Debug, Default)]
-pub(super) struct Lanes {
-    /// The lane of each row.
-    pub(super) lane_of: Vec<usize>,
-    /// The rows of each lane, by start.
-    pub(super) rows: Vec<Vec<usize>>,
-}
 
 /// Which part of the flame graph is asked for. Times are nanoseconds after the start of the trace.
 #[derive(Debug, Clone, Default)]
@@ -36,14 +26,6 @@ pub(crate) struct LanesQuery {
     pub(crate) limit: usize,
     /// A row whose lane is to be told.
     pub(crate) row: Option<usize>,
-}
-
-/// A subtree while it is laid: when it runs, and how many lanes it takes.
-#[derive(Debug, Clone, Copy)]
-struct Block {
-    start: i64,
-    end: i64,
-    height: usize,
 }
 
 impl Outline {
@@ -86,11 +68,11 @@ impl Outline {
                 last.failed |= row.is_error();
                 last.end_nano = last.end_nano.max(row.end());
                 (last.name, last.gaps) = (None, Vec::new());
-                extend(&mut last.critical, path::of_row(&self.path, *at), pixel);
+                extend(&mut last.critical, sections_of(&self.path, *at), pixel);
                 continue;
             }
             let mut critical = Vec::new();
-            extend(&mut critical, path::of_row(&self.path, *at), pixel);
+            extend(&mut critical, sections_of(&self.path, *at), pixel);
             bars.push(LaneBar {
                 lane,
                 row: *at,
@@ -109,7 +91,7 @@ impl Outline {
 }
 
 /// Adds a row's stretches of the critical path; those within a pixel are one.
-fn extend(critical: &mut Vec<[i64; 2]>, sections: &[path::Section], pixel: i64) {
+fn extend(critical: &mut Vec<[i64; 2]>, sections: &[Section], pixel: i64) {
     for section in sections.iter().rev() {
         let room = critical.len() < MARKS;
         match critical.last_mut() {
@@ -118,78 +100,4 @@ fn extend(critical: &mut Vec<[i64; 2]>, sections: &[path::Section], pixel: i64) 
             _ => return,
         }
     }
-}
-
-impl Lanes {
-    pub(super) fn new(outline: &Outline) -> Lanes {
-        let (offsets, tops) = offsets(outline);
-        let mut lane_of: Vec<usize> = Vec::with_capacity(outline.rows.len());
-        for (at, row) in outline.rows.iter().enumerate() {
-            lane_of.push(row.parent.map_or(tops[at], |parent| lane_of[parent] + offsets[at]));
-        }
-        let mut rows = vec![Vec::new(); lane_of.iter().max().map_or(0, |last| last + 1)];
-        let mut by_start: Vec<usize> = (0..lane_of.len()).collect();
-        by_start.sort_by_key(|at| outline.rows[*at].start);
-        for at in by_start {
-            rows[lane_of[at]].push(at);
-        }
-        Lanes { lane_of, rows }
-    }
-}
-
-/// How many lanes each row is below its parent; and for those without one, below the top.
-fn offsets(outline: &Outline) -> (Vec<usize>, Vec<usize>) {
-    let own = |row: &super::Row| Block { start: row.start, end: row.end().max(row.start + 1), height: 1 };
-    let mut blocks: Vec<Block> = outline.rows.iter().map(own).collect();
-    let mut offsets = vec![0; blocks.len()];
-    let mut children = Vec::new();
-    // Children stand behind their parents: from the last to the first, a row's subtree is done before the row is.
-    for at in (0..blocks.len()).rev() {
-        children.clear();
-        children.extend(outline.children(at));
-        let height = stack(&blocks, &mut children, &mut offsets);
-        for child in &children {
-            offsets[*child] += 1;
-            blocks[at].start = blocks[at].start.min(blocks[*child].start);
-            blocks[at].end = blocks[at].end.max(blocks[*child].end);
-        }
-        blocks[at].height += height;
-    }
-    let mut roots: Vec<usize> = (0..blocks.len()).filter(|at| outline.rows[*at].parent.is_none()).collect();
-    let mut tops = vec![0; blocks.len()];
-    stack(&blocks, &mut roots, &mut tops);
-    (offsets, tops)
-}
-
-/// Lays blocks on shelves, each on the uppermost that is free when it begins; tells how many lanes all shelves take.
-fn stack(blocks: &[Block], rows: &mut [usize], offsets: &mut [usize]) -> usize {
-    let mut busy: BinaryHeap<Reverse<(i64, usize)>> = BinaryHeap::new();
-    let mut free: BinaryHeap<Reverse<usize>> = BinaryHeap::new();
-    let mut heights: Vec<usize> = Vec::new();
-    let mut shelf_of = Vec::with_capacity(rows.len());
-    rows.sort_by_key(|at| blocks[*at].start);
-    for at in rows.iter().copied() {
-        let block = blocks[at];
-        while let Some(Reverse((_, shelf))) = busy.peek().copied().filter(|Reverse((end, _))| *end <= block.start) {
-            busy.pop();
-            free.push(Reverse(shelf));
-        }
-        let shelf = free.pop().map_or(heights.len(), |Reverse(shelf)| shelf);
-        if shelf == heights.len() {
-            heights.push(0);
-        }
-        heights[shelf] = heights[shelf].max(block.height);
-        busy.push(Reverse((block.end, shelf)));
-        shelf_of.push((at, shelf));
-    }
-    let mut tops = Vec::with_capacity(heights.len());
-    let mut all = 0;
-    for height in heights {
-        tops.push(all);
-        all += height;
-    }
-    for (at, shelf) in shelf_of {
-        offsets[at] = tops[shelf];
-    }
-    all
 }

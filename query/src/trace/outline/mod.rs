@@ -7,14 +7,13 @@
 //! OL3  Self time is the part of a span that no child covers: between zero and the duration.
 //! OL4  What is asked of an outline takes at most n log n steps, whatever the tree looks like. Nothing recurses.
 //!
-//! Not here: which rows are shown when some are folded (`shown`), what is said of the whole (`told`), lanes (`lanes`), attributes
-//! (`attributes`).
+//! Not here: which rows are shown when some are folded (`shown`), what is said of the whole (`told`), what is seen of lanes (`lanes`),
+//! attributes (`attributes`), what the browser works out of a small trace alike (`query_api::tree`).
 
 mod attributes;
 mod calls;
 mod events;
 mod lanes;
-mod path;
 mod read;
 mod shelf;
 mod shown;
@@ -31,9 +30,8 @@ pub(crate) use shown::{Fold, RowsQuery};
 
 use crate::error::{Error, Result};
 use crate::exec::Control;
-use lanes::Lanes;
-use path::Section;
 use query_api::outline::{OutlineEvent, OutlineFlaw, OutlineResponse, OutlineRow};
+use query_api::tree::{Lanes, Placed, Rows, Section, sections_of};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use storage::model::{SpanId, TraceId};
 
@@ -99,6 +97,17 @@ pub(crate) struct Outline {
     found: Mutex<Found>,
 }
 
+impl Rows for Outline {
+    fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn placed(&self, row: usize) -> Placed {
+        let placed = |row: &Row| Placed { parent: row.parent, subtree: row.subtree, start: row.start, end: row.end() };
+        self.rows.get(row).map(placed).unwrap_or_default()
+    }
+}
+
 impl Outline {
     /// Reads the outline of a trace; its bytes count for the query.
     pub(crate) fn read(control: &Control, trace: TraceId) -> Result<Self> {
@@ -128,34 +137,6 @@ impl Outline {
         }
         response.stats = control.stats();
         Ok(response)
-    }
-
-    /// The children of a row, by start.
-    fn children(&self, row: usize) -> impl Iterator<Item = usize> + '_ {
-        let subtree = |row: usize| self.rows.get(row).map_or(1, |row| row.subtree);
-        let end = row + subtree(row);
-        let mut next = row + 1;
-        std::iter::from_fn(move || {
-            let child = next;
-            (child < end).then(|| {
-                next += subtree(child);
-                child
-            })
-        })
-    }
-
-    /// The stretches of a row that no child covers.
-    fn gaps(&self, row: usize) -> impl Iterator<Item = [i64; 2]> + '_ {
-        let (start, end) = self.rows.get(row).map_or((0, 0), |row| (row.start, row.end()));
-        let mut covered = start;
-        let children = self.children(row).filter_map(|child| self.rows.get(child));
-        // A child that stands for the end of the row.
-        let spans = children.map(move |child| (child.start.min(end), child.end())).chain([(end, end)]);
-        spans.filter_map(move |(start, end)| {
-            let gap = [covered, start];
-            covered = covered.max(end);
-            (gap[0] < gap[1]).then_some(gap)
-        })
     }
 
     fn name_of(&self, row: &Row) -> &str {
@@ -191,7 +172,7 @@ impl Outline {
             duration_nano: row.duration,
             self_nano: row.own,
             gaps: self.gaps(at).take(MARKS).collect(),
-            critical: path::of_row(&self.path, at).iter().take(MARKS).map(|it| [it.start, it.end]).collect(),
+            critical: sections_of(&self.path, at).iter().take(MARKS).map(|it| [it.start, it.end]).collect(),
             events: events.map(|(time_nano, at)| OutlineEvent { time_nano: *time_nano, name: name(*at) }).collect(),
         }
     }

@@ -1,10 +1,11 @@
 //! How do stored spans become an outline? Columns of them are read, put into their tree, and what a tree says of each is added.
 
-use super::{Outline, Row, path};
+use super::{Outline, Row};
 use crate::column::{Columns, span_id};
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use query_api::outline::OutlineFlaw;
+use query_api::tree::{self, Rows};
 use std::collections::{HashMap, HashSet};
 use storage::model::schema::column;
 use storage::model::{SpanId, TraceId, record};
@@ -108,7 +109,7 @@ pub(super) fn outline(control: &Control, trace: TraceId) -> Result<Outline> {
     outline.duration = outline.rows.iter().map(Row::end).max().unwrap_or(0);
     outline.sum_up();
     control.check()?;
-    outline.path = path::path(&outline);
+    outline.path = tree::critical_path(&outline);
     outline.version = outline.fingerprint();
     Ok(outline)
 }

@@ -3,17 +3,21 @@
 //! SH1  Shown are the rows above which nothing is closed, in the order of the outline. Windows laid side by side are all of them.
 //! SH2  What is closed is said in few words, whatever the size of the trace: from some depth on, but for some rows.
 //! SH3  Where a text is looked for, what neither holds it nor has it below is not shown.
+//! SH4  An answer says what is folded, by rows and by spans. Asked by these spans, a trace that has grown is folded alike.
 
 use super::Outline;
 use super::attributes::holding;
 use crate::error::{Error, Result};
 use crate::exec::Control;
-use query_api::outline::RowsResponse;
-use std::collections::BTreeSet;
-use storage::model::TraceId;
+use query_api::outline::{Folded, RowsResponse};
+use std::collections::{BTreeSet, HashSet};
+use storage::model::{SpanId, TraceId};
 
 /// Rows that may be named as exceptions. Whoever folds one by one never comes there.
 pub(crate) const MOST_TURNED: usize = 1_000;
+
+/// Rows that are told by their spans: with them an address has about a thousand letters more.
+const NAMED: usize = 64;
 
 /// Which rows are closed: those with children from a depth on, but for those named, which are the other way round.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,21 +29,34 @@ pub(crate) struct Fold {
 impl Fold {
     /// Reads the rows that are the other way round, separated by commas.
     pub(crate) fn turned(text: &str) -> std::result::Result<BTreeSet<usize>, String> {
-        let mut turned = BTreeSet::new();
-        for number in text.split(',') {
-            turned.insert(number.parse().map_err(|_| "expected numbers of rows, separated by commas".to_owned())?);
-            if turned.len() > MOST_TURNED {
-                return Err(format!("more than {MOST_TURNED} rows are not turned one by one"));
-            }
-        }
-        Ok(turned)
+        listed(text, "numbers of rows", |number| number.parse().ok())
     }
+
+    /// Reads the spans whose rows are the other way round, separated by commas.
+    pub(crate) fn spans(text: &str) -> std::result::Result<HashSet<SpanId>, String> {
+        listed(text, "span ids of 16 hex digits", |id| id.parse().ok())
+    }
+}
+
+/// Reads what is separated by commas, and stands for one row or more.
+fn listed<T, L: FromIterator<T>>(
+    text: &str,
+    what: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> std::result::Result<L, String> {
+    if text.split(',').count() > MOST_TURNED {
+        return Err(format!("more than {MOST_TURNED} rows are not turned one by one"));
+    }
+    let read = |part| read(part).ok_or_else(|| format!("expected {what}, separated by commas"));
+    text.split(',').map(read).collect()
 }
 
 /// A window to be answered.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RowsQuery {
     pub(crate) fold: Fold,
+    /// Spans whose rows are the other way round, too; those that the trace does not have are passed over.
+    pub(crate) spans: HashSet<SpanId>,
     pub(crate) offset: usize,
     pub(crate) limit: usize,
     /// A row to open the way to; the window is then around it.
@@ -74,25 +91,36 @@ impl Outline {
         shown
     }
 
-    /// Opens what hides a row; tells which rows that were. None stands for all: they were too many to be named.
-    pub(super) fn open(&self, row: usize, fold: &mut Fold) -> Option<Vec<usize>> {
-        let mut opened = Vec::new();
+    /// Turns the rows of some spans.
+    fn turn(&self, spans: &HashSet<SpanId>, fold: &mut Fold) {
+        let named = |(_, row): &(usize, &super::Row)| row.subtree > 1 && spans.contains(&row.id);
+        // Any number of spans may share an id.
+        for (row, _) in self.rows.iter().enumerate().filter(named).take(MOST_TURNED) {
+            if !fold.turned.remove(&row) {
+                fold.turned.insert(row);
+            }
+        }
+    }
+
+    /// Opens what hides a row; all of the trace where too many rows would have to be named.
+    pub(super) fn open(&self, row: usize, fold: &mut Fold) {
         let mut above = self.rows.get(row).and_then(|row| row.parent);
         while let Some(parent) = above {
-            if self.is_closed(parent, fold) {
-                opened.push(parent);
-                if !fold.turned.remove(&parent) {
-                    fold.turned.insert(parent);
-                }
+            if self.is_closed(parent, fold) && !fold.turned.remove(&parent) {
+                fold.turned.insert(parent);
             }
             above = self.rows.get(parent).and_then(|row| row.parent);
         }
         if fold.turned.len() > MOST_TURNED {
             *fold = Fold::default();
-            return None;
         }
-        opened.reverse();
-        Some(opened)
+    }
+
+    /// What is folded, as it is answered.
+    fn folded(&self, fold: Fold) -> Folded {
+        let named = fold.turned.iter().filter_map(|row| self.rows.get(*row)).take(NAMED);
+        let spans = named.map(|row| row.id.to_string()).collect();
+        Folded { depth: fold.depth, spans, turned: fold.turned.into_iter().collect() }
     }
 
     /// Some rows, and all above them.
@@ -110,13 +138,17 @@ impl Outline {
 
     /// A window of the rows that are shown, of a trace.
     pub(crate) fn window(&self, control: &Control, trace: TraceId, query: &RowsQuery) -> Result<RowsResponse> {
-        let RowsQuery { mut fold, mut offset, limit, reveal, contains } = query.clone();
-        if let Some(beyond) = reveal.into_iter().chain(fold.turned.last().copied()).find(|row| *row >= self.rows.len())
-        {
-            let message = format!("there is no row {beyond}: the trace has {}", self.rows.len());
-            return Err(Error::parameter("reveal", message));
+        let RowsQuery { mut fold, spans, mut offset, limit, reveal, contains } = query.clone();
+        for (name, row) in [("reveal", reveal), ("turned", fold.turned.last().copied())] {
+            if let Some(beyond) = row.filter(|row| *row >= self.rows.len()) {
+                let message = format!("there is no row {beyond}: the trace has {}", self.rows.len());
+                return Err(Error::parameter(name, message));
+            }
         }
-        let opened = reveal.map(|row| self.open(row, &mut fold));
+        self.turn(&spans, &mut fold);
+        if let Some(row) = reveal {
+            self.open(row, &mut fold);
+        }
         let holding = contains.map(|text| holding(control, (trace, self), &text)).transpose()?;
         let of = holding.map(|rows| self.with_all_above(&rows));
         let shown = self.shown(&fold, of.as_deref());
@@ -136,8 +168,7 @@ impl Outline {
             offset,
             rows: shown.iter().skip(offset).take(limit).map(row).collect(),
             place,
-            opened_all: matches!(opened, Some(None)),
-            opened: opened.flatten().unwrap_or_default(),
+            folded: self.folded(fold),
             stats: control.stats(),
         })
     }

@@ -92,6 +92,8 @@ impl<'q> Folding<'q> {
 
     fn group(&mut self, control: &Control, labels: Vec<Value<'_>>) -> Result<Option<&mut Group>> {
         self.key.clear();
+        // Never empty: an empty text dangles, and where no page is there the C library compares it slower than all else is done.
+        self.key.push(' ');
         labels.iter().for_each(|label| put_key(&mut self.key, label));
         if !self.groups.contains_key(&self.key) {
             if self.groups.len() == MOST_GROUPS {

@@ -123,9 +123,24 @@ fn many_late_spans_of_traces_in_blocks_stay_and_those_that_came_again_go() {
         let batches = snapshot(store).scan(Signal::Spans, request).unwrap();
         batches.map(|batch| batch.unwrap().num_rows()).sum::<usize>()
     };
+    let spans_of = |store: &Store, trace: u16| {
+        let mut id = [7; 16];
+        id[..2].copy_from_slice(&trace.to_be_bytes());
+        let request =
+            ScanRequest { predicate: Predicate::Trace(TraceId(id)), ..ScanRequest::all([name::START, name::SPAN_ID]) };
+        let mut scan = snapshot(store).scan(Signal::Spans, request).unwrap();
+        let mut starts: Vec<i64> = Vec::new();
+        for batch in scan.by_ref() {
+            starts.extend(crate::block::tests::as_i64(batch.unwrap().column_by_name(name::START).unwrap()));
+        }
+        starts.sort_unstable();
+        assert!(scan.progress().blocks_read > 0 || scan.progress().rows_scanned == starts.len() as u64);
+        starts.into_iter().map(|start| start - NOW - i64::from(trace) * 1_000).collect::<Vec<_>>()
+    };
     for read_before in [false, true] {
         let store = store();
         send(&store, 0..1_500, 1);
+        assert_eq!(spans_of(&store, 50), [1]);
         flush(&store);
         // Late ones of all traces, and some that came before, in batches that stay apart and in one that is too small to be sifted.
         send(&store, 0..1_500, 2);
@@ -133,6 +148,7 @@ fn many_late_spans_of_traces_in_blocks_stay_and_those_that_came_again_go() {
         send(&store, 0..100, 1);
         send(&store, 0..100, 3);
         if read_before {
+            assert_eq!([50, 100, 1_500].map(|trace| spans_of(&store, trace)), [vec![1, 2, 3], vec![1, 2], vec![]]);
             assert_eq!(count(&store), 3_100);
         }
         flush(&store);

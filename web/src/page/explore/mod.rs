@@ -97,8 +97,10 @@ fn charts(
         true => scatter::scatter(found),
         false => view! { {strips::strips(strips, found)}{difference::panel(differences)} }.into_any(),
     };
+    // What is wrong with a query that never had an answer is said above; there is nothing to draw beside it.
+    let nothing = move || found.first.failure.with(Option::is_some) && found.first.data.with(Option::is_none);
     view! {
-        <div class="block explore-charts" class:stale=move || found.first.is_old()>
+        <div class="block explore-charts" class:stale=move || found.first.is_old() class:none=nothing>
             <div class="segments" role="group" aria-label="What is drawn">{choices}</div>
             {shown}
         </div>

@@ -1,4 +1,6 @@
 //! Which switches of the trace page are in the URL? The critical path, and what is folded; neither makes an entry in the history.
+//!
+//! Not here: what is folded of a large trace, which the server is asked for (`large::view`).
 
 use super::view::View;
 use crate::component::app::{App, Entry};

@@ -4,11 +4,12 @@ use super::keyboard::Steered;
 use super::view::View;
 use crate::component::app::{App, Entry};
 use crate::component::text;
-use crate::state::trace::critical::{self, Section};
+use crate::state::trace::critical;
 use crate::state::trace::repeat::{self, How, Repeat};
 use crate::state::trace::tree::{Row, Trace};
 use crate::state::{calendar, format, hue, order};
 use leptos::prelude::*;
+use query_api::tree::Section;
 
 /// Repeats that are told.
 const REPEATS: usize = 3;

@@ -8,6 +8,7 @@ mod follow;
 mod header;
 mod json;
 mod keyboard;
+mod lanes;
 mod large;
 mod logs;
 mod map;

@@ -299,14 +299,14 @@ impl Place {
     }
 }
 
-/// The label stands right of the bar, else left of it, else inside.
+/// The label stands right of the bar, else left of it, else inside at its end.
 fn label(left: f64, right: f64) -> (&'static str, String) {
     if right < 0.88 {
         ("span-label", format!("left:calc({:.3}% + 6px)", right.max(0.0) * 100.0))
     } else if left > 0.12 {
         ("span-label before", format!("right:calc({:.3}% + 6px)", (1.0 - left.min(1.0)) * 100.0))
     } else {
-        ("span-label inside", "right:8px".to_owned())
+        ("span-label inside", format!("right:calc({:.3}% + 8px)", (1.0 - right.min(1.0)) * 100.0))
     }
 }
 

@@ -9,13 +9,13 @@ use crate::component::effect::effect;
 use crate::state::calendar::HOUR;
 use crate::state::filter::LogFilter;
 use crate::state::time::Range;
-use crate::state::trace::critical::{self, Section};
 use crate::state::trace::mini::Mini;
 use crate::state::trace::tree::Trace;
 use crate::state::trace::window::Window;
 use leptos::prelude::*;
 use query_api::log::LogsResponse;
 use query_api::otlp::TracesData;
+use query_api::tree::{Section, critical_path};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -80,6 +80,8 @@ pub(super) struct View {
     pub(super) logs: Memo<Arc<LogMarks>>,
     /// The element that scrolls the rows.
     pub(super) scroller: StoredValue<Option<NodeRef<leptos::html::Div>>>,
+    /// Whether what is looked for is yet to be gone to.
+    typed: StoredValue<bool>,
 }
 
 /// The range in which a trace's logs are looked for: its own, and an hour on both sides for clocks that differ.
@@ -90,6 +92,11 @@ pub(super) fn log_range((start, duration): (i64, i64)) -> Range {
 /// Whether the URL says that only rows are shown that hold what is looked for.
 pub(super) fn only_matches(app: App) -> Memo<bool> {
     Memo::new(move |_| app.params.with(|params| params.get("only").is_some()))
+}
+
+/// Whether the first row that holds what the URL looks for is gone to: where it names no span.
+pub(super) fn finds_first(app: App) -> bool {
+    app.params.with_untracked(|params| params.get("span").is_none())
 }
 
 /// The logs of a trace that begins at a time and takes another, by span; a thousand of them.
@@ -157,9 +164,10 @@ impl View {
             matches,
             only,
             critical: RwSignal::new(true),
-            path: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| critical::by_row(critical::path(&t))))),
+            path: Memo::new(move |_| Arc::new(trace().map_or_else(Vec::new, |t| critical_path(&*t)))),
             logs: log_marks(id, move || trace().map(|t| (t.start, t.duration))),
             scroller: StoredValue::new(None),
+            typed: StoredValue::new(finds_first(app)),
         };
         // Another trace begins unfolded; the span in the URL is brought into view.
         let mut before = None;
@@ -178,11 +186,20 @@ impl View {
         });
         super::follow::critical(app, view.critical);
         super::follow::folded(view);
+        // What was typed is gone to.
+        effect(move || {
+            let first = view.matches.with(|matches| matches.first().copied());
+            if let Some(first) = first.filter(|_| view.typed.get_value()) {
+                view.typed.set_value(false);
+                view.go_to(first);
+            }
+        });
         view
     }
 
     /// Looks for text within the trace.
     pub(super) fn find(&self, text: &str) {
+        self.typed.set_value(true);
         self.app.set(Entry::Replace, "find", Some(text));
     }
 
@@ -234,11 +251,6 @@ impl View {
                 closed.insert(row);
             }
         });
-    }
-
-    /// Shows another window.
-    pub(super) fn look_at(&self, window: Window) {
-        self.time.look_at(window);
     }
 
     /// What rows are drawn with.

@@ -9,6 +9,7 @@ use super::super::attribute;
 use super::tree::{Row, Trace};
 use query_api::otlp::KeyValue;
 use query_api::service::{Connection, GraphEdge, Red};
+use query_api::tree::Rows;
 use std::collections::BTreeMap;
 
 const SYSTEMS: [&str; 3] = ["db.system.name", "db.system", "db.type"];

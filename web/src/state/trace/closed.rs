@@ -3,6 +3,7 @@
 //!
 //! FO1  What is written is read as the same rows, if at most `SPANS` of them stand against the level; of more, the first ones are.
 //! FO2  A span that the trace does not have, and a text that means nothing, are passed over.
+//! FO3  Of a large trace, whose rows the server folds, the text is the same: a trace that grows stays as it was folded.
 
 use super::tree::Trace;
 use std::collections::HashSet;
@@ -20,19 +21,32 @@ pub fn write(trace: &Trace, closed: &HashSet<usize>) -> Option<String> {
     let mut against: Vec<usize> =
         closed.symmetric_difference(&base).copied().filter(|row| *row < trace.rows.len()).collect();
     against.sort_unstable();
+    text_of(level, against.into_iter().map(|row| trace.rows[row].span.span_id.as_str()))
+}
+
+/// Writes a level, and the spans against it.
+pub fn text_of<'a>(level: Option<usize>, spans: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut text = level.map_or_else(String::new, |level| level.to_string());
-    for row in against.into_iter().take(SPANS) {
+    for span in spans.take(SPANS) {
         text.push('.');
-        text.push_str(&trace.rows[row].span.span_id);
+        text.push_str(span);
     }
     Some(text).filter(|text| !text.is_empty())
 }
 
+/// Reads them.
+pub fn parts_of(text: &str) -> (Option<usize>, Vec<&str>) {
+    let mut parts = text.split('.');
+    let level = parts.next().and_then(|level| level.parse().ok());
+    let is_id = |span: &&str| span.len() == 16 && span.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (level, parts.take(SPANS).filter(is_id).collect())
+}
+
 /// Reads it.
 pub fn read(trace: &Trace, text: &str) -> HashSet<usize> {
-    let mut parts = text.split('.');
-    let mut closed = from_level(trace, parts.next().and_then(|level| level.parse().ok()));
-    let wanted: HashSet<&str> = parts.take(SPANS).collect();
+    let (level, spans) = parts_of(text);
+    let mut closed = from_level(trace, level);
+    let wanted: HashSet<&str> = spans.into_iter().collect();
     if wanted.is_empty() {
         return closed;
     }

@@ -3,7 +3,6 @@
 pub mod calls;
 pub mod closed;
 pub mod critical;
-pub mod flame;
 pub mod flaws;
 pub mod mini;
 pub mod pages;

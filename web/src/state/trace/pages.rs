@@ -4,7 +4,8 @@
 //! PG2  At most `MOST` rows are kept: those farthest from the last window go first.
 
 use super::super::address::Params;
-use query_api::outline::{OutlineRow, RowsResponse};
+use super::closed;
+use query_api::outline::{Folded, OutlineRow, RowsResponse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -20,9 +21,22 @@ const TURNED: usize = 1_000;
 pub struct Fold {
     depth: Option<usize>,
     turned: BTreeSet<usize>,
+    /// Of those, the ones that are known by their spans only: the server knows their rows.
+    spans: Vec<String>,
 }
 
 impl Fold {
+    /// What the server has answered.
+    pub fn of(folded: &Folded) -> Fold {
+        Fold { depth: folded.depth, turned: folded.turned.iter().copied().collect(), spans: Vec::new() }
+    }
+
+    /// What the URL says.
+    pub fn named(text: &str) -> Fold {
+        let (depth, spans) = closed::parts_of(text);
+        Fold { depth, turned: BTreeSet::new(), spans: spans.into_iter().map(str::to_owned).collect() }
+    }
+
     /// All that have children are closed.
     pub fn all() -> Fold {
         Fold { depth: Some(0), ..Fold::default() }
@@ -56,6 +70,7 @@ impl Fold {
             set("depth", depth.to_string());
         }
         set("turned", self.turned.iter().map(usize::to_string).collect::<Vec<_>>().join(","));
+        set("spans", self.spans.join(","));
         match reveal {
             Some(row) => set("reveal", row.to_string()),
             None => set("offset", window.0.to_string()),
@@ -145,6 +160,20 @@ mod tests {
             "/api/v1/traces/ab/outline/rows?depth=0&turned=5&reveal=4&limit=9&contains=x%20y"
         );
         assert_eq!(Fold::all().turn(&(0..1_001).collect::<Vec<_>>()), Fold::default());
+    }
+
+    #[test]
+    fn fo3_the_address_of_a_small_trace_folds_a_large_one() {
+        let fold = Fold::named("2.00000000000000f1.<b>.00000000000000F2");
+        assert_eq!(
+            fold.turn(&[7]).request("ab", (0, 9), None, None),
+            "/api/v1/traces/ab/outline/rows?depth=2&turned=7&spans=00000000000000f1%2C00000000000000F2&offset=0&limit=9"
+        );
+        assert_eq!(Fold::named("x.1.<b>"), Fold::default());
+        let folded = Folded { depth: Some(2), turned: vec![3, 7], spans: vec!["00000000000000f1".into()] };
+        assert_eq!(Fold::of(&folded), Fold { depth: Some(2), ..Fold::default() }.turn(&[7, 3]));
+        let text = closed::text_of(folded.depth, folded.spans.iter().map(String::as_str));
+        assert_eq!(text.as_deref(), Some("2.00000000000000f1"));
     }
 
     #[test]

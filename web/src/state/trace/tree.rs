@@ -5,14 +5,14 @@
 //! TR3  What is wrong with a trace is told (`warnings`), never repaired in silence.
 //! TR4  Self time is the part of a span that no child covers: between zero and the duration.
 //!
-//! Not here: pixels (`window`), groups (`statistics`), what the trace waited for (`critical`).
+//! Not here: pixels (`window`), groups (`statistics`), what the server works out of a large trace alike (`query_api::tree`).
 
 use super::super::attribute;
 use super::super::lower::lower;
-use super::critical::Section;
-use super::{critical, flaws};
+use super::flaws;
 use query_api::otlp::{Resource, Scope, Span, TracesData};
 use query_api::outline::{OutlineEvent, OutlineFlaw as Flaw, OutlineFlaws, OutlineRow};
+use query_api::tree::{Placed, Rows, Section, sections_of};
 use std::collections::{HashMap, HashSet};
 
 /// Stretches and events that are drawn of one row.
@@ -107,6 +107,17 @@ pub fn kind_word(kind: i32) -> &'static str {
     }
 }
 
+impl Rows for Trace {
+    fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn placed(&self, row: usize) -> Placed {
+        let row = &self.rows[row];
+        Placed { parent: row.parent, subtree: row.subtree, start: row.start, end: row.end() }
+    }
+}
+
 impl Trace {
     /// Puts a trace in order.
     pub fn new(data: TracesData) -> Trace {
@@ -187,7 +198,7 @@ impl Trace {
         let roots = (0..self.rows.len()).filter(|row| self.rows[*row].parent.is_none()).collect();
         self.number(roots);
         for index in 0..self.rows.len() {
-            self.rows[index].self_time = self.gaps(index).map(|(start, end)| end - start).sum();
+            self.rows[index].self_time = self.gaps(index).map(|[start, end]| end - start).sum();
             let children = self.children(index).collect();
             self.number(children);
         }
@@ -248,46 +259,10 @@ impl Trace {
             start_nano: row.start,
             duration_nano: row.duration,
             self_nano: row.self_time,
-            gaps: self.gaps(at).take(MARKS).map(|(start, end)| [start, end]).collect(),
-            critical: critical::of_row(path, at).iter().take(MARKS).map(|s| [s.start, s.end]).collect(),
+            gaps: self.gaps(at).take(MARKS).collect(),
+            critical: sections_of(path, at).iter().take(MARKS).map(|s| [s.start, s.end]).collect(),
             events: row.span.events.iter().take(MARKS).map(event).collect(),
         }
-    }
-
-    /// The children of a row, by start.
-    pub fn children(&self, row: usize) -> impl Iterator<Item = usize> + '_ {
-        let end = row + self.rows[row].subtree;
-        let mut next = row + 1;
-        std::iter::from_fn(move || {
-            let child = next;
-            (child < end).then(|| {
-                next += self.rows[child].subtree;
-                child
-            })
-        })
-    }
-
-    /// The stretches of a row that no child covers, as nanoseconds after the start of the trace.
-    pub fn gaps(&self, row: usize) -> impl Iterator<Item = (i64, i64)> + '_ {
-        let end = self.rows[row].end();
-        let mut at = self.rows[row].start;
-        let mut children = self.children(row);
-        let mut done = false;
-        std::iter::from_fn(move || {
-            while !done {
-                let Some(child) = children.next() else {
-                    done = true;
-                    return (at < end).then_some((at, end));
-                };
-                let child = &self.rows[child];
-                let gap = (at, child.start.min(end));
-                at = at.max(child.end());
-                if gap.0 < gap.1 {
-                    return Some(gap);
-                }
-            }
-            None
-        })
     }
 
     /// Rows to show when those in `closed` are collapsed; of some that include all above them, or of all.

@@ -15,6 +15,7 @@ pub(super) fn schemas() -> Vec<Named> {
         ("OutlineRow", row()),
         ("OutlineEvent", object("An event of a span.", [Always("time_nano", integer()), Always("name", text())])),
         ("RowsResponse", rows()),
+        ("Folded", folded()),
         ("MatchesResponse", matches()),
         ("GroupsResponse", groups()),
         ("OutlineGroup", group()),
@@ -134,11 +135,19 @@ fn rows() -> Value {
         Always("offset", count()),
         Always("rows", list_of("OutlineRow")),
         Sometimes("place", count()),
-        Sometimes("opened", list(count())),
-        Sometimes("opened_all", flag()),
+        Always("folded", reference("Folded")),
         Always("stats", reference("Stats")),
     ];
-    object("A window of the rows that are shown; `opened` were opened to reveal the row at `place`.", fields)
+    object("A window of the rows that are shown; `place` is that of the row that was to be revealed.", fields)
+}
+
+fn folded() -> Value {
+    let fields = [Sometimes("depth", count()), Sometimes("turned", list(count())), Sometimes("spans", list(hex(16)))];
+    object(
+        "Which rows are closed: those with children from a depth on, but for those that are `turned`; `spans` are the ids of the \
+         first 64 of those.",
+        fields,
+    )
 }
 
 fn matches() -> Value {

@@ -51,14 +51,6 @@ fn drawn(view: Large, place: usize, row: Arc<OutlineRow>) -> AnyView {
     };
     let service = view.outline.with_untracked(name).unwrap_or_default();
     let selected = id.clone();
-    let hit = move || {
-        let holds = |found: &query_api::outline::MatchesResponse| {
-            // Of those beyond what is told nothing is known.
-            let known = found.rows.last().is_none_or(|last| at <= *last) || found.count == found.rows.len();
-            known.then(|| found.rows.binary_search(&at).is_ok())
-        };
-        view.matches.data.with(|found| found.as_deref().and_then(holds))
-    };
     draw(
         view.board(),
         Drawn {
@@ -66,8 +58,8 @@ fn drawn(view: Large, place: usize, row: Arc<OutlineRow>) -> AnyView {
             service,
             selected: Signal::derive(move || view.span.with(|span| span.as_deref() == Some(&*selected))),
             at: Signal::derive(move || view.at.get() == Some(place)),
-            hit: Signal::derive(move || hit() == Some(true)),
-            missed: Signal::derive(move || hit() == Some(false)),
+            hit: Signal::derive(move || view.holds(at) == Some(true)),
+            missed: Signal::derive(move || view.holds(at) == Some(false)),
             fold: Callback::new(move |()| view.turn(place)),
             choose: Callback::new(move |()| {
                 view.at.set(Some(place));

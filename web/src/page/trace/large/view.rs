@@ -1,17 +1,21 @@
 //! What is known of a large trace, and what is asked for when?
 //!
 //! LV1  One request for rows is under way at a time. When it is answered, what is missing of what is seen by then is asked for.
-//! LV2  Rows are shown as they were folded until those of the new folding are here.
+//! LV2  Rows are shown as they were folded until those of the new folding are here. Whatever is asked for until then is asked as it will be
+//!      folded.
+//! LV3  What is folded is in the URL, by spans: rows that come, and other numbers of rows, change nothing of it.
 
+use super::super::follow;
 use super::super::keyboard::next_of;
 use super::super::time::Time;
 use super::super::timeline::Board;
-use super::super::view::{LogMarks, Opened, log_marks, only_matches};
+use super::super::view::{LogMarks, Opened, finds_first, log_marks, only_matches};
 use crate::client::fetch::{self, Failure};
 use crate::client::load::{Load, Old, load};
 use crate::component::app::{App, Entry};
 use crate::component::effect::effect;
 use crate::state::address::Params;
+use crate::state::trace::closed;
 use crate::state::trace::mini::Mini;
 use crate::state::trace::pages::{Fold, PAGE, Pages};
 use crate::state::trace::window::Window;
@@ -35,7 +39,11 @@ pub(super) struct Large {
     /// What the trace is as a whole.
     pub(super) outline: Memo<Arc<OutlineResponse>>,
     found: Load<Opened>,
-    fold: RwSignal<Fold>,
+    /// What is folded of the rows that are here, and of those that were asked for last.
+    fold: StoredValue<Fold>,
+    asked_fold: StoredValue<Fold>,
+    /// What is folded, as the URL says it once it is answered.
+    folded: StoredValue<Option<String>>,
     /// The rows that are here.
     pub(super) pages: RwSignal<Pages>,
     /// Changes when places mean other rows than before.
@@ -92,7 +100,9 @@ impl Large {
             id,
             outline,
             found,
-            fold: RwSignal::new(Fold::default()),
+            fold: StoredValue::new(Fold::default()),
+            asked_fold: StoredValue::new(Fold::default()),
+            folded: StoredValue::new(None),
             pages: RwSignal::new(Pages::default()),
             generation: RwSignal::new(0),
             seen: RwSignal::new((0, 0)),
@@ -115,44 +125,45 @@ impl Large {
             failure: RwSignal::new(None),
             busy: RwSignal::new(false),
             asked: StoredValue::new(0),
-            typed: StoredValue::new(false),
+            typed: StoredValue::new(finds_first(app)),
             scroller: StoredValue::new(None),
         };
+        follow::critical(app, view.critical);
         view.follow();
         view
     }
 
     /// Keeps in step what depends on what was answered.
     fn follow(self) {
-        // Spans that have come make other rows of the same numbers.
-        let version = Memo::new(move |_| self.outline.with(|outline| outline.version.clone()));
+        let address = Memo::new(move |_| self.app.params.with(|params| params.get("fold").map(str::to_owned)));
+        let mut before: Option<Arc<OutlineResponse>> = None;
         effect(move || {
-            version.track();
-            let outline = self.outline.get_untracked();
-            self.asked.update_value(|asked| *asked += 1);
-            self.fold.set(Fold::default());
-            self.holding.set(None);
-            self.at.set(None);
-            self.pages.set(Pages::new(outline.span_count, &outline.rows));
-            self.generation.update(|generation| *generation += 1);
-        });
-        effect(move || {
-            self.outline.track();
-            self.busy.set(false);
+            let (outline, address) = (self.outline.get(), address.get());
+            let last = before.replace(Arc::clone(&outline));
+            if last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, &outline)) {
+                self.busy.set(false);
+            }
+            // Spans that have come make other rows of the same numbers.
+            if last.is_none_or(|last| last.version != outline.version) {
+                self.begin(&outline);
+            }
+            if address != self.folded.get_value() {
+                self.fold_as(Fold::named(address.as_deref().unwrap_or_default()));
+            }
         });
         effect(move || {
             let (first, last) = self.seen.get();
             let around = (first.saturating_sub(PAGE), last + PAGE);
             let missing = self.pages.with(|pages| pages.missing((first, last)).or_else(|| pages.missing(around)));
             if let Some((offset, limit)) = missing.filter(|_| !self.busy.get() && self.failure.with(Option::is_none)) {
-                self.ask(self.fold.get_untracked(), (offset, limit.min(MOST)), None);
+                self.ask((offset, limit.min(MOST)), None);
             }
         });
         effect(move || {
             // Also when the rows of another version have come.
             self.generation.track();
             if self.wanted_of(self.only.get(), self.wanted.get()) != self.holding.get_untracked() {
-                self.ask(self.fold.get_untracked(), (0, 2 * PAGE), None);
+                self.ask((0, 2 * PAGE), None);
             }
         });
         // The span in the URL is brought into view, once.
@@ -174,6 +185,18 @@ impl Large {
         });
     }
 
+    /// Shows a version of the trace from its first rows on.
+    fn begin(self, outline: &OutlineResponse) {
+        self.asked.update_value(|asked| *asked += 1);
+        self.fold.set_value(Fold::default());
+        self.asked_fold.set_value(Fold::default());
+        self.folded.set_value(None);
+        self.holding.set(None);
+        self.at.set(None);
+        self.pages.set(Pages::new(outline.span_count, &outline.rows));
+        self.generation.update(|generation| *generation += 1);
+    }
+
     /// The text that rows have to hold.
     fn wanted_of(self, only: bool, wanted: String) -> Option<String> {
         Some(wanted).filter(|wanted| only && !wanted.trim().is_empty())
@@ -182,6 +205,15 @@ impl Large {
     /// Start of the trace in Unix nanoseconds, and how long it takes.
     pub(super) fn lasting(self) -> (i64, i64) {
         self.outline.with(|outline| (outline.start_unix_nano, outline.duration_nano))
+    }
+
+    /// Whether a row holds what is looked for; nothing where nothing is, and of rows beyond those that are told.
+    pub(super) fn holds(self, row: usize) -> Option<bool> {
+        let holds = |found: &MatchesResponse| {
+            let is_known = found.rows.last().is_none_or(|last| row <= *last) || found.count == found.rows.len();
+            is_known.then(|| found.rows.binary_search(&row).is_ok())
+        };
+        self.matches.data.with(|found| found.as_deref().and_then(holds))
     }
 
     /// What rows are drawn with.
@@ -220,9 +252,11 @@ impl Large {
 
     /// Moves the keys to a row, opening what hides it.
     pub(super) fn go_to(self, row: usize) {
-        match self.pages.with_untracked(|pages| pages.place_of(row)) {
+        // Where it will be folded otherwise, it may be hidden then.
+        let place = self.pages.with_untracked(|pages| pages.place_of(row)).filter(|_| !self.is_folding());
+        match place {
             Some(place) => self.at.set(Some(place)),
-            None => self.ask(self.fold.get_untracked(), (0, 2 * PAGE), Some(row)),
+            None => self.ask((0, 2 * PAGE), Some(row)),
         }
     }
 
@@ -240,23 +274,32 @@ impl Large {
         if self.row_at().is_some_and(|at| (row.row + 1..row.row + row.subtree).contains(&at)) {
             self.at.set(Some(place));
         }
-        self.fold_as(self.fold.get_untracked().turn(&[row.row]));
+        self.fold_as(self.asked_fold.with_value(|fold| fold.turn(&[row.row])));
     }
 
     /// Folds otherwise; what is seen is asked for.
     pub(super) fn fold_as(self, fold: Fold) {
+        if self.asked_fold.with_value(|asked| fold != *asked) {
+            self.asked_fold.set_value(fold);
+            self.ask_for_seen();
+        }
+    }
+
+    /// Whether rows are asked for that are folded otherwise than those that are here.
+    fn is_folding(self) -> bool {
+        self.fold.with_value(|fold| self.asked_fold.with_value(|asked| fold != asked))
+    }
+
+    fn ask_for_seen(self) {
         let (first, last) = self.seen.get_untracked();
         let offset = first / PAGE * PAGE;
-        let limit = (last.saturating_sub(offset) + PAGE).min(MOST);
-        if fold != self.fold.get_untracked() {
-            self.ask(fold, (offset, limit), None);
-        }
+        self.ask((offset, (last.saturating_sub(offset) + PAGE).min(MOST)), None);
     }
 
     /// The fold of now, one level more or less.
     pub(super) fn level(self, close: bool) -> Fold {
         let levels = self.outline.with_untracked(|outline| outline.level_count);
-        self.fold.with_untracked(|fold| fold.step(levels, close))
+        self.asked_fold.with_value(|fold| fold.step(levels, close))
     }
 
     /// Asks for failed rows and goes to the next.
@@ -277,11 +320,15 @@ impl Large {
     /// Asks again for what could not be had.
     pub(super) fn retry(self) {
         self.failure.set(None);
+        if self.is_folding() {
+            self.ask_for_seen();
+        }
     }
 
-    fn ask(self, fold: Fold, window: (usize, usize), reveal: Option<usize>) {
+    fn ask(self, window: (usize, usize), reveal: Option<usize>) {
         let holding = self.wanted_of(self.only.get_untracked(), self.wanted.get_untracked());
-        let path = fold.request(&self.id.get_untracked(), window, reveal, holding.as_deref());
+        let id = self.id.get_untracked();
+        let path = self.asked_fold.with_value(|fold| fold.request(&id, window, reveal, holding.as_deref()));
         let tenant = self.app.tenant.get_untracked();
         let Some(asked) = self.asked.try_update_value(|asked| {
             *asked += 1;
@@ -302,7 +349,7 @@ impl Large {
                     self.found.retry();
                     return;
                 }
-                Ok(rows) => self.take(fold, holding, rows),
+                Ok(rows) => self.take(holding, rows),
                 Err(failure) => {
                     self.failure.try_set(Some(failure));
                 }
@@ -311,16 +358,17 @@ impl Large {
         });
     }
 
-    fn take(self, fold: Fold, holding: Option<String>, rows: RowsResponse) {
-        let fold = if rows.opened_all { Fold::default() } else { fold.turn(&rows.opened) };
+    fn take(self, holding: Option<String>, rows: RowsResponse) {
+        let fold = Fold::of(&rows.folded);
+        let folded = closed::text_of(rows.folded.depth, rows.folded.spans.iter().map(String::as_str));
         let (row, place) = (self.row_at(), rows.place);
-        if fold == self.fold.get_untracked() && holding == self.holding.get_untracked() {
+        if self.fold.with_value(|before| fold == *before) && holding == self.holding.get_untracked() {
             self.pages.update(|pages| pages.take(rows));
         } else {
             let mut pages = Pages::default();
             pages.take(rows);
             let at = row.and_then(|row| pages.place_of(row));
-            self.fold.set(fold);
+            self.fold.set_value(fold.clone());
             self.holding.set(holding);
             self.pages.set(pages);
             self.generation.update(|generation| *generation += 1);
@@ -328,6 +376,11 @@ impl Large {
         }
         if place.is_some() {
             self.at.set(place);
+        }
+        self.asked_fold.set_value(fold);
+        self.folded.set_value(folded.clone());
+        if self.app.params.with_untracked(|params| params.get("fold") != folded.as_deref()) {
+            self.app.set(Entry::Replace, "fold", folded.as_deref());
         }
     }
 }

@@ -49,7 +49,7 @@ fn errors_began_where_none_is_below_and_the_first_ended() {
 fn self_time_is_what_no_child_covers() {
     let trace = trace(&[(1, 0, 0, 100), (2, 1, 10, 30), (3, 1, 20, 40), (4, 1, 90, 150), (5, 1, 200, 300)]);
     assert_eq!(trace.rows[0].self_time, 10 + 50);
-    assert_eq!(trace.gaps(0).collect::<Vec<_>>(), [(0, 10), (40, 90)]);
+    assert_eq!(trace.gaps(0).collect::<Vec<_>>(), [[0, 10], [40, 90]]);
 }
 
 #[test]
