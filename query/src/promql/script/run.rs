@@ -189,10 +189,7 @@ fn pin(expr: &mut Expr, time: i64) -> bool {
             let param = aggregate.param.as_mut().is_none_or(|param| pin(param, time));
             pin(&mut aggregate.expr, time) && param
         }
-        Expr::Binary(binary) => {
-            let left = pin(&mut binary.left, time);
-            pin(&mut binary.right, time) && left
-        }
+        Expr::Chain(chain) => chain.operands_mut().fold(true, |all, operand| pin(operand, time) && all),
         Expr::Unary(unary) => pin(&mut unary.expr, time),
         Expr::Paren(paren) => pin(&mut paren.expr, time),
         Expr::Invariant(inner) => pin(inner, time),
