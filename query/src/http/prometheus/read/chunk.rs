@@ -1,16 +1,20 @@
-//! How are samples packed into Prometheus's chunks? Numbers as XOR chunks, histograms as those of float histograms.
+//! How are samples packed into Prometheus's chunks? Numbers as XOR chunks, histograms as those of histograms of whole or of float counts.
 //!
 //! C1  A chunk has samples of one kind, in order of time, at most [`MOST_SAMPLES`]; of histograms those of one layout.
 
 use super::bits::{Bits, Xor, fits, put_varint};
 use super::message::Chunk;
-use crate::prometheus::protobuf::{BucketSpan, spans};
+use crate::prometheus::protobuf::{BucketSpan, deltas, spans, whole};
 use crate::series::{Bucket, Hint, Histogram, Sample, Value};
+
+/// Fields before the sum: the count, and that of the zero bucket.
+const COUNTS: usize = 2;
 
 /// Samples of a chunk, as in Prometheus's own.
 const MOST_SAMPLES: usize = 120;
 
 const XOR: i32 = 1;
+const HISTOGRAM: i32 = 2;
 const FLOAT_HISTOGRAM: i32 = 3;
 
 /// Chunks of a series' samples.
@@ -23,7 +27,8 @@ pub(super) fn chunks(samples: &[Sample]) -> Vec<Chunk> {
         let (own, others) = rest.split_at(alike.min(rest.len()));
         chunks.push(match &first.value {
             Value::Float(value) => floats(own, first.time, *value),
-            Value::Histogram(histogram) => histograms(own, first.time, histogram),
+            Value::Histogram(histogram) if histogram.has_whole_counts() => whole_histograms(own, first.time, histogram),
+            Value::Histogram(histogram) => float_histograms(own, first.time, histogram),
         });
         rest = others;
     }
@@ -54,7 +59,8 @@ fn has_grown(one: &Histogram, next: &Histogram) -> bool {
 
 fn same_layout(a: &Histogram, b: &Histogram) -> bool {
     let same = |a: &[Bucket], b: &[Bucket]| a.iter().map(|bucket| bucket.index).eq(b.iter().map(|bucket| bucket.index));
-    a.schema == b.schema
+    a.has_whole_counts() == b.has_whole_counts()
+        && a.schema == b.schema
         && a.zero_threshold.to_bits() == b.zero_threshold.to_bits()
         && a.bounds == b.bounds
         && a.sum.is_nan() == b.sum.is_nan()
@@ -127,7 +133,8 @@ fn fields(histogram: &Histogram) -> impl Iterator<Item = f64> {
     [histogram.count, histogram.zero_count, histogram.sum].into_iter().chain(buckets)
 }
 
-fn histograms(samples: &[Sample], first_time: i64, first: &Histogram) -> Chunk {
+/// What comes before the first sample of a chunk of histograms.
+fn head(samples: &[Sample], first: &Histogram) -> Bits {
     let mut bytes = count(samples).to_vec();
     // What is known about a reset.
     bytes.push(match first.hint {
@@ -138,6 +145,11 @@ fn histograms(samples: &[Sample], first_time: i64, first: &Histogram) -> Chunk {
     });
     let mut bits = Bits::after(bytes);
     put_layout(&mut bits, first);
+    bits
+}
+
+fn float_histograms(samples: &[Sample], first_time: i64, first: &Histogram) -> Chunk {
+    let mut bits = head(samples, first);
     bits.put_signed(first_time);
     let mut xors: Vec<Xor> = fields(first)
         .map(|field| {
@@ -156,6 +168,45 @@ fn histograms(samples: &[Sample], first_time: i64, first: &Histogram) -> Chunk {
         }
     }
     chunk(samples, FLOAT_HISTOGRAM, bits.into_bytes())
+}
+
+/// Counts and buckets, which are written as times are: by how much more or less they grew than before.
+fn whole_fields(histogram: &Histogram) -> Vec<i64> {
+    let counts = [histogram.count, histogram.zero_count].map(|count| whole(count).cast_signed());
+    counts.into_iter().chain(deltas(&histogram.positive)).chain(deltas(&histogram.negative)).collect()
+}
+
+fn whole_histograms(samples: &[Sample], first_time: i64, first: &Histogram) -> Chunk {
+    let mut bits = head(samples, first);
+    bits.put_signed(first_time);
+    // Of each field what it was, and by how much it grew.
+    let mut fields: Vec<(i64, i64)> = whole_fields(first).into_iter().map(|field| (field, 0)).collect();
+    for (place, (field, _)) in fields.iter().enumerate() {
+        if place < COUNTS {
+            bits.put_unsigned(field.cast_unsigned())
+        } else {
+            bits.put_signed(*field)
+        }
+        if place + 1 == COUNTS {
+            bits.put_float(first.sum);
+        }
+    }
+    let (mut before, mut delta_before, mut sum) = (first_time, 0i64, Xor::new(first.sum));
+    for sample in samples.iter().skip(1) {
+        let delta = sample.time.wrapping_sub(before);
+        bits.put_signed(delta.wrapping_sub(delta_before));
+        (before, delta_before) = (sample.time, delta);
+        let Some(histogram) = sample.value.histogram() else { continue };
+        for (place, (field, new)) in fields.iter_mut().zip(whole_fields(histogram)).enumerate() {
+            let growth = new.wrapping_sub(field.0);
+            bits.put_signed(growth.wrapping_sub(field.1));
+            *field = (new, growth);
+            if place + 1 == COUNTS {
+                sum.put(&mut bits, histogram.sum);
+            }
+        }
+    }
+    chunk(samples, HISTOGRAM, bits.into_bytes())
 }
 
 fn put_layout(bits: &mut Bits, histogram: &Histogram) {
