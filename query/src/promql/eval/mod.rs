@@ -88,7 +88,9 @@ pub(crate) struct Evaluator<'s> {
 
 impl Evaluator<'_> {
     fn run(&mut self, expression: &str, frame: Frame) -> Result<Answer> {
-        self.source.charge(expression.len().saturating_mul(BYTES_OF_A_LETTER))?;
+        // A longer one is refused before it takes any.
+        let letters = expression.len().min(parser::MOST_BYTES);
+        self.source.charge(letters.saturating_mul(BYTES_OF_A_LETTER))?;
         let expr = parser::parse(expression)?;
         let kind = expr.kind();
         if frame.step != 0 && kind != Kind::Scalar && kind != Kind::Instant {
