@@ -248,30 +248,34 @@ pub(super) fn count(signal: Signal, payload: &[u8]) -> usize {
     rows
 }
 
-/// Counts attributes, events and links of spans and log records that take few bytes here. Points of metrics have none but attributes, and are
-/// not looked through.
+/// Counts attributes, events and links of spans and log records, and exemplars and quantiles of points, that take few bytes here.
 pub(super) fn count_small_parts(signal: Signal, payload: &[u8]) -> usize {
-    /// What takes more is not much larger in memory.
-    const SMALL_BYTES: usize = 16;
-    let keys: &[u32] = match signal {
-        Signal::Spans => &super::spans::PARTS,
-        Signal::Logs => &super::logs::PARTS,
-        Signal::Metrics => return 0,
-    };
     let mut small = 0;
     each(payload, &[RESOURCES], &mut |resource| {
         each(resource, &[ITEMS], &mut |scope| {
             each(scope, &[ITEMS], &mut |record| {
-                each(record, keys, &mut |part| {
-                    small += usize::from(part.len() < SMALL_BYTES);
-                    if part.len() >= SMALL_BYTES {
-                        each(part, &super::spans::PARTS_OF_PARTS, &mut |part| {
-                            small += usize::from(part.len() < SMALL_BYTES);
-                        });
-                    }
-                });
+                small += match signal {
+                    Signal::Spans => small_parts(record, &super::spans::PARTS, &super::spans::PARTS_OF_PARTS),
+                    Signal::Logs => small_parts(record, &super::logs::PARTS, &[]),
+                    Signal::Metrics => super::metrics::small_parts(record),
+                };
             });
         });
+    });
+    small
+}
+
+/// How many of a message's parts of these keys are small, and within larger ones those of the inner keys.
+pub(super) fn small_parts(message: &[u8], keys: &[u32], inner: &[u32]) -> usize {
+    /// What takes more is not much larger in memory.
+    const SMALL_BYTES: usize = 16;
+    let mut small = 0;
+    each(message, keys, &mut |part| {
+        small += match part.len() {
+            ..SMALL_BYTES => 1,
+            _ if inner.is_empty() => 0,
+            _ => small_parts(part, inner, &[]),
+        };
     });
     small
 }

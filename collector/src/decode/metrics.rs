@@ -34,6 +34,29 @@ pub(super) const POINTS: u32 = wire::bytes(1);
 const TEMPORALITY: u32 = wire::varint(2);
 const IS_MONOTONIC: u32 = wire::varint(3);
 
+/// How many exemplars and quantiles of a metric take few bytes here.
+pub(super) fn small_parts(metric: &[u8]) -> usize {
+    let mut small = 0;
+    for key in DATA_KEYS {
+        let part = points::small_part(kind(key));
+        envelope::each(metric, &[key], &mut |data| {
+            envelope::each(data, &[POINTS], &mut |point| small += envelope::small_parts(point, &[part], &[]));
+        });
+    }
+    small
+}
+
+/// The kind of points of a variant of `data`.
+fn kind(key: u32) -> points::Kind {
+    match key {
+        key::GAUGE => points::Kind::Gauge,
+        key::SUM => points::Kind::Sum,
+        key::HISTOGRAM => points::Kind::Histogram,
+        key::EXPONENTIAL_HISTOGRAM => points::Kind::ExponentialHistogram,
+        _ => points::Kind::Summary,
+    }
+}
+
 /// Pieces in which one metric's data may be given. No SDK gives more than one.
 const MAX_PIECES: usize = 1_024;
 
@@ -80,16 +103,6 @@ impl<'a> Data<'a> {
             key::HISTOGRAM => "histogram",
             key::EXPONENTIAL_HISTOGRAM => "exponential_histogram",
             _ => "summary",
-        }
-    }
-
-    fn kind(&self) -> points::Kind {
-        match self.key {
-            key::GAUGE => points::Kind::Gauge,
-            key::SUM => points::Kind::Sum,
-            key::HISTOGRAM => points::Kind::Histogram,
-            key::EXPONENTIAL_HISTOGRAM => points::Kind::ExponentialHistogram,
-            _ => points::Kind::Summary,
         }
     }
 
@@ -215,7 +228,7 @@ impl Metrics {
     fn check(&mut self, data: &Data<'_>, frame: &mut Frame) -> Result<()> {
         let before = frame.scratch.rejection.take();
         data.shared()?;
-        data.each_point(|point| self.buffers.decode(data.kind(), point, &mut frame.scratch).map(drop))?;
+        data.each_point(|point| self.buffers.decode(kind(data.key), point, &mut frame.scratch).map(drop))?;
         frame.scratch.rejection = before;
         Ok(())
     }
@@ -241,7 +254,7 @@ impl Metrics {
         let mut buffers = std::mem::take(&mut self.buffers);
         let mut metric_is_set = false;
         data.each_point(|message| {
-            let point = buffers.decode(data.kind(), message, &mut frame.scratch)?;
+            let point = buffers.decode(kind(data.key), message, &mut frame.scratch)?;
             let point = point.map_err(|rejection| frame.scratch.reject(rejection));
             if let Some(rejection) = rejection {
                 frame.scratch.reject(rejection.clone());

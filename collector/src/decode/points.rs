@@ -102,6 +102,16 @@ pub(super) enum Kind {
     Summary,
 }
 
+/// The part of a point that may be larger in memory than in its message.
+pub(super) fn small_part(kind: Kind) -> u32 {
+    match kind {
+        Kind::Gauge | Kind::Sum => key::number::EXEMPLARS,
+        Kind::Histogram => key::histogram::EXEMPLARS,
+        Kind::ExponentialHistogram => key::exponential::EXEMPLARS,
+        Kind::Summary => key::summary::QUANTILE_VALUES,
+    }
+}
+
 /// Memory that is used again from point to point.
 #[derive(Debug, Default)]
 pub(super) struct PointBuffers {

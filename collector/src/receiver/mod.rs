@@ -59,7 +59,7 @@ fn tenant(headers: &HeaderMap) -> Result<TenantId, Refusal> {
         None => Ok(TenantId::default()),
         Some(name) => {
             let tenant = TenantId::new(name.to_str().unwrap_or_default())?;
-            if kafka::is_own(&tenant) { Err(Refusal::OwnTenant) } else { Ok(tenant) }
+            if tenant.is_own() { Err(Refusal::OwnTenant) } else { Ok(tenant) }
         }
     }
 }

@@ -167,9 +167,10 @@ impl Reader<'_> {
         let query_offset = self.duration(query_offset.as_ref(), &format!("{prefix}, query_offset")).unwrap_or(0);
         let tenant = match tenant.as_ref().map(|word| TenantId::new(text(Some(word)))) {
             None => TenantId::default(),
-            Some(Ok(tenant)) => tenant,
-            Some(Err(error)) => {
-                self.tell(tenant.map_or(at, |word| word.defined), &format!("{prefix}, tenant: {error}"));
+            Some(Ok(tenant)) if !tenant.is_own() => tenant,
+            Some(told) => {
+                let why = told.map_or_else(|error| error.to_string(), |own| format!("`{own}` is Spanlight's own"));
+                self.tell(tenant.map_or(at, |word| word.defined), &format!("{prefix}, tenant: {why}"));
                 TenantId::default()
             }
         };

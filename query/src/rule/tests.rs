@@ -527,6 +527,8 @@ fn f1_faults_of_a_file_are_told_with_their_places() {
 - name: a
 - rules: []
   tenant: a/b
+- name: d
+  tenant: dead-letters
 ";
     let faults = parse("r.yml", text).unwrap_err();
     let expected = [
@@ -545,6 +547,7 @@ fn f1_faults_of_a_file_are_told_with_their_places() {
         "r.yml:22:3: group \"a\" is repeated in the same file",
         "r.yml:23:3: a group's name must not be empty",
         "r.yml:24:11: group \"\", tenant: ",
+        "r.yml:26:11: group \"d\", tenant: `dead-letters` is Spanlight's own",
     ];
     assert_eq!(faults.len(), expected.len(), "{faults:#?}");
     for (fault, expected) in faults.iter().zip(expected) {

@@ -28,6 +28,16 @@ impl TenantId {
         Ok(TenantId(name.into()))
     }
 
+    /// Whose the dead letters of Kafka are.
+    pub fn dead_letters() -> Self {
+        TenantId("dead-letters".into())
+    }
+
+    /// Whether only Spanlight writes to it.
+    pub fn is_own(&self) -> bool {
+        *self == TenantId::dead_letters()
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -5,6 +5,7 @@ mod cut;
 mod differential;
 
 use super::*;
+use crate::collector::columns_bytes;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, TimestampNanosecondType};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -379,6 +380,20 @@ fn many_resources_without_spans_cost_nothing() {
     let empty = run(Signal::Spans, &[]).unwrap().batch.memory_bytes();
     let decoded = run(Signal::Spans, &field(1, &[]).repeat(100_000)).unwrap();
     assert_eq!((decoded.batch.num_rows(), decoded.batch.memory_bytes()), (0, empty));
+}
+
+#[test]
+fn small_parts_of_points_are_counted_as_what_they_become() {
+    // Of each variant of data, the part of its points that may be empty and is not so in memory.
+    for (data, part) in [(5, 5), (7, 5), (9, 8), (10, 11), (11, 6)] {
+        let metric = field(data, &field(1, &field(part, &[]).repeat(600_000)));
+        let request = field(1, &field(2, &field(2, &metric)));
+        let decoded = run(Signal::Metrics, &request).unwrap();
+        assert_eq!((count_small_parts(Signal::Metrics, &request), decoded.batch.num_rows()), (600_000, 1));
+        let (bytes, counted) =
+            (decoded.batch.memory_bytes(), columns_bytes(Signal::Metrics, &request, &DecodeLimits::default()));
+        assert!(bytes > 4 * request.len() && bytes < counted, "{bytes} of {counted}");
+    }
 }
 
 #[test]

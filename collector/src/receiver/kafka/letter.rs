@@ -10,8 +10,6 @@ use storage::model::attribute::{Map, MapBuilder, Value, put_value};
 use storage::model::origin::{Resource, Scope};
 use storage::model::{Batch, LogBatchBuilder, LogRecord, TenantId};
 
-/// Whose the dead letters are.
-pub(super) const TENANT: &str = "dead-letters";
 /// What marks a record as one.
 pub(super) const EVENT_NAME: &str = "spanlight.dead_letter";
 /// What marks the record of a replay.
@@ -58,15 +56,10 @@ impl Letter<'_> {
 /// The tenant of that name; an `Err` says why it has no such name, or that only Spanlight writes to it: the word of a replay is there.
 pub(super) fn tenant_of_others(name: &str) -> Result<TenantId, String> {
     match TenantId::new(name) {
-        Ok(_) if name == TENANT => Err(format!("the tenant `{name}` is Spanlight's own")),
+        Ok(tenant) if tenant.is_own() => Err(format!("the tenant `{name}` is Spanlight's own")),
         Ok(tenant) => Ok(tenant),
         Err(_) => Err(format!("`{name}` is no tenant")),
     }
-}
-
-/// Whose the record of a letter is.
-pub(super) fn tenant() -> TenantId {
-    TenantId::new(TENANT).unwrap_or_default()
 }
 
 /// The letter as rows; an `Err` is a defect of ours.

@@ -39,7 +39,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::engine::Engine;
-use storage::model::TenantId;
 
 /// What librdkafka holds before it is read, by default, and how long it does not fetch once it holds so much: its own second leaves the
 /// reader without messages for most of it.
@@ -138,11 +137,6 @@ impl KafkaReceiver {
             report.render(out);
         }
     }
-}
-
-/// Whether only Spanlight writes to a tenant, as it does to that of the dead letters.
-pub(crate) fn is_own(tenant: &TenantId) -> bool {
-    *tenant == letter::tenant()
 }
 
 /// Hands on what the client says. That a setting is the other client's is no news: one table is for both.

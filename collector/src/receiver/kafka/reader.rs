@@ -544,7 +544,7 @@ impl Reader {
         match letter::rows(&letter, self.topics.find(name)) {
             Ok(batch) => {
                 portion.told.dead_letters += 1;
-                portion.rows.push((letter::tenant(), batch));
+                portion.rows.push((TenantId::dead_letters(), batch));
             }
             Err(what) => tracing::error!(topic = name, partition, offset, what, "a dead letter could not be written"),
         }

@@ -261,7 +261,7 @@ async fn the_metrics_of_traces_drilldown_are_answered() {
     )
     .await;
     let labels = json!([text("resource.service.name", "cart"), { "key": "p", "value": { "doubleValue": 0.9 } }]);
-    assert_eq!(slow[0], json!({ "labels": labels, "samples": [sample(0, 0.002097152)] }));
+    assert_eq!(slow[0], json!({ "labels": labels, "samples": [sample(0, 0.002)] }));
     let heat = range("{true} | histogram_over_time(duration) with(sample=true)", "60s").await;
     let bucket = |bucket: f64| json!([{ "key": "__bucket", "value": { "doubleValue": bucket } }]);
     assert_eq!(heat[0], json!({ "labels": bucket(0.001048576), "samples": [sample(0, 2.0)] }));

@@ -407,6 +407,14 @@ impl Bucket {
         }
     }
 
+    /// The value at a rank, from 1, of so many: at the bound of the greater size if there is one only.
+    fn at(self, rank: f64, count: f64) -> f64 {
+        match self {
+            Bucket::Negative(_) => self.within((rank - 1.0).max(0.0) / count),
+            Bucket::Zero | Bucket::Positive(_) => self.within(rank / count),
+        }
+    }
+
     /// What lies so far up between its bounds, along the exponent: 0 is the lower one, 1 the upper.
     fn within(self, share: f64) -> f64 {
         match self {
@@ -439,7 +447,7 @@ fn quantile_of(powers: &BTreeMap<Bucket, f64>, quantile: f64) -> f64 {
     let mut before = 0.0;
     for (power, &count) in powers {
         if before + count >= rank {
-            return power.within((rank - before) / count);
+            return power.at(rank - before, count);
         }
         before += count;
     }

@@ -72,6 +72,8 @@ fn quantile(values: &[f64], quantile: f64) -> f64 {
     let of_rank = powers[rank - 1];
     let before = powers.iter().filter(|power| **power < of_rank).count();
     let equal = powers.iter().filter(|power| **power == of_rank).count();
+    // Those below zero mirror those above.
+    let rank = if of_rank.0 < 0 { rank - 1 } else { rank };
     within(of_rank, (rank - before) as f64 / equal as f64)
 }
 
