@@ -7,6 +7,7 @@
 
 use super::remote::writer::{Series, Writer};
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::hashed::AsIs;
@@ -170,12 +171,11 @@ impl LastExemplars {
     /// Leaves out those that are known from the request or, where they tell no time, from one before; what is still told without a time is
     /// there to be remembered.
     pub(crate) fn leave_out_imported(&mut self, series: u64, exemplars: &mut Vec<Exemplar<'_>>, before: &Imported) {
-        if !self.0.contains_key(&series) {
-            let is_last =
-                |exemplar: &Exemplar<'_>| exemplar.timestamp.is_none() && before.is_last(series, exemplar.hash());
-            if let Some(first) = exemplars.first().filter(|first| is_last(first)) {
-                self.0.insert(series, first.hash());
-            }
+        let is_last = |exemplar: &Exemplar<'_>| exemplar.timestamp.is_none() && before.is_last(series, exemplar.hash());
+        if let (Entry::Vacant(last), Some(first)) = (self.0.entry(series), exemplars.first())
+            && is_last(first)
+        {
+            last.insert(first.hash());
         }
         self.leave_out(series, exemplars);
     }

@@ -189,7 +189,13 @@ fn pin(expr: &mut Expr, time: i64) -> bool {
             let param = aggregate.param.as_mut().is_none_or(|param| pin(param, time));
             pin(&mut aggregate.expr, time) && param
         }
-        Expr::Chain(chain) => chain.operands_mut().fold(true, |all, operand| pin(operand, time) && all),
+        Expr::Chain(chain) => {
+            let mut is_safe = true;
+            for operand in chain.operands_mut() {
+                is_safe &= pin(operand, time);
+            }
+            is_safe
+        }
         Expr::Unary(unary) => pin(&mut unary.expr, time),
         Expr::Paren(paren) => pin(&mut paren.expr, time),
         Expr::Invariant(inner) => pin(inner, time),
