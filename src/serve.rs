@@ -170,8 +170,9 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
         demo: Box::new(move |action| Ok(switch.act(action))),
         replay: Box::new(move |letter| {
             let (kafka, door) = (kafka.clone(), door.clone());
-            let Replay { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload } = letter;
-            let letter = ReplayedLetter { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload };
+            let Replay { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload, turn } = letter;
+            let letter =
+                ReplayedLetter { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload, turn };
             Box::pin(async move {
                 let Accepted { accepted, rejected, message, .. } = kafka.replay(&door, letter).await?;
                 Ok(Replayed { accepted, rejected, message })

@@ -80,6 +80,7 @@ pub struct Accepted {
 #[derive(Clone)]
 pub struct Collector {
     shared: Arc<Shared>,
+    sink: Sink,
     /// Takes what comes instead of the sink, if set.
     front: Option<KafkaFront>,
 }
@@ -91,7 +92,6 @@ pub(crate) struct Shared {
     targets: ListedTargets,
     known: Memory,
     imported: Imported,
-    sink: Sink,
     clock: Arc<dyn Clock>,
 }
 
@@ -152,14 +152,19 @@ impl Collector {
         let admission = Admission::new(&config);
         let (metrics, targets, known) = (CollectorMetrics::default(), ListedTargets::default(), Memory::default());
         let imported = Imported::default();
-        let shared = Shared { config, admission, metrics, targets, known, imported, sink, clock };
-        Collector { shared: Arc::new(shared), front: None }
+        let shared = Shared { config, admission, metrics, targets, known, imported, clock };
+        Collector { shared: Arc::new(shared), sink, front: None }
     }
 
     /// The same collector, with what it takes going to Kafka instead of the store, if there is a front.
     #[must_use]
     pub fn in_front(self, front: Option<KafkaFront>) -> Self {
         Collector { front, ..self }
+    }
+
+    /// The same collector, with what it takes going there, whatever stands before the store.
+    pub(crate) fn into_sink(self, sink: Sink) -> Self {
+        Collector { sink, front: None, ..self }
     }
 
     /// Takes all of a message of metrics that the process itself made, or says why not.
@@ -349,7 +354,7 @@ impl Collector {
         };
         let Prepared { handover, received_at, ticket, accepted, service, tally, told } = prepared;
         if !matches!(handover, Handover::Nothing) {
-            let sink = Arc::clone(&self.shared.sink);
+            let sink = Arc::clone(&self.sink);
             // A task of its own goes on when the client leaves, and so does the reservation.
             let kept = tokio::spawn(async move {
                 let kept = handover.keep(&tenant, signal, received_at, &sink).await;

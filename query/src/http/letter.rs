@@ -3,8 +3,8 @@
 //! A dead letter is a log record with its bytes as the body; it is searched as those are. It belongs to the tenant that has it, and whoever asks for it names that tenant.
 //!
 //! Z1  A letter that was replayed has a record beside it that says so, and is not replayed again. Replays follow each other, and go
-//!     on when their caller leaves. Records come before the word of them: who dies between has them, and may replay the letter
-//!     once more; so may another process that writes to the same bucket.
+//!     on when their caller leaves. Whose turn it is is asked before it is looked whether the letter was replayed, so that another process that
+//!     writes to the same bucket cannot do it between.
 //! Z2  A letter of which some records were stored when it came is not replayed: they would be there twice.
 //!
 //! Not here: how its bytes become records (the doors).
@@ -59,6 +59,9 @@ pub(super) async fn replay(state: &Arc<QueryState>, context: QueryContext, id: L
     // Goes on when the caller leaves (Z1).
     let task = async move {
         let _one_at_a_time = state.replaying().lock_owned().await;
+        let store = Arc::clone(&state);
+        let turn = tokio::task::spawn_blocking(move || store.engine().turn()).await;
+        let turn = turn.map_err(|_| Error::bug("a replay ended early"))??;
         let (letter, payload) = find(&state, context, id).await?;
         if letter.replayed {
             return Err(Error::parameter("id", "it was replayed before"));
@@ -83,6 +86,7 @@ pub(super) async fn replay(state: &Arc<QueryState>, context: QueryContext, id: L
             time: letter.time_unix_nano,
             sent: letter.sent_unix_nano,
             id: letter.id,
+            turn,
         };
         let replayed = (state.host().replay)(replay).await.map_err(|message| Error::Host { message })?;
         if replayed.accepted == 0 {

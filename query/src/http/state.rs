@@ -65,9 +65,11 @@ pub struct Replay {
     pub sent: i64,
     /// The message.
     pub payload: Vec<u8>,
+    /// By which turn of the store.
+    pub turn: u64,
 }
 
-/// Stores the records of a dead letter, and then a record that says so. Where nothing of it can be stored, the message says why;
+/// Stores the records of a dead letter, and with them a record that says so. Where nothing of it can be stored, the message says why;
 /// `Err` is a sentence on why not now.
 pub type ReplayLetter =
     Box<dyn Fn(Replay) -> Pin<Box<dyn Future<Output = Result<Replayed, String>> + Send>> + Send + Sync>;

@@ -9,6 +9,9 @@
 //! K3  Rows may vanish from memory without having come to a block: the source keeps them. `relapses` counts how often; a reader
 //!     that sees it grow goes back to `position`.
 //!
+//! K4  What depends on what was seen is taken by turns: a source without messages, whose next number was told before the look, and which
+//!     only one has. So of two that do the same one fails, also where they are processes that share a bucket.
+//!
 //! Not here: who reads (the doors), how a range is committed (`flush`).
 
 use super::metrics::EngineMetrics;
@@ -20,6 +23,9 @@ use crate::memtable::Generation;
 use crate::model::{Batch, TenantId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
+
+/// The source of what is taken by turns (K4).
+const TURNS: &str = "turns";
 
 /// What was read from sources.
 #[derive(Debug, Default)]
@@ -89,6 +95,30 @@ impl Store {
             })
         })?;
         Ok(())
+    }
+
+    /// Whose turn it is (K4), by what is committed now. Writes a file the first time, and may wait for the bucket.
+    pub fn turn(&self) -> Result<u64> {
+        self.refresh()?;
+        if self.position(TURNS).is_none() {
+            self.begin_sources(&BTreeMap::from([(TURNS.to_owned(), 0)]))?;
+        }
+        Ok(self.position(TURNS).unwrap_or(0))
+    }
+
+    /// Takes rows into memory that come to blocks all at once, or not at all, if it is that turn yet.
+    pub fn consume_by_turn(&self, turn: u64, rows: Vec<(TenantId, Batch)>) -> Result<()> {
+        self.consume(&Consumption { rows, read: BTreeMap::from([(TURNS.to_owned(), (turn, turn + 1))]) })
+    }
+
+    /// Whether what was taken by a turn is in blocks, as long as nothing has vanished since so many times (K3); else it may have.
+    pub fn turn_is_flushed(&self, turn: u64, relapses: u64) -> Result<bool> {
+        let view = self.view();
+        if view.relapses != relapses {
+            let reason = "rows have gone from memory before they were in a block; look whether they are there".into();
+            return Err(Error::Refused { reason });
+        }
+        Ok(view.manifest.sources.get(TURNS).is_some_and(|next| *next > turn))
     }
 
     /// Up to where a source has been read; `None` where it never was.

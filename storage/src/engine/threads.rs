@@ -14,7 +14,7 @@ use super::status::{EngineStatus, Shortage};
 use super::store::{Decoder, Store, Write, lock};
 use crate::error::{Error, Result};
 use crate::fs::{Clock, Filesystem};
-use crate::model::TenantId;
+use crate::model::{Batch, TenantId};
 use crate::object;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -182,6 +182,28 @@ impl Engine {
             std::thread::sleep(HAND_OVER_LOOK);
         }
         true
+    }
+
+    /// Whose turn it is to take what depends on what is seen from now on (K4 of `consume`). May write a file, and wait for the bucket.
+    pub fn turn(&self) -> Result<u64> {
+        self.store.turn()
+    }
+
+    /// Takes rows by a turn, all or none of them, and waits until they are in blocks. Where that takes longer they may come there yet.
+    pub fn take_turn(&self, turn: u64, rows: Vec<(TenantId, Batch)>, at_most: Duration) -> Result<()> {
+        let relapses = self.store.relapses();
+        self.store.consume_by_turn(turn, rows)?;
+        self.store.seal_consumed();
+        self.flusher.request();
+        let begun = self.store.clock.monotonic();
+        while !self.store.turn_is_flushed(turn, relapses)? {
+            if self.store.clock.monotonic().saturating_sub(begun) >= at_most {
+                let reason = "what was taken could not be written in time, and may be yet".into();
+                return Err(Error::Refused { reason });
+            }
+            std::thread::sleep(HAND_OVER_LOOK);
+        }
+        Ok(())
     }
 
     /// Deletes the rows of blocks that match (L1 of `delete`): `flush` before, so that all of them are. Reads and writes files;

@@ -1,9 +1,10 @@
 //! Can a dead letter be found, looked at, and stored after all, once?
 
 use super::{Cluster, metric, values};
-use crate::server::{Server, eventually, request, spanlight};
+use crate::server::{Server, eventually, request, spanlight, try_request};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const OWN: (&str, &str) = ("x-scope-orgid", "dead-letters");
 
@@ -159,6 +160,49 @@ async fn a_letter_without_a_time_is_the_same_when_it_is_read_again() {
         let (status, answer) = json(&server, "POST", &replay).await;
         assert_eq!((status, answer["accepted"].as_u64()), (200, Some(1)), "{answer}");
     }
+}
+
+/// Log records have nothing by which a second one could be known: those of a letter and the word of its replay come to blocks at once.
+#[tokio::test]
+async fn a_letter_is_stored_once_though_the_server_is_killed_while_it_is_replayed() {
+    const LETTERS: u64 = 8;
+    let cluster = Cluster::new(&[("lines", 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    let topics = r#"{ lines = { signal = "logs", encoding = "text" } }"#;
+    let settings = [("SPANLIGHT_KAFKA_TOPICS", topics)];
+    let mut server = cluster.serve(dir.path(), &settings);
+    for letter in 0..LETTERS {
+        cluster.send("lines", 0, &[0xff, b'0' + u8::try_from(letter).unwrap()], None);
+    }
+    cluster.flush();
+    let found = |server: Server| async move {
+        let letters = eventually("the letters", || async {
+            let (_, answer) = json(&server, "GET", "/api/v1/dead-letters").await;
+            let letters = answer["letters"].as_array()?.clone();
+            (letters.len() as u64 == LETTERS).then_some(letters)
+        });
+        (letters.await, server)
+    };
+    let (letters, running) = found(server).await;
+    server = running;
+    let ids: Vec<String> = letters.iter().map(|letter| letter["id"].as_str().unwrap().to_owned()).collect();
+    let mut done_before = 0;
+    for (number, id) in (0..).zip(ids) {
+        let path = format!("/api/v1/dead-letters/{id}/replay?encoding=raw&tenant=plain");
+        let (http, asked) = (server.http.clone(), path.clone());
+        let replay = tokio::spawn(async move { try_request(&http, "POST", &asked, &[OWN], Default::default()).await });
+        // From before it is looked at up to after its commit.
+        tokio::time::sleep(Duration::from_millis(8 * number)).await;
+        server.kill();
+        drop(replay.await.unwrap());
+        (_, server) = found(cluster.serve(dir.path(), &settings)).await;
+        let (status, answer) = json(&server, "POST", &path).await;
+        let is_done = answer.to_string().contains("replayed before");
+        assert!(status == 200 || is_done, "{status} {answer}");
+        done_before += u64::from(is_done);
+    }
+    let stored = values(&server, "service.name", "", "plain").await;
+    assert_eq!(stored, BTreeMap::from([("lines".to_owned(), LETTERS)]), "{done_before} were stored before the kill");
 }
 
 /// Whoever could write to their tenant could say that a letter was replayed.

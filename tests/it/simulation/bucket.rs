@@ -9,7 +9,7 @@
 //! No object is ever written over: what a key held, it holds until it is removed.
 
 use super::run::{Row, write};
-use super::telemetry::decode;
+use super::telemetry::{decode, encode};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use std::collections::{BTreeMap, BTreeSet};
@@ -467,6 +467,34 @@ fn an_inspection_looks_into_the_bucket_and_finds_what_is_damaged_there() {
     let data = bucket.keys().into_iter().find(|key| key.ends_with("/data.parquet")).unwrap();
     Bucket::remove(&bucket, &data).unwrap();
     assert!(look(Depth::Metadata).damage[0].contains("data.parquet"));
+}
+
+#[test]
+fn a_turn_that_two_processes_are_told_is_had_by_one() {
+    let (clock, bucket) = (SimulatedClock::at(BEGIN), SimulatedBucket::new(1));
+    let disks = [1, 2].map(SimulatedDisk::new);
+    let [one, other] = disks.each_ref().map(|disk| open(disk, &clock, &bucket, Role::Writer, |_| {}).unwrap());
+    let row = |number| {
+        let row = Row { number, trace: number, time: BEGIN };
+        vec![(TenantId::default(), decode(Signal::Logs, BEGIN, &encode(&[row])).unwrap())]
+    };
+    let turn = one.turn().unwrap();
+    assert_eq!(other.turn().unwrap(), turn);
+    // Both take it, neither knowing of the other; one commits first.
+    let relapses = other.relapses();
+    one.consume_by_turn(turn, row(1)).unwrap();
+    other.consume_by_turn(turn, row(2)).unwrap();
+    for store in [&one, &other] {
+        store.seal().unwrap();
+        drop(store.flush());
+    }
+    assert!(one.turn_is_flushed(turn, one.relapses()).unwrap());
+    assert!(other.turn_is_flushed(turn, relapses).is_err());
+    one.refresh().unwrap();
+    for store in [&one, &other] {
+        assert_eq!(shown(store).unwrap(), BTreeMap::from([(1, 1)]));
+        assert_eq!(store.turn().unwrap(), turn + 1);
+    }
 }
 
 #[test]

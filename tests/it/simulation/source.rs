@@ -462,3 +462,47 @@ fn flush_with_crash(operation: u64) -> u64 {
     assert_eq!(found, (0..12).map(|number| (number, 1)).collect(), "crash at operation {operation}");
     operations
 }
+
+#[test]
+fn a_crash_at_any_operation_leaves_all_of_what_a_turn_took_or_nothing() {
+    let operations = turn_with_crash(u64::MAX);
+    assert!(operations > 20, "{operations} operations");
+    for operation in 0..operations {
+        turn_with_crash(operation);
+    }
+}
+
+/// Takes rows of two tenants by a turn, flushes them with a crash at an operation; gives the operations.
+fn turn_with_crash(operation: u64) -> u64 {
+    let (disk, clock) = (SimulatedDisk::new(operation), SimulatedClock::at(BEGIN));
+    let open = || Store::open(config(), Arc::new(disk.clone()), Arc::new(clock.clone()), &decode).unwrap();
+    let tenants = [TenantId::default(), TenantId::new("other").unwrap()];
+    let rows = || {
+        let row = Row { number: 7, trace: 7, time: BEGIN };
+        let batch = |tenant: &TenantId| (tenant.clone(), decode(Signal::Logs, BEGIN, &encode(&[row])).unwrap());
+        tenants.iter().map(batch).collect::<Vec<_>>()
+    };
+    let store = open();
+    let (turn, relapses) = (store.turn().unwrap(), store.relapses());
+    store.consume_by_turn(turn, rows()).unwrap();
+    assert!(matches!(store.consume_by_turn(turn, rows()), Err(Error::Disjoint { .. })));
+    assert!(!store.turn_is_flushed(turn, relapses).unwrap());
+    store.seal().unwrap();
+    let before = disk.operations();
+    if operation != u64::MAX {
+        disk.crash_at(before + 1 + operation);
+    }
+    let flushed = store.flush().is_ok();
+    assert!(!flushed || store.turn_is_flushed(turn, relapses).unwrap());
+    let operations = disk.operations() - before;
+    drop(store);
+    disk.crash(Loss::Some);
+    let store = open();
+    let turns = store.turn().unwrap() - turn;
+    assert!(turns <= 1 && (turns == 1 || !flushed), "crash at operation {operation}: {turns}");
+    for tenant in &tenants {
+        let found = shown(&store, tenant, Signal::Logs).unwrap();
+        assert_eq!(found.get(&7).copied().unwrap_or(0) as u64, turns, "crash at operation {operation}, {tenant}");
+    }
+    operations
+}

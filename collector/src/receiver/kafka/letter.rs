@@ -64,9 +64,6 @@ pub(super) fn tenant_of_others(name: &str) -> Result<TenantId, String> {
 
 /// The letter as rows; an `Err` is a defect of ours.
 pub(super) fn rows(letter: &Letter<'_>, topic: Option<&Topic>) -> Result<Batch, String> {
-    let mut resource = MapBuilder::default();
-    resource.push("service.name", Value::String("spanlight"));
-    let resource = resource.finish();
     let mut attributes = MapBuilder::default();
     attributes.push("messaging.system", Value::String("kafka"));
     attributes.push("messaging.destination.name", Value::String(letter.place.topic));
@@ -90,10 +87,7 @@ pub(super) fn rows(letter: &Letter<'_>, topic: Option<&Topic>) -> Result<Batch, 
     let attributes = attributes.finish();
     let mut body = Vec::with_capacity(letter.payload.len() + 8);
     put_value(&mut body, Value::Bytes(letter.payload));
-    let mut builder = LogBatchBuilder::default();
-    builder.set_resource(&Resource { attributes: Map::new(&resource), ..Resource::default() });
-    builder.set_scope(&Scope { name: "spanlight.kafka", ..Scope::default() });
-    let record = LogRecord {
+    batch(&LogRecord {
         time: letter.time,
         severity_number: 13,
         severity_text: "WARN",
@@ -101,7 +95,35 @@ pub(super) fn rows(letter: &Letter<'_>, topic: Option<&Topic>) -> Result<Batch, 
         event_name: EVENT_NAME,
         attributes: Map::new(&attributes),
         ..LogRecord::default()
-    };
-    builder.append(&record).map_err(|error| error.to_string())?;
+    })
+}
+
+/// The word that a letter was replayed, at the letter's time, so that both go together.
+pub(super) fn word(id: &str, time: i64, tenant: &TenantId, what: &str) -> Result<Batch, String> {
+    let mut attributes = MapBuilder::default();
+    attributes.push(ID, Value::String(id));
+    attributes.push("spanlight.tenant", Value::String(tenant.as_str()));
+    let attributes = attributes.finish();
+    let mut body = Vec::new();
+    put_value(&mut body, Value::String(what));
+    batch(&LogRecord {
+        time,
+        severity_number: 9,
+        severity_text: "INFO",
+        body: &body,
+        event_name: REPLAYED,
+        attributes: Map::new(&attributes),
+        ..LogRecord::default()
+    })
+}
+
+fn batch(record: &LogRecord<'_>) -> Result<Batch, String> {
+    let mut resource = MapBuilder::default();
+    resource.push("service.name", Value::String("spanlight"));
+    let resource = resource.finish();
+    let mut builder = LogBatchBuilder::default();
+    builder.set_resource(&Resource { attributes: Map::new(&resource), ..Resource::default() });
+    builder.set_scope(&Scope { name: "spanlight.kafka", ..Scope::default() });
+    builder.append(record).map_err(|error| error.to_string())?;
     builder.finish().map_err(|error| error.to_string())
 }

@@ -54,11 +54,13 @@ const NOT_READ: &str = "^__consumer_offsets$,^__transaction_state$";
 
 /// The reading of Kafka, under way if it is set. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct KafkaReceiver(Option<Arc<Running>>);
+pub struct KafkaReceiver {
+    engine: Arc<Engine>,
+    running: Option<Arc<Running>>,
+}
 
 #[derive(Debug)]
 struct Running {
-    engine: Arc<Engine>,
     stop: Arc<AtomicBool>,
     metrics: Arc<KafkaMetrics>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -70,7 +72,7 @@ impl KafkaReceiver {
     pub fn start(config: &KafkaConfig, collector: &Collector, engine: &Arc<Engine>) -> Result<KafkaReceiver, String> {
         config.check()?;
         if !config.is_read() {
-            return Ok(KafkaReceiver(None));
+            return Ok(KafkaReceiver { engine: Arc::clone(engine), running: None });
         }
         let topics = Topics::new(config)?;
         let metrics = Arc::new(KafkaMetrics::default());
@@ -96,14 +98,14 @@ impl KafkaReceiver {
         let thread = std::thread::Builder::new().name("kafka".into()).spawn(|| reader.run());
         let thread = thread.map_err(|error| format!("failed to start a thread: {error}"))?;
         tracing::info!(brokers = config.brokers, group = config.group, "reading kafka");
-        let (engine, thread) = (Arc::clone(engine), Mutex::new(Some(thread)));
-        Ok(KafkaReceiver(Some(Arc::new(Running { engine, stop, metrics, thread }))))
+        let running = Running { stop, metrics, thread: Mutex::new(Some(thread)) };
+        Ok(KafkaReceiver { engine: Arc::clone(engine), running: Some(Arc::new(running)) })
     }
 
     /// Ends the reading: flushes what was read, leaves the group, waits for it at most so long. What is not flushed by then is read
     /// again at the next start.
     pub fn stop(&self, at_most: Duration) {
-        let Some(running) = &self.0 else { return };
+        let Some(running) = &self.running else { return };
         running.stop.store(true, Ordering::Release);
         let Some(thread) = running.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let step = Duration::from_millis(10);
@@ -121,14 +123,9 @@ impl KafkaReceiver {
         }
     }
 
-    /// The store that takes what is read, if anything is.
-    fn engine(&self) -> Option<&Engine> {
-        self.0.as_ref().map(|running| &*running.engine)
-    }
-
     /// How it goes; `None` where Kafka is not read.
     pub fn report(&self) -> Option<KafkaReport> {
-        self.0.as_ref().map(|running| running.metrics.read())
+        self.running.as_ref().map(|running| running.metrics.read())
     }
 
     /// Appends how it goes in Prometheus' text format.

@@ -1,21 +1,24 @@
-//! How is a dead letter read again? By the doors' way: what it holds becomes a request, which the log makes durable, and then a
-//! record beside the letter says that this was done.
+//! How is a dead letter read again? By the doors' way: what it holds becomes a request. Its rows go to the store with a record beside the
+//! letter that says that this was done.
 //!
-//! Y1  Before that the letter is in a block: one in memory is read again after a crash, and would then lie at another moment than the word of
-//!     its replay.
+//! Y1  Both come to blocks in one commit, with the letter if that is still in memory: whoever dies before has nothing of it. They are taken by a turn
+//!     (K4 of the engine's `consume`) that was told before it was looked whether the letter was replayed: of two that replay it, be they
+//!     processes that share a bucket, one does.
 //!
-//! Not here: which letters there are, and who sees to it that one is replayed once (the API).
+//! Not here: which letters there are, and who looks (the API).
 
 use super::config::Topic;
 use super::message::{Encoding, Message, to_otlp};
 use super::{KafkaReceiver, letter};
-use crate::collector::{self, Accepted, Collector};
-use serde_json::json;
+use crate::collector::{self, Accepted, Collector, Sink};
+use std::sync::Arc;
 use std::time::Duration;
+use storage::engine::Write;
+use storage::error::Error;
 use storage::model::{Signal, TenantId};
 
-/// How long a letter may take to come to a block.
-const SETTLE: Duration = Duration::from_secs(10);
+/// How long its records may take to come to a block.
+const AT_MOST: Duration = Duration::from_secs(10);
 
 /// A dead letter, and how it is to be read.
 #[derive(Debug, Clone)]
@@ -40,47 +43,43 @@ pub struct ReplayedLetter {
     pub sent: i64,
     /// The message.
     pub payload: Vec<u8>,
+    /// By which turn of the store.
+    pub turn: u64,
 }
 
 impl KafkaReceiver {
-    /// Stores the records of a dead letter by the collector, then the word of it. Where nothing can be stored of it, `message` says why. An `Err` says
-    /// why it cannot be now; only where it is said that the word is missing, the records are there.
+    /// Stores the records of a dead letter and the word of it (Y1). Where nothing can be stored of it, `message` says why. An `Err` says why it
+    /// cannot be now.
     pub async fn replay(&self, door: &Collector, letter: ReplayedLetter) -> Result<Accepted, String> {
-        // A letter lies in the store, and what comes of it goes there, also where Kafka stands before it: who replays may look at once
-        // whether it was.
-        let store = door.clone().in_front(None);
         let unfit = |why: String| Ok(Accepted { message: Some(why), ..Accepted::default() });
         let (tenant, signal, request) = match read(&letter, door.config().max_request_bytes) {
             Ok(read) => read,
             Err(why) => return unfit(why),
         };
-        self.settle(&letter).await?;
-        let accepted = match store.accept(&tenant, signal, collector::Encoding::Protobuf, request.into()).await {
-            Ok(accepted) if accepted.accepted > 0 => accepted,
-            Ok(none) => return unfit(none.message.unwrap_or_else(|| "it holds no records".into())),
-            Err(refusal) if refusal.retry_after().is_none() => return unfit(refusal.to_string()),
-            Err(refusal) => return Err(refusal.to_string()),
-        };
-        let word = word(&letter, &accepted).into();
-        let told = store.accept(&TenantId::dead_letters(), Signal::Logs, collector::Encoding::Json, word).await;
-        told.map_err(|refusal| format!("its records are stored, but not that they are: {refusal}"))?;
-        Ok(accepted)
+        let store = door.clone().into_sink(self.sink(letter));
+        match store.accept(&tenant, signal, collector::Encoding::Protobuf, request.into()).await {
+            Ok(accepted) if accepted.accepted > 0 => Ok(accepted),
+            Ok(none) => unfit(none.message.unwrap_or_else(|| "it holds no records".into())),
+            Err(refusal) if refusal.retry_after().is_none() => unfit(refusal.to_string()),
+            Err(refusal) => Err(refusal.to_string()),
+        }
     }
 
-    /// Waits until the letter is in a block (Y1).
-    async fn settle(&self, letter: &ReplayedLetter) -> Result<(), String> {
-        let Some(engine) = self.engine() else { return Ok(()) };
-        let (prefix, end) = (format!("kafka/{}/", letter.topic), format!("/{}", letter.partition));
-        let is_in_memory = engine.sources(&prefix).iter().filter(|source| source.ends_with(&end)).any(|source| {
-            let [stored, read] = [engine.committed_position(source), engine.position(source)];
-            (stored.unwrap_or(0)..read.unwrap_or(0)).contains(&letter.offset)
-        });
-        if !is_in_memory {
-            return Ok(());
-        }
-        let flushed = tokio::time::timeout(SETTLE, engine.flush()).await;
-        let flushed = flushed.map_err(|_| "the letter could not be made durable in time; try again later")?;
-        flushed.map_err(|error| format!("the letter could not be made durable: {error}"))
+    /// Takes the records of a letter together with the word of its replay.
+    fn sink(&self, letter: ReplayedLetter) -> Sink {
+        let (engine, letter) = (Arc::clone(&self.engine), Arc::new(letter));
+        Arc::new(move |write: Write| {
+            let (engine, letter) = (Arc::clone(&engine), Arc::clone(&letter));
+            Box::pin(async move {
+                let ReplayedLetter { id, time, turn, encoding, .. } = &*letter;
+                let what = format!("replayed as {encoding}: {} records", write.batch.num_rows());
+                let unfit = |reason| Error::Refused { reason };
+                let word = letter::word(id, *time, &write.tenant, &what).map_err(unfit)?;
+                let (turn, rows) = (*turn, vec![(write.tenant, write.batch), (TenantId::dead_letters(), word)]);
+                let taking = tokio::task::spawn_blocking(move || engine.take_turn(turn, rows, AT_MOST));
+                taking.await.map_err(|_| unfit("a replay ended early".into()))?
+            })
+        })
     }
 }
 
@@ -93,22 +92,4 @@ fn read(letter: &ReplayedLetter, limit: usize) -> Result<(TenantId, Signal, Vec<
     let topic = Topic { signal, encoding, tenant: tenant.clone() };
     let message = Message { payload: &letter.payload, topic: &letter.topic, time: letter.sent };
     Ok((tenant, signal, to_otlp(message, &topic, limit)?))
-}
-
-/// The record that says so, at the letter's time, so that both go together.
-fn word(letter: &ReplayedLetter, accepted: &Accepted) -> Vec<u8> {
-    let text = |key: &str, text: &str| json!({ "key": key, "value": { "stringValue": text } });
-    let record = json!({
-        "timeUnixNano": letter.time.to_string(),
-        "severityNumber": 9,
-        "severityText": "INFO",
-        "eventName": letter::REPLAYED,
-        "body": { "stringValue": format!("replayed as {}: {} records", letter.encoding, accepted.accepted) },
-        "attributes": [text(letter::ID, &letter.id), text("spanlight.tenant", &letter.tenant)],
-    });
-    let request = json!({ "resourceLogs": [{
-        "resource": { "attributes": [text("service.name", "spanlight")] },
-        "scopeLogs": [{ "scope": { "name": "spanlight.kafka" }, "logRecords": [record] }],
-    }] });
-    request.to_string().into_bytes()
 }
