@@ -37,7 +37,7 @@ const STRANGERS: [(&str, &[&str]); 3] = [
 
 /// Modules of `storage` by layer: a module uses its own layer and those below.
 const LAYERS: [&[&str]; 4] = [
-    &["model", "fs", "object", "error", "re2", "zstandard", "doubled"],
+    &["model", "fs", "object", "error", "re2", "zstandard", "doubled", "hashed"],
     &["wal", "memtable", "block", "index", "manifest", "metric", "scan", "trace"],
     &["flush", "compaction", "retention", "sampling"],
     &["engine"],

@@ -4,6 +4,7 @@
 use crate::admission::{Admission, LeftOut, Ticket, WINDOW};
 use crate::config::CollectorConfig;
 use crate::decode::cut::{self, Mould};
+use crate::decode::exposition::{Imported, LastExemplars};
 use crate::decode::remote::known::{Known, Memory};
 use crate::decode::remote::{self, Written};
 use crate::decode::text::{self, TextFormat};
@@ -21,6 +22,7 @@ use storage::engine::{Engine, Write};
 use storage::fs::Clock;
 use storage::model::{Batch, Signal, TenantId};
 use storage::scan::TimeRange;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Where accepted batches go. Resolves when they are durable and visible.
 pub type Sink = Arc<dyn Fn(Write) -> BoxFuture<'static, storage::error::Result<()>> + Send + Sync>;
@@ -89,6 +91,7 @@ pub(crate) struct Shared {
     metrics: CollectorMetrics,
     targets: ListedTargets,
     known: Memory,
+    imported: Imported,
     clock: Arc<dyn Clock>,
 }
 
@@ -116,6 +119,7 @@ struct Prepared {
     accepted: Accepted,
     service: Option<String>,
     tally: Tally,
+    told: LastExemplars,
 }
 
 /// How a request goes on.
@@ -147,7 +151,8 @@ impl Collector {
     pub fn new(config: CollectorConfig, sink: Sink, clock: Arc<dyn Clock>) -> Self {
         let admission = Admission::new(&config);
         let (metrics, targets, known) = (CollectorMetrics::default(), ListedTargets::default(), Memory::default());
-        let shared = Shared { config, admission, metrics, targets, known, clock };
+        let imported = Imported::default();
+        let shared = Shared { config, admission, metrics, targets, known, imported, clock };
         Collector { shared: Arc::new(shared), sink, front: None }
     }
 
@@ -347,7 +352,7 @@ impl Collector {
             let decoding = tokio::task::spawn_blocking(move || shared.prepare(incoming, front));
             decoding.await.map_err(|_| Refusal::Internal { what: "decoding ended early" })??
         };
-        let Prepared { handover, received_at, ticket, accepted, service, tally } = prepared;
+        let Prepared { handover, received_at, ticket, accepted, service, tally, told } = prepared;
         if !matches!(handover, Handover::Nothing) {
             let sink = Arc::clone(&self.sink);
             // A task of its own goes on when the client leaves, and so does the reservation.
@@ -362,6 +367,7 @@ impl Collector {
             });
             kept.await.map_err(|_| Refusal::Internal { what: "writing ended early" })??;
         }
+        self.shared.imported.remember(told);
         self.shared.metrics.add(signal, tally);
         Ok(accepted)
     }
@@ -379,8 +385,14 @@ impl Shared {
         let bytes = message.len();
         self.admission.charge(&ticket, &tenant, bytes, self.clock.monotonic())?;
         let received_at = self.clock.now_unix_nano();
+        let mut told = LastExemplars::default();
         let (mut decoded, mut payload) = match encoding {
-            Encoding::Text(format) => self.text(format, received_at, &message, &mut ticket)?,
+            Encoding::Text(format) => {
+                let whose = xxh3_64(tenant.as_str().as_bytes());
+                let read = self.text((format, whose), received_at, &message, &mut ticket)?;
+                told = read.1;
+                read.0
+            }
             Encoding::Scraped => self.whole(received_at, &message, &mut ticket)?,
             Encoding::RemoteWrite(version) => {
                 ticket.reserve(wire_bytes)?;
@@ -401,7 +413,12 @@ impl Shared {
         if front.is_none() {
             // What a scrape tells of itself is at the end of its message.
             let own = if encoding == Encoding::Scraped { REPORTED } else { 0 };
+            let rows = decoded.batch.num_rows();
             self.limit_series(&tenant, (&mut decoded, own), &mut payload, &mut ticket)?;
+            if decoded.batch.num_rows() < rows {
+                // Some of them may have been left out.
+                told = LastExemplars::default();
+            }
         }
         let mut accepted = Accepted {
             accepted: decoded.batch.num_rows() as u64,
@@ -432,7 +449,7 @@ impl Shared {
             wire_bytes,
             decode: self.clock.monotonic().saturating_sub(started),
         };
-        Ok(Prepared { handover, received_at, ticket, accepted, service, tally })
+        Ok(Prepared { handover, received_at, ticket, accepted, service, tally, told })
     }
 
     /// Decodes a message of OTLP, and gives its protobuf form, which the log keeps.
@@ -464,15 +481,16 @@ impl Shared {
     /// Decodes a text of metrics, and gives the message of remote write that says the same, for the log.
     fn text(
         &self,
-        format: Option<TextFormat>,
+        (format, whose): (Option<TextFormat>, u64),
         received_at: i64,
         text: &[u8],
         ticket: &mut Ticket,
-    ) -> Result<(Decoded, Bytes), Refusal> {
+    ) -> Result<((Decoded, Bytes), LastExemplars), Refusal> {
         ticket.reserve(text::weight(text))?;
         let format = format.unwrap_or_else(|| TextFormat::detect(text));
-        let message = text::to_remote_write(format, text, received_at.div_euclid(1_000_000))?;
-        self.whole(received_at, &message, ticket)
+        let time = received_at.div_euclid(1_000_000);
+        let (message, told) = text::to_remote_write(format, text, time, (&self.imported, whose))?;
+        Ok((self.whole(received_at, &message, ticket)?, told))
     }
 
     /// Decodes a message of remote write 2 of which nothing may be left out, and gives the log's form of it.

@@ -8,6 +8,7 @@ mod doubled;
 pub mod engine;
 pub mod error;
 pub mod fs;
+pub mod hashed;
 mod index;
 pub mod inspect;
 pub mod manifest;

@@ -14,9 +14,9 @@
 //! (`decode::identity`).
 
 use std::collections::{BTreeMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use storage::hashed::AsIs;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A series is active for one to two of these: longer than any interval at which metrics are sent, shorter than a day of deployments.
@@ -29,25 +29,7 @@ const MAX_LABELS: usize = 32;
 /// Characters of the first series that is told.
 const TOLD_LETTERS: usize = 300;
 
-/// Takes a hash as its own.
-#[derive(Debug, Default, Clone, Copy)]
-struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64(bytes);
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
-type Hashes = HashSet<u64, BuildHasherDefault<AsIs>>;
+type Hashes = HashSet<u64, AsIs>;
 
 /// The active series of one account.
 #[derive(Debug, Default)]

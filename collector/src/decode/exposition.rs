@@ -7,8 +7,10 @@
 
 use super::remote::writer::{Series, Writer};
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use storage::hashed::AsIs;
 use storage::model::record::put_bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -129,7 +131,34 @@ pub(crate) struct Found<'a, 'f> {
 /// The last exemplar of each series, as hashes of both. One that equals it is not stored again: who tells no time with an exemplar tells the
 /// same one until there is another.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LastExemplars(HashMap<u64, u64>);
+pub(crate) struct LastExemplars(HashMap<u64, u64, AsIs>);
+
+/// The last exemplars of series that came by import, over requests. Only of those without a time: what tells one is the same row when
+/// it comes again.
+#[derive(Debug, Default)]
+pub(crate) struct Imported(Mutex<LastExemplars>);
+
+/// So many series are remembered, some megabytes; then all are forgotten, and an exemplar may be stored once more.
+const MOST_IMPORTED: usize = 1 << 17;
+
+impl Imported {
+    /// Whether an exemplar is the last one of a series, by their hashes.
+    fn is_last(&self, series: u64, exemplar: u64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.get(&series) == Some(&exemplar)
+    }
+
+    /// Takes over what a request told, once it is stored.
+    pub(crate) fn remember(&self, told: LastExemplars) {
+        if told.0.is_empty() {
+            return;
+        }
+        let LastExemplars(known) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len().saturating_add(told.0.len()) > MOST_IMPORTED {
+            known.clear();
+        }
+        known.extend(told.0.into_iter().take(MOST_IMPORTED));
+    }
+}
 
 impl LastExemplars {
     /// Takes over what is known of a series that is still there.
@@ -137,6 +166,18 @@ impl LastExemplars {
         if let (false, Some(last)) = (before.0.is_empty(), before.0.get(&series)) {
             self.0.entry(series).or_insert(*last);
         }
+    }
+
+    /// Leaves out those that are known from the request or, where they tell no time, from one before; what is still told without a time is
+    /// there to be remembered.
+    pub(crate) fn leave_out_imported(&mut self, series: u64, exemplars: &mut Vec<Exemplar<'_>>, before: &Imported) {
+        let is_last = |exemplar: &Exemplar<'_>| exemplar.timestamp.is_none() && before.is_last(series, exemplar.hash());
+        if let (Entry::Vacant(last), Some(first)) = (self.0.entry(series), exemplars.first())
+            && is_last(first)
+        {
+            last.insert(first.hash());
+        }
+        self.leave_out(series, exemplars);
     }
 
     /// Leaves out the exemplars of a series' sample that are known.

@@ -219,6 +219,7 @@ pub(crate) fn written(batch: &Batch) -> super::remote::Written {
 mod tests {
     use super::*;
     use crate::decode::DecodeLimits;
+    use crate::decode::exposition::Imported;
     use crate::decode::remote::{self, Version, Written};
     use crate::decode::text::{TextFormat, to_remote_write};
     use proptest::prelude::*;
@@ -226,7 +227,7 @@ mod tests {
 
     fn decoded(text: &str) -> Decoded {
         let format = TextFormat::detect(text.as_bytes());
-        let message = to_remote_write(format, text.as_bytes(), 1_000).unwrap();
+        let message = to_remote_write(format, text.as_bytes(), 1_000, (&Imported::default(), 0)).unwrap().0;
         remote::decode(Version::Two, 0, &message, &DecodeLimits::default()).unwrap()
     }
 

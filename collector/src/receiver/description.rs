@@ -13,7 +13,7 @@ pub fn describe_doors() -> Value {
         paths.insert(path.to_owned(), json!({ "post": operation(path, door) }));
     }
     for (path, signal) in otlp_http::PATHS {
-        paths.insert(path.to_owned(), otlp(signal.as_str()));
+        paths.insert(path.to_owned(), otlp(path, signal.as_str()));
     }
     paths.into()
 }
@@ -130,7 +130,7 @@ fn remote_write(path: &str) -> Value {
     })
 }
 
-fn otlp(signal: &str) -> Value {
+fn otlp(path: &str, signal: &str) -> Value {
     let message = |format: Value| json!({ "schema": format });
     let (binary, object) = (json!({ "type": "string", "format": "binary" }), json!({ "type": "object" }));
     let content = json!({ "application/x-protobuf": message(binary), "application/json": message(object) });
@@ -140,7 +140,7 @@ fn otlp(signal: &str) -> Value {
             { "url": "http://127.0.0.1:4317", "description": "`otlp.grpc_addr`" },
         ],
         "post": {
-            "operationId": format!("Otlp{}", id(signal)),
+            "operationId": format!("Otlp{}", id(path)),
             "summary": format!("OTLP/HTTP: {signal}."),
             "parameters": [tenant(), encoding(&["identity", "gzip", "zstd", "deflate"])],
             "requestBody": { "required": true, "content": content },
@@ -168,7 +168,7 @@ mod tests {
             assert!(paths[path]["post"]["requestBody"]["content"].is_object(), "{path}");
             assert!(paths[path]["post"]["responses"]["429"].is_object(), "{path}");
         }
-        for path in ["/v1/traces", "/v1/logs", "/v1/metrics"] {
+        for (path, _) in otlp_http::PATHS {
             assert!(paths[path]["servers"][0]["url"].is_string(), "{path}");
         }
         let names: BTreeSet<&str> = paths.values().map(|path| path["post"]["operationId"].as_str().unwrap()).collect();

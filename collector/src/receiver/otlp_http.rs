@@ -1,4 +1,4 @@
-//! How does OTLP/HTTP come in? POST of protobuf or JSON to three paths.
+//! How does OTLP/HTTP come in? POST of protobuf or JSON to OTLP's three paths, or those that Prometheus, Mimir and Loki have for it.
 //!
 //! H1  The answer has the request's content type, errors too: google.rpc.Status. Where the request's type is none
 //!     of ours, the error is JSON, which people can read.
@@ -21,8 +21,14 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("7200");
 
 /// Where each signal comes in.
-pub(super) const PATHS: [(&str, Signal); 3] =
-    [("/v1/traces", Signal::Spans), ("/v1/logs", Signal::Logs), ("/v1/metrics", Signal::Metrics)];
+pub(super) const PATHS: [(&str, Signal); 6] = [
+    ("/v1/traces", Signal::Spans),
+    ("/v1/logs", Signal::Logs),
+    ("/v1/metrics", Signal::Metrics),
+    ("/api/v1/otlp/v1/metrics", Signal::Metrics),
+    ("/otlp/v1/metrics", Signal::Metrics),
+    ("/otlp/v1/logs", Signal::Logs),
+];
 
 pub(super) async fn call(collector: &Collector, request: Request<Body>) -> Response<Body> {
     let origin = allowed_origin(collector, request.headers());

@@ -29,6 +29,21 @@ async fn three_signals_are_taken_as_protobuf_and_full_success_leaves_partial_suc
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn otlp_comes_in_where_prometheus_mimir_and_loki_have_it() {
+    let door = Door::usual().await;
+    for (path, body) in [
+        ("/api/v1/otlp/v1/metrics", metrics_request(2).encode_to_vec()),
+        ("/otlp/v1/metrics", metrics_request(3).encode_to_vec()),
+        ("/otlp/v1/logs", logs_request(4).encode_to_vec()),
+    ] {
+        assert_eq!(post_protobuf(door.address, path, &body).await.status, 200, "{path}");
+    }
+    assert_eq!([door.rows(Signal::Metrics), door.rows(Signal::Logs)], [5, 4]);
+    assert_eq!(post_protobuf(door.address, "/otlp/v1/traces", b"").await.status, 404);
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn json_is_taken_on_the_same_port_and_answered_in_json() {
     let door = Door::usual().await;
     let span = r#"{"traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"eee19b7ec3c1b174","name":"op",

@@ -71,6 +71,21 @@ pub struct Metric {
     /// Time of the newest point.
     #[serde(with = "nanos")]
     pub last_time_unix_nano: i64,
+    /// Between which its series are now: of those whose newest point is a number, and is among those of the last five minutes for which
+    /// there is anything in the range, the least and the greatest. Of a metric of one series that is its last value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_values: Option<Values>,
+}
+
+/// From one number to another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Values {
+    /// The least.
+    #[serde(with = "crate::otlp::double")]
+    pub least: f64,
+    /// The greatest.
+    #[serde(with = "crate::otlp::double")]
+    pub greatest: f64,
 }
 
 /// The answer of `GET /api/v1/series`.

@@ -1,13 +1,19 @@
-//! Which metrics have a point in the range, and how many series and points have they?
+//! Which metrics have a point in the range, how many series and points have they, and what are their values now?
+//!
+//! L1  Values are read of the last minutes for which there is anything ([`LATELY`]), not of the whole range: of what was not sent for longer
+//!     only the time is told.
+//! L2  A series whose end was told has no value now.
 
 use super::identity::{COLUMNS, Head, Identities, metric_type, temporality};
+use super::point::{self, Numbers};
 use crate::attribute::key_values;
 use crate::column::Columns;
 use crate::error::Result;
 use crate::exec::Control;
 use arrow_array::RecordBatch;
-use query_api::metric::{Metric, MetricsResponse};
+use query_api::metric::{Metric, MetricType, MetricsResponse, Values};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use storage::hashed::AsIs;
 use storage::model::Signal;
 use storage::model::attribute::Map;
 use storage::model::schema::column;
@@ -16,6 +22,9 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 /// What a series takes in the table of those seen: its hash, and the table's slack.
 const SERIES_BYTES: usize = 40;
+
+/// Nanoseconds before the newest point of all in which values are looked for: as old as PromQL lets a value be.
+const LATELY: i64 = 300_000_000_000;
 
 /// Which metrics are asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +45,13 @@ pub(crate) fn metrics(control: &Control, query: &MetricsQuery) -> Result<Metrics
     request.predicate = predicate(query);
     let mut metrics = Metrics::default();
     control.scan(Signal::Metrics, request, |batch| metrics.add(control, batch, &query.prefix))?;
+    if let Some(newest) = metrics.newest() {
+        let mut request = ScanRequest::all(COLUMNS.into_iter().chain(point::NUMBERS));
+        let lately = newest.saturating_sub(LATELY).max(query.range.start);
+        request.time = TimeRange { start: lately, end: query.range.end };
+        request.predicate = predicate(query);
+        control.scan(Signal::Metrics, request, |batch| metrics.add_values(control, batch))?;
+    }
     Ok(MetricsResponse { metrics: metrics.finish(), stats: control.stats() })
 }
 
@@ -71,9 +87,23 @@ struct Key {
     is_monotonic: bool,
 }
 
+impl Key {
+    fn of(head: &Head<'_>) -> Self {
+        Key {
+            name: head.name.to_owned(),
+            r#type: head.r#type,
+            unit: head.unit.to_owned(),
+            temporality: head.temporality,
+            is_monotonic: head.is_monotonic,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Tally {
-    series: HashSet<u128>,
+    series: HashSet<u128, AsIs>,
+    /// Of each series that had a number lately the time of the newest one, and that; none where the series ended.
+    last: HashMap<u128, (i64, Option<f64>), AsIs>,
     points: u64,
     services: BTreeSet<String>,
     /// Time, description and metadata of the newest point; of two newest those that are greater count.
@@ -117,14 +147,45 @@ impl Metrics {
         Ok(())
     }
 
+    /// The time of the newest number of all.
+    fn newest(&self) -> Option<i64> {
+        let is_number = |key: &Key| is_number(metric_type(key.r#type));
+        let numbers = self.index.iter().filter(|(key, _)| is_number(key));
+        numbers.filter_map(|(_, at)| Some(self.list.get(*at)?.newest.as_ref()?.0)).max()
+    }
+
+    /// Takes the newest number of each series.
+    fn add_values(&mut self, control: &Control, batch: &RecordBatch) -> Result<()> {
+        let rows = Identities::new(batch)?;
+        let numbers = Numbers::new(batch)?;
+        let mut current: Option<(Head<'_>, Option<usize>)> = None;
+        for row in 0..rows.rows {
+            let head = rows.head(row);
+            if !rows.is_sample(row) || !is_number(metric_type(head.r#type)) {
+                continue;
+            }
+            let at = match &current {
+                Some((same, at)) if *same == head => *at,
+                _ => self.index.get(&Key::of(&head)).copied(),
+            };
+            current = Some((head, at));
+            let Some(tally) = at.and_then(|at| self.list.get_mut(at)) else { continue };
+            let (time, value) = (numbers.time.value(row), numbers.number(row));
+            let series = series_hash(&rows, row);
+            if !tally.last.contains_key(&series) {
+                control.charge(2 * SERIES_BYTES)?;
+            }
+            let last = tally.last.entry(series).or_insert((time, value));
+            // Of two points with one time the one that came later counts.
+            if time >= last.0 {
+                *last = (time, value);
+            }
+        }
+        Ok(())
+    }
+
     fn metric(&mut self, control: &Control, head: &Head<'_>) -> Result<usize> {
-        let key = Key {
-            name: head.name.to_owned(),
-            r#type: head.r#type,
-            unit: head.unit.to_owned(),
-            temporality: head.temporality,
-            is_monotonic: head.is_monotonic,
-        };
+        let key = Key::of(head);
         if let Some(at) = self.index.get(&key) {
             return Ok(*at);
         }
@@ -144,7 +205,18 @@ impl Metrics {
     }
 }
 
+fn is_number(kind: MetricType) -> bool {
+    matches!(kind, MetricType::Gauge | MetricType::Sum)
+}
+
+/// The least and the greatest of numbers, those that are none left out.
+fn extent(values: impl Iterator<Item = f64>) -> Option<Values> {
+    let join = |a: Values, b: Values| Values { least: a.least.min(b.least), greatest: a.greatest.max(b.greatest) };
+    values.filter(|value| !value.is_nan()).map(|value| Values { least: value, greatest: value }).reduce(join)
+}
+
 fn metric(key: Key, tally: Tally) -> Metric {
+    let last_values = extent(tally.last.values().filter_map(|(_, value)| *value));
     let (last_time_unix_nano, description, metadata) = tally.newest.unwrap_or_default();
     Metric {
         name: key.name,
@@ -158,6 +230,7 @@ fn metric(key: Key, tally: Tally) -> Metric {
         point_count: tally.points,
         services: tally.services.into_iter().collect(),
         last_time_unix_nano,
+        last_values,
     }
 }
 

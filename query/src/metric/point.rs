@@ -35,6 +35,9 @@ pub(super) const COLUMNS: [&str; 18] = [
     column::EXEMPLARS,
 ];
 
+/// The columns of a number.
+pub(super) const NUMBERS: [&str; 4] = [column::TIME, column::FLAGS, column::VALUE_INT, column::VALUE_DOUBLE];
+
 /// OTLP's flag for a point without a recorded value.
 const NO_RECORDED_VALUE: u32 = 1;
 
@@ -169,6 +172,32 @@ impl<'a> Points<'a> {
             negative_offset,
             negative_counts: self.counts(row, negative),
         }
+    }
+}
+
+/// The numbers of one batch.
+pub(super) struct Numbers<'a> {
+    pub(super) time: &'a PrimitiveArray<TimestampNanosecondType>,
+    flags: &'a UInt32Array,
+    int: &'a PrimitiveArray<Int64Type>,
+    double: &'a PrimitiveArray<Float64Type>,
+}
+
+impl<'a> Numbers<'a> {
+    pub(super) fn new(batch: &'a RecordBatch) -> Result<Self> {
+        let columns = Columns(batch);
+        Ok(Numbers {
+            time: columns.times(column::TIME)?,
+            flags: columns.uint32(column::FLAGS)?,
+            int: columns.int64(column::VALUE_INT)?,
+            double: columns.float64(column::VALUE_DOUBLE)?,
+        })
+    }
+
+    /// The number of a row; `None` where there is none.
+    pub(super) fn number(&self, row: usize) -> Option<f64> {
+        let number = opt(self.int, row).map(|value| value as f64).or_else(|| opt(self.double, row));
+        number.filter(|_| self.flags.value(row) & NO_RECORDED_VALUE == 0)
     }
 }
 

@@ -109,6 +109,46 @@ fn check_metrics(metrics: &[Metric], list: &[&TestPoint]) {
     }
 }
 
+/// Each series' newest number, in memory and in a block; what is older than five minutes, or ended, has none.
+#[tokio::test]
+async fn l1_values_are_those_of_now() {
+    let fixture = Fixture::new();
+    let gauge = |name: &'static str, route: &'static str, seconds: i64, value: f64| TestPoint {
+        name,
+        attributes: vec![("route", route)],
+        time: NOW - seconds * SECOND,
+        data: PointData::Gauge(Some(Number::Double(value))),
+        ..TestPoint::default()
+    };
+    let ended = TestPoint { data: PointData::Gauge(None), ..gauge("ended", "", 30, 0.0) };
+    let histogram =
+        PointData::Histogram { count: 1, sum: None, min: None, max: None, explicit_bounds: &[], bucket_counts: &[] };
+    let block = [gauge("one", "", 90, 3.0), gauge("many", "/a", 90, -1.0), gauge("many", "/b", 400, 99.0)];
+    fixture.put(points(&block)).await;
+    fixture.flush().await;
+    let memory = [
+        gauge("one", "", 30, 2.0),
+        gauge("many", "/c", 60, 7.5),
+        gauge("many", "/d", 60, f64::NAN),
+        gauge("gone", "", 340, 1.0),
+        gauge("ended", "", 60, 1.0),
+        ended,
+        TestPoint { name: "shape", time: NOW - 10 * SECOND, data: histogram, ..TestPoint::default() },
+    ];
+    fixture.put(points(&memory)).await;
+    fixture.put(points(&[gauge("one", "", 30, 4.0), gauge("one", "", 45, 9.0)])).await;
+    let asked = MetricsQuery { range: RANGE, prefix: String::new(), service: None };
+    let answer = fixture.run(move |control| metrics(control, &asked)).await.unwrap();
+    let told: Vec<(&str, Option<(f64, f64)>)> = answer
+        .metrics
+        .iter()
+        .map(|metric| (metric.name.as_str(), metric.last_values.map(|values| (values.least, values.greatest))))
+        .collect();
+    let expected =
+        [("ended", None), ("gone", None), ("many", Some((-1.0, 7.5))), ("one", Some((4.0, 4.0))), ("shape", None)];
+    assert_eq!(told, expected);
+}
+
 #[tokio::test]
 async fn i2_of_two_points_with_one_time_the_later_one_counts() {
     let fixture = Fixture::new();

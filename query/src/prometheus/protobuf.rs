@@ -21,9 +21,11 @@ pub(crate) struct BucketSpan {
     pub(crate) length: u32,
 }
 
-/// A histogram whose counts are floats.
+/// A histogram: its counts are whole numbers, of which those of buckets are told by their differences, or floats.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Histogram {
+    #[prost(uint64, optional, tag = "1")]
+    pub(crate) whole_count: Option<u64>,
     #[prost(double, optional, tag = "2")]
     pub(crate) count: Option<f64>,
     #[prost(double, tag = "3")]
@@ -32,14 +34,20 @@ pub(crate) struct Histogram {
     pub(crate) schema: i32,
     #[prost(double, tag = "5")]
     pub(crate) zero_threshold: f64,
+    #[prost(uint64, optional, tag = "6")]
+    pub(crate) whole_zero_count: Option<u64>,
     #[prost(double, optional, tag = "7")]
     pub(crate) zero_count: Option<f64>,
     #[prost(message, repeated, tag = "8")]
     pub(crate) negative_spans: Vec<BucketSpan>,
+    #[prost(sint64, repeated, tag = "9")]
+    pub(crate) negative_deltas: Vec<i64>,
     #[prost(double, repeated, tag = "10")]
     pub(crate) negative_counts: Vec<f64>,
     #[prost(message, repeated, tag = "11")]
     pub(crate) positive_spans: Vec<BucketSpan>,
+    #[prost(sint64, repeated, tag = "12")]
+    pub(crate) positive_deltas: Vec<i64>,
     #[prost(double, repeated, tag = "13")]
     pub(crate) positive_counts: Vec<f64>,
     #[prost(int32, tag = "14")]
@@ -51,19 +59,40 @@ pub(crate) struct Histogram {
 }
 
 impl Histogram {
-    /// A histogram at a moment.
-    pub(crate) fn new(histogram: &Native, timestamp: i64) -> Self {
+    /// A histogram that was stored at a moment, of the numbers that it came with.
+    pub(crate) fn stored(histogram: &Native, timestamp: i64) -> Self {
+        if !histogram.has_whole_counts() {
+            return Histogram::computed(histogram, timestamp);
+        }
+        Histogram {
+            whole_count: Some(whole(histogram.count)),
+            whole_zero_count: Some(whole(histogram.zero_count)),
+            negative_deltas: deltas(&histogram.negative),
+            positive_deltas: deltas(&histogram.positive),
+            ..Histogram::frame(histogram, timestamp)
+        }
+    }
+
+    /// A histogram that was computed for a moment: its counts are floats.
+    pub(crate) fn computed(histogram: &Native, timestamp: i64) -> Self {
         let counts = |buckets: &[Bucket]| buckets.iter().map(|bucket| bucket.count).collect();
         Histogram {
             count: Some(histogram.count),
+            zero_count: Some(histogram.zero_count),
+            negative_counts: counts(&histogram.negative),
+            positive_counts: counts(&histogram.positive),
+            ..Histogram::frame(histogram, timestamp)
+        }
+    }
+
+    /// Without counts.
+    fn frame(histogram: &Native, timestamp: i64) -> Self {
+        Histogram {
             sum: histogram.sum,
             schema: histogram.schema,
             zero_threshold: histogram.zero_threshold,
-            zero_count: Some(histogram.zero_count),
             negative_spans: spans(&histogram.negative),
-            negative_counts: counts(&histogram.negative),
             positive_spans: spans(&histogram.positive),
-            positive_counts: counts(&histogram.positive),
             reset_hint: match histogram.hint {
                 Hint::Unknown => 0,
                 Hint::Reset => 1,
@@ -72,8 +101,26 @@ impl Histogram {
             },
             timestamp,
             custom_values: histogram.bounds.to_vec(),
+            ..Histogram::default()
         }
     }
+}
+
+/// A count of a histogram of whole ones.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is out of range becomes its end")]
+pub(crate) fn whole(count: f64) -> u64 {
+    count as u64
+}
+
+/// The counts of buckets, each as what it is more than the one before; of a histogram of whole ones.
+#[expect(clippy::cast_possible_truncation, reason = "what is out of range becomes its end")]
+pub(crate) fn deltas(buckets: &[Bucket]) -> Vec<i64> {
+    let mut before = 0i64;
+    let delta = |bucket: &Bucket| {
+        let count = bucket.count as i64;
+        count.wrapping_sub(std::mem::replace(&mut before, count))
+    };
+    buckets.iter().map(delta).collect()
 }
 
 /// Which indexes buckets have: runs without gaps.

@@ -387,10 +387,18 @@ impl<'a> Translation<'a> {
         }
     }
 
+    fn is_whole(&self, row: usize) -> bool {
+        !self.is_verbatim || self.samples.flags(row) & FLOAT_COUNTS == 0
+    }
+
     /// How a row's counts are read.
     fn counting(&self, row: usize) -> fn(u64) -> f64 {
-        let is_float = self.is_verbatim && self.samples.flags(row) & FLOAT_COUNTS != 0;
-        if is_float { f64::from_bits } else { |count| count as f64 }
+        if self.is_whole(row) { |count| count as f64 } else { f64::from_bits }
+    }
+
+    /// The mark of a series that ended.
+    fn end(&self, row: usize) -> Histogram {
+        Histogram { is_whole: self.is_whole(row), sum: stale(), ..Histogram::default() }
     }
 
     fn hint(&self, row: usize) -> Hint {
@@ -408,12 +416,13 @@ impl<'a> Translation<'a> {
     /// A histogram with bounds of its own.
     fn custom(&self, row: usize) -> Option<Histogram> {
         if self.is_gone(row) {
-            return Some(Histogram { sum: stale(), ..Histogram::default() });
+            return Some(self.end(row));
         }
         let number = self.counting(row);
         let counts = record::counts(self.samples.bucket_counts(row));
         let mut histogram = Histogram {
             hint: self.hint(row),
+            is_whole: self.is_whole(row),
             schema: CUSTOM_SCHEMA,
             count: number(self.samples.count(row).unwrap_or_default()),
             sum: self.samples.sum(row).unwrap_or_default(),
@@ -428,7 +437,7 @@ impl<'a> Translation<'a> {
     /// `None` for a scale coarser than Prometheus knows.
     fn histogram(&self, row: usize) -> Option<Histogram> {
         if self.is_gone(row) {
-            return Some(Histogram { sum: stale(), ..Histogram::default() });
+            return Some(self.end(row));
         }
         let scale = self.samples.scale(row).unwrap_or_default();
         if scale < *SCHEMAS.start() {
@@ -438,6 +447,7 @@ impl<'a> Translation<'a> {
         let count = self.counting(row);
         let mut histogram = Histogram {
             hint: self.hint(row),
+            is_whole: self.is_whole(row),
             schema: scale,
             zero_threshold: width.unwrap_or(ZERO_THRESHOLD),
             zero_count: count(self.samples.zero_count(row).unwrap_or_default()),

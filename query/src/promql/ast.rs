@@ -2,6 +2,7 @@
 //!
 //! A1  Every part knows where it stands in the text.
 //! A2  Parentheses are parts of their own, so that printing (`print`) needs no knowledge of precedence.
+//! A3  Operands that are joined from the left stand beside each other, in a `Chain`: a long one makes no deep tree.
 
 use super::regex::Matcher;
 use crate::series::NAME;
@@ -76,7 +77,7 @@ pub(crate) enum Expr {
     Subquery(Box<Subquery>),
     Call(Box<Call>),
     Aggregate(Box<Aggregate>),
-    Binary(Box<Binary>),
+    Chain(Box<Chain>),
     Unary(Box<Unary>),
     Paren(Box<Paren>),
     /// Has the same value at every step; made by `prepare` only.
@@ -459,20 +460,38 @@ pub(crate) struct Matching {
     pub(crate) fill_right: Option<f64>,
 }
 
-/// `a + b`.
+/// `a * b + c`: what is joined from the left (A3).
 #[derive(Debug, Clone)]
-pub(crate) struct Binary {
+pub(crate) struct Chain {
+    pub(crate) first: Expr,
+    /// One or more.
+    pub(crate) links: Vec<Link>,
+}
+
+/// `+ c`: an operator whose left side is all of the chain that stands before it.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
     pub(crate) op: Operator,
-    pub(crate) left: Expr,
     pub(crate) right: Expr,
     pub(crate) matching: Matching,
     pub(crate) returns_bool: bool,
     pub(crate) op_span: Span,
 }
 
-impl Binary {
-    pub(crate) fn span(&self) -> Span {
-        self.left.span().to(self.right.span())
+impl Chain {
+    /// All operands, from the left.
+    pub(crate) fn operands(&self) -> impl Iterator<Item = &Expr> {
+        std::iter::once(&self.first).chain(self.links.iter().map(|link| &link.right))
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn operands_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        std::iter::once(&mut self.first).chain(self.links.iter_mut().map(|link| &mut link.right))
+    }
+
+    fn span(&self) -> Span {
+        let last = self.links.last().map_or(&self.first, |link| &link.right);
+        self.first.span().to(last.span())
     }
 }
 
@@ -501,7 +520,7 @@ impl Expr {
             Expr::Subquery(subquery) => Span::new(subquery.expr.span().start, subquery.end),
             Expr::Call(call) => call.span,
             Expr::Aggregate(aggregate) => aggregate.span,
-            Expr::Binary(binary) => binary.span(),
+            Expr::Chain(chain) => chain.span(),
             Expr::Unary(unary) => Span::new(unary.start, unary.expr.span().end),
             Expr::Paren(paren) => paren.span,
             Expr::Invariant(expr) => expr.span(),
@@ -515,10 +534,8 @@ impl Expr {
             Expr::Vector(_) | Expr::Aggregate(_) => Kind::Instant,
             Expr::Range(_) | Expr::Subquery(_) => Kind::Range,
             Expr::Call(call) => call.function.returns,
-            Expr::Binary(binary) if binary.left.kind() == Kind::Scalar && binary.right.kind() == Kind::Scalar => {
-                Kind::Scalar
-            }
-            Expr::Binary(_) => Kind::Instant,
+            Expr::Chain(chain) if chain.operands().all(|operand| operand.kind() == Kind::Scalar) => Kind::Scalar,
+            Expr::Chain(_) => Kind::Instant,
             Expr::Unary(unary) => unary.expr.kind(),
             Expr::Paren(paren) => paren.expr.kind(),
             Expr::Invariant(expr) => expr.kind(),
@@ -532,7 +549,7 @@ impl Expr {
             Expr::Subquery(subquery) => vec![&subquery.expr],
             Expr::Call(call) => call.args.iter().collect(),
             Expr::Aggregate(aggregate) => aggregate.param.iter().chain([&aggregate.expr]).collect(),
-            Expr::Binary(binary) => vec![&binary.left, &binary.right],
+            Expr::Chain(chain) => chain.operands().collect(),
             Expr::Unary(unary) => vec![&unary.expr],
             Expr::Paren(paren) => vec![&paren.expr],
             Expr::Invariant(expr) => vec![expr],

@@ -1,6 +1,6 @@
 //! Do the types of an expression fit together?
 
-use super::ast::{Binary, Call, Cardinality, Expr, Kind, Span, VectorSelector};
+use super::ast::{Call, Cardinality, Chain, Expr, Kind, Link, Span, VectorSelector};
 use super::fault::{Fault, Result};
 use crate::series::quoted;
 
@@ -32,7 +32,7 @@ pub(super) fn check(expr: &mut Expr) -> Result<Kind> {
                 expect(param, kind, "aggregation parameter")?;
             }
         }
-        Expr::Binary(binary) => check_binary(binary)?,
+        Expr::Chain(chain) => return check_chain(chain),
         Expr::Call(call) => check_call(call)?,
     }
     Ok(expr.kind())
@@ -58,19 +58,30 @@ fn selects_something(selector: &VectorSelector) -> Result<()> {
     Ok(())
 }
 
-fn check_binary(binary: &mut Binary) -> Result<()> {
-    let left = check(&mut binary.left)?;
-    let right = check(&mut binary.right)?;
-    let (op, op_span) = (binary.op, binary.op_span);
-    if binary.returns_bool && !op.is_comparison() {
+fn check_chain(chain: &mut Chain) -> Result<Kind> {
+    let mut left = check(&mut chain.first)?;
+    let mut span = chain.first.span();
+    for link in &mut chain.links {
+        let right = check(&mut link.right)?;
+        check_link(link, (left, span), right)?;
+        left = if left == Kind::Scalar && right == Kind::Scalar { Kind::Scalar } else { Kind::Instant };
+        span = span.to(link.right.span());
+    }
+    Ok(left)
+}
+
+/// Of the left side it is known what it is, and where it stands.
+fn check_link(link: &mut Link, (left, left_span): (Kind, Span), right: Kind) -> Result<()> {
+    let (op, op_span, right_span) = (link.op, link.op_span, link.right.span());
+    if link.returns_bool && !op.is_comparison() {
         return Fault::parse(op_span, "bool modifier can only be used on comparison operators");
     }
     let are_scalars = left == Kind::Scalar && right == Kind::Scalar;
-    if op.is_comparison() && !binary.returns_bool && are_scalars {
+    if op.is_comparison() && !link.returns_bool && are_scalars {
         return Fault::parse(op_span, "comparisons between scalars must use BOOL modifier");
     }
-    let span = binary.span();
-    let matching = &mut binary.matching;
+    let span = left_span.to(right_span);
+    let matching = &mut link.matching;
     if op.is_set() && matching.cardinality == Cardinality::OneToOne {
         matching.cardinality = Cardinality::ManyToMany;
     }
@@ -79,10 +90,10 @@ fn check_binary(binary: &mut Binary) -> Result<()> {
         let label = quoted(label.as_bytes());
         return Fault::parse(op_span, format!("label {label} must not occur in ON and GROUP clause at once"));
     }
-    for (side, kind) in [(&binary.left, left), (&binary.right, right)] {
+    for (side, kind) in [(left_span, left), (right_span, right)] {
         if kind != Kind::Scalar && kind != Kind::Instant {
             let what = "binary expression must contain only scalar and instant vector types";
-            return Fault::parse(side.span(), what);
+            return Fault::parse(side, what);
         }
     }
     let fills = matching.fill_left.is_some() || matching.fill_right.is_some();

@@ -1,7 +1,7 @@
 //! What does a query's range settle? `start()`, `end()`, `step()`, `range()`, computed durations, `@ start()`; and which
 //! parts have one value for all steps.
 
-use super::ast::{At, Call, Expr, Kind, Lasting, Length, Number, Operator, Shift, VectorSelector};
+use super::ast::{At, Call, Chain, Expr, Kind, Lasting, Length, Link, Number, Operator, Shift, VectorSelector};
 use super::duration::of_seconds;
 use super::fault::{Fault, Result};
 use crate::series::Grid;
@@ -96,7 +96,13 @@ fn skip_buckets(expr: &mut Expr, counts_only: bool) {
         },
         // Resets between the steps of a subquery show in the buckets alone.
         Expr::Subquery(_) => return,
-        Expr::Binary(binary) if matches!(binary.op, Operator::TrimLower | Operator::TrimUpper) => return,
+        // Trimming looks at the buckets of all that stands before it.
+        Expr::Chain(chain) => {
+            let trims = |op| matches!(op, Operator::TrimLower | Operator::TrimUpper);
+            let whole = chain.links.iter().rposition(|link| trims(link.op)).map_or(0, |place| place + 2);
+            chain.operands_mut().skip(whole).for_each(|operand| skip_buckets(operand, counts_only));
+            return;
+        }
         _ => counts_only,
     };
     for child in children_mut(expr) {
@@ -110,7 +116,7 @@ fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
         Expr::Subquery(subquery) => vec![&mut subquery.expr],
         Expr::Call(call) => call.args.iter_mut().collect(),
         Expr::Aggregate(aggregate) => aggregate.param.iter_mut().chain([&mut aggregate.expr]).collect(),
-        Expr::Binary(binary) => vec![&mut binary.left, &mut binary.right],
+        Expr::Chain(chain) => chain.operands_mut().collect(),
         Expr::Unary(unary) => vec![&mut unary.expr],
         Expr::Paren(paren) => vec![&mut paren.expr],
         Expr::Invariant(expr) => vec![expr],
@@ -182,23 +188,37 @@ fn settle(expr: &mut Expr, frame: Frame) -> Result<Found> {
             }
             Ok(if param_is_invariant { found } else { Found::both(false) })
         }
-        Expr::Binary(binary) => {
-            let left = settle(&mut binary.left, frame)?;
-            let right = settle(&mut binary.right, frame)?;
-            if left.is_invariant && right.is_invariant {
-                return Ok(Found::both(true));
-            }
-            if left.wrap {
-                wrap(&mut binary.left);
-            }
-            if right.wrap {
-                wrap(&mut binary.right);
-            }
-            Ok(Found::both(false))
-        }
+        Expr::Chain(chain) => settle_chain(chain, frame),
         Expr::Call(call) => settle_call(call, frame),
         Expr::Invariant(_) => Ok(Found::both(true)),
     }
+}
+
+fn settle_chain(chain: &mut Chain, frame: Frame) -> Result<Found> {
+    let mut left = settle(&mut chain.first, frame)?;
+    // How many links have one value for all steps with all that stands before them.
+    let mut settled = None;
+    for (place, link) in chain.links.iter_mut().enumerate() {
+        let right = settle(&mut link.right, frame)?;
+        if left.is_invariant && right.is_invariant {
+            left = Found::both(true);
+            continue;
+        }
+        if left.wrap {
+            settled = Some(place);
+        }
+        if right.wrap {
+            wrap(&mut link.right);
+        }
+        left = Found::both(false);
+    }
+    if let Some(count) = settled {
+        let first = std::mem::replace(&mut chain.first, placeholder());
+        let links: Vec<Link> = chain.links.drain(..count).collect();
+        let inner = if links.is_empty() { first } else { Expr::Chain(Box::new(Chain { first, links })) };
+        chain.first = Expr::Invariant(Box::new(inner));
+    }
+    Ok(left)
 }
 
 fn settle_call(call: &mut Call, frame: Frame) -> Result<Found> {

@@ -1,7 +1,7 @@
 //! How is an expression written? As Prometheus writes it, so that it can be compared and parsed again (P2).
 
 use super::ast::{
-    Aggregate, At, Binary, Cardinality, Expr, Extension, Lasting, Length, Matching, Number, Shift, VectorSelector,
+    Aggregate, At, Cardinality, Chain, Expr, Extension, Lasting, Length, Matching, Number, Shift, VectorSelector,
 };
 use super::duration;
 use crate::series::number::{general, plain};
@@ -44,7 +44,7 @@ impl Display for Expr {
                 f.write_str(")")
             }
             Expr::Aggregate(aggregate) => aggregate.fmt(f),
-            Expr::Binary(binary) => binary.fmt(f),
+            Expr::Chain(chain) => chain.fmt(f),
             Expr::Unary(unary) => write!(f, "{}{}", if unary.is_negative { "-" } else { "+" }, unary.expr),
             Expr::Paren(paren) => write!(f, "({})", paren.expr),
             Expr::Invariant(expr) => expr.fmt(f),
@@ -147,10 +147,14 @@ impl Display for Aggregate {
     }
 }
 
-impl Display for Binary {
+impl Display for Chain {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let returns_bool = if self.returns_bool { " bool" } else { "" };
-        write!(f, "{} {}{returns_bool}{} {}", self.left, self.op.text(), self.matching, self.right)
+        self.first.fmt(f)?;
+        for link in &self.links {
+            let returns_bool = if link.returns_bool { " bool" } else { "" };
+            write!(f, " {}{returns_bool}{} {}", link.op.text(), link.matching, link.right)?;
+        }
+        Ok(())
     }
 }
 

@@ -29,7 +29,7 @@ fn message(series: &[(&Labels, &Value)], time: i64) -> Bytes {
         let (mut samples, mut histograms) = (Vec::new(), Vec::new());
         match value {
             Value::Float(value) => samples.push(Sample { value: *value, timestamp: time }),
-            Value::Histogram(histogram) => histograms.push(Histogram::new(histogram, time)),
+            Value::Histogram(histogram) => histograms.push(Histogram::computed(histogram, time)),
         }
         WrittenSeries { labels, samples, histograms }
     });

@@ -5,6 +5,7 @@
 //! sampling sets it later (`sampling`), and the span may be sent again.
 
 use crate::error::{Error, Result};
+use crate::hashed::AsIs;
 use crate::model::schema::column;
 use crate::model::{Signal, trace_state};
 use arrow_array::cast::AsArray;
@@ -13,34 +14,13 @@ use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, downcast_primitive_
 use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-/// Takes an identity as its own hash.
-#[derive(Debug, Default, Clone, Copy)]
-struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64(bytes);
-    }
-
-    fn write_u128(&mut self, value: u128) {
-        self.0 = (value >> 64) as u64;
-    }
-}
-
-type Unhashed = BuildHasherDefault<AsIs>;
-
 /// The identities of a table's spans.
 #[derive(Debug, Default)]
-pub(super) struct Identities(HashSet<u128, Unhashed>);
+pub(super) struct Identities(HashSet<u128, AsIs>);
 
 impl Identities {
     pub(super) fn contains(&self, identity: &u128) -> bool {

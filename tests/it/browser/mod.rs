@@ -95,6 +95,8 @@ async fn browser_from_first_start_to_a_span_and_its_logs() {
     browser.screenshot("logs").await;
     browser.go(&format!("http://{}/metric?name=http.server.request.duration", server.http)).await;
     browser.wait_for_some("metric-row").await;
+    let values = "return [...document.querySelectorAll('[data-testid=\"metric-value\"]')].some(v => /[0-9]/.test(v.textContent))";
+    browser.wait_for("the last value of a metric", values).await;
     browser.wait_for("a drawing", "return document.querySelector('canvas') !== null").await;
     browser.screenshot("metrics").await;
 }

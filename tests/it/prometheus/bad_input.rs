@@ -21,7 +21,10 @@ fn queries() -> Vec<(String, u16, &'static str)> {
     let deep = 20_000;
     let same = |text: &str| format!("{{path=~\"{text}\"}}");
     vec![
-        (format!("{}1", "1+".repeat(2_000)), 400, "deep"),
+        (format!("{}1", "1+".repeat(100_000)), 200, "100001"),
+        (format!("{}1", "1^".repeat(deep)), 400, "deep"),
+        (format!("{}up", "up or ".repeat(2_000)), 200, "aaab"),
+        (format!("{}up", "up or ".repeat(deep * 10)), 400, "longer than"),
         ("(".repeat(deep), 400, "deep"),
         (format!("{}1{}", "(".repeat(deep), ")".repeat(deep)), 400, "deep"),
         (format!("{}1", "-".repeat(deep)), 400, "deep"),

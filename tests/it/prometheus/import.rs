@@ -55,3 +55,45 @@ async fn texts_are_imported_whole_or_refused_with_their_place() {
     server.kill();
     check(&Server::start(dir.path()), now).await;
 }
+
+/// The same exemplar sent again is one; another of the same series and millisecond stands beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn exemplars_of_several_requests_are_neither_doubled_nor_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    let text = |value: u32, at: i64, help: &str, exemplar: &str| {
+        format!("# TYPE orders counter\n# HELP orders {help}\norders_total {value} {at} # {exemplar}\n# EOF\n")
+    };
+    let timed = |id: &str| format!("{{trace_id=\"{id}\"}} 0.5 {now}.25");
+    for body in [
+        text(1, now - 3, "Orders.", &timed("a")),
+        text(1, now - 3, "Orders.", &timed("a")),
+        text(2, now - 2, "Orders.", &timed("b")),
+        text(2, now - 2, "Orders!", &timed("a")),
+        text(2, now - 2, "Orders.", "{trace_id=\"c\"} 1"),
+        text(3, now - 1, "Orders.", "{trace_id=\"c\"} 1"),
+        text(4, now, "Orders.", "{trace_id=\"d\"} 1"),
+    ] {
+        let (status, answer) = post(&server.http, "/api/v1/import", &[], body).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    async fn check(server: &Server, now: i64) {
+        let (start, end) = ((now - 5).to_string(), (now + 5).to_string());
+        let range = [("query", "orders_total"), ("start", start.as_str()), ("end", end.as_str())];
+        let found = ask(server, "query_exemplars", &range).await;
+        let told: Vec<&str> = found[0]["exemplars"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|exemplar| exemplar["labels"]["trace_id"].as_str().unwrap())
+            .collect();
+        assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
+        let mut sorted = told.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, ["a", "b", "c", "d"], "{found}");
+    }
+    check(&server, now).await;
+    server.kill();
+    check(&Server::start(dir.path()), now).await;
+}

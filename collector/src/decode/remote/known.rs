@@ -10,9 +10,9 @@
 //! Not here: version 2, whose labels are numbers in a table of each request.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
+use storage::hashed::AsIs;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Memory of what one knows: some 14,000 series, which is what a sender with a few hundred targets has.
@@ -24,28 +24,10 @@ const PATIENCE: usize = 8;
 /// Memory of a series beside its bytes.
 const SERIES_BYTES: usize = size_of::<Series>() + 2 * size_of::<(u64, u32)>();
 
-/// Takes a hash as its own.
-#[derive(Debug, Default, Clone, Copy)]
-struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64(bytes);
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
 /// Series that came before.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    by_hash: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
+    by_hash: HashMap<u64, u32, AsIs>,
     series: Vec<Series>,
     /// Of each series what came, then its attributes.
     bytes: Vec<u8>,

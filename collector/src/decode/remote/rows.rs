@@ -1,6 +1,9 @@
 //! How do series become rows? The labels but the name are the points' attributes, `job` is the service too, so that metrics are
 //! found beside the spans and logs of their service.
 //!
+//! Exemplars of one series and millisecond lie at nanoseconds of their own, which follow from what they say: another request's is a row
+//! beside those that came before, and one that comes again is the row that it was.
+//!
 //! What a metric is, its description and its unit come with a series in version 2, and on their own in version 1.
 
 use super::super::DecodeLimits;
@@ -14,6 +17,7 @@ use storage::model::origin::{Resource, Scope};
 use storage::model::record::{Exemplar, Number};
 use storage::model::verbatim::{Role, STALE_BITS, TYPE_KEY};
 use storage::model::{Batch, MetricHead, Point, PointBatchBuilder, PointData};
+use xxhash_rust::xxh3::xxh3_64;
 
 const NAME: &str = "__name__";
 const JOB: &str = "job";
@@ -24,6 +28,8 @@ const NO_RECORDED_VALUE: u32 = 1;
 const CUMULATIVE: i32 = 2;
 /// Remote write's number of the type of counters.
 const COUNTER: i32 = 1;
+/// Nanoseconds of a millisecond.
+const MILLISECOND: u64 = 1_000_000;
 
 /// What a sender told about a metric.
 #[derive(Debug, Clone, Copy, Default)]
@@ -278,12 +284,17 @@ impl<'a> Rows<'a> {
             span_id: span_id.as_ref().map_or(&[], <[u8; 8]>::as_slice),
             filtered_attributes: Map::new(&self.cell),
         };
-        let (cell, count) = self.exemplars.entry(nanoseconds).or_default();
-        exemplar.put(cell);
+        let mut told = Vec::new();
+        exemplar.put(&mut told);
+        let place = i64::try_from(xxh3_64(&told) % MILLISECOND).unwrap_or_default();
+        let (cell, count) = self.exemplars.entry(nanoseconds.saturating_add(place)).or_default();
+        if *cell != told {
+            cell.append(&mut told);
+        }
         *count += 1;
     }
 
-    /// Ends a series: its exemplars get rows of their own, one for each moment.
+    /// Ends a series: its exemplars get rows of their own.
     pub(super) fn end(&mut self) {
         for (time, (cell, count)) in std::mem::take(&mut self.exemplars) {
             let (role, flags) = (Role::Exemplars, NO_RECORDED_VALUE);

@@ -247,7 +247,8 @@ fn version_1_gives_samples_exemplars_and_metadata() {
     assert_eq!((decoded.rejected, decoded.service.as_deref()), (0, Some("a")));
     let roles: Vec<_> = (0..4).map(|row| role(columns, row)).collect();
     assert_eq!(roles, [Role::Samples, Role::Samples, Role::Exemplars, Role::Metadata].map(Some));
-    assert_eq!(times(columns), [2_000_000_000, -1_000_000, 3_000_000_000, RECEIVED_AT]);
+    let at = times(columns);
+    assert_eq!([at[0], at[1], at[2] / 1_000_000, at[3]], [2_000_000_000, -1_000_000, 3_000, RECEIVED_AT]);
     assert_eq!(flags(columns), [0, 1, 1, 1]);
     assert_eq!(doubles(columns), [Some(1.5f64.to_bits()), None, None, None]);
     assert_eq!(attributes(columns, 0), [("job".to_owned(), "a".to_owned())]);
@@ -262,6 +263,34 @@ fn version_1_gives_samples_exemplars_and_metadata() {
         assert_eq!(replayed.batch.columns(), columns);
     }
     assert!(recorded(Signal::Metrics, RECEIVED_AT, &message, &DecodeLimits::default()).is_none(), "as OTLP begins");
+}
+
+/// A store keeps one row of a series and nanosecond.
+#[test]
+fn exemplars_of_one_millisecond_are_rows_of_their_own_and_the_same_ones_in_each_request() {
+    let rows = |values: &[f64]| -> Vec<i64> {
+        let exemplar = |value: &f64| one::Exemplar { labels: labels(&[("id", "x")]), value: *value, timestamp: 3_000 };
+        let series = one::Series {
+            labels: labels(&[("__name__", "up")]),
+            exemplars: values.iter().map(exemplar).collect(),
+            ..one::Series::default()
+        };
+        let decoded =
+            run(Version::One, &one::Request { timeseries: vec![series], metadata: vec![] }.encode_to_vec()).unwrap();
+        assert_eq!(decoded.written.exemplars, values.len() as u64);
+        let columns = decoded.batch.columns();
+        for row in 0..columns.num_rows() {
+            let told: Vec<_> = record::Exemplar::list(cell(columns, column::EXEMPLARS, row)).collect();
+            assert_eq!((told.len(), told[0].time_unix_nano), (1, 3_000_000_000));
+        }
+        times(columns).to_vec()
+    };
+    let (one, other) = (rows(&[1.0]), rows(&[2.0]));
+    assert_eq!((one.len(), one[0] / 1_000_000, other[0] / 1_000_000), (1, 3_000, 3_000));
+    assert_ne!(one, other);
+    let mut both = vec![one[0], other[0]];
+    both.sort_unstable();
+    assert_eq!(rows(&[1.0, 2.0, 1.0]), both);
 }
 
 fn version_2(series: two::Series, symbols: &[&str]) -> Result<Decoded, Malformed> {

@@ -16,8 +16,8 @@ mod line;
 mod tests;
 
 use super::exposition::{
-    COUNTER, Family, Found, GAUGE_HISTOGRAM, HISTOGRAM, INFO, Labels, LastExemplars, Measured, SUMMARY, Sample, hashed,
-    open_float, write,
+    COUNTER, Family, Found, GAUGE_HISTOGRAM, HISTOGRAM, INFO, Imported, Labels, LastExemplars, Measured, SUMMARY,
+    Sample, hashed, open_float, write,
 };
 use super::remote::writer::Writer;
 use line::Wrong;
@@ -215,16 +215,22 @@ pub(crate) fn weight(text: &[u8]) -> usize {
     text.len().saturating_mul(2).saturating_add(tables)
 }
 
-/// Turns a text into a message of remote write 2; samples without a time get the one given, in milliseconds.
-pub(crate) fn to_remote_write(format: TextFormat, text: &[u8], time: i64) -> Result<Vec<u8>, TextError> {
+/// Turns a text into a message of remote write 2, and tells what its last exemplars are, to be remembered once it is stored. Samples without
+/// a time get the one given, in milliseconds; series are told apart from those of others by a number.
+pub(crate) fn to_remote_write(
+    format: TextFormat,
+    text: &[u8],
+    time: i64,
+    (imported, whose): (&Imported, u64),
+) -> Result<(Vec<u8>, LastExemplars), TextError> {
     let (mut writer, mut last) = (Writer::default(), LastExemplars::default());
     parse(format, text, |mut found| {
         if !found.sample.exemplars.is_empty() {
-            let series = hashed(&found.sample.labels) ^ xxh3_64(found.sample.name.as_bytes());
-            last.leave_out(series, &mut found.sample.exemplars);
+            let series = hashed(&found.sample.labels) ^ xxh3_64(found.sample.name.as_bytes()) ^ whose;
+            last.leave_out_imported(series, &mut found.sample.exemplars, imported);
         }
         let labels = found.sample.labels.iter().map(|(name, value)| (&**name, &**value));
         write(&mut writer, &found.sample.name, labels, &found, found.sample.timestamp.unwrap_or(time));
     })?;
-    Ok(writer.finish())
+    Ok((writer.finish(), last))
 }

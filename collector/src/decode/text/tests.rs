@@ -1,6 +1,6 @@
 //! Are texts read as Prometheus reads them, and what is none told with its place?
 
-use super::super::exposition::Exemplar;
+use super::super::exposition::{Exemplar, Imported};
 use super::super::remote::{self, MAX_LABELS, Version};
 use super::*;
 use crate::decode::DecodeLimits;
@@ -192,13 +192,16 @@ fn a_keyword_that_does_not_stand_alone_is_a_comment() {
 #[test]
 fn a_text_becomes_a_message_of_remote_write() {
     let text = "# TYPE a counter\n# HELP a Help.\na_total{b=\"c\"} 1 # {d=\"e\"} 2\na_created{b=\"c\"} 3\n# EOF";
-    let message = to_remote_write(TextFormat::OpenMetrics, text.as_bytes(), 7_000).unwrap();
+    let message =
+        to_remote_write(TextFormat::OpenMetrics, text.as_bytes(), 7_000, (&Imported::default(), 0)).unwrap().0;
     let limits = crate::decode::DecodeLimits::default();
     let version = crate::decode::remote::Version::Two;
     let decoded = crate::decode::remote::decode(version, 0, &message, &limits).unwrap();
     let written = decoded.written;
     assert_eq!((written.samples, written.exemplars, decoded.rejected), (2, 1, 0));
-    assert_eq!(decoded.batch.time_range(), Some((7_000_000_000, 7_000_000_000)));
+    // The exemplar lies within the millisecond.
+    let (first, last) = decoded.batch.time_range().unwrap();
+    assert_eq!((first, last / 1_000_000), (7_000_000_000, 7_000));
 }
 
 proptest! {
@@ -228,17 +231,43 @@ proptest! {
     }
 }
 
+/// Exemplars that a text brings, as one of a request after others.
+fn exemplars_of(imported: &Imported, whose: u64, lines: &[String]) -> u64 {
+    let text = format!("{}# EOF\n", lines.concat());
+    let (message, told) = to_remote_write(TextFormat::OpenMetrics, text.as_bytes(), 5_000, (imported, whose)).unwrap();
+    imported.remember(told);
+    remote::decode(Version::Two, 0, &message, &DecodeLimits::default()).unwrap().written.exemplars
+}
+
+fn line(labels: &str, time: i64, exemplar: &str) -> String {
+    format!("a_total{{{labels}}} 1 {time} # {{id=\"x\"}} {exemplar}\n")
+}
+
 #[test]
 fn an_exemplar_without_a_time_that_is_told_again_is_the_same() {
-    let exemplars = |text: &str| {
-        let message = to_remote_write(TextFormat::OpenMetrics, text.as_bytes(), 5_000).unwrap();
-        remote::decode(Version::Two, 0, &message, &DecodeLimits::default()).unwrap().written.exemplars
-    };
-    let line =
-        |labels: &str, time: i64, exemplar: &str| format!("a_total{{{labels}}} 1 {time} # {{id=\"x\"}} {exemplar}\n");
-    let text = |lines: &[String]| format!("{}# EOF\n", lines.concat());
-    assert_eq!(exemplars(&text(&[line("b=\"1\",c=\"2\"", 1, "1"), line("c=\"2\",b=\"1\"", 2, "1")])), 1);
-    assert_eq!(exemplars(&text(&[line("b=\"1\"", 1, "1"), line("b=\"2\"", 2, "1")])), 2, "of two series");
-    assert_eq!(exemplars(&text(&[line("", 1, "1"), line("", 2, "2"), line("", 3, "1")])), 3, "with another in between");
-    assert_eq!(exemplars(&text(&[line("", 1, "1 1"), line("", 2, "1 2")])), 2, "at two times");
+    let exemplars = |lines: &[String]| exemplars_of(&Imported::default(), 0, lines);
+    assert_eq!(exemplars(&[line("b=\"1\",c=\"2\"", 1, "1"), line("c=\"2\",b=\"1\"", 2, "1")]), 1);
+    assert_eq!(exemplars(&[line("b=\"1\"", 1, "1"), line("b=\"2\"", 2, "1")]), 2, "of two series");
+    assert_eq!(exemplars(&[line("", 1, "1"), line("", 2, "2"), line("", 3, "1")]), 3, "with another in between");
+    assert_eq!(exemplars(&[line("", 1, "1 1"), line("", 2, "1 2")]), 2, "at two times");
+}
+
+#[test]
+fn so_is_one_of_another_request_once_that_is_stored() {
+    let imported = Imported::default();
+    let exemplars = |whose: u64, lines: &[String]| exemplars_of(&imported, whose, lines);
+    assert_eq!(exemplars(0, &[line("", 1, "1")]), 1);
+    assert_eq!(exemplars(0, &[line("", 2, "1"), line("b=\"1\"", 2, "1")]), 1, "of another series");
+    assert_eq!(exemplars(1, &[line("", 2, "1")]), 1, "another tenant's");
+    assert_eq!(exemplars(0, &[line("", 3, "2")]), 1, "another");
+    assert_eq!(exemplars(0, &[line("", 4, "1"), line("", 5, "1")]), 1, "with another in between");
+    assert_eq!(exemplars(0, &[line("", 6, "1 6")]), 1, "with a time");
+    assert_eq!(exemplars(0, &[line("", 6, "1 6")]), 1, "what tells its time is the same row");
+    // What is not stored is not remembered.
+    let told = [line("c=\"1\"", 1, "1")].concat() + "# EOF\n";
+    for _ in 0..2 {
+        let (message, _) = to_remote_write(TextFormat::OpenMetrics, told.as_bytes(), 5_000, (&imported, 0)).unwrap();
+        let decoded = remote::decode(Version::Two, 0, &message, &DecodeLimits::default()).unwrap();
+        assert_eq!(decoded.written.exemplars, 1);
+    }
 }

@@ -398,7 +398,9 @@ fn metrics() -> Vec<Named> {
         Always("point_count", count()),
         Always("services", list(text())),
         Always("last_time_unix_nano", wide()),
+        Sometimes("last_values", reference("Values")),
     ];
+    let values = [Always("least", double()), Always("greatest", double())];
     let series = [
         Always("name", text()),
         Always("type", kind),
@@ -420,6 +422,7 @@ fn metrics() -> Vec<Named> {
     vec![
         ("MetricsResponse", object("Metrics by name, then type.", list)),
         ("Metric", object("One metric.", metric)),
+        ("Values", object("From one number to another.", values)),
         ("SeriesResponse", object("Series by identity; `truncated` where the limit cut.", answer)),
         ("Series", object("One series and its raw points, by time.", series)),
     ]

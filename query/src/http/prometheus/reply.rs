@@ -56,7 +56,7 @@ pub(super) fn known(call: Call, asked: &Asked, state: &QueryState, tenant: &Tena
     };
     let data = match call {
         Call::FormatQuery => json!(parsed()?.to_string()),
-        Call::ParseQuery => tree(&parsed()?),
+        Call::ParseQuery => return Ok(Some(success(&tree(&parsed()?), &[], &[]))),
         Call::BuildInfo => json!({
             "version": LIKE_PROMETHEUS,
             "revision": format!("spanlight-{}", state.host().version),

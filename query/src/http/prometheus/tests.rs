@@ -256,6 +256,39 @@ async fn expressions_are_formatted_and_parsed() {
     assert_eq!(tree, expected);
 }
 
+/// On the threads that answer, with the stacks that they have.
+#[tokio::test(flavor = "multi_thread")]
+async fn chains_of_thousands_and_nesting_to_its_limit_end_in_an_answer() {
+    let server = server().await;
+    let posted = async |path: &str, query: String| {
+        let request = axum::http::Request::post(format!("{PREFIX}{path}"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(HttpBody::from(format!("time={T}&query={query}")));
+        server.send(request.unwrap()).await
+    };
+    let chain = |link: &str, count: usize| format!("http_requests_total{}", link.repeat(count));
+    let (status, text) = posted("/query", chain("+or+http_requests_total", 3000)).await;
+    assert!(status.is_success() && text.contains("\"240\""), "{text}");
+    let (status, text) = posted("/query", chain("%2Bhttp_requests_total", 999)).await;
+    assert!(status.is_success() && text.contains("\"240000\""), "{text}");
+    let (status, text) = posted("/query", format!("1{}", "%2B1".repeat(100_000))).await;
+    assert!(status.is_success() && text.contains("\"100001\""), "{text}");
+    let (status, text) = posted("/format_query", format!("1{}", "%2B1".repeat(100_000))).await;
+    assert!(status.is_success() && text.ends_with(" + 1 + 1\"}"));
+    let (status, text) = posted("/parse_query", format!("1{}", "%2B1".repeat(100_000))).await;
+    assert!(status.is_success());
+    assert_eq!(text.matches("binaryExpr").count(), 100_000);
+    assert_eq!(text.matches('{').count(), text.matches('}').count());
+    let nested = |open: &str, count: usize| format!("{}1{}", open.repeat(count), ")".repeat(count));
+    for (open, most) in [("(", 140), ("abs(vector(1)%2B", 70), ("-(", 70), ("2^(1%2B", 45)] {
+        let (status, text) = posted("/query", nested(open, most)).await;
+        assert!(status.is_success(), "{open}: {text}");
+        assert!(posted("/parse_query", nested(open, most)).await.0.is_success(), "{open}");
+        let (status, text) = posted("/query", nested(open, 10_000)).await;
+        assert!(status == StatusCode::BAD_REQUEST && text.contains("nested more than 150 deep"), "{open}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn errors_have_their_kinds() {
     let server = server().await;

@@ -1,63 +1,119 @@
 //! How is a parsed expression told? As the tree that Prometheus's own pages read.
+//!
+//! T1  A chain of thousands of operators is told as a tree that is as deep, without anything here being as deep.
 
 use crate::promql::Matcher;
 use crate::promql::ast::{
-    Arithmetic, At, Binary, Cardinality, Expr, Extension, Kind, Lasting, Length, Shift, VectorSelector,
+    Arithmetic, At, Call, Cardinality, Chain, Expr, Extension, Kind, Lasting, Length, Link, Shift, VectorSelector,
 };
 use crate::series::number::plain;
 use serde_json::{Map, Value, json};
 
-/// An expression and its parts.
-pub(super) fn tree(expr: &Expr) -> Value {
+/// An expression and its parts, as JSON.
+pub(super) fn tree(expr: &Expr) -> String {
+    let mut out = String::new();
+    write(&mut out, expr);
+    out
+}
+
+/// Written as it is walked: as deep as the answer of a long chain is, no value may be (T1). Keys by the alphabet, as Prometheus has them.
+fn write(out: &mut String, expr: &Expr) {
     match expr {
-        Expr::Number(number) => json!({ "type": "numberLiteral", "val": plain(number.value) }),
-        Expr::Text(text) => json!({ "type": "stringLiteral", "val": String::from_utf8_lossy(&text.bytes) }),
-        Expr::Vector(selector) => with(selector_parts(selector), [("type", json!("vectorSelector"))]),
-        Expr::Range(range) => with(
-            selector_parts(&range.selector),
-            [
+        Expr::Number(number) => whole(out, &json!({ "type": "numberLiteral", "val": plain(number.value) })),
+        Expr::Text(text) => {
+            whole(out, &json!({ "type": "stringLiteral", "val": String::from_utf8_lossy(&text.bytes) }));
+        }
+        Expr::Vector(selector) => whole(out, &with(selector_parts(selector), [("type", json!("vectorSelector"))])),
+        Expr::Range(range) => {
+            let parts = [
                 ("type", json!("matrixSelector")),
                 ("range", json!(range.range.milliseconds())),
                 ("rangeExpr", computed(Some(&range.range))),
-            ],
-        ),
-        Expr::Subquery(subquery) => with(
-            shift_parts(&subquery.shift),
-            [
+            ];
+            whole(out, &with(selector_parts(&range.selector), parts));
+        }
+        Expr::Subquery(subquery) => {
+            let parts = [
                 ("type", json!("subquery")),
-                ("expr", tree(&subquery.expr)),
                 ("range", json!(subquery.range.milliseconds())),
                 ("rangeExpr", computed(Some(&subquery.range))),
                 ("step", json!(subquery.step.as_ref().map_or(0, Lasting::milliseconds))),
                 ("stepExpr", computed(subquery.step.as_ref())),
-            ],
-        ),
-        Expr::Call(call) => json!({
-            "type": "call",
-            "func": {
-                "name": call.function.name,
-                "argTypes": call.function.args.iter().map(|kind| kind.result_type()).collect::<Vec<_>>(),
-                "variadic": call.function.variadic,
-                "returnType": call.function.returns.result_type(),
-            },
-            "args": call.args.iter().map(tree).collect::<Vec<_>>(),
-        }),
-        Expr::Aggregate(aggregate) => json!({
-            "type": "aggregation",
-            "op": aggregate.op.name(),
-            "expr": tree(&aggregate.expr),
-            "param": aggregate.param.as_ref().map(tree),
-            "grouping": aggregate.grouping,
-            "without": aggregate.without,
-        }),
-        Expr::Binary(binary) => binary_tree(binary),
-        Expr::Unary(unary) => json!({
-            "type": "unaryExpr",
-            "op": if unary.is_negative { "-" } else { "+" },
-            "expr": tree(&unary.expr),
-        }),
-        Expr::Paren(paren) => json!({ "type": "parenExpr", "expr": tree(&paren.expr) }),
-        Expr::Invariant(inner) => tree(inner),
+            ];
+            open(out, &subquery.expr);
+            close(out, &with(shift_parts(&subquery.shift), parts));
+        }
+        Expr::Call(call) => write_call(out, call),
+        Expr::Aggregate(aggregate) => {
+            open(out, &aggregate.expr);
+            out.push_str(&format!(",\"grouping\":{}", json!(aggregate.grouping)));
+            out.push_str(&format!(",\"op\":{},\"param\":", json!(aggregate.op.name())));
+            match &aggregate.param {
+                Some(param) => write(out, param),
+                None => out.push_str("null"),
+            }
+            close(out, &json!({ "type": "aggregation", "without": aggregate.without }));
+        }
+        Expr::Chain(chain) => write_chain(out, chain),
+        Expr::Unary(unary) => {
+            open(out, &unary.expr);
+            close(out, &json!({ "type": "unaryExpr", "op": if unary.is_negative { "-" } else { "+" } }));
+        }
+        Expr::Paren(paren) => {
+            open(out, &paren.expr);
+            close(out, &json!({ "type": "parenExpr" }));
+        }
+        Expr::Invariant(inner) => write(out, inner),
+    }
+}
+
+fn whole(out: &mut String, node: &Value) {
+    out.push_str(&node.to_string());
+}
+
+/// The beginning of a node: its one part, which comes first by the alphabet.
+fn open(out: &mut String, part: &Expr) {
+    out.push_str("{\"expr\":");
+    write(out, part);
+}
+
+/// The rest of a node.
+fn close(out: &mut String, rest: &Value) {
+    let text = rest.to_string();
+    out.push(',');
+    out.push_str(text.get(1..).unwrap_or_default());
+}
+
+fn write_call(out: &mut String, call: &Call) {
+    out.push_str("{\"args\":[");
+    for (place, arg) in call.args.iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        write(out, arg);
+    }
+    out.push(']');
+    let function = json!({
+        "name": call.function.name,
+        "argTypes": call.function.args.iter().map(|kind| kind.result_type()).collect::<Vec<_>>(),
+        "variadic": call.function.variadic,
+        "returnType": call.function.returns.result_type(),
+    });
+    close(out, &json!({ "type": "call", "func": function }));
+}
+
+/// A node for each link, the last one outermost.
+fn write_chain(out: &mut String, chain: &Chain) {
+    for link in chain.links.iter().rev() {
+        out.push_str(&format!("{{\"bool\":{},\"lhs\":", link.returns_bool));
+    }
+    write(out, &chain.first);
+    let mut left = chain.first.kind();
+    for link in &chain.links {
+        let (matching, op) = (matching(link, &mut left), json!(link.op.text()));
+        out.push_str(&format!(",\"matching\":{matching},\"op\":{op},\"rhs\":"));
+        write(out, &link.right);
+        out.push_str(",\"type\":\"binaryExpr\"}");
     }
 }
 
@@ -94,31 +150,29 @@ fn selector_parts(selector: &VectorSelector) -> Map<String, Value> {
     parts
 }
 
-fn binary_tree(binary: &Binary) -> Value {
-    let matching = &binary.matching;
+/// How the sides of a link match whose left one is of a kind, which becomes that of the whole; null where nothing is matched.
+fn matching(link: &Link, left: &mut Kind) -> Value {
+    let matching = &link.matching;
     let card = match matching.cardinality {
         Cardinality::OneToOne => "one-to-one",
         Cardinality::ManyToOne => "many-to-one",
         Cardinality::OneToMany => "one-to-many",
         Cardinality::ManyToMany => "many-to-many",
     };
-    let are_vectors = binary.left.kind() == Kind::Instant && binary.right.kind() == Kind::Instant;
-    let matching = are_vectors.then(|| {
-        json!({
-            "card": card,
-            "labels": matching.labels,
-            "on": matching.on,
-            "include": matching.include,
-            "fillValues": { "lhs": matching.fill_left, "rhs": matching.fill_right },
-        })
-    });
+    let right = link.right.kind();
+    let are_vectors = *left == Kind::Instant && right == Kind::Instant;
+    if right == Kind::Instant {
+        *left = right;
+    }
+    if !are_vectors {
+        return Value::Null;
+    }
     json!({
-        "type": "binaryExpr",
-        "op": binary.op.text(),
-        "lhs": tree(&binary.left),
-        "rhs": tree(&binary.right),
-        "matching": matching,
-        "bool": binary.returns_bool,
+        "card": card,
+        "labels": matching.labels,
+        "on": matching.on,
+        "include": matching.include,
+        "fillValues": { "lhs": matching.fill_left, "rhs": matching.fill_right },
     })
 }
 

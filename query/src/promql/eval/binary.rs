@@ -4,49 +4,77 @@
 //! be only one for each group of labels; which, `group_left` and `group_right` say.
 
 use super::element::{Element, elements, scalars};
+use super::set::Union;
 use super::{Answer, Evaluator, SAME_LABELS};
-use crate::promql::ast::{Binary, Cardinality, Kind, Matching};
+use crate::promql::ast::{Cardinality, Chain, Link, Matching, Operator, Span};
 use crate::promql::fault::{Fault, Result};
 use crate::promql::note::Note;
 use crate::series::{Grid, Labels, NAME, Row, Value};
 use std::collections::HashMap;
 
 impl Evaluator<'_> {
-    pub(super) fn binary(&mut self, binary: &Binary, grid: Grid) -> Result<Answer> {
-        match (binary.left.kind(), binary.right.kind()) {
-            (Kind::Scalar, Kind::Scalar) => {
-                let left = self.scalars(&binary.left, grid)?;
-                let right = self.scalars(&binary.right, grid)?;
-                let values = left.into_iter().zip(right).map(|(left, right)| scalars(binary.op, left, right));
+    /// A link after the other, so that a long chain needs no more of the stack than a short one.
+    pub(super) fn chain(&mut self, chain: &Chain, grid: Grid) -> Result<Answer> {
+        let mut left = self.eval(&chain.first, grid)?;
+        let mut links = chain.links.iter().peekable();
+        while let Some(link) = links.next() {
+            if link.op == Operator::Or {
+                let mut union = self.union(link, left, grid)?;
+                while let Some(next) = links.next_if(|next| union.goes_on_with(next)) {
+                    let rows = self.rows(&next.right, grid)?;
+                    self.count(rows.len().saturating_mul(grid.count))?;
+                    union.add(rows)?;
+                }
+                left = Answer::Instant(union.into_rows());
+                continue;
+            }
+            let span = chain.first.span().to(link.right.span());
+            let right = self.eval(&link.right, grid)?;
+            left = self.joined(Sides { link, span, grid }, left, right)?;
+        }
+        Ok(left)
+    }
+
+    /// What the first `or` of some makes.
+    fn union<'l>(&mut self, link: &'l Link, left: Answer, grid: Grid) -> Result<Union<'l>> {
+        let (left, right) = (vector(left)?, self.rows(&link.right, grid)?);
+        self.count(left.len().max(right.len()).saturating_mul(grid.count))?;
+        let mut union = Union::new(&link.matching);
+        union.add_all(left)?;
+        union.add(right)?;
+        Ok(union)
+    }
+
+    fn joined(&mut self, sides: Sides<'_>, left: Answer, right: Answer) -> Result<Answer> {
+        let op = sides.link.op;
+        match (left, right) {
+            (Answer::Scalar(left), Answer::Scalar(right)) => {
+                let values = left.into_iter().zip(right).map(|(left, right)| scalars(op, left, right));
                 Ok(Answer::Scalar(values.collect()))
             }
-            (Kind::Instant, Kind::Scalar) => {
-                let rows = self.rows(&binary.left, grid)?;
-                let numbers = self.scalars(&binary.right, grid)?;
-                Ok(Answer::Instant(self.with_number(binary, rows, &numbers, false)))
+            (left, Answer::Scalar(numbers)) => {
+                Ok(Answer::Instant(self.with_number(sides, vector(left)?, &numbers, false)))
             }
-            (Kind::Scalar, Kind::Instant) => {
-                let numbers = self.scalars(&binary.left, grid)?;
-                let rows = self.rows(&binary.right, grid)?;
-                Ok(Answer::Instant(self.with_number(binary, rows, &numbers, true)))
+            (Answer::Scalar(numbers), right) => {
+                Ok(Answer::Instant(self.with_number(sides, vector(right)?, &numbers, true)))
             }
-            _ => {
-                let left = self.rows(&binary.left, grid)?;
-                let right = self.rows(&binary.right, grid)?;
-                self.count(left.len().max(right.len()).saturating_mul(grid.count))?;
-                if binary.op.is_set() {
-                    return Ok(Answer::Instant(super::set::combine(binary, left, right)?));
+            (left, right) => {
+                let (left, right) = (vector(left)?, vector(right)?);
+                self.count(left.len().max(right.len()).saturating_mul(sides.grid.count))?;
+                if op.is_set() {
+                    return Ok(Answer::Instant(super::set::filtered_by(sides.link, left, &right)));
                 }
-                let rows = Join::new(binary, &left, &right, grid).run(self)?;
+                let rows = Join::new(sides, &left, &right).run(self)?;
                 Ok(Answer::Instant(rows))
             }
         }
     }
 
     /// `number_first` says on which side the number stands.
-    fn with_number(&mut self, binary: &Binary, rows: Vec<Row>, numbers: &[f64], number_first: bool) -> Vec<Row> {
-        let (op, span) = (binary.op, binary.span());
-        let drops = op.changes_quantity() || binary.returns_bool;
+    fn with_number(&mut self, sides: Sides<'_>, rows: Vec<Row>, numbers: &[f64], number_first: bool) -> Vec<Row> {
+        let Sides { link, span, .. } = sides;
+        let op = link.op;
+        let drops = op.changes_quantity() || link.returns_bool;
         let mut note: Vec<Option<Note>> = vec![None; numbers.len()];
         let computed = rows.into_iter().filter_map(|row| {
             let row = Row { drop_name: row.drop_name || drops, ..row };
@@ -60,7 +88,7 @@ impl Evaluator<'_> {
                     }
                     Element::Value { value, keeps, .. } => (value, keeps),
                 };
-                if binary.returns_bool {
+                if link.returns_bool {
                     return Some(Value::Float(f64::from(u8::from(keeps))));
                 }
                 // Of a comparison the vector's value stays, whatever its side.
@@ -71,6 +99,21 @@ impl Evaluator<'_> {
         let computed = computed.collect();
         note.into_iter().flatten().for_each(|note| self.note(note));
         computed
+    }
+}
+
+/// An operator, where it and its sides stand, and the steps.
+#[derive(Debug, Clone, Copy)]
+struct Sides<'l> {
+    link: &'l Link,
+    span: Span,
+    grid: Grid,
+}
+
+fn vector(answer: Answer) -> Result<Vec<Row>> {
+    match answer {
+        Answer::Instant(rows) => Ok(rows),
+        _ => Fault::evaluation("an instant vector was expected"),
     }
 }
 
@@ -122,7 +165,8 @@ impl Side<'_> {
 
 /// Two vectors that are joined. The many are on the left if `one` is not.
 struct Join<'r> {
-    binary: &'r Binary,
+    link: &'r Link,
+    span: Span,
     groups: Groups<'r>,
     many: Side<'r>,
     one: Side<'r>,
@@ -138,8 +182,8 @@ struct Join<'r> {
 }
 
 impl<'r> Join<'r> {
-    fn new(binary: &'r Binary, left: &'r [Row], right: &'r [Row], grid: Grid) -> Self {
-        let matching = &binary.matching;
+    fn new(Sides { link, span, grid }: Sides<'r>, left: &'r [Row], right: &'r [Row]) -> Self {
+        let matching = &link.matching;
         let mut groups = Groups::new(matching);
         let left = Side { rows: left, groups: groups.of(left) };
         let right = Side { rows: right, groups: groups.of(right) };
@@ -147,7 +191,8 @@ impl<'r> Join<'r> {
         let (many, one) = if swaps { (right, left) } else { (left, right) };
         // As in Prometheus, the sides of `fill` are those of the operator only where nothing is swapped.
         Join {
-            binary,
+            link,
+            span,
             groups,
             many,
             one,
@@ -192,7 +237,7 @@ impl<'r> Join<'r> {
                 };
                 let was_made = self.pair(step, *group, (Some(*place), value), (other, &right), &mut note)?;
                 let Some(matched) = matched.get_mut(*group).filter(|_| was_made) else { continue };
-                if *matched && self.binary.matching.cardinality == Cardinality::OneToOne {
+                if *matched && self.link.matching.cardinality == Cardinality::OneToOne {
                     return Fault::evaluation(
                         "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
                     );
@@ -222,10 +267,10 @@ impl<'r> Join<'r> {
         one: (Option<usize>, &Value),
         note: &mut Option<Note>,
     ) -> Result<bool> {
-        let binary = self.binary;
-        let swaps = binary.matching.cardinality == Cardinality::OneToMany;
+        let link = self.link;
+        let swaps = link.matching.cardinality == Cardinality::OneToMany;
         let (left, right) = if swaps { (one.1, many.1) } else { (many.1, one.1) };
-        let (value, keeps) = match elements(binary.op, left, right, binary.span()) {
+        let (value, keeps) = match elements(link.op, left, right, self.span) {
             Element::Nothing(why) => {
                 *note = Some(why);
                 return Ok(false);
@@ -240,11 +285,11 @@ impl<'r> Join<'r> {
         let place = self.result(many.0, one.0);
         let made = self.made.get_mut(place);
         let before = made.and_then(|made| made.replace((step, group)));
-        if before == Some((step, group)) && binary.matching.cardinality != Cardinality::OneToOne {
+        if before == Some((step, group)) && link.matching.cardinality != Cardinality::OneToOne {
             return Fault::evaluation("multiple matches for labels: grouping labels must ensure unique matches");
         }
-        let value = if binary.returns_bool { Value::Float(f64::from(u8::from(keeps))) } else { value };
-        if keeps || binary.returns_bool {
+        let value = if link.returns_bool { Value::Float(f64::from(u8::from(keeps))) } else { value };
+        if keeps || link.returns_bool {
             let cell = self.results.get_mut(place).and_then(|row| row.cells.get_mut(step));
             if let Some(cell) = cell {
                 if cell.is_some() {
@@ -271,7 +316,7 @@ impl<'r> Join<'r> {
         let place = *self.places.entry(labels.clone()).or_insert(next);
         if place == next {
             let mut row = Row::empty(labels, self.count);
-            row.drop_name = self.binary.returns_bool;
+            row.drop_name = self.link.returns_bool;
             self.results.push(row);
             self.made.push(None);
         }
@@ -280,9 +325,9 @@ impl<'r> Join<'r> {
     }
 
     fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {
-        let matching = &self.binary.matching;
+        let matching = &self.link.matching;
         let mut labels = many.clone();
-        if self.binary.op.changes_quantity() {
+        if self.link.op.changes_quantity() {
             labels = labels.without_metadata();
         }
         if matching.cardinality == Cardinality::OneToOne {
@@ -296,7 +341,7 @@ impl<'r> Join<'r> {
 
     fn duplicate<T>(&self, first: usize, second: usize) -> Result<T> {
         let text = |place: usize| self.one.rows.get(place).map(|row| row.labels.to_string()).unwrap_or_default();
-        let side = if self.binary.matching.cardinality == Cardinality::OneToMany { "left" } else { "right" };
+        let side = if self.link.matching.cardinality == Cardinality::OneToMany { "left" } else { "right" };
         let group = self.one.rows.get(second).map(|row| self.groups.key(&row.labels)).unwrap_or_default();
         let mut both = [text(first), text(second)];
         both.sort();

@@ -32,6 +32,9 @@ use std::collections::HashMap;
 /// What is said when two series cannot be told apart.
 pub(crate) const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
+/// How much memory the parts of an expression take for each letter of it, at most: `a+a+a` has two letters a selector.
+const BYTES_OF_A_LETTER: usize = 256;
+
 /// What a query may do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
@@ -85,6 +88,9 @@ pub(crate) struct Evaluator<'s> {
 
 impl Evaluator<'_> {
     fn run(&mut self, expression: &str, frame: Frame) -> Result<Answer> {
+        // A longer one is refused before it takes any.
+        let letters = expression.len().min(parser::MOST_BYTES);
+        self.source.charge(letters.saturating_mul(BYTES_OF_A_LETTER))?;
         let expr = parser::parse(expression)?;
         let kind = expr.kind();
         if frame.step != 0 && kind != Kind::Scalar && kind != Kind::Instant {
@@ -129,7 +135,7 @@ impl Evaluator<'_> {
                 Ok(if unary.is_negative { negated(answer) } else { answer })
             }
             Expr::Aggregate(aggregate) => Ok(Answer::Instant(self.aggregate(aggregate, grid)?)),
-            Expr::Binary(binary) => self.binary(binary, grid),
+            Expr::Chain(chain) => self.chain(chain, grid),
             Expr::Call(call) => self.call(call, grid),
         }
     }
@@ -230,16 +236,20 @@ pub(crate) fn merged(rows: Vec<Row>) -> Result<Vec<Row>> {
                 places.insert(row.labels.clone(), merged.len());
                 merged.push(row);
             }
-            Some(own) => {
-                for (cell, other) in own.cells.iter_mut().zip(row.cells) {
-                    match (&cell, other) {
-                        (_, None) => {}
-                        (None, Some(value)) => *cell = Some(value),
-                        (Some(_), Some(_)) => return Fault::evaluation(SAME_LABELS),
-                    }
-                }
-            }
+            Some(own) => merge(own, row)?,
         }
     }
     Ok(merged)
+}
+
+/// Adds the values of a row of the same labels.
+fn merge(own: &mut Row, row: Row) -> Result<()> {
+    for (cell, other) in own.cells.iter_mut().zip(row.cells) {
+        match (&cell, other) {
+            (_, None) => {}
+            (None, Some(value)) => *cell = Some(value),
+            (Some(_), Some(_)) => return Fault::evaluation(SAME_LABELS),
+        }
+    }
+    Ok(())
 }

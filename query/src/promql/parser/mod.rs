@@ -1,7 +1,8 @@
 //! Which expression does a text say?
 //!
 //! R1  Operators bind as in Prometheus; what stands behind a selector (`[5m]`, `offset`, `@`, `anchored`) binds strongest.
-//! R2  Neither nesting nor chains of operators go deeper than [`MOST_DEPTH`], so that walking an expression is safe.
+//! R2  Nothing is nested deeper than [`MOST_DEPTH`], so that walking an expression is safe. A chain of operators is one level, however
+//!     long it is: only [`MOST_BYTES`] ends it.
 //!
 //! - `literal`: numbers and texts.
 //! - `length`: durations that are computed.
@@ -23,7 +24,7 @@ pub(crate) use literal::number;
 #[cfg(test)]
 pub(crate) use literal::unquoted;
 
-use super::ast::{Arithmetic, Binary, Expr, Number, Operator, Paren, Span, Text, Unary, VectorSelector};
+use super::ast::{Arithmetic, Chain, Expr, Link, Number, Operator, Paren, Span, Text, Unary, VectorSelector};
 use super::check;
 use super::fault::{Fault, Result};
 use super::lexer::{self, Lexeme, Token};
@@ -168,7 +169,8 @@ impl<'a> Parser<'a> {
     /// An expression whose operators bind at least this strongly.
     fn expression(&mut self, strength: u8) -> Result<Deep> {
         self.deeper(|parser| {
-            let (mut left, mut depth) = parser.operand()?;
+            let (first, mut depth) = parser.operand()?;
+            let mut links = Vec::new();
             while let Some(op) = parser.operator() {
                 if op.strength() < strength.max(1) {
                     break;
@@ -178,13 +180,16 @@ impl<'a> Parser<'a> {
                 // Powers bind to the right.
                 let is_power = op == Operator::Arithmetic(Arithmetic::Pow);
                 let (right, right_depth) = parser.expression(op.strength() + u8::from(!is_power))?;
-                depth = depth.max(right_depth) + 1;
-                if depth > MOST_DEPTH {
+                depth = depth.max(right_depth);
+                if depth >= MOST_DEPTH {
                     return parser.too_deep();
                 }
-                left = Expr::Binary(Box::new(Binary { op, left, right, matching, returns_bool, op_span }));
+                links.push(Link { op, right, matching, returns_bool, op_span });
             }
-            Ok((left, depth))
+            if links.is_empty() {
+                return Ok((first, depth));
+            }
+            Ok((Expr::Chain(Box::new(Chain { first, links })), depth + 1))
         })
     }
 

@@ -52,10 +52,35 @@ fn r2_depth_is_limited() {
     assert!(parse(&deep(MOST_DEPTH - 10)).is_ok());
     assert!(parse(&deep(100_000)).is_err());
     assert!(parse(&"-".repeat(100_000)).is_err());
-    assert!(parse(&format!("a{}", " + a".repeat(100_000 / 4))).is_err());
+    assert!(parse(&format!("a{}", " ^ a".repeat(10_000))).is_err());
+    assert!(parse(&format!("{}a{}", "(a + ".repeat(10_000), ")".repeat(10_000))).is_err());
     assert!(parse(&format!("a{}", "[1m:1m]".repeat(10_000))).is_err());
     assert!(parse(&format!("a[{}1m]", "-".repeat(50_000))).is_err());
     assert!(parse(&format!("a[1m{}]", "*1".repeat(50_000))).is_err());
+}
+
+#[test]
+fn r2_a_chain_may_be_as_long_as_the_text() {
+    for op in ["+", "*", "or", "and on (b)", "> bool", "^ 2 -"] {
+        let links = (MOST_BYTES - 1) / (op.len() + 3);
+        let text = format!("a{}", format!(" {op} a").repeat(links));
+        let parsed = parse(&text).unwrap();
+        assert_eq!(parsed.to_string(), text);
+        assert_eq!(parsed.span().end, text.len());
+        drop(parsed.clone());
+    }
+    let unfinished = format!("a{} +", " + a".repeat(50_000));
+    refuses(&unfinished, "1:200004: parse error: unexpected end of input");
+    refuses(&format!("a{}", " or a".repeat(100_000)), "1:1: parse error: the expression is longer than 262144 bytes");
+    // What does not fit is found wherever it stands.
+    refuses(
+        &format!("1{} == 1", " + 1".repeat(1000)),
+        "1:4003: parse error: comparisons between scalars must use BOOL modifier",
+    );
+    refuses(
+        &format!("a{} + \"b\"", " + a".repeat(1000)),
+        "1:4005: parse error: binary expression must contain only scalar and instant vector types",
+    );
 }
 
 fn any_shift() -> impl Strategy<Value = String> {

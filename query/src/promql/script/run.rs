@@ -189,9 +189,12 @@ fn pin(expr: &mut Expr, time: i64) -> bool {
             let param = aggregate.param.as_mut().is_none_or(|param| pin(param, time));
             pin(&mut aggregate.expr, time) && param
         }
-        Expr::Binary(binary) => {
-            let left = pin(&mut binary.left, time);
-            pin(&mut binary.right, time) && left
+        Expr::Chain(chain) => {
+            let mut is_safe = true;
+            for operand in chain.operands_mut() {
+                is_safe &= pin(operand, time);
+            }
+            is_safe
         }
         Expr::Unary(unary) => pin(&mut unary.expr, time),
         Expr::Paren(paren) => pin(&mut paren.expr, time),

@@ -35,6 +35,9 @@ use std::sync::Arc;
 /// The schema of histograms with bounds of their own.
 pub(crate) const CUSTOM_SCHEMA: i32 = -53;
 
+/// Up to here every whole number is a float of its own.
+const MOST_WHOLE: f64 = 9_007_199_254_740_992.0;
+
 /// What is known about whether a counter began anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Hint {
@@ -56,6 +59,8 @@ pub(crate) struct Bucket<N = f64> {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Histogram<N = f64> {
     pub(crate) hint: Hint,
+    /// Whether its counts came as whole numbers. Of what was computed it says nothing.
+    pub(crate) is_whole: bool,
     pub(crate) schema: i32,
     pub(crate) zero_threshold: f64,
     pub(crate) zero_count: N,
@@ -71,6 +76,7 @@ impl<N: Amount> Default for Histogram<N> {
     fn default() -> Self {
         Histogram {
             hint: Hint::Unknown,
+            is_whole: false,
             schema: 0,
             zero_threshold: 0.0,
             zero_count: N::default(),
@@ -134,6 +140,7 @@ impl<N: Amount> Histogram<N> {
         };
         Histogram {
             hint: self.hint,
+            is_whole: self.is_whole,
             schema: self.schema,
             zero_threshold: self.zero_threshold,
             zero_count: convert(self.zero_count),
@@ -152,6 +159,13 @@ impl<N: Amount> Histogram<N> {
 }
 
 impl Histogram {
+    /// Whether it is one of whole numbers, each of which is here what it was.
+    pub(crate) fn has_whole_counts(&self) -> bool {
+        let is_whole = |count: f64| (0.0..=MOST_WHOLE).contains(&count) && count.fract() == 0.0;
+        let buckets = self.positive.iter().chain(&self.negative).map(|bucket| bucket.count);
+        self.is_whole && [self.count, self.zero_count].into_iter().chain(buckets).all(is_whole)
+    }
+
     /// Ready to be summed up with others.
     pub(crate) fn summable(&self) -> Histogram<super::Kahan> {
         self.converted(Amount::of)

@@ -1,4 +1,4 @@
-//! Which metrics are there? A list to search, with kind and unit.
+//! Which metrics are there? A list to search, with kind, unit and last value.
 
 use super::kind_word;
 use crate::client::load::Load;
@@ -10,11 +10,13 @@ use crate::state::format;
 use crate::state::lower::lower;
 use crate::state::rows::Heights;
 use leptos::prelude::*;
-use query_api::metric::{Metric, MetricsResponse};
+use query_api::metric::{Metric, MetricsResponse, Values};
 use std::sync::Arc;
 
 /// Height of a row.
 const ROW: f64 = 44.0;
+/// What is older than so many nanoseconds is not of now.
+const LATELY: i64 = 300_000_000_000;
 
 /// The list.
 pub(super) fn list(all: Load<MetricsResponse>, name: Memo<Option<String>>) -> AnyView {
@@ -112,8 +114,24 @@ fn row(
         <button class="metric-row" role="option" aria-selected=move || chosen().to_string() class:current=here class:selected=move || selected.get() == Some(index)
             data-testid="metric-row" data-metric=one.name.clone() title=format!("{}\n{}", one.name, one.description) on:click=move |_| choose(index)>
             <span class="mono cutoff">{one.name.clone()}</span>
-            <span class="quiet small cutoff">{about}</span>
+            <span class="small metric-facts"><span class="quiet cutoff">{about}</span><span data-testid="metric-value">{last(one)}</span></span>
         </button>
     }
     .into_any()
+}
+
+/// What a metric is worth now: its value, from the least to the greatest where it has several series; how long ago it was sent where
+/// that is not now.
+fn last(metric: &Metric) -> String {
+    let written = |value| format::tick(value, &metric.unit);
+    match metric.last_values {
+        Some(Values { least, greatest }) => {
+            let (least, greatest) = (written(least), written(greatest));
+            if least == greatest { least } else { format!("{least} – {greatest}") }
+        }
+        None => {
+            let ago = App::get().now.get_untracked().saturating_sub(metric.last_time_unix_nano);
+            if ago > LATELY { format::ago(ago) } else { String::new() }
+        }
+    }
 }

@@ -3,8 +3,8 @@
 //! R1  A request that cannot be read is refused before memory is taken for what it says; so is one of more queries than [`MOST_QUERIES`].
 //! R2  Answers are `SAMPLES`, packed by snappy, or `STREAMED_XOR_CHUNKS`: frames with their length and checksum, each with chunks of one
 //!     series, series by ascending labels. The first kind that the request names and that is known here is taken.
-//! R3  Samples are those of both ends of the range and between, with the ends of series, as they were stored. Of OpenTelemetry's metrics they are
-//!     those that PromQL sees.
+//! R3  Samples are those of both ends of the range and between, with the ends of series, as they were stored: the counts of a histogram that
+//!     were whole numbers are such. Of OpenTelemetry's metrics they are those that PromQL sees.
 //! R4  An answer has the time and the memory of a query. It is whole before its first byte is sent.
 //! R5  Errors are sentences, with Prometheus's statuses; what it does not know (a server that is busy) has 503.
 //!
@@ -222,7 +222,7 @@ fn samples(control: &Control, queries: &[Selection]) -> Result<Vec<u8>> {
             for sample in &series.samples {
                 match &sample.value {
                     Value::Float(value) => told.samples.push(Sample { value: *value, timestamp: sample.time }),
-                    Value::Histogram(histogram) => told.histograms.push(Histogram::new(histogram, sample.time)),
+                    Value::Histogram(histogram) => told.histograms.push(Histogram::stored(histogram, sample.time)),
                 }
             }
             // The message, and later its bytes.

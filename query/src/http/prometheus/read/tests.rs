@@ -130,7 +130,7 @@ fn read_buckets(reader: &mut Reader<'_>) -> Vec<i32> {
     indexes
 }
 
-fn read_histograms(data: &[u8]) -> Vec<(i64, Native)> {
+fn read_histograms(data: &[u8], is_whole: bool) -> Vec<(i64, Native)> {
     let count = u16::from_be_bytes([data[0], data[1]]);
     let mut reader = Reader { bytes: &data[3..], at: 0 };
     let zero_threshold = match reader.bits(8) {
@@ -148,15 +148,15 @@ fn read_histograms(data: &[u8]) -> Vec<(i64, Native)> {
         }
     }
     let (mut out, mut time, mut delta) = (Vec::new(), reader.signed(), 0i64);
-    let mut fields: Vec<(f64, (u32, u32))> =
-        (0..3 + positive.len() + negative.len()).map(|_| (reader.float(), (0, 0))).collect();
+    let (positives, buckets) = (positive.len(), positive.len() + negative.len());
+    let mut fields = Fields { is_whole, positives, ..Fields::default() };
     for place in 0..count {
         if place > 0 {
             delta += reader.signed();
             time += delta;
-            fields.iter_mut().for_each(|(value, window)| reader.xor(value, window));
         }
-        let bucket = |(index, (count, _)): (&i32, &(f64, (u32, u32)))| Bucket { index: *index, count: *count };
+        let values = if place == 0 { fields.first(&mut reader, buckets) } else { fields.next(&mut reader) };
+        let bucket = |(index, count): (&i32, &f64)| Bucket { index: *index, count: *count };
         let hint = match (data[2] & 0b1100_0000, place) {
             (0b1100_0000, _) => Hint::Gauge,
             (_, 1..) => Hint::NotReset,
@@ -165,18 +165,76 @@ fn read_histograms(data: &[u8]) -> Vec<(i64, Native)> {
         };
         let histogram = Native {
             hint,
+            is_whole,
             schema,
             zero_threshold,
-            zero_count: fields[1].0,
-            count: fields[0].0,
-            sum: fields[2].0,
-            positive: positive.iter().zip(&fields[3..]).map(bucket).collect(),
-            negative: negative.iter().zip(&fields[3 + positive.len()..]).map(bucket).collect(),
+            zero_count: values[1],
+            count: values[0],
+            sum: values[2],
+            positive: positive.iter().zip(&values[3..]).map(bucket).collect(),
+            negative: negative.iter().zip(&values[3 + positives..]).map(bucket).collect(),
             bounds: bounds.clone().into(),
         };
         out.push((time, histogram));
     }
     out
+}
+
+/// Count, count of the zero bucket, sum and buckets of the sample before, and how each of them changed.
+#[derive(Default)]
+struct Fields {
+    is_whole: bool,
+    positives: usize,
+    floats: Vec<(f64, (u32, u32))>,
+    wholes: Vec<(i64, i64)>,
+}
+
+impl Fields {
+    fn first(&mut self, reader: &mut Reader<'_>, buckets: usize) -> Vec<f64> {
+        if !self.is_whole {
+            self.floats = (0..3 + buckets).map(|_| (reader.float(), (0, 0))).collect();
+            return self.values();
+        }
+        self.wholes = (0..2).map(|_| (reader.unsigned().cast_signed(), 0)).collect();
+        self.floats = vec![(reader.float(), (0, 0))];
+        self.wholes.extend((0..buckets).map(|_| (reader.signed(), 0)).collect::<Vec<_>>());
+        self.values()
+    }
+
+    fn next(&mut self, reader: &mut Reader<'_>) -> Vec<f64> {
+        if !self.is_whole {
+            self.floats.iter_mut().for_each(|(value, window)| reader.xor(value, window));
+            return self.values();
+        }
+        for place in 0..self.wholes.len() {
+            if place == 2 {
+                let (sum, window) = &mut self.floats[0];
+                reader.xor(sum, window);
+            }
+            let (value, growth) = &mut self.wholes[place];
+            *growth += reader.signed();
+            *value += *growth;
+        }
+        if self.wholes.len() == 2 {
+            let (sum, window) = &mut self.floats[0];
+            reader.xor(sum, window);
+        }
+        self.values()
+    }
+
+    fn values(&self) -> Vec<f64> {
+        if !self.is_whole {
+            return self.floats.iter().map(|(value, _)| *value).collect();
+        }
+        let mut values = vec![self.wholes[0].0 as f64, self.wholes[1].0 as f64, self.floats[0].0];
+        // The buckets are told by what each is more than the one before, on both sides from 0.
+        let mut count = 0;
+        for (place, (delta, _)) in self.wholes[2..].iter().enumerate() {
+            count = if place == self.positives { *delta } else { count + delta };
+            values.push(count as f64);
+        }
+        values
+    }
 }
 
 /// Samples of chunks, as a reader sees them.
@@ -186,7 +244,10 @@ fn read(chunks: &[message::Chunk]) -> Vec<(i64, Value)> {
         let before = out.len();
         match chunk.r#type {
             1 => out.extend(read_floats(&chunk.data).into_iter().map(|(time, value)| (time, Value::Float(value)))),
-            3 => out.extend(read_histograms(&chunk.data).into_iter().map(|(time, value)| (time, value.into()))),
+            2 | 3 => {
+                let told = read_histograms(&chunk.data, chunk.r#type == 2);
+                out.extend(told.into_iter().map(|(time, value)| (time, value.into())));
+            }
             other => panic!("no chunk of type {other}"),
         }
         let range = (out[before].0, out.last().unwrap().0);
@@ -204,7 +265,15 @@ fn check(samples: &[Stored]) -> Vec<message::Chunk> {
         assert_eq!(*time, sample.time);
         match (value, &sample.value) {
             (Value::Float(a), Value::Float(b)) => assert_eq!(a.to_bits(), b.to_bits()),
-            (Value::Histogram(a), Value::Histogram(b)) => assert!(a.is_same(b), "{a:?} {b:?}"),
+            (Value::Histogram(a), Value::Histogram(b)) => {
+                // Of those in a chunk each has the buckets of all.
+                let compact = |histogram: &Native| {
+                    let mut histogram = histogram.clone();
+                    histogram.compact();
+                    histogram
+                };
+                assert!(compact(a).is_same(&compact(b)) && a.is_whole == b.has_whole_counts(), "{a:?} {b:?}");
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -258,6 +327,67 @@ fn numbers_are_packed_as_prometheus_packs_them() {
     assert_eq!(chunk.data, [0, 2, 2, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 1, 0]);
 }
 
+/// A histogram whose counts came as whole numbers.
+fn counted(sample: Stored) -> Stored {
+    let histogram = sample.value.histogram().unwrap().as_ref().clone();
+    Stored { value: Native { is_whole: true, ..histogram }.into(), ..sample }
+}
+
+#[test]
+fn histograms_of_whole_counts_are_packed_as_such() {
+    let buckets = |n: i64| [(-1, n as f64), (0, 2.0), (7, (3 * n) as f64)];
+    let mut samples: Vec<Stored> =
+        (0..200).map(|n| counted(native(n * 15_000, Hint::Unknown, &buckets(n * n)))).collect();
+    let kinds = |samples: &[Stored]| check(samples).iter().map(|chunk| chunk.r#type).collect::<Vec<_>>();
+    assert_eq!(kinds(&samples), [2, 2]);
+    let end = Native { is_whole: true, sum: stale(), ..Native::default() };
+    samples.push(Stored { time: 4_000_000, start: 0, value: end.into() });
+    // Buckets that come later, and those that a fall has emptied.
+    for n in 0..100 {
+        let later: Vec<(i32, f64)> = (0..=n).map(|index| (index, f64::from(n))).collect();
+        samples.push(counted(native(4_100_000 + i64::from(n), Hint::Unknown, &later)));
+    }
+    samples.push(counted(native(4_200_000, Hint::Unknown, &[(0, 1e6)])));
+    // One of halves, one of floats that are whole, and one of more than floats can count.
+    samples.push(counted(native(5_000_000, Hint::Unknown, &[(0, 0.5)])));
+    samples.push(native(6_000_000, Hint::Unknown, &[(0, 1.0)]));
+    samples.push(counted(native(7_000_000, Hint::Unknown, &[(0, 1e17)])));
+    samples.push(counted(native(8_000_000, Hint::Gauge, &[(0, 1e15)])));
+    samples.push(counted(native(9_000_000, Hint::Gauge, &[(0, 1.0)])));
+    assert_eq!(kinds(&samples), [2, 2, 2, 2, 2, 3, 2]);
+    // Bit by bit, by Prometheus's description of the format: two samples, no hint, no zero bucket's width, schema 0, one span
+    // of one bucket, none below; then time 1, count 1, count of the zero bucket 0, sum 1, bucket 1; then all as before, a second later.
+    let one = |time: i64| {
+        let positive = vec![Bucket { index: 0, count: 1.0 }];
+        let histogram = Native { is_whole: true, count: 1.0, sum: 1.0, positive, ..Native::default() };
+        Stored { time, start: 0, value: histogram.into() }
+    };
+    let chunk = &check(&[one(1), one(2)])[0];
+    let bits = [
+        "00000000",
+        "0",
+        "10001",
+        "10001",
+        "0",
+        "0",
+        "10001",
+        "10001",
+        "0",
+        "0011111111110000000000000000000000000000000000000000000000000000",
+        "10001",
+        "10001",
+        "0",
+        "0",
+        "0",
+        "0",
+    ];
+    let mut bytes = vec![0, 2, 0];
+    for byte in bits.concat().as_bytes().chunks(8) {
+        bytes.push(byte.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0')) << (8 - byte.len()));
+    }
+    assert_eq!(chunk.data, bytes);
+}
+
 #[test]
 fn histograms_are_packed_by_layout_and_reset() {
     let growing: Vec<Stored> =
@@ -301,15 +431,16 @@ proptest! {
     #[test]
     fn any_histograms_are_read_back(
         samples in proptest::collection::vec(
-            (0..4u8, proptest::collection::btree_map(-40..40i32, 0..5u8, 0..6)), 1..40),
+            (0..4u8, any::<bool>(), proptest::collection::btree_map(-40..40i32, 0..5u8, 0..6)), 1..40),
     ) {
         let samples: Vec<Stored> = samples
             .into_iter()
             .enumerate()
-            .map(|(n, (hint, buckets))| {
+            .map(|(n, (hint, is_whole, buckets))| {
                 let hint = [Hint::Unknown, Hint::Reset, Hint::NotReset, Hint::Gauge][usize::from(hint)];
                 let buckets: Vec<(i32, f64)> = buckets.into_iter().map(|(index, count)| (index, count.into())).collect();
-                native(n as i64 * 60_000, hint, &buckets)
+                let sample = native(n as i64 * 60_000, hint, &buckets);
+                if is_whole { counted(sample) } else { sample }
             })
             .collect();
         check(&samples);
@@ -429,8 +560,9 @@ async fn r3_samples_of_both_ends_are_answered() {
     let names: Vec<&str> = results[0].timeseries[0].labels.iter().map(|label| label.name.as_str()).collect();
     assert_eq!(names, ["__name__", "instance", "job", "route"]);
     let histogram = &results[1].timeseries[0].histograms[0];
-    assert_eq!((histogram.count, histogram.sum, histogram.zero_count), (Some(4.0), 9.0, Some(1.0)));
-    assert_eq!((&histogram.positive_counts, histogram.positive_spans[0].offset), (&vec![1.0, 2.0], 1));
+    assert_eq!((histogram.whole_count, histogram.sum, histogram.whole_zero_count), (Some(4), 9.0, Some(1)));
+    assert_eq!((&histogram.positive_deltas, histogram.positive_spans[0].offset), (&vec![1, 1], 1));
+    assert_eq!((histogram.count, histogram.zero_count, histogram.positive_counts.len()), (None, None, 0));
 }
 
 #[tokio::test]
@@ -464,7 +596,7 @@ async fn r2_chunks_are_framed_and_checked() {
         })
         .collect();
     assert_eq!(told, [(0, "/a", 3), (0, "/b", 1), (1, "", 1)]);
-    assert_eq!(frames[2].chunked_series[0].chunks[0].r#type, 3);
+    assert_eq!(frames[2].chunked_series[0].chunks[0].r#type, 2);
 }
 
 #[test]
