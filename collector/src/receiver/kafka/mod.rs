@@ -39,6 +39,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::engine::Engine;
+use storage::fs::Clock;
 
 /// What librdkafka holds before it is read, by default, and how long it does not fetch once it holds so much: its own second leaves the
 /// reader without messages for most of it.
@@ -63,6 +64,7 @@ pub struct KafkaReceiver {
 struct Running {
     stop: Arc<AtomicBool>,
     metrics: Arc<KafkaMetrics>,
+    clock: Arc<dyn Clock>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -98,7 +100,7 @@ impl KafkaReceiver {
         let thread = std::thread::Builder::new().name("kafka".into()).spawn(|| reader.run());
         let thread = thread.map_err(|error| format!("failed to start a thread: {error}"))?;
         tracing::info!(brokers = config.brokers, group = config.group, "reading kafka");
-        let running = Running { stop, metrics, thread: Mutex::new(Some(thread)) };
+        let running = Running { stop, metrics, clock: collector.clock(), thread: Mutex::new(Some(thread)) };
         Ok(KafkaReceiver { engine: Arc::clone(engine), running: Some(Arc::new(running)) })
     }
 
@@ -125,7 +127,7 @@ impl KafkaReceiver {
 
     /// How it goes; `None` where Kafka is not read.
     pub fn report(&self) -> Option<KafkaReport> {
-        self.running.as_ref().map(|running| running.metrics.read())
+        self.running.as_ref().map(|running| running.metrics.read(running.clock.monotonic()))
     }
 
     /// Appends how it goes in Prometheus' text format.

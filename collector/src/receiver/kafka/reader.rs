@@ -441,7 +441,7 @@ impl Reader {
         };
         self.metrics.trouble(&format!("{error}{hint}"));
         if is_packed {
-            self.metrics.stopped(format!("{error}{hint}"));
+            self.metrics.stopped(format!("{error}{hint}"), self.clock.monotonic());
         }
         if self.metrics.may_log("client", self.clock.monotonic()).is_some() {
             tracing::warn!(%error, "kafka{hint}");

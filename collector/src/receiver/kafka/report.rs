@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use storage::model::TenantId;
 
 /// How often a message that says the same is logged at most.
@@ -93,7 +93,7 @@ pub(super) struct KafkaMetrics {
     /// Why partitions cannot be begun, if some cannot: others that go on say nothing of them.
     stuck: Mutex<Option<String>>,
     /// What keeps a partition where it is, and when it was told last: others go on.
-    stopped: Mutex<Option<(Instant, String)>>,
+    stopped: Mutex<Option<(Duration, String)>>,
     hush: Hush,
 }
 
@@ -103,18 +103,18 @@ impl KafkaMetrics {
     }
 
     /// What there is to tell.
-    pub(super) fn read(&self) -> KafkaReport {
+    pub(super) fn read(&self, now: Duration) -> KafkaReport {
         let stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let stopped = stopped.filter(|(at, _)| at.elapsed() < STOPPED_FOR).map(|(_, what)| what);
+        let stopped = stopped.filter(|(at, _)| now.saturating_sub(*at) < STOPPED_FOR).map(|(_, what)| what);
         let mut report = self.report().clone();
         report.trouble = stuck.or(stopped).or(report.trouble);
         report
     }
 
     /// Says what keeps a partition where it is.
-    pub(super) fn stopped(&self, what: String) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), what));
+    pub(super) fn stopped(&self, what: String, now: Duration) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, what));
     }
 
     /// Says why partitions cannot be begun, or that all are.
@@ -280,6 +280,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_stops_a_partition_is_told_while_others_go_on() {
+        let metrics = KafkaMetrics::default();
+        metrics.trouble("no broker");
+        metrics.stopped("too large".into(), Duration::from_secs(5));
+        metrics.taken();
+        let told = |seconds| metrics.read(Duration::from_secs(seconds)).trouble;
+        assert_eq!((told(20).as_deref(), told(40)), (Some("too large"), None));
+        assert_eq!(metrics.read(Duration::ZERO).complaints, 1);
+    }
+
+    #[test]
     fn what_is_left_out_is_told_by_tenant_topic_and_reason_and_of_no_more_than_so_many() {
         let (metrics, one) = (KafkaMetrics::default(), TenantId::new("one").unwrap());
         metrics.left_out(&one, "a", ACTIVE_SERIES, 3, "first".into());
@@ -288,7 +299,7 @@ mod tests {
             metrics.left_out(&TenantId::new(&format!("t{index}")).unwrap(), "a", MALFORMED, 1, String::new());
         }
         metrics.left_out(&one, "a", ACTIVE_SERIES, 1, "third".into());
-        let report = metrics.read();
+        let report = metrics.read(Duration::ZERO);
         let own: Vec<_> = report.left_out_of(&one).collect();
         assert_eq!(own, [("a".to_owned(), ACTIVE_SERIES.to_owned(), 8, "third".to_owned())]);
         let mut text = String::new();
@@ -320,7 +331,7 @@ mod tests {
         metrics.set_end("a", 0, 10);
         metrics.of("b", 1, |told| told.messages = 3);
         let mut text = String::new();
-        metrics.read().render(&mut text);
+        metrics.read(Duration::ZERO).render(&mut text);
         assert!(text.contains("spanlight_kafka_lag{topic=\"a\",partition=\"0\"} 3\n"));
         assert!(!text.contains("spanlight_kafka_lag{topic=\"b\""));
         assert!(text.contains("spanlight_kafka_messages_total{topic=\"b\",partition=\"1\"} 3\n"));
