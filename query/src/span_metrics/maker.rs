@@ -19,7 +19,7 @@ pub(crate) struct Maker {
 impl Maker {
     /// Lends the door, which takes OTLP/JSON; the first that is lent stays.
     pub(crate) fn lend(&self, door: Door) {
-        let _ = self.door.set(door);
+        drop(self.door.set(door));
     }
 
     pub(super) fn door(&self) -> Result<&Door> {

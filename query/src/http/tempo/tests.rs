@@ -18,7 +18,7 @@ use storage::model::{Span, SpanBatchBuilder};
 use tower::ServiceExt;
 
 struct Server {
-    _fixture: Fixture,
+    fixture: Fixture,
     router: Router,
 }
 
@@ -48,7 +48,7 @@ impl Server {
         fixture.flush().await;
         let state =
             QueryState::new(Config::default(), fixture.engine.clone(), fixture.clock.clone(), Host::default()).unwrap();
-        Server { router: router(state), _fixture: fixture }
+        Server { router: router(state), fixture }
     }
 
     async fn send(&self, path: &str, accept: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
@@ -247,9 +247,9 @@ async fn a_resource_that_tells_no_service_is_among_the_values() {
     assert_eq!((values("resource.service.name").await, values(".service.name").await), (0, 0));
     for (id, service) in [(91, "-"), (92, "")] {
         let start = NOW - 10 * SECOND;
-        server._fixture.put(spans(&[TestSpan { trace: 9, id, start, service, ..TestSpan::default() }])).await;
+        server.fixture.put(spans(&[TestSpan { trace: 9, id, start, service, ..TestSpan::default() }])).await;
         assert_eq!((values("resource.service.name").await, values(".service.name").await), (1, 1), "in memory");
-        server._fixture.flush().await;
+        server.fixture.flush().await;
         assert_eq!((values("resource.service.name").await, values(".service.name").await), (1, 1), "in a block");
     }
     let (status, message) = server.refused("/api/v2/search/tags?scope=bogus").await;
@@ -320,7 +320,7 @@ async fn what_is_compared_keeps_its_type() {
         let attributes = Map::new(&attributes);
         builder.append(&Span { start, duration: 7, attributes, ..Span::new(trace(5), span_id(id)) }).unwrap();
     }
-    server._fixture.put(builder.finish().unwrap()).await;
+    server.fixture.put(builder.finish().unwrap()).await;
     let query = escaped("{ duration = 7ns } | compare({ status = error })");
     let path = format!("/api/metrics/query?q={query}&start={}&end={}", NOW - 60 * SECOND, NOW);
     let answer = server.get(&path).await;
@@ -383,7 +383,7 @@ async fn of_too_many_series_the_greatest_are_told_and_that_is_said() {
     let span = |(id, name): (u64, &'static str)| TestSpan { trace: 3, id, name, ..TestSpan::default() };
     let mut list: Vec<TestSpan> = (100u64..).zip(names.iter().copied()).map(span).collect();
     list.push(TestSpan { trace: 3, id: 9999, name: "n0777", ..TestSpan::default() });
-    server._fixture.put(spans(&list)).await;
+    server.fixture.put(spans(&list)).await;
     let query = format!("/api/metrics/query?q={}", escaped("{ } | count_over_time() by (name)"));
     let answer = server.get(&query).await;
     assert_eq!(answer["series"].as_array().unwrap().len(), 1000);
