@@ -183,11 +183,11 @@ impl Default for TestSpan {
 pub(crate) fn spans(list: &[TestSpan]) -> Batch {
     let mut builder = SpanBatchBuilder::default();
     for span in list {
-        let resource = text_map(&[
-            ("service.name", span.service),
-            ("service.instance.id", span.instance),
-            ("service.version", span.version),
-        ]);
+        let named = [("service.name", span.service)];
+        let rest = [("service.instance.id", span.instance), ("service.version", span.version)];
+        // A service that is `-` is not told at all.
+        let named = named.into_iter().filter(|(_, name)| *name != "-");
+        let resource = text_map(&named.chain(rest).collect::<Vec<_>>());
         builder.set_resource(&Resource { attributes: Map::new(&resource), ..Resource::default() });
         builder.set_scope(&Scope { name: "test", ..Scope::default() });
         let attributes = text_map(&span.attributes);

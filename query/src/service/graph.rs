@@ -1,7 +1,7 @@
 //! Who calls whom, how often and how well? Edges of a graph, of the spans of a range.
 //!
 //! G1  A call is a span of kind CLIENT or PRODUCER that starts in the range. It goes to the services whose SERVER or CONSUMER spans
-//!     have it as their parent; they may start up to [`SLACK`] after the range.
+//!     have it as their parent; they may start up to [`SLACK`] after the range, or up to [`SKEW`] before it where their clock is behind.
 //! G2  A call that no service received goes to what its attributes name: a database, a queue, or somebody who sends no spans. Where
 //!     they name nothing there is no edge. A SERVER span without parent was called by [`USER`].
 //! G3  Of a call, both ends' durations are told. It failed if either end did.
@@ -27,6 +27,8 @@ const CONSUMER: i32 = 5;
 
 /// How long after a range the other end of a call is looked for.
 const SLACK: i64 = 30_000_000_000;
+/// How far the clock of the other end may be behind: how long before a range it is looked for.
+const SKEW: i64 = 10_000_000_000;
 /// Who calls what nobody of the trace called.
 const USER: &str = "user";
 
@@ -61,7 +63,7 @@ const COLUMNS: [&str; 9] = [
     column::STATUS_CODE,
     column::ATTRIBUTES,
 ];
-/// Of what comes after the range.
+/// Of what comes before and after the range.
 const RECEIVERS: [&str; 6] = [
     column::TRACE_ID,
     column::PARENT_SPAN_ID,
@@ -168,9 +170,14 @@ fn edges_in<F: Figures>(
             Ok(())
         })?;
         graph.receive_early(&mut calls);
-        if calls.calls.values().any(|call| !call.is_received) {
+        let before = TimeRange { start: range.start.saturating_sub(SKEW), end: range.start };
+        let after = TimeRange { start: range.end, end: range.end.saturating_add(SLACK) };
+        for time in [after, before] {
+            if calls.calls.values().all(|call| call.is_received) {
+                break;
+            }
             let mut request = of_kinds(&RECEIVERS, &[SERVER, CONSUMER]);
-            request.time = TimeRange { start: range.end, end: range.end.saturating_add(SLACK) };
+            request.time = time;
             control.scan(Signal::Spans, request, |batch| {
                 graph.receive(Columns(batch), &mut calls, wanted)?;
                 // Whose caller is not in the range is nobody's business here.

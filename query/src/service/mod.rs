@@ -13,12 +13,14 @@ mod list;
 mod names;
 mod operation;
 mod passes;
+mod unnamed;
 
 pub(crate) use calls::{Call, calls};
 pub(crate) use graph::{Beside, Edge, Figures, edges_beside, graph, peer};
 pub(crate) use list::services;
 pub(crate) use names::{Names, Numbered, RowMap};
 pub(crate) use operation::{operation_kinds, operations};
+pub(crate) use unnamed::has_unnamed;
 
 use crate::quantile::{Count, Histogram};
 use query_api::service::Red;

@@ -134,7 +134,10 @@ impl Store {
         let mut made = made?;
         drop(inputs);
         // One that is written anew by itself, of several none is undecided (P6 of `pick`).
-        made.iter_mut().for_each(|made| made.entry.undecided = first.undecided);
+        if let Some(made) = made.as_mut().filter(|_| first.undecided) {
+            // It has waited for as long as before.
+            (made.entry.undecided, made.entry.grown_at) = (true, Some(first.waits_since()));
+        }
         let (rows, written) = made.as_ref().map_or((0, 0), |made| (made.entry.rows, made.entry.bytes));
         let output = made.as_ref().map(|made| made.entry.id);
         let published = self.publish(made.into_iter().collect(), None, |manifest| {

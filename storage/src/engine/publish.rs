@@ -338,6 +338,7 @@ impl Store {
             meta_crc: meta.crc(),
             resolution: meta.resolution,
             undecided: false,
+            grown_at: None,
         };
         let path = self.blocks_dir().join(entry.path());
         let moved = self.move_block(&temp, &path);

@@ -4,7 +4,9 @@
 //!     for the wait its traces are decided: blocks without the spans that are dropped take the place of it, in one commit whatever windows
 //!     they lie in, which remembers what was dropped. Before it a trace is there whole, behind it whole or not at all, also after a crash.
 //! D2  A trace of which there are spans in memory, or in blocks that have not waited yet, grows: its spans go to an undecided block of
-//!     their own, and wait on. One that began ten waits ago is decided all the same, by all of its spans.
+//!     their own, and wait on, until the newest of its spans has been in a block for the wait. Traces whose newest spans came at about the
+//!     same time wait together, so what waits is written anew a few times at most, however many blocks come meanwhile. A trace that
+//!     began ten waits ago is decided all the same, by all of its spans.
 //! D3  What comes late of a trace that was decided shares its fate. What was kept is found in the blocks that are decided, with the
 //!     threshold by which it was; what was dropped is remembered for an hour, and of a tenant two million traces at most, the last ones.
 //! D4  Where several processes write to one bucket each may decide, and of two that decide traces of a tenant at once one gives up. What
@@ -44,6 +46,8 @@ const REMEMBERED_FOR: i64 = 3_600 * SECOND;
 const MOST_REMEMBERED: usize = 2 << 20;
 /// A trace that grows is decided when it began so many waits ago.
 const MOST_WAITS: i64 = 10;
+/// Blocks that came within such a part of the wait are waited for together: nothing waits longer than that in vain.
+const WAITED_FOR_TOGETHER: i64 = 16;
 /// What is known of a trace while it is decided; in the worst case each row is one.
 const TRACE_BYTES: usize = 128;
 
@@ -52,13 +56,24 @@ const TRACE_BYTES: usize = 128;
 enum Fate {
     Stays(Threshold),
     Goes,
-    Waits,
+    /// The newest spans of it came into a block at this time.
+    Waits(i64),
+}
+
+/// When traces are decided.
+#[derive(Debug, Clone, Copy)]
+struct Clockwork {
+    now: i64,
+    wait: i64,
+    /// How long others may have spans in memory.
+    of_others: i64,
 }
 
 /// Traces that are decided at once.
 struct Step<'a> {
     tenant: &'a TenantId,
     view: &'a View,
+    clockwork: Clockwork,
     policies: Policies,
     inputs: &'a [Shown],
     traces: Traces,
@@ -113,12 +128,14 @@ impl Store {
     ) -> Result<bool> {
         let wait = i64::from(config.wait_seconds).saturating_mul(SECOND);
         let of_others = self.sharing.as_ref().map_or(0, |_| nanos(self.config.flush_age));
-        let ids = ripe(&view.manifest, tenant, (now, wait.saturating_add(of_others)), &self.config.compaction);
+        let clockwork = Clockwork { now, wait, of_others };
+        let ids = ripe(&view.manifest, tenant, clockwork, &self.config.compaction);
         let opened = if ids.is_empty() { None } else { self.open_inputs(view, &view.manifest, &ids)? };
         let Some(Opened { bytes, inputs, .. }) = opened else { return Ok(false) };
         let mut step = Step {
             tenant,
             view,
+            clockwork,
             policies: Policies::new(config).map_err(|what| Error::Request { what })?,
             inputs: &inputs,
             traces: Traces::default(),
@@ -129,7 +146,7 @@ impl Store {
             pace(bytes)?;
             if are_undecided(&self.view().manifest, &ids) { Ok(()) } else { Err(Error::Closing) }
         };
-        let made = step.decide((now, wait), &mut pace).and_then(|()| self.make_sifted(&step, &mut pace));
+        let made = step.decide(&mut pace).and_then(|()| self.make_sifted(&step, &mut pace));
         if made.is_err() && !are_undecided(&self.view().manifest, &ids) {
             return Ok(false);
         }
@@ -163,18 +180,22 @@ impl Store {
             of_window.push(shown.clone());
         }
         let kept = |batch: &RecordBatch| step.kept(batch);
-        let waiting = |batch: &RecordBatch| step.waiting(batch);
-        let some_wait = step.fates.values().any(|fate| *fate == Fate::Waits);
+        let groups = step.waiting_together();
         let mut placed = Vec::new();
         let mut make = || -> Result<()> {
             for (window, (written, of_window)) in &windows {
                 let table = (step.tenant, *window, *written);
                 placed.extend(self.make_one(table, of_window, &kept, &mut *pace)?);
-                if some_wait {
-                    let made = self.make_one(table, of_window, &waiting, &mut *pace)?;
-                    placed.extend(
-                        made.map(|made| Placed { entry: BlockEntry { undecided: true, ..made.entry }, ..made }),
-                    );
+                for (since, ids) in &groups {
+                    let may_hold = |shown: &&Shown| ids.iter().any(|id| shown.may_hold_trace(id));
+                    let of_group: Vec<Shown> = of_window.iter().filter(may_hold).cloned().collect();
+                    if of_group.is_empty() {
+                        continue;
+                    }
+                    let waiting = |batch: &RecordBatch| step.waiting(batch, *since);
+                    let made = self.make_one(table, &of_group, &waiting, &mut *pace)?;
+                    let waits = |entry| BlockEntry { undecided: true, grown_at: Some(*since), ..entry };
+                    placed.extend(made.map(|made| Placed { entry: waits(made.entry), ..made }));
                 }
             }
             Ok(())
@@ -234,9 +255,19 @@ impl Store {
     }
 }
 
+impl Clockwork {
+    /// Whether a block's traces can be decided; also where the clock was set back far since. One of a process whose clock is a little
+    /// ahead waits.
+    fn has_waited(self, entry: &BlockEntry) -> bool {
+        let wait = self.wait.saturating_add(self.of_others);
+        self.now.abs_diff(entry.waits_since()) >= wait.unsigned_abs()
+    }
+}
+
 impl Step<'_> {
     /// Decides the traces of the blocks, and counts them.
-    fn decide(&mut self, (now, wait): (i64, i64), pace: Pace<'_>) -> Result<()> {
+    fn decide(&mut self, pace: Pace<'_>) -> Result<()> {
+        let now = self.clockwork.now;
         let columns = Traces::columns(&self.policies);
         let request = Arc::new(ScanRequest::all(columns.iter().copied()));
         for shown in self.inputs {
@@ -246,7 +277,7 @@ impl Step<'_> {
             }
         }
         self.share_fates(now, pace)?;
-        let own = self.wait_or_gather((now, wait), &columns, pace)?;
+        let own = self.wait_or_gather(&columns, pace)?;
         let open = self.traces.of.iter().filter(|(id, _)| !self.fates.contains_key(*id));
         let decided = self.policies.decide(open);
         for (id, traits) in &self.traces.of {
@@ -254,7 +285,7 @@ impl Step<'_> {
             let (fate, name, traces) = match decided.get(id) {
                 Some(Decision::Kept(policy, threshold)) => (Fate::Stays(*threshold), self.policies.name(*policy), 1),
                 Some(Decision::Dropped(policy)) => (Fate::Goes, self.policies.name(Some(*policy)), 1),
-                None => (self.fates.get(id).copied().unwrap_or(Fate::Waits), Policies::LATE, 0),
+                None => (self.fates.get(id).copied().unwrap_or(Fate::Waits(now)), Policies::LATE, 0),
             };
             self.fates.insert(*id, fate);
             let tally = match fate {
@@ -262,7 +293,7 @@ impl Step<'_> {
                 Fate::Goes => {
                     SamplingTally { dropped_traces: traces, dropped_spans: spans, ..SamplingTally::default() }
                 }
-                Fate::Waits => continue,
+                Fate::Waits(_) => continue,
             };
             self.tallies.entry(name.to_owned()).or_default().add(&tally);
         }
@@ -312,19 +343,22 @@ impl Step<'_> {
 
     /// Lets traces wait that grow, and gathers what else there is of those that have grown for too long (D2). How many spans the
     /// blocks have of these.
-    fn wait_or_gather(
-        &mut self,
-        (now, wait): (i64, i64),
-        columns: &[&'static str],
-        pace: Pace<'_>,
-    ) -> Result<HashMap<TraceId, u64>> {
+    fn wait_or_gather(&mut self, columns: &[&'static str], pace: Pace<'_>) -> Result<HashMap<TraceId, u64>> {
+        let Clockwork { now, wait, .. } = self.clockwork;
         let open = self.open();
         let wanted: HashSet<TraceId> = open.iter().copied().collect();
-        let mut growing: HashSet<TraceId> = HashSet::new();
+        // The time of their newest spans.
+        let mut growing: HashMap<TraceId, i64> = HashMap::new();
+        // By parts of the wait the newest block of each.
+        let mut newest: BTreeMap<i64, i64> = BTreeMap::new();
+        let part = |time: i64| time.div_euclid((wait / WAITED_FOR_TOGETHER).max(1));
+        let later = |newest: &mut i64, time: i64| *newest = time.max(*newest);
         for shown in self.others(true) {
             pace(0)?;
+            let since = self.waits_since(shown);
+            later(newest.entry(part(since)).or_insert(since), since);
             for batch in spans_of(shown, &open, &[name::TRACE_ID])? {
-                growing.extend(ids(&batch)?);
+                ids(&batch)?.into_iter().for_each(|id| later(growing.entry(id).or_insert(since), since));
             }
         }
         let generations = self.view.generations();
@@ -333,7 +367,8 @@ impl Step<'_> {
         for batch in &in_memory {
             batch.each_trace(|id| {
                 if wanted.contains(&id) {
-                    growing.insert(id);
+                    growing.insert(id, now);
+                    later(newest.entry(part(now)).or_insert(now), now);
                 }
             })?;
         }
@@ -341,8 +376,10 @@ impl Step<'_> {
             let start = self.traces.of.get(id).map_or(now, |traits| traits.start);
             start <= now && now.saturating_sub(start) < wait.saturating_mul(MOST_WAITS)
         };
-        let (waiting, overdue): (HashSet<TraceId>, HashSet<TraceId>) = growing.into_iter().partition(may_wait);
-        self.fates.extend(waiting.into_iter().map(|id| (id, Fate::Waits)));
+        let (waiting, overdue): (HashMap<_, _>, HashMap<_, _>) = growing.into_iter().partition(|(id, _)| may_wait(id));
+        let overdue: HashSet<TraceId> = overdue.into_keys().collect();
+        let together = |since: i64| newest.get(&part(since)).copied().unwrap_or(since);
+        self.fates.extend(waiting.into_iter().map(|(id, since)| (id, Fate::Waits(together(since)))));
         let spans = |id: &TraceId| self.traces.of.get(id).map_or(0, |traits| traits.spans);
         let own = overdue.iter().map(|id| (*id, spans(id))).collect();
         if overdue.is_empty() {
@@ -358,6 +395,23 @@ impl Step<'_> {
         }
         rest.iter().try_for_each(|batch| self.traces.add(&self.policies, batch, |id| overdue.contains(id)))?;
         Ok(own)
+    }
+
+    /// Since when another block waits. One that has waited, and is more than can be decided at once, waits once more.
+    fn waits_since(&self, shown: &Shown) -> i64 {
+        let entry = self.view.manifest.blocks.get(&shown.id).filter(|entry| !self.clockwork.has_waited(entry));
+        entry.map_or(self.clockwork.now, |entry| entry.waits_since())
+    }
+
+    /// The traces that wait, by the time of their newest spans.
+    fn waiting_together(&self) -> BTreeMap<i64, Vec<TraceId>> {
+        let mut groups: BTreeMap<i64, Vec<TraceId>> = BTreeMap::new();
+        for (id, fate) in &self.fates {
+            if let Fate::Waits(since) = fate {
+                groups.entry(*since).or_default().push(*id);
+            }
+        }
+        groups
     }
 
     fn fate(&self, id: &TraceId) -> Fate {
@@ -392,9 +446,9 @@ impl Step<'_> {
             .map_err(|source| Error::Columns { action: "say how traces were sampled", source })
     }
 
-    fn waiting(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+    fn waiting(&self, batch: &RecordBatch, since: i64) -> Result<RecordBatch> {
         let ids = ids(batch)?;
-        chosen(batch, ids.iter().map(|id| self.fate(id) == Fate::Waits))
+        chosen(batch, ids.iter().map(|id| self.fate(id) == Fate::Waits(since)))
     }
 
     /// What the commit says.
@@ -417,11 +471,8 @@ impl Step<'_> {
 }
 
 /// The undecided blocks that have waited, those that were made first first, so many as are decided at once.
-fn ripe(manifest: &Manifest, tenant: &TenantId, (now, wait): (i64, i64), config: &CompactionConfig) -> Vec<BlockId> {
-    let has_waited = |entry: &&Arc<BlockEntry>| {
-        let made = i64::try_from(entry.id.made_at()).unwrap_or(i64::MAX);
-        made > now || now.saturating_sub(made) >= wait
-    };
+fn ripe(manifest: &Manifest, tenant: &TenantId, clockwork: Clockwork, config: &CompactionConfig) -> Vec<BlockId> {
+    let has_waited = |entry: &&Arc<BlockEntry>| clockwork.has_waited(entry);
     let ours = manifest.blocks.values().filter(|entry| entry.undecided && entry.tenant == *tenant);
     let ours = ours.filter(|entry| !manifest.quarantined.contains_key(&entry.id)).filter(has_waited);
     let most_rows = config.most_rows.min((config.memory_bytes / TRACE_BYTES) as u64);

@@ -79,6 +79,8 @@ struct StoredBlock {
     resolution: Resolution,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     undecided: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grown_at: Option<i64>,
 }
 
 /// The body of a commit.
@@ -143,6 +145,7 @@ impl StoredBlock {
             meta_crc: entry.meta_crc,
             resolution: entry.resolution,
             undecided: entry.undecided,
+            grown_at: entry.grown_at,
         }
     }
 
@@ -161,6 +164,7 @@ impl StoredBlock {
             meta_crc: self.meta_crc,
             resolution: self.resolution,
             undecided: self.undecided,
+            grown_at: self.grown_at,
         })
     }
 }

@@ -82,6 +82,9 @@ pub struct BlockEntry {
     pub resolution: Resolution,
     /// Of spans, whether some of them may go when their traces are decided (`sampling`).
     pub undecided: bool,
+    /// When the newest spans of its traces came into a block, where it was written anew while they wait: that is its age then, and not
+    /// when it was made.
+    pub grown_at: Option<i64>,
 }
 
 /// The state at a version.
@@ -144,6 +147,11 @@ pub enum Writers {
 }
 
 impl BlockEntry {
+    /// Since when it has been known of its traces that they grow no more.
+    pub(crate) fn waits_since(&self) -> i64 {
+        self.grown_at.unwrap_or_else(|| i64::try_from(self.id.made_at()).unwrap_or(i64::MAX))
+    }
+
     /// Where its folder is, below the folder of blocks: `tenant/signal/window/id`.
     pub fn path(&self) -> PathBuf {
         let id = self.id.to_string();

@@ -85,7 +85,8 @@ impl Manifest {
         for id in &commit.settled {
             let entry = self.blocks.get_mut(id).filter(|entry| entry.undecided);
             let entry = entry.ok_or_else(|| format!("block {id} is to be settled and is not undecided"))?;
-            Arc::make_mut(entry).undecided = false;
+            let entry = Arc::make_mut(entry);
+            (entry.undecided, entry.grown_at) = (false, None);
         }
         let Some(sampled) = &commit.sampled else { return Ok(()) };
         let sampling = Arc::make_mut(self.sampling.entry(sampled.tenant.clone()).or_default());

@@ -32,6 +32,7 @@ pub(super) fn entry(id: u128) -> BlockEntry {
         meta_crc: 7,
         resolution: Resolution::RAW,
         undecided: false,
+        grown_at: None,
     }
 }
 
@@ -253,7 +254,8 @@ fn n13_a_range_that_does_not_join_is_refused() {
 fn n14_what_is_decided_is_read_as_it_was_written_also_from_a_snapshot() {
     let (disk, mut store) = disk_with(1);
     let undecided = |id| BlockEntry { signal: Signal::Spans, undecided: true, ..entry(id) };
-    store.commit(Commit { add: vec![undecided(7), undecided(8)], ..Commit::default() }).unwrap();
+    let waits = BlockEntry { grown_at: Some(-5), ..undecided(9) };
+    store.commit(Commit { add: vec![undecided(7), undecided(8), waits], ..Commit::default() }).unwrap();
     let tally = SamplingTally { kept_traces: 1, kept_spans: 2, dropped_traces: 3, dropped_spans: u64::MAX };
     let tenant = TenantId::new("Team-7").unwrap();
     let sampled = |time, traces: &[u64], forget| Sampled {
@@ -274,6 +276,7 @@ fn n14_what_is_decided_is_read_as_it_was_written_also_from_a_snapshot() {
     assert_eq!((ours.version, ours.remembered()), (made.version, 3));
     assert_eq!(ours.tallies["errors"], SamplingTally { kept_traces: 2, kept_spans: 4, dropped_traces: 6, ..tally });
     assert!(!made.blocks[&BlockId(8)].undecided);
+    assert_eq!([8, 9].map(|id| made.blocks[&BlockId(id)].grown_at), [None, Some(-5)]);
     disk.crash(Loss::All);
     assert_eq!(read(&disk).unwrap(), made);
     let snapshot = file::encode_snapshot(&made);

@@ -24,6 +24,7 @@ fn entry(number: u64, tenant: &str, signal: Signal, days_ago: i64, bytes: u64) -
         meta_crc: 0,
         resolution: Resolution::RAW,
         undecided: false,
+        grown_at: None,
     }
 }
 

@@ -10,7 +10,8 @@ use super::filter::TraceFilter;
 use super::order;
 use super::tempo::{self, Instant};
 use super::time::Range;
-use super::traceql;
+use super::traceql::{self, Written};
+use query_api::otlp::AnyValue;
 use std::collections::BTreeMap;
 
 /// Values of each attribute that the server tells.
@@ -76,6 +77,8 @@ impl Section {
 pub struct Share {
     /// The value.
     pub value: String,
+    /// What it is in a query.
+    pub written: Written,
     /// Of the spans in the box.
     pub inside: f64,
     /// Of the others.
@@ -117,7 +120,7 @@ pub struct Differences {
 impl Differences {
     /// From the answer.
     pub fn new(answer: &Instant) -> Differences {
-        let mut counts: BTreeMap<(String, String), [f64; 2]> = BTreeMap::new();
+        let mut counts: BTreeMap<(String, String, Written), [f64; 2]> = BTreeMap::new();
         let mut sides = [0.0; 2];
         let mut uncounted = Vec::new();
         for series in &answer.series {
@@ -138,17 +141,25 @@ impl Differences {
                 sides[side] += series.value;
             }
             let value = super::attribute::text(&label.value);
-            counts.entry((label.key.clone(), value)).or_default()[side] += series.value;
+            counts.entry((label.key.clone(), value, written(&label.value))).or_default()[side] += series.value;
         }
         let mut by_key: BTreeMap<String, Vec<Share>> = BTreeMap::new();
         let share = |count: f64, side: usize| if sides[side] > 0.0 { count / sides[side] } else { 0.0 };
-        for ((key, value), [inside, outside]) in counts {
-            let share = Share { value, inside: share(inside, 0), outside: share(outside, 1) };
+        for ((key, value, written), [inside, outside]) in counts {
+            let share = Share { value, written, inside: share(inside, 0), outside: share(outside, 1) };
             by_key.entry(key).or_default().push(share);
         }
         by_key.retain(|key, _| !uncounted.contains(key));
         let list = ranked(by_key);
         Differences { inside: sides[0] as u64, outside: sides[1] as u64, list, uncounted }
+    }
+}
+
+fn written(value: &AnyValue) -> Written {
+    match value {
+        AnyValue::BoolValue(_) | AnyValue::IntValue(_) => Written::Bare,
+        AnyValue::DoubleValue(value) if value.is_finite() => Written::Bare,
+        _ => Written::Quoted,
     }
 }
 
@@ -174,10 +185,10 @@ fn ranked(by_key: BTreeMap<String, Vec<Share>>) -> Vec<Difference> {
 }
 
 /// Adds what a value says to the filters of a search; whether there is a filter for it.
-pub fn narrow(filter: &mut TraceFilter, key: &str, value: &str) -> bool {
+pub fn narrow(filter: &mut TraceFilter, key: &str, value: &str, written: Written) -> bool {
     match key {
         _ if !filter.query.is_empty() => {
-            filter.query = traceql::narrowed(&filter.query, &traceql::condition(key, value))
+            filter.query = traceql::narrowed(&filter.query, &traceql::condition(key, value, written))
         }
         "resource.service.name" => {
             // Operations belong to services.
@@ -203,7 +214,7 @@ pub fn narrow(filter: &mut TraceFilter, key: &str, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use query_api::otlp::{AnyValue, KeyValue};
+    use query_api::otlp::KeyValue;
 
     fn one(side: &str, key: &str, value: &str, count: f64) -> tempo::Value {
         let label = |key: &str, value: &str| KeyValue { key: key.into(), value: AnyValue::StringValue(value.into()) };
@@ -233,11 +244,33 @@ mod tests {
         let found = Differences::new(&Instant { series, ..Instant::default() });
         assert_eq!((found.inside, found.outside), (10, 100));
         assert_eq!(found.list.iter().map(|d| d.key.as_str()).collect::<Vec<_>>(), ["span.a", "resource.service.name"]);
-        assert_eq!(found.list[0].shares[0], Share { value: "x".into(), inside: 0.9, outside: 0.1 });
+        assert_eq!(
+            found.list[0].shares[0],
+            Share { value: "x".into(), written: Written::Quoted, inside: 0.9, outside: 0.1 }
+        );
         assert_eq!(
             (found.list[1].alike.clone(), found.uncounted),
             (vec!["resource.pod".into(), "resource.uid".into()], vec!["span.id".into()])
         );
+    }
+
+    #[test]
+    fn a_number_and_a_text_that_reads_the_same_are_two_values() {
+        let typed = |side, value, count| {
+            let mut one = one(side, "span.n", "", count);
+            one.labels[1].value = value;
+            one
+        };
+        let series = vec![
+            one("selection", "kind", "server", 10.0),
+            typed("selection", AnyValue::IntValue(5), 6.0),
+            typed("selection", AnyValue::StringValue("5".into()), 2.0),
+        ];
+        let found = Differences::new(&Instant { series, ..Instant::default() });
+        let of_n = found.list.iter().find(|one| one.key == "span.n").unwrap();
+        let conditions: Vec<String> =
+            of_n.shares.iter().map(|share| traceql::condition(&of_n.key, &share.value, share.written)).collect();
+        assert_eq!(conditions, ["span.n = 5", "span.n = \"5\""]);
     }
 
     #[test]
@@ -260,6 +293,7 @@ mod tests {
     #[test]
     fn a_value_narrows_the_search_where_there_is_a_filter_for_it() {
         let mut filter = TraceFilter { operation: "x".into(), ..TraceFilter::default() };
+        let narrow = |filter: &mut TraceFilter, key, value| narrow(filter, key, value, Written::Quoted);
         assert!(narrow(&mut filter, "resource.service.name", "a"));
         assert!(narrow(&mut filter, "span.http.route", "/y"));
         assert!(narrow(&mut filter, "span.http.route", "/y"));

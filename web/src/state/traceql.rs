@@ -1,13 +1,23 @@
 //! How is a search asked in TraceQL? As the spans that match it, ready for a function of metrics behind them.
 //!
 //! TQ1  What a person typed stays a text: quotes and backslashes never end it.
-//! TQ2  A value that reads as a number or a boolean finds both what was sent as such and what was sent as text.
+//! TQ2  A value that a person typed and that reads as a number or a boolean finds both what was sent as such and what was sent as text;
+//!      one that the server told finds what is of its type.
 //!
 //! Not here: the query that a person goes on typing, which is made of filters (`filter`).
 
 use super::filter::TraceFilter;
 use super::query::complete::{attribute, quoted};
 use super::{number, time};
+
+/// What a value that the server told is in TraceQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Written {
+    /// A text, in quotes.
+    Quoted,
+    /// A number or a boolean, or a word of the language.
+    Bare,
+}
 
 /// The spans that match a search.
 pub fn spans(filter: &TraceFilter) -> String {
@@ -16,7 +26,9 @@ pub fn spans(filter: &TraceFilter) -> String {
     }
     let mut parts = Vec::new();
     let named = [("resource.service.name", &filter.service), ("name", &filter.operation), ("status", &filter.status)];
-    parts.extend(named.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| condition(key, value)));
+    parts.extend(
+        named.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| condition(key, value, Written::Quoted)),
+    );
     for (sign, typed) in [(">=", &filter.min_duration), ("<=", &filter.max_duration)] {
         if let Some(nanos) = time::span(typed) {
             parts.push(format!("duration {sign} {nanos}ns"));
@@ -28,8 +40,11 @@ pub fn spans(filter: &TraceFilter) -> String {
 }
 
 /// That a span has a value of what `compare` calls so: `name`, `kind`, `status`, `statusMessage`, `resource.KEY`, `span.KEY`.
-pub fn condition(key: &str, value: &str) -> String {
-    let of = |scope: &str, key: &str| equal(&attribute(scope, key).text, value);
+pub fn condition(key: &str, value: &str, written: Written) -> String {
+    let of = |scope: &str, key: &str| {
+        let literal = if written == Written::Bare { value.to_owned() } else { quoted(value) };
+        format!("{} = {literal}", attribute(scope, key).text)
+    };
     match (key, key.split_once('.')) {
         ("kind" | "status", _) => format!("{key} = {value}"),
         ("name" | "statusMessage", _) => format!("{key} = {}", quoted(value)),
@@ -78,10 +93,12 @@ mod tests {
 
     #[test]
     fn a_query_is_narrowed_by_what_compare_tells() {
-        let narrow = |key, value| narrowed("{ } ", &condition(key, value));
+        let narrow = |key, value| narrowed("{ } ", &condition(key, value, Written::Quoted));
         assert_eq!(narrow("kind", "server"), "{ } | { kind = server }");
         assert_eq!(narrow("name", "GET \"x\""), r#"{ } | { name = "GET \"x\"" }"#);
-        assert_eq!(narrow("span.n", "5"), r#"{ } | { (span.n = "5" || span.n = 5) }"#);
+        assert_eq!(narrow("span.n", "5"), r#"{ } | { span.n = "5" }"#);
+        assert_eq!(condition("span.n", "5", Written::Bare), "span.n = 5");
+        assert_eq!(condition("span.a b", "true", Written::Bare), r#"span."a b" = true"#);
         assert_eq!(narrow("resource.pod", "a"), r#"{ } | { resource.pod = "a" }"#);
     }
 }

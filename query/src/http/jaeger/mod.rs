@@ -21,7 +21,7 @@ use super::answer::{self, Body, accepts_gzip, large, small};
 use super::{QueryState, panicked, tenant};
 use crate::error::{Error, Result};
 use crate::exec::{Control, QueryContext};
-use crate::service::{calls, operation_kinds};
+use crate::service::{calls, has_unnamed, operation_kinds};
 use crate::trace::Position;
 use crate::traceql::{self, SearchQuery};
 use axum::Router;
@@ -129,6 +129,9 @@ fn services(control: &Control) -> Result<Vec<String>> {
             _ => None,
         })
         .collect();
+    if has_unnamed(control, TimeRange::ALL)? {
+        names.push(model::told_service(String::new()));
+    }
     names.sort_unstable();
     names.dedup();
     Ok(names)

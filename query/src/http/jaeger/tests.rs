@@ -118,6 +118,23 @@ async fn a_span_without_service_has_one_name_everywhere() {
 }
 
 #[tokio::test]
+async fn a_resource_that_tells_no_service_is_listed() {
+    let server = Server::new().await;
+    let name = json!("OTLPResourceNoServiceName");
+    let lists = async || {
+        let first = server.get("/api/services").await["data"].clone();
+        (first, server.get("/api/v3/services").await["services"].clone())
+    };
+    let has = |(first, third): (Value, Value)| [first, third].map(|list| list.as_array().unwrap().contains(&name));
+    assert_eq!(has(lists().await), [false, false]);
+    let nameless = TestSpan { trace: 9, id: 91, start: NOW - 10 * SECOND, service: "-", ..TestSpan::default() };
+    server.fixture.put(spans(&[nameless])).await;
+    assert_eq!(has(lists().await), [true, true], "in memory");
+    server.fixture.flush().await;
+    assert_eq!(has(lists().await), [true, true], "in a block");
+}
+
+#[tokio::test]
 async fn a_trace_is_answered_in_the_model_of_jaeger() {
     let server = Server::new().await;
     let answer = server.get(&format!("/api/traces/{}", trace(1))).await;

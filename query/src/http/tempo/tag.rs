@@ -8,13 +8,15 @@
 use super::super::grpc::MESSAGE_BYTES;
 use super::super::protobuf::Writer;
 use super::request::Request;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exec::Control;
+use crate::service::has_unnamed;
 use crate::traceql::{self, Distinct, Listed};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use storage::model::Signal;
 use storage::model::attribute;
+use storage::model::origin::UNKNOWN_SERVICE;
 use storage::scan::{AttributeScope, TimeRange};
 
 /// Values answered unless a limit is given.
@@ -45,7 +47,7 @@ struct Scope {
 #[derive(Debug, Serialize)]
 pub(super) struct PlainValues {
     #[serde(rename = "tagValues")]
-    values: Vec<String>,
+    values: BTreeSet<String>,
 }
 
 /// `SearchTagValuesV2Response`.
@@ -114,10 +116,16 @@ fn range(request: &Request) -> Result<TimeRange> {
     Ok(request.range()?.unwrap_or(recent))
 }
 
+/// What keys are listed of.
+const SCOPES: [&str; 6] = ["resource", "span", "instrumentation", "event", "link", "intrinsic"];
+
 /// The keys of each scope.
 pub(super) fn scopes(control: &Control, request: &Request) -> Result<Scopes> {
     let range = range(request)?;
     let wanted = request.text("scope").filter(|scope| *scope != "none");
+    if let Some(unknown) = wanted.filter(|wanted| !SCOPES.contains(wanted)) {
+        return Err(Error::parameter("scope", format!("'{unknown}' is none of {}", SCOPES.join(", "))));
+    }
     let mut scopes = Vec::new();
     let mut push = |name: &'static str, tags: BTreeSet<String>| {
         if wanted.is_none_or(|wanted| wanted == name) && (!tags.is_empty() || wanted.is_some()) {
@@ -171,6 +179,14 @@ fn values(control: &Control, request: &Request, tag: &Listed) -> Result<Vec<Type
         Some((scope, key)) => {
             let listed = control.values(Signal::Spans, (scope, key), range, "", limit)?;
             found.extend(listed.values.iter().filter_map(|value| typed(attribute::Value::parse(&value.value)?)));
+            if scope == AttributeScope::Resource && key == "service.name" {
+                // What is no name is none of a service.
+                found.retain(|value: &TypedValue| value.r#type == "string" && !value.value.is_empty());
+            }
+            let of_resources = matches!(scope, AttributeScope::Resource | AttributeScope::Any);
+            if of_resources && key == "service.name" && has_unnamed(control, range)? {
+                found.insert(TypedValue { r#type: "string", value: UNKNOWN_SERVICE.to_owned() });
+            }
         }
         None => {
             let listed = traceql::distinct(control, tag, &filter, Distinct { range, limit })?;
@@ -184,10 +200,16 @@ fn typed(value: attribute::Value<'_>) -> Option<TypedValue> {
     Some(match value {
         attribute::Value::String(text) => TypedValue { r#type: "string", value: text.to_owned() },
         attribute::Value::Int(value) => TypedValue { r#type: "int", value: value.to_string() },
-        attribute::Value::Double(value) => TypedValue { r#type: "float", value: value.to_string() },
+        attribute::Value::Double(value) => TypedValue { r#type: "float", value: told_float(value) },
         attribute::Value::Bool(value) => TypedValue { r#type: "bool", value: value.to_string() },
         _ => return None,
     })
+}
+
+/// A double, with an exponent where there would be many digits without one.
+fn told_float(value: f64) -> String {
+    let is_plain = value == 0.0 || !value.is_finite() || (1e-7..1e21).contains(&value.abs());
+    if is_plain { value.to_string() } else { format!("{value:e}") }
 }
 
 fn of_value(value: traceql::Value<'static>) -> TypedValue {
@@ -202,9 +224,20 @@ fn of_value(value: traceql::Value<'static>) -> TypedValue {
     let value = match super::json::any_value(value) {
         query_api::otlp::AnyValue::StringValue(text) => text,
         query_api::otlp::AnyValue::IntValue(value) => value.to_string(),
-        query_api::otlp::AnyValue::DoubleValue(value) => value.to_string(),
+        query_api::otlp::AnyValue::DoubleValue(value) => told_float(value),
         query_api::otlp::AnyValue::BoolValue(value) => value.to_string(),
         other => format!("{other:?}"),
     };
     TypedValue { r#type, value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told_float;
+
+    #[test]
+    fn doubles_of_many_digits_have_an_exponent() {
+        let told = [0.0, 1.0, -2.5, 1e20, 1e300, -1e21, 5e-9, f64::INFINITY].map(told_float);
+        assert_eq!(told, ["0", "1", "-2.5", "100000000000000000000", "1e300", "-1e21", "5e-9", "inf"]);
+    }
 }

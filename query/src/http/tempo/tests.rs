@@ -2,7 +2,7 @@ mod diff;
 mod drilldown;
 
 use crate::config::Config;
-use crate::fixture::{Fixture, NOW, SECOND, TestSpan, spans, trace};
+use crate::fixture::{Fixture, NOW, SECOND, TestSpan, span_id, spans, trace};
 use crate::http::{Host, QueryState, router};
 use axum::Router;
 use axum::body::Body;
@@ -12,10 +12,13 @@ use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use storage::model::attribute::{Map, MapBuilder, Value as Attribute};
+use storage::model::origin::{Resource, Scope};
+use storage::model::{Span, SpanBatchBuilder};
 use tower::ServiceExt;
 
 struct Server {
-    _fixture: Fixture,
+    fixture: Fixture,
     router: Router,
 }
 
@@ -45,7 +48,7 @@ impl Server {
         fixture.flush().await;
         let state =
             QueryState::new(Config::default(), fixture.engine.clone(), fixture.clock.clone(), Host::default()).unwrap();
-        Server { router: router(state), _fixture: fixture }
+        Server { router: router(state), fixture }
     }
 
     async fn send(&self, path: &str, accept: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
@@ -234,6 +237,26 @@ async fn tags_and_values_are_listed() {
 }
 
 #[tokio::test]
+async fn a_resource_that_tells_no_service_is_among_the_values() {
+    let server = Server::new().await;
+    let values = async |tag: &str| {
+        let answer = server.get(&format!("/api/v2/search/tag/{tag}/values")).await;
+        let list = answer["tagValues"].as_array().unwrap().clone();
+        list.iter().filter(|value| value["value"] == "unknown_service").count()
+    };
+    assert_eq!((values("resource.service.name").await, values(".service.name").await), (0, 0));
+    for (id, service) in [(91, "-"), (92, "")] {
+        let start = NOW - 10 * SECOND;
+        server.fixture.put(spans(&[TestSpan { trace: 9, id, start, service, ..TestSpan::default() }])).await;
+        assert_eq!((values("resource.service.name").await, values(".service.name").await), (1, 1), "in memory");
+        server.fixture.flush().await;
+        assert_eq!((values("resource.service.name").await, values(".service.name").await), (1, 1), "in a block");
+    }
+    let (status, message) = server.refused("/api/v2/search/tags?scope=bogus").await;
+    assert_eq!((status, message.contains("'bogus'")), (400, true), "{message}");
+}
+
+#[tokio::test]
 async fn the_metrics_of_traces_drilldown_are_answered() {
     let server = Server::new().await;
     let end = NOW / SECOND;
@@ -279,6 +302,48 @@ async fn the_metrics_of_traces_drilldown_are_answered() {
 }
 
 #[tokio::test]
+async fn what_is_compared_keeps_its_type() {
+    let server = Server::new().await;
+    let values = [
+        (51, Attribute::Int(1)),
+        (52, Attribute::Double(1.0)),
+        (53, Attribute::String("1")),
+        (54, Attribute::Bool(true)),
+    ];
+    let mut builder = SpanBatchBuilder::default();
+    builder.set_resource(&Resource::default());
+    builder.set_scope(&Scope::default());
+    for (id, value) in values {
+        let mut attributes = MapBuilder::default();
+        attributes.push("n", value);
+        let (start, attributes) = (NOW - 5 * SECOND, attributes.finish());
+        let attributes = Map::new(&attributes);
+        builder.append(&Span { start, duration: 7, attributes, ..Span::new(trace(5), span_id(id)) }).unwrap();
+    }
+    server.fixture.put(builder.finish().unwrap()).await;
+    let query = escaped("{ duration = 7ns } | compare({ status = error })");
+    let path = format!("/api/metrics/query?q={query}&start={}&end={}", NOW - 60 * SECOND, NOW);
+    let answer = server.get(&path).await;
+    let mut told: Vec<String> = Vec::new();
+    for series in answer["series"].as_array().unwrap() {
+        let labels = series["labels"].as_array().unwrap();
+        if labels[0]["value"]["stringValue"] == "baseline" && labels[1]["key"] == "span.n" {
+            told.push(format!("{} {}", labels[1]["value"], series["value"]));
+        }
+    }
+    told.sort_unstable();
+    let expected = [
+        r#"{"boolValue":true} 1.0"#,
+        r#"{"doubleValue":1.0} 1.0"#,
+        r#"{"intValue":"1"} 1.0"#,
+        r#"{"stringValue":"1"} 1.0"#,
+    ];
+    assert_eq!(told, expected);
+    let plain = server.get("/api/search/tag/n/values").await;
+    assert_eq!(plain["tagValues"], json!(["1", "true"]), "as texts each once");
+}
+
+#[tokio::test]
 async fn an_instant_query_has_a_value_and_no_field_that_grafana_does_not_know() {
     let server = Server::new().await;
     let query = escaped("{ } | count_over_time() by (resource.service.name) | topk(1)");
@@ -318,7 +383,7 @@ async fn of_too_many_series_the_greatest_are_told_and_that_is_said() {
     let span = |(id, name): (u64, &'static str)| TestSpan { trace: 3, id, name, ..TestSpan::default() };
     let mut list: Vec<TestSpan> = (100u64..).zip(names.iter().copied()).map(span).collect();
     list.push(TestSpan { trace: 3, id: 9999, name: "n0777", ..TestSpan::default() });
-    server._fixture.put(spans(&list)).await;
+    server.fixture.put(spans(&list)).await;
     let query = format!("/api/metrics/query?q={}", escaped("{ } | count_over_time() by (name)"));
     let answer = server.get(&query).await;
     assert_eq!(answer["series"].as_array().unwrap().len(), 1000);

@@ -49,6 +49,28 @@ async fn a_call_has_two_ends_wherever_they_lie() {
 }
 
 #[tokio::test]
+async fn a_call_is_received_also_by_who_has_a_clock_that_is_behind() {
+    let border = NOW - 50 * SECOND;
+    let peer = vec![("server.address", "srv"), ("messaging.system", "kafka")];
+    let call =
+        |id, kind| TestSpan { start: border + 1_000_000, attributes: peer.clone(), ..span(id, None, "shop", kind) };
+    let received = |id, parent, kind| TestSpan { start: border - SECOND, ..span(id, Some(parent), "cart", kind) };
+    let list = [call(2, CLIENT), call(4, PRODUCER), received(3, 2, SERVER), received(5, 4, CONSUMER)];
+    let fixture = Fixture::new();
+    fixture.put(spans(&list)).await;
+    let mut calls: Vec<(String, String, Connection, u64)> = Vec::new();
+    // The border of two intervals lies between both ends.
+    for (start, end) in [(border - 15 * SECOND, border), (border, border + 15 * SECOND)] {
+        let range = TimeRange { start, end };
+        let edges = fixture.run(move |control| edges::<Tally>(control, range)).await.unwrap();
+        calls.extend(edges.into_iter().map(|((from, to, how), edge)| (from, to, how, edge.calls.total())));
+    }
+    calls.sort_unstable();
+    let both = |connection| ("shop".to_owned(), "cart".to_owned(), connection, 1);
+    assert_eq!(calls, [both(Connection::Direct), both(Connection::MessagingSystem)]);
+}
+
+#[tokio::test]
 async fn what_sends_no_spans_is_known_by_its_name() {
     let call = |id, kind, attributes: &[(&'static str, &'static str)]| TestSpan {
         attributes: attributes.to_vec(),

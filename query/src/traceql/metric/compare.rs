@@ -2,6 +2,7 @@
 //!
 //! K1  Each span is of the selection or of the baseline. Counts are exact; told are the values of most spans of each attribute. What a
 //!     span has several times, such as the attributes of its events, counts once for each value and once in the total.
+//!     A value keeps its type: 1, 1.0 and "1" are three.
 //! K2  An attribute with more than [`MOST_VALUES`] values is told by its totals and an error instead, as it distinguishes
 //!     nothing and would cost memory without end.
 //! K3  The name and service of a trace's root are those of its first span without parent that started up to an hour before or after the
@@ -56,6 +57,43 @@ pub(super) struct Comparing {
     roots: HashMap<TraceId, Root>,
 }
 
+/// A value that spans are counted by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Counted {
+    Text(String),
+    Bool(bool),
+    Int(i64),
+    /// The bits of a double.
+    Float(u64),
+}
+
+impl Counted {
+    /// Lists, maps and bytes are not compared.
+    fn of(value: Value<'_>) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(Counted::Text(text.into_owned())),
+            Value::Bool(value) => Some(Counted::Bool(value)),
+            Value::Int(value) => Some(Counted::Int(value)),
+            Value::Float(value) => Some(Counted::Float(value.to_bits())),
+            _ => None,
+        }
+    }
+
+    fn told(&self) -> Value<'static> {
+        match self {
+            Counted::Text(text) => Value::Text(text.clone().into()),
+            Counted::Bool(value) => Value::Bool(*value),
+            Counted::Int(value) => Value::Int(*value),
+            Counted::Float(bits) => Value::Float(f64::from_bits(*bits)),
+        }
+    }
+
+    /// Bytes beside its own.
+    fn len(&self) -> usize {
+        if let Counted::Text(text) = self { text.len() } else { 0 }
+    }
+}
+
 /// A span without parent; of several of a trace the least by start, id and what follows counts.
 #[derive(Debug, Clone, Copy)]
 struct Root {
@@ -67,7 +105,7 @@ struct Root {
 #[derive(Debug, Default)]
 struct Attribute {
     /// By value: of the baseline, of the selection.
-    values: HashMap<String, [Vec<f64>; 2]>,
+    values: HashMap<Counted, [Vec<f64>; 2]>,
     totals: [Vec<f64>; 2],
     has_too_many: bool,
 }
@@ -159,14 +197,15 @@ impl Comparing {
         self.count(control, "resource.service.name", spot.spans.service(spot.row).to_owned(), side, step)?;
         self.count_root(control, spot, side, step)?;
         self.count_scope_and_events(control, spot, side, step)?;
-        let mut entries: Vec<(String, String)> = Vec::new();
+        let mut entries: Vec<(String, Counted)> = Vec::new();
         spot.spans.each_attribute(spot.row, |scope, key, value| {
             let prefix = if scope == Scope::Resource { "resource" } else { "span" };
-            if let Some(text) = text_of(&value).filter(|_| scope != Scope::Resource || key != "service.name") {
-                entries.push((format!("{prefix}.{key}"), text));
+            let told_above = scope == Scope::Resource && key == "service.name";
+            if let Some(value) = Counted::of(value).filter(|_| !told_above) {
+                entries.push((format!("{prefix}.{key}"), value));
             }
         });
-        entries.into_iter().try_for_each(|(key, value)| self.count(control, &key, value, side, step))
+        entries.into_iter().try_for_each(|(key, value)| self.count_all(control, &key, [value], (side, step)))
     }
 
     fn count_root(&mut self, control: &Control, spot: Spot<'_>, side: usize, step: usize) -> Result<()> {
@@ -180,11 +219,11 @@ impl Comparing {
     }
 
     fn count_scope_and_events(&mut self, control: &Control, spot: Spot<'_>, side: usize, step: usize) -> Result<()> {
-        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut found: BTreeMap<String, BTreeSet<Counted>> = BTreeMap::new();
         let mut add = |prefix: &str, map: Map<'_>| {
             for (key, value) in map.iter() {
-                if let Some(text) = text_of(&Value::of_attribute(Some(value))) {
-                    found.entry(format!("{prefix}.{key}")).or_default().insert(text);
+                if let Some(value) = Counted::of(Value::of_attribute(Some(value))) {
+                    found.entry(format!("{prefix}.{key}")).or_default().insert(value);
                 }
             }
         };
@@ -198,13 +237,13 @@ impl Comparing {
             add("event", event.attributes);
         }
         for (key, name) in names.into_iter().filter(|(_, name)| !name.is_empty()) {
-            found.entry(key.to_owned()).or_default().insert(name.to_owned());
+            found.entry(key.to_owned()).or_default().insert(Counted::Text(name.to_owned()));
         }
         found.into_iter().try_for_each(|(key, values)| self.count_all(control, &key, values, (side, step)))
     }
 
-    fn count(&mut self, control: &Control, key: &str, value: String, side: usize, step: usize) -> Result<()> {
-        self.count_all(control, key, [value], (side, step))
+    fn count(&mut self, control: &Control, key: &str, text: String, side: usize, step: usize) -> Result<()> {
+        self.count_all(control, key, [Counted::Text(text)], (side, step))
     }
 
     /// Counts a span by all that it has of an attribute.
@@ -212,7 +251,7 @@ impl Comparing {
         &mut self,
         control: &Control,
         key: &str,
-        values: impl IntoIterator<Item = String>,
+        values: impl IntoIterator<Item = Counted>,
         (side, step): (usize, usize),
     ) -> Result<()> {
         let steps = self.axis.len();
@@ -253,12 +292,12 @@ impl Comparing {
             for (side, name) in ["baseline", "selection"].into_iter().enumerate() {
                 let total = attribute.totals.get(side).cloned().unwrap_or_default();
                 let sum = |counts: &[Vec<f64>; 2]| counts.get(side).map_or(0.0, |counts| counts.iter().sum::<f64>());
-                let mut values: Vec<(&String, &[Vec<f64>; 2])> = attribute.values.iter().collect();
+                let mut values: Vec<(&Counted, &[Vec<f64>; 2])> = attribute.values.iter().collect();
                 values.retain(|(_, counts)| sum(counts) > 0.0);
                 values.sort_by(|(a, one), (b, other)| sum(other).total_cmp(&sum(one)).then_with(|| a.cmp(b)));
                 for (value, counts) in values.into_iter().take(self.top) {
                     let counts = counts.get(side).cloned().unwrap_or_default();
-                    series.push(told(name, &key, Value::Text(value.clone().into()), counts));
+                    series.push(told(name, &key, value.told(), counts));
                 }
                 if total.iter().sum::<f64>() > 0.0 {
                     if attribute.has_too_many {
@@ -277,15 +316,4 @@ impl Comparing {
 fn told(r#type: &str, key: &str, value: Value<'static>, values: Vec<f64>) -> Series {
     let labels = vec![("__meta_type".to_owned(), Value::Text(r#type.to_owned().into())), (key.to_owned(), value)];
     Series { labels, values, exemplars: Vec::new() }
-}
-
-/// A value as a text; lists, maps and bytes are not compared.
-fn text_of(value: &Value<'_>) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Int(value) => Some(value.to_string()),
-        Value::Float(value) => Some(value.to_string()),
-        _ => None,
-    }
 }

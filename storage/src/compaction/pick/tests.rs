@@ -27,6 +27,7 @@ fn entry(id: u128, days_ago: i64, bytes: u64) -> BlockEntry {
         meta_crc: 0,
         resolution: Resolution::RAW,
         undecided: false,
+        grown_at: None,
     }
 }
 

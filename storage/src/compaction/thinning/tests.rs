@@ -34,6 +34,7 @@ fn entry(written: u64, days_ago: i64, made_hours_ago: i64, seconds: u32) -> Bloc
         meta_crc: 0,
         resolution: Resolution::of_seconds(seconds).unwrap_or_default(),
         undecided: false,
+        grown_at: None,
     }
 }
 

@@ -242,6 +242,100 @@ fn d2_a_trace_that_grows_waits_and_is_then_decided_by_all_of_its_spans() {
 }
 
 #[test]
+fn d2_a_trace_in_two_blocks_is_decided_one_wait_after_the_second() {
+    let mut world = World::new(1);
+    world.put(&[span(1, 1), span(2, 1)]);
+    world.flush();
+    world.wait(8);
+    world.put(&[span(1, 2), span(3, 1)]);
+    world.flush();
+    world.wait(112);
+    assert_eq!(world.compact(), 1);
+    let waiting = BTreeMap::from([(1, vec![1, 2]), (3, vec![1])]);
+    assert_eq!(world.spans(), waiting, "its second span has not waited");
+    // What was written anew is as old as before, for whoever opens it.
+    world.open(config());
+    assert_eq!((world.compact(), world.spans()), (0, waiting));
+    world.wait(8);
+    assert_eq!(world.compact(), 1);
+    assert_eq!(world.spans(), BTreeMap::new());
+    assert_eq!(world.tallies(), [("rest".to_owned(), [0, 0, 3, 4])], "nothing of it was late");
+}
+
+#[test]
+fn d2_a_trace_of_which_spans_are_in_memory_is_decided_one_wait_after_their_flush() {
+    let world = World::new(1);
+    world.put(&[span(1, 1)]);
+    world.flush();
+    world.wait(100);
+    world.put(&[span(1, 2)]);
+    world.wait(20);
+    assert_eq!(world.compact(), 1);
+    world.wait(30);
+    world.flush();
+    world.wait(90);
+    world.compact();
+    assert_eq!(world.spans(), BTreeMap::from([(1, vec![1, 2])]));
+    world.wait(30);
+    world.compact();
+    assert_eq!(world.spans(), BTreeMap::new());
+    assert_eq!(world.tallies(), [("rest".to_owned(), [0, 0, 1, 2])]);
+}
+
+#[test]
+fn d2_what_waits_is_not_written_anew_with_every_block_that_comes() {
+    let world = World::new(1);
+    let (rounds, seconds) = (100, 5);
+    for round in 0..rounds {
+        // Each is in two blocks, that of a round and the next or a later one.
+        let time = BEGIN + i64::try_from(round * seconds).unwrap() * SECOND;
+        let mut spans = vec![Sent { time, ..span(round, 1) }];
+        let ends = [1, 3, 9].into_iter().enumerate().filter_map(|(kind, after)| {
+            let begun = round.checked_sub(after)?;
+            (begun % 3 == kind as u64).then_some(Sent { time, ..span(begun, 2) })
+        });
+        spans.extend(ends);
+        world.put(&spans);
+        world.flush();
+        world.wait(seconds);
+        world.compact();
+        // One wait, a sixteenth of it, and the round.
+        let due = round.checked_sub((120 + 8) / seconds + 2 + 9);
+        let shown = world.spans();
+        assert!(due.is_none_or(|due| shown.keys().all(|trace| *trace > due)), "round {round}: {shown:?}");
+        let blocks = world.store().view().manifest.blocks.len();
+        assert!(blocks < 80, "{blocks} blocks in round {round}");
+    }
+    world.settle();
+    let tallies = world.tallies();
+    assert!(tallies.iter().all(|(name, _)| name != Policies::LATE), "{tallies:?}");
+    let rows = world.store().metrics.compaction_rows.load(std::sync::atomic::Ordering::Relaxed);
+    // All of it is dropped: what merges wrote has waited for its second half.
+    assert!(rows < 3 * 2 * rounds, "{rows} rows written for {rounds} traces of two spans");
+}
+
+#[test]
+fn d2_a_block_that_is_written_anew_by_itself_is_as_old_as_before() {
+    let mut world = World::new(1);
+    let mut long = config();
+    long.retention.tail_sampling.wait_seconds = 1_200;
+    world.open(long);
+    world.put(&[span(1, 1), Sent { time: BEGIN + SECOND, ..span(2, 1) }]);
+    world.flush();
+    let time = TimeRange { start: BEGIN, end: BEGIN + SECOND };
+    let request = DeleteRequest { tenant: TenantId::default(), signal: Signal::Spans, time, predicate: Predicate::All };
+    world.store().delete(&request).unwrap().unwrap();
+    let before: Vec<BlockId> = world.store().view().manifest.blocks.keys().copied().collect();
+    world.wait(601);
+    world.compact();
+    let after: Vec<BlockId> = world.store().view().manifest.blocks.keys().copied().collect();
+    assert_ne!(before, after, "without what was deleted");
+    assert_eq!(world.spans(), BTreeMap::from([(2, vec![1])]));
+    world.wait(599);
+    assert_eq!((world.compact(), world.spans()), (1, BTreeMap::new()));
+}
+
+#[test]
 fn d2_a_trace_that_grows_for_ever_is_decided_all_the_same() {
     for (failed, expected) in [(true, vec![1, 2, 3]), (false, vec![2, 3])] {
         let world = World::new(1);

@@ -145,13 +145,13 @@ fn row(app: App, key: &str, share: &Share) -> AnyView {
     let bar = |share: f64| format!("width:{:.1}%", share.clamp(0.0, 1.0) * 100.0);
     let words =
         format!("{} in the box, {} of the others", format::percent(share.inside), format::percent(share.outside));
-    let (name, value) = (key.to_owned(), share.value.clone());
+    let (name, value, written) = (key.to_owned(), share.value.clone(), share.written);
     let can_filter =
-        app.params.with_untracked(|params| difference::narrow(&mut TraceFilter::read(params), key, &value));
+        app.params.with_untracked(|params| difference::narrow(&mut TraceFilter::read(params), key, &value, written));
     let choose = move |_| {
         app.change(Entry::Push, |params| {
             let mut filter = TraceFilter::read(params);
-            difference::narrow(&mut filter, &name, &value);
+            difference::narrow(&mut filter, &name, &value, written);
             filter.write(params);
         });
     };

@@ -172,7 +172,7 @@ fn compared(naive: &Naive<'_>, span: usize) -> Vec<(String, String)> {
     let text = |value: &ValueModel| match value {
         ValueModel::Text(text) => Some(text.clone()),
         ValueModel::Int(value) => Some(value.to_string()),
-        ValueModel::Float(value) => Some(value.to_string()),
+        ValueModel::Float(value) => Some(format!("{value:?}")),
         ValueModel::Bool(value) => Some(value.to_string()),
         ValueModel::List(_) | ValueModel::Map => None,
     };
