@@ -46,8 +46,8 @@ impl OutlineAsk {
             }
             Call::OutlineMatches => {
                 let failed = parameters.parsed("failed", yes)?.is_some();
-                let wanted = Wanted { contains: parameters.text("contains"), failed, limit: parameters.limit()? };
-                What::Matches(wanted)
+                let (contains, like) = (parameters.text("contains"), number(parameters, "like")?);
+                What::Matches(Wanted { contains, failed, like, limit: parameters.limit()? })
             }
             Call::OutlineGroups => {
                 let key = parameters.parsed("by", Key::parse)?.unwrap_or_default();

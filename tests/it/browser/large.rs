@@ -11,6 +11,9 @@ pub(crate) const TRACE: &str = "5b8efff798038103d269b633813fc60c";
 /// Spans of one request.
 const AT_ONCE: usize = 10_000;
 
+/// Of so many spans the last failed, and the one behind it is of the same operation as all such.
+pub(crate) const FAULTS: usize = 2_500;
+
 /// Sends a trace of many spans, each below the one before up to some depth.
 pub(crate) async fn send(server: &Server, spans: usize) {
     let headers = [("content-type", "application/json")];
@@ -30,7 +33,8 @@ fn otlp(numbers: RangeInclusive<usize>) -> String {
                 "traceId": TRACE,
                 "spanId": format!("{number:016x}"),
                 "parentSpanId": parent,
-                "name": format!("step {number}"),
+                "name": if number % FAULTS == 1 && number > 1 { "again".to_owned() } else { format!("step {number}") },
+                "status": {"code": if number % FAULTS == 0 { 2 } else { 0 }},
                 "kind": 1,
                 "startTimeUnixNano": start.to_string(),
                 "endTimeUnixNano": (start + 5_000_000).to_string(),

@@ -233,6 +233,43 @@ async fn browser_keeps_what_is_folded_of_a_large_trace_in_the_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn browser_has_the_details_follow_the_keys_through_a_large_trace() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    large::send(&server, LARGE_TRACE).await;
+    let browser = Browser::open(1280, 800).await;
+    browser.go(&format!("http://{}/trace/{}", server.http, large::TRACE)).await;
+    browser.wait_for_some("span-row").await;
+    browser.key("f").await;
+    browser.key("Enter").await;
+    browser.wait_for_some("span-details").await;
+    // Failed ones, of which none is here; then those of one operation; the last row of all.
+    for (key, span) in [("e", 1), ("e", 2), ("f", 2), (".", 3), (",", 2), (",", 1)] {
+        browser.key(key).await;
+        let number = span * large::FAULTS + usize::from(key != "e");
+        let id = format!("{number:016x}");
+        let there = format!(
+            "return new URLSearchParams(location.search).get('span') === '{id}' \
+             && document.querySelector('.span-row.at.selected')?.dataset.span === '{id}' \
+             && document.querySelector('[data-testid=\"span-details\"]').textContent.includes('{id}')"
+        );
+        browser.wait_for(&format!("span {number} after {key}"), &there).await;
+    }
+    browser.key("m").await;
+    browser.wait_for("a window", "return new URLSearchParams(location.search).get('view')").await;
+    browser.screenshot("large-deep").await;
+    // Names keep their room, however deep.
+    let named = "return Math.min(...[...document.querySelectorAll('.span-row:not(.awaited)')].map(row => \
+                 row.querySelector('.span-name').getBoundingClientRect().right - row.querySelector('.span-service').getBoundingClientRect().left))";
+    let room = browser.run(named).await.as_f64().unwrap();
+    assert!(room > 120.0, "{room} pixels for service and operation");
+    browser.check_no_errors().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn browser_shows_a_trace_of_a_hundred_thousand_spans_by_windows() {
     if !wanted() {
         return;

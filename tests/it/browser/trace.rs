@@ -276,3 +276,66 @@ async fn browser_keeps_folded_spans_and_the_critical_path_in_the_address() {
     browser.wait_for("a bare address", "return location.search === ''").await;
     browser.check_no_errors().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_goes_through_one_operation_and_zooms_to_a_span_by_keys() {
+    if !wanted() {
+        return;
+    }
+    let (_dir, server, browser) = open().await;
+    browser.go(&path(&server, "?span=000000000000000a")).await;
+    browser.wait_for_some("span-details").await;
+    let selected = "return new URLSearchParams(location.search).get('span')";
+    for (key, span) in [
+        (".", "000000000000000b"),
+        (".", "000000000000000c"),
+        (",", "000000000000000b"),
+        (",", "000000000000000a"),
+        (",", "000000000000000f"),
+    ] {
+        browser.key(key).await;
+        browser.wait_for(span, &format!("return (() => {{ {selected} }})() === '{span}'")).await;
+    }
+    let view = "return new URLSearchParams(location.search).get('view')";
+    browser.key("m").await;
+    let near = browser.wait_for("a window", view).await;
+    browser.key("-").await;
+    let wider = browser
+        .wait_for("a wider one", &format!("const it = (() => {{ {view} }})(); return it !== {near} && it"))
+        .await;
+    browser.key("+").await;
+    browser.wait_for("a nearer one", &format!("return (() => {{ {view} }})() !== {wider}")).await;
+    browser.key("0").await;
+    browser.wait_for("the whole trace", &format!("return (() => {{ {view} }})() === null")).await;
+    browser.key("q").await;
+    browser.wait_for("no details", "return document.querySelector('[data-testid=\"span-details\"]') === null").await;
+    browser.key("q").await;
+    browser.wait_for_some("span-details").await;
+    browser.check_no_errors().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_cuts_no_name_that_has_room() {
+    if !wanted() {
+        return;
+    }
+    let (_dir, server, browser) = open().await;
+    // Those whose text is wider than what is seen of it.
+    let cut = |names: &str| {
+        format!(
+            "return [...document.querySelectorAll('{names}')].filter(name => {{ \
+               const text = document.createRange(); text.selectNodeContents(name); \
+               return text.getBoundingClientRect().width > name.getBoundingClientRect().width + 0.02; \
+             }}).map(name => name.textContent)"
+        )
+    };
+    browser.go(&path(&server, "")).await;
+    browser.wait_for_some("span-row").await;
+    let title = ".trace-title .service-name, .trace-title .op";
+    assert_eq!(browser.run(&cut(title)).await, json!([]));
+    browser.go(&path(&server, &format!("?tab=compare&with={OTHER}&show=all"))).await;
+    browser.wait_for_some("compare-row").await;
+    assert_eq!(browser.run(&cut(".compare-row .link")).await, json!([]));
+    browser.screenshot("compare-names").await;
+    browser.check_no_errors().await;
+}

@@ -1,11 +1,19 @@
 //! How is a map of calls drawn? Boxes for who calls and is called, arrows between them, as wide as there are calls.
 //!
+//! CM1  A map that is wider than its room is first shown whole. It is never shown larger than it was laid out.
+//!
 //! Not here: where each stands (`state::map`), what a click on one does, what is written in it.
 
-use crate::state::map::{Around, Kind, Map, NODE, Node};
+use super::canvas;
+use crate::state::map::{Around, Kind, Map, NODE, Node, Scale};
 use crate::state::{format, hue};
+use leptos::html;
 use leptos::prelude::*;
+use leptos::web_sys;
 use query_api::service::GraphEdge;
+
+/// Pixels of the room's width that its borders take.
+const BORDERS: f64 = 2.0;
 
 /// What is drawn beside the map itself.
 pub(crate) struct Drawn<'a> {
@@ -42,10 +50,21 @@ pub(crate) fn drawn(map: &Map, edges: &[GraphEdge], drawn: Drawn<'_>) -> AnyView
     });
     let nodes = map.nodes.iter().enumerate().map(|(at, node)| boxed(node, drawn.near.has(at), &drawn));
     let (width, height) = (map.width as u32, map.height as u32);
-    let size = format!("width:{width}px;height:{height}px");
     let view_box = format!("0 0 {width} {height}");
+    let (room, scale) = (NodeRef::<html::Div>::new(), RwSignal::new(Scale::new(map.width)));
+    canvas::on_resize(room, move |width, _| {
+        scale.try_update(|scale| scale.within(width - BORDERS));
+    });
+    let size = move || format!("width:{width}px;height:{height}px;zoom:{:.4}", scale.with(Scale::factor));
+    let wheel = move |event: web_sys::WheelEvent| {
+        if event.ctrl_key() && scale.with_untracked(Scale::is_scaled) {
+            event.prevent_default();
+            scale.update(|scale| scale.zoom((-event.delta_y() / 400.0).exp()));
+        }
+    };
     view! {
-        <div class="map-room" tabindex="0" role="group" aria-label="Map of calls; the table below has the same">
+        {tools(scale)}
+        <div class="map-room" node_ref=room tabindex="0" role="group" aria-label="Map of calls; the table below has the same" on:wheel=wheel>
             <div class="map" style=size data-testid="map">
                 <svg viewBox=view_box aria-hidden="true">{arrows.collect_view()}</svg>
                 {nodes.collect_view()}
@@ -53,6 +72,26 @@ pub(crate) fn drawn(map: &Map, edges: &[GraphEdge], drawn: Drawn<'_>) -> AnyView
         </div>
     }
     .into_any()
+}
+
+/// Zooms a map that does not fit into its room as it was laid out.
+fn tools(scale: RwSignal<Scale>) -> AnyView {
+    let is_scaled = Memo::new(move |_| scale.with(Scale::is_scaled));
+    let percent = move || format::percent(scale.with(Scale::factor));
+    let zoom = move |by: f64| scale.update(|scale| scale.zoom(by));
+    let shown = move || {
+        is_scaled.get().then(|| {
+            view! {
+                <div class="map-tools">
+                    <span class="quiet small num">{percent}</span>
+                    <button class="button icon" title="Zoom out (ctrl and wheel)" aria-label="Zoom out" on:click=move |_| zoom(1.0 / 1.5)>"−"</button>
+                    <button class="button icon" title="Zoom in (ctrl and wheel)" aria-label="Zoom in" data-testid="map-larger" on:click=move |_| zoom(1.5)>"+"</button>
+                    <button class="button" data-testid="map-fit" on:click=move |_| scale.update(Scale::fit)>"Show all"</button>
+                </div>
+            }
+        })
+    };
+    view! { {shown} }.into_any()
 }
 
 fn boxed(node: &Node, near: bool, drawn: &Drawn<'_>) -> AnyView {

@@ -31,11 +31,15 @@ const QUERY: Keys = &[
 const TRACE: Keys = &[
     ("f  b", "Next, previous span"),
     ("j  k", "Next, previous span"),
+    (".  ,", "Next, previous of the same operation"),
     ("⏎", "Details of the span"),
+    ("q", "Details on, off"),
     ("s  w", "Scroll down, up"),
     ("a  d", "Pan left, right (shift: far)"),
     ("←  →", "Pan left, right (shift: far)"),
     ("↑  ↓", "Zoom in, out (shift: far)"),
+    ("+  -", "Zoom in, out"),
+    ("m", "Zoom to the span"),
     ("0", "Show the whole trace"),
     ("[  ]", "Expand all, collapse all"),
     ("o  p", "Expand, collapse one level"),
@@ -76,7 +80,7 @@ pub(crate) fn sheet() -> AnyView {
             <header><h2>"Keys"</h2><button class="button" node_ref=close on:click=move |_| app.overlay.set(None)>"Close"</button></header>
             <div class="sheet-groups">
                 <div>{group("Anywhere", ANYWHERE)}{group("In a query", QUERY)}</div>
-                <div>{group("Trace", TRACE)}{group("Tree of spans, reached with tab", TREE)}</div>
+                <div>{group("Trace: Jaeger's keys, and Perfetto's where free", TRACE)}{group("Tree of spans, reached with tab", TREE)}</div>
             </div>
         </div>
     }

@@ -78,6 +78,53 @@ pub struct Map {
     pub height: f64,
 }
 
+/// How large a map is shown in the room that there is: whole, until a person zooms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    /// Widths of the map as it is laid out, and of the room once it is known.
+    map: f64,
+    room: Option<f64>,
+    /// What a person zoomed to.
+    chosen: Option<f64>,
+}
+
+impl Scale {
+    /// Of a map of a width.
+    pub fn new(map: f64) -> Scale {
+        Scale { map: map.max(1.0), room: None, chosen: None }
+    }
+
+    /// The room has a width.
+    pub fn within(&mut self, room: f64) {
+        self.room = Some(room.max(1.0));
+    }
+
+    /// The size at which all of it is seen.
+    fn whole(&self) -> f64 {
+        self.room.map_or(1.0, |room| (room / self.map).min(1.0))
+    }
+
+    /// Its size, as a share of what it is laid out as.
+    pub fn factor(&self) -> f64 {
+        self.chosen.map_or(self.whole(), |chosen| chosen.clamp(self.whole(), 1.0))
+    }
+
+    /// Whether it does not fit as it is laid out.
+    pub fn is_scaled(&self) -> bool {
+        self.whole() < 1.0
+    }
+
+    /// Shows it larger by a factor, or smaller.
+    pub fn zoom(&mut self, by: f64) {
+        self.chosen = Some((self.factor() * by).clamp(self.whole(), 1.0));
+    }
+
+    /// Shows all of it.
+    pub fn fit(&mut self) {
+        self.chosen = None;
+    }
+}
+
 /// Something that takes room in a layer: a node, or a call that passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Item {
@@ -408,6 +455,26 @@ mod tests {
 
     fn node<'a>(map: &'a Map, name: &str) -> &'a Node {
         map.nodes.iter().find(|node| node.name == name).unwrap()
+    }
+
+    #[test]
+    fn a_map_that_is_wider_than_its_room_is_shown_whole_until_it_is_zoomed() {
+        let mut scale = Scale::new(4_000.0);
+        assert_eq!((scale.factor(), scale.is_scaled()), (1.0, false), "no room is known");
+        scale.within(1_000.0);
+        assert_eq!((scale.factor(), scale.is_scaled()), (0.25, true));
+        scale.zoom(2.0);
+        assert_eq!(scale.factor(), 0.5);
+        scale.zoom(100.0);
+        assert_eq!(scale.factor(), 1.0, "not larger than it is");
+        scale.zoom(0.001);
+        assert_eq!(scale.factor(), 0.25, "nor smaller than its room");
+        scale.zoom(2.0);
+        scale.fit();
+        scale.within(2_000.0);
+        assert_eq!(scale.factor(), 0.5);
+        scale.within(9_000.0);
+        assert_eq!((scale.factor(), scale.is_scaled()), (1.0, false));
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(super) const MATCHES: &[Parameter] = &[
     TRACE,
     query("contains", Kind::Text, "The text, in any case."),
     query("failed", Kind::Choice(&["true"]), "Only rows whose status is error."),
+    query("like", Kind::Number, "Only rows whose service and name are those of this one."),
     query("limit", Kind::Count { default: 1000, max: 100_000 }, "Rows to be told; all are counted."),
     TIMEOUT,
 ];

@@ -141,6 +141,11 @@ async fn a_trace_is_looked_at_by_its_parts() {
     assert_eq!((large.version.clone(), large.whole), (whole.version.clone(), None));
     let found: MatchesResponse = server.get(&path("/outline/matches?failed=true")).await.read();
     assert_eq!((found.count, found.rows.len(), &found.version), (1, 1, &large.version));
+    let alike: MatchesResponse = server.get(&path("/outline/matches?like=3")).await.read();
+    let named = |row: &OutlineRow| (row.service, row.name.clone());
+    let expected: Vec<usize> =
+        large.rows.iter().filter(|row| named(row) == named(&large.rows[3])).map(|row| row.row).collect();
+    assert!(expected.contains(&3) && (alike.count, &alike.rows) == (expected.len(), &expected), "{alike:?}");
     let only: RowsResponse = server.get(&path("/outline/rows?contains=0000000000000004")).await.read();
     assert_eq!((only.shown_count, only.rows.iter().map(id_of).collect::<Vec<_>>()), (3, vec![1, 2, 4]), "sh3");
     let lanes: LanesResponse = server.get(&path("/outline/lanes?row=0")).await.read();
@@ -158,6 +163,8 @@ async fn a_trace_is_looked_at_by_its_parts() {
         ("/outline/rows?turned=9", "turned"),
         ("/outline/rows?spans=0000000000000001,x", "spans"),
         ("/outline/rows?reveal=5", "reveal"),
+        ("/outline/matches?like=5", "like"),
+        ("/outline/matches?like=x", "like"),
         ("/outline/rows?depth=-1", "depth"),
         ("/outline/groups?by=colour", "by"),
         ("/outline/groups?by=attr.", "by"),

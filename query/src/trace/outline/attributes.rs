@@ -118,6 +118,8 @@ pub(crate) struct Wanted {
     pub(crate) contains: Option<String>,
     /// Whose status is error.
     pub(crate) failed: bool,
+    /// Whose service and name are those of a row.
+    pub(crate) like: Option<usize>,
     /// How many are told.
     pub(crate) limit: usize,
 }
@@ -129,7 +131,16 @@ pub(crate) fn matches(
     wanted: &Wanted,
 ) -> Result<MatchesResponse> {
     let holding = holding(control, (trace, outline), wanted.contains.as_deref().unwrap_or_default())?;
-    let is_wanted = |at: &&usize| !wanted.failed || outline.rows.get(**at).is_some_and(Row::is_error);
+    let like = wanted.like.map(|at| {
+        let row = outline.rows.get(at).map(|row| (row.service, row.name));
+        row.ok_or_else(|| Error::parameter("like", format!("the trace has {} rows", outline.rows.len())))
+    });
+    let like = like.transpose()?;
+    let is_wanted = |at: &&usize| {
+        outline.rows.get(**at).is_some_and(|row| {
+            (!wanted.failed || row.is_error()) && like.is_none_or(|like| like == (row.service, row.name))
+        })
+    };
     let count = holding.iter().filter(is_wanted).count();
     control.charge((count.min(wanted.limit) + outline.rows.len()) * size_of::<usize>())?;
     Ok(MatchesResponse {

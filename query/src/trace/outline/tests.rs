@@ -136,7 +136,7 @@ async fn at1_rows_are_found_and_grouped_by_their_attributes() {
         ("shop", true, vec![1]),
     ] {
         let found = Arc::clone(&found);
-        let wanted = Wanted { contains: Some(text.to_owned()), failed, limit: 2 };
+        let wanted = Wanted { contains: Some(text.to_owned()), failed, like: None, limit: 2 };
         let rows = fixture.run(move |control| matches(control, (trace(1), &found), &wanted)).await.unwrap();
         assert_eq!(rows.count, expected.len(), "{text}");
         assert_eq!(rows.rows, expected.into_iter().take(2).collect::<Vec<_>>(), "{text}");

@@ -29,6 +29,9 @@ const AXIS: f64 = 22.0;
 /// Pixels that the pointer moves in a click.
 const STILL: f64 = 5.0;
 
+/// A place on the canvas.
+type Point = (f64, f64);
+
 /// Where the strips are.
 #[derive(Clone, Copy)]
 struct Frame {
@@ -45,6 +48,11 @@ impl Frame {
     /// Upper edge of the heat map.
     fn heat(self) -> f64 {
         TOP + RATE + GAP + ERRORS + GAP
+    }
+
+    /// Whether a drag is one over the heat map: also from the room above it, or the slowest row could not be taken whole.
+    fn is_box(self, from: Point, to: Point) -> bool {
+        from.1 >= self.heat() - GAP && from.1.max(to.1) >= self.heat()
     }
 
     /// Lower edge of all strips.
@@ -70,9 +78,6 @@ impl Frame {
         strips.duration((self.foot() - y) / (self.foot() - self.heat()).max(1.0))
     }
 }
-
-/// A place on the canvas.
-type Point = (f64, f64);
 
 /// What is asked for the strips.
 #[derive(Clone, Copy)]
@@ -178,7 +183,7 @@ fn hands(
             return;
         }
         let (start, end) = (frame.time(&strips, from.0.min(to.0)), frame.time(&strips, from.0.max(to.0)));
-        if from.1 < frame.heat() {
+        if !frame.is_box(from, to) {
             app.zoom_to(start, end);
             return;
         }
@@ -263,7 +268,7 @@ fn draw(pen: &Pen, app: App, drawing: &Drawing<'_>) {
     }
     if let Some((from, to)) = drawing.drag {
         let (left, right) = (from.0.min(to.0).max(LEFT), from.0.max(to.0).min(pen.width - RIGHT));
-        let in_heat = from.1 >= frame.heat();
+        let in_heat = frame.is_box(from, to);
         let y = if in_heat { from.1.min(to.1).max(frame.heat()) } else { TOP };
         let foot = if in_heat { from.1.max(to.1).min(frame.foot()) } else { frame.foot() };
         boxed((left, y), (right.max(left), foot.max(y)));

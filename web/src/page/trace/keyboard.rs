@@ -1,4 +1,4 @@
-//! Which keys move through a trace? Jaeger's, and those that work in every list here.
+//! Which keys move through a trace? Jaeger's, those of Perfetto's that Jaeger has no other use for, and those that work in every list here.
 
 use super::time::Time;
 use super::view::View;
@@ -27,6 +27,12 @@ pub(super) trait Steered: Copy + Send + Sync + 'static {
     fn next_match(self, by: isize);
     /// Moves to the next row that failed.
     fn next_error(self);
+    /// Moves to the next row of the same service and operation, or the one before.
+    fn next_alike(self, by: isize);
+    /// When the span that the keys are at starts, and how long it takes, in nanoseconds of the trace.
+    fn span_here(self) -> Option<(i64, i64)>;
+    /// Whether details are shown.
+    fn is_open(self) -> bool;
     /// Shows the details of the row that the keys are at, if they are at one.
     fn enter(self) -> bool;
     /// Takes back what was done last, if there is something.
@@ -47,21 +53,22 @@ pub(super) fn listen(view: impl Steered) {
         }
         let (time, fast) = (view.time(), event.shift_key());
         let plain = if key.len() == 1 { key.to_ascii_lowercase() } else { key.to_owned() };
-        let pan = if fast { PAN.1 } else { PAN.0 };
-        let zoom = if fast { ZOOM.1 } else { ZOOM.0 };
-        let window = time.window.get_untracked();
+        if let Some(window) = moved(&plain, fast, time.window.get_untracked()) {
+            time.look_at(window);
+            return true;
+        }
         match plain.as_str() {
             "n" => view.next_match(if fast { -1 } else { 1 }),
             "f" | "j" => view.step(1),
             "b" | "k" => view.step(-1),
             "s" => scroll(view, 0.8),
             "w" => scroll(view, -0.8),
-            "a" | "ArrowLeft" => time.look_at(window.pan(-pan)),
-            "d" | "ArrowRight" => time.look_at(window.pan(pan)),
-            "ArrowUp" => time.look_at(window.zoom(zoom, window.point(0.5))),
-            "ArrowDown" => time.look_at(window.zoom(1.0 / zoom, window.point(0.5))),
-            "0" => time.look_at(Window::default()),
             "c" => view.critical().update(|c| *c = !*c),
+            "m" => return fit(view),
+            "." => view.next_alike(1),
+            "," => view.next_alike(-1),
+            "q" if view.is_open() => return view.escape(),
+            "q" => return view.enter(),
             "e" => view.next_error(),
             "[" => view.fold_all(false),
             "]" => view.fold_all(true),
@@ -106,10 +113,7 @@ impl Steered for View {
             None => 0,
             Some(here) => here.saturating_add_signed(by).min(shown.len() - 1),
         };
-        self.at.set(Some(shown[next]));
-        if self.selected.get_untracked().is_some() {
-            self.select(Some(shown[next]));
-        }
+        arrive(self, shown[next]);
     }
 
     fn next_match(self, by: isize) {
@@ -121,6 +125,21 @@ impl Steered for View {
         let Some(trace) = self.trace_now() else { return };
         let errors: Vec<usize> = (0..trace.rows.len()).filter(|row| trace.rows[*row].is_error()).collect();
         go_around(self, &errors, 1);
+    }
+
+    fn next_alike(self, by: isize) {
+        if let Some((trace, at)) = self.trace_now().zip(self.at.get_untracked()) {
+            go_around(self, &trace.alike(at), by);
+        }
+    }
+
+    fn span_here(self) -> Option<(i64, i64)> {
+        let (trace, at) = self.trace_now().zip(self.at.get_untracked())?;
+        trace.rows.get(at).map(|row| (row.start, row.duration))
+    }
+
+    fn is_open(self) -> bool {
+        self.selected.get_untracked().is_some()
     }
 
     fn enter(self) -> bool {
@@ -166,12 +185,12 @@ impl Steered for View {
         match key {
             "ArrowDown" => self.step(1),
             "ArrowUp" => self.step(-1),
-            "Home" => self.at.set(Some(*first)),
-            "End" => self.at.set(Some(*last)),
+            "Home" => arrive(self, *first),
+            "End" => arrive(self, *last),
             "ArrowRight" if closed => self.fold(at),
             "ArrowRight" if has_children => self.step(1),
             "ArrowLeft" if has_children && !closed => self.fold(at),
-            "ArrowLeft" => self.at.set(trace.rows[at].parent.or(Some(at))),
+            "ArrowLeft" => arrive(self, trace.rows[at].parent.unwrap_or(at)),
             "ArrowRight" => {}
             " " => self.select(Some(at)),
             _ => return false,
@@ -183,9 +202,15 @@ impl Steered for View {
 fn go_around(view: View, rows: &[usize], by: isize) {
     if let Some(row) = next_of(rows, view.at.get_untracked(), by) {
         view.go_to(row);
-        if view.selected.get_untracked().is_some() {
-            view.select(Some(row));
-        }
+        arrive(view, row);
+    }
+}
+
+/// Moves the keys to a row that is shown; the details follow when they are open.
+fn arrive(view: View, row: usize) {
+    view.at.set(Some(row));
+    if view.selected.get_untracked().is_some() {
+        view.select(Some(row));
     }
 }
 
@@ -197,6 +222,31 @@ pub(super) fn next_of(rows: &[usize], at: Option<usize>, by: isize) -> Option<us
         rows.iter().rev().find(|row| at.is_some_and(|at| **row < at)).or(rows.last())
     };
     next.copied()
+}
+
+/// The window that a key moves another to.
+fn moved(key: &str, fast: bool, window: Window) -> Option<Window> {
+    let (pan, zoom) = if fast { (PAN.1, ZOOM.1) } else { (PAN.0, ZOOM.0) };
+    let (pan, zoom) = match key {
+        "a" | "ArrowLeft" => (-pan, 1.0),
+        "d" | "ArrowRight" => (pan, 1.0),
+        "ArrowUp" => (0.0, zoom),
+        "ArrowDown" => (0.0, 1.0 / zoom),
+        // With shift on most keyboards, which says nothing of how far.
+        "+" | "=" => (0.0, ZOOM.0),
+        "-" => (0.0, 1.0 / ZOOM.0),
+        "0" => return Some(Window::default()),
+        _ => return None,
+    };
+    Some(window.zoom(zoom, window.point(0.5)).pan(pan))
+}
+
+/// Zooms to the span that the keys are at.
+fn fit(view: impl Steered) -> bool {
+    let (time, Some((start, long))) = (view.time(), view.span_here()) else { return false };
+    let whole = time.duration.get_untracked().max(1) as f64;
+    time.look_at(Window::around(start as f64 / whole, start.saturating_add(long) as f64 / whole));
+    true
 }
 
 fn scroll(view: impl Steered, pages: f64) {

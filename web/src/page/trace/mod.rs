@@ -115,7 +115,7 @@ fn whole(view: View) -> AnyView {
         "logs" => logs::tab(view),
         "map" => part::tab(Part::Map(Calls::of(view))),
         "compare" => part::tab(Part::Compare(Here::of(view))),
-        "json" => json::tab(view.id),
+        "json" => part::tab(Part::Json(view.id)),
         _ => timeline::tab(view),
     };
     let tools = move || header::tools(view);

@@ -19,6 +19,8 @@ pub(super) enum Part {
     Compare(Here),
     /// The map of the trace.
     Map(Calls),
+    /// What was stored of the trace, by its id.
+    Json(Memo<String>),
     /// A large trace, by its id.
     Large(Memo<String>, Load<Opened>),
 }
@@ -40,6 +42,7 @@ fn draw(part: Part) -> AnyView {
     match part {
         Part::Compare(here) => super::compare::tab(here),
         Part::Map(calls) => super::map::tab(calls),
+        Part::Json(id) => super::json::tab(id),
         Part::Large(id, found) => super::large::page(id, found),
     }
 }

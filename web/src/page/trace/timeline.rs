@@ -11,8 +11,8 @@ use crate::component::effect::effect;
 use crate::component::virtual_list::{List, virtual_list};
 use crate::state::log::Level;
 use crate::state::rows::Heights;
-use crate::state::trace::flaws;
 use crate::state::trace::window::Window;
+use crate::state::trace::{flaws, indent};
 use crate::state::{format, hue, number};
 use leptos::attr::custom::custom_attribute;
 use leptos::html;
@@ -23,9 +23,6 @@ use std::sync::Arc;
 
 /// Height of a row.
 pub(super) const ROW: f64 = 26.0;
-/// Pixels of indent per level, and the level at which it stops.
-const INDENT: usize = 12;
-const DEEPEST: usize = 28;
 /// Marks drawn on one bar.
 const MARKS: usize = 60;
 
@@ -207,7 +204,7 @@ pub(super) fn draw(board: Board, drawn: Drawn) -> AnyView {
 
 fn names(one: &OutlineRow, service: String, fold: Callback<()>) -> AnyView {
     let closed = one.closed;
-    let indent = one.depth.min(DEEPEST) * INDENT;
+    let pixels = indent::indent(one.depth);
     let twisty = if one.subtree > 1 {
         let words = if closed { "Expand" } else { "Collapse" };
         let fold = move |event: web_sys::MouseEvent| {
@@ -228,10 +225,10 @@ fn names(one: &OutlineRow, service: String, fold: Callback<()>) -> AnyView {
         .then(|| view! { <span class="error-mark" role="img" aria-label="error" title="Status is error">"■"</span> });
     let flaw = one.flaw.map(flaws::words);
     let flaw = flaw.map(|words| view! { <span class="flaw" role="img" aria-label=words title=words>"▲"</span> });
-    let deep = (one.depth > DEEPEST).then(|| view! { <span class="badge num" title="Depth">{one.depth}</span> });
+    let deep = indent::told(one.depth).map(|depth| view! { <span class="badge num" title="Depth">{depth}</span> });
     view! {
         <div class="span-name">
-            <span class="guides" style=format!("width:{indent}px")></span>
+            <span class="guides" style=format!("width:{pixels}px")></span>
             {twisty}{deep}
             <i class="edge"></i>{error}{below}{flaw}
             <span class="span-service">{service}</span><span class="span-op">{one.name.clone()}</span>{hidden}

@@ -4,6 +4,7 @@ pub mod calls;
 pub mod closed;
 pub mod critical;
 pub mod flaws;
+pub mod indent;
 pub mod mini;
 pub mod pages;
 pub mod repeat;

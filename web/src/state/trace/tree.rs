@@ -320,6 +320,13 @@ impl Trace {
         closed.iter().copied().filter(|row| Some(self.rows[*row].depth) != shallowest).collect()
     }
 
+    /// Rows of the same service and name as one.
+    pub fn alike(&self, at: usize) -> Vec<usize> {
+        let Some(one) = self.rows.get(at) else { return Vec::new() };
+        let alike = |row: &Row| row.service == one.service && row.span.name == one.span.name;
+        (0..self.rows.len()).filter(|row| alike(&self.rows[*row])).collect()
+    }
+
     /// The row of a span id.
     pub fn row_of(&self, span_id: &str) -> Option<usize> {
         self.rows.iter().position(|row| row.span.span_id == span_id)

@@ -36,6 +36,12 @@ impl Window {
         Window { start, end }
     }
 
+    /// One that shows what lies between two points, with a tenth of it on both sides; around what takes no time, a thousandth of the trace.
+    pub fn around(start: f64, end: f64) -> Window {
+        let beside = if end > start { (end - start) * 0.1 } else { 0.0005 };
+        Window::between(start - beside, end + beside)
+    }
+
     /// Its width.
     pub fn width(self) -> f64 {
         self.end - self.start
@@ -97,6 +103,16 @@ mod tests {
         assert_eq!(Window::parse("0.5-0.25"), Some(Window { start: 0.25, end: 0.5 }));
         assert_eq!(Window::default().write(), None);
         assert_eq!(Window::parse("NaN-1"), None);
+    }
+
+    #[test]
+    fn a_span_is_shown_with_some_room_around_it() {
+        let near = |window: Window, start: f64, end: f64| {
+            assert!((window.start - start).abs() < 1e-9 && (window.end - end).abs() < 1e-9, "{window:?}");
+        };
+        near(Window::around(0.4, 0.6), 0.38, 0.62);
+        near(Window::around(0.0, 1.0), 0.0, 1.0);
+        near(Window::around(0.5, 0.5), 0.4995, 0.5005);
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use crate::component::effect::effect;
 use crate::component::virtual_list::{List, virtual_list};
 use crate::component::{canvas, message, text};
 use crate::state::rows::Heights;
+use crate::state::trace::indent;
 use crate::state::trace::tree::kind_word;
 use crate::state::{attribute, format, hue};
 use leptos::html;
@@ -16,9 +17,6 @@ use std::collections::HashSet;
 
 /// Height of a closed row.
 const ROW: f64 = 26.0;
-/// Pixels of indent per level, and the level at which it stops.
-const INDENT: usize = 12;
-const DEEPEST: usize = 28;
 /// Attributes of one span that are told.
 const ATTRIBUTES: usize = 100;
 
@@ -118,7 +116,7 @@ impl Nodes {
         let Some(node) = self.found.rows.with_untracked(|rows| rows.get(index).cloned()) else { return ().into_any() };
         let (mark, class, words) = Where::of(&node).told();
         let depth = node.depth as usize;
-        let indent = depth.min(DEEPEST) * INDENT;
+        let pixels = indent::indent(depth);
         let took = |span: &Option<ComparedSpan>| {
             span.as_ref().map_or_else(|| "–".to_owned(), |span| format::duration(span.duration_nano))
         };
@@ -137,13 +135,13 @@ impl Nodes {
         let bar = self.bar(&node);
         let differing = (!node.attributes.is_empty())
             .then(|| view! { <span class="badge num" title="Attributes that differ">{node.attributes.len()}</span> });
-        let deep = (depth > DEEPEST).then(|| view! { <span class="badge num" title="Depth">{depth}</span> });
+        let deep = indent::told(depth).map(|depth| view! { <span class="badge num" title="Depth">{depth}</span> });
         let (service, name) = (node.service.clone(), format::cut(&node.name, text::LINE).0.to_owned());
         let colour = format!("--svc:{}", hue::css(&service));
         view! {
             <div class=format!("compare-item {class}") role="listitem" style=colour>
                 <div class="compare-row" data-testid="compare-row" data-where=class on:click=toggle>
-                    <span class="span-name"><span class="guides" style=format!("width:{indent}px")></span><i class="where" title=words>{mark}</i>{deep}<i class="edge"></i>
+                    <span class="span-name"><span class="guides" style=format!("width:{pixels}px")></span><i class="where" title=words>{mark}</i>{deep}<i class="edge"></i>
                         {error.then(|| view! { <span class="error-mark" title="Status is error">"■"</span> })}
                         <button class="link plain" aria-expanded=move || is_open.get().to_string()><span class="span-service">{service}</span><span class="span-op">{name}</span></button>{differing}
                     </span>

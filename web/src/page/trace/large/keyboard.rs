@@ -27,10 +27,7 @@ impl Steered for Large {
         }
         let at = self.at.get_untracked();
         let next = at.map_or(0, |at| at.saturating_add_signed(by).min(count - 1));
-        self.at.set(Some(next));
-        if let Some(row) = self.row(next).filter(|_| self.span.with_untracked(Option::is_some)) {
-            self.select(Some(&row.span_id));
-        }
+        self.follow_to_place(next);
     }
 
     fn next_match(self, by: isize) {
@@ -39,7 +36,22 @@ impl Steered for Large {
     }
 
     fn next_error(self) {
-        self.next_failed();
+        self.next_such(("failed", "true"), 1);
+    }
+
+    fn next_alike(self, by: isize) {
+        if let Some(row) = self.row_at() {
+            self.next_such(("like", &row.to_string()), by);
+        }
+    }
+
+    fn span_here(self) -> Option<(i64, i64)> {
+        let row = self.at.get_untracked().and_then(|at| self.row(at))?;
+        Some((row.start_nano, row.duration_nano))
+    }
+
+    fn is_open(self) -> bool {
+        self.span.with_untracked(Option::is_some)
     }
 
     fn enter(self) -> bool {
@@ -78,15 +90,15 @@ impl Steered for Large {
         match key {
             "ArrowDown" => self.step(1),
             "ArrowUp" => self.step(-1),
-            "Home" => self.at.set(Some(0)),
-            "End" => self.at.set(Some(last)),
+            "Home" => self.follow_to_place(0),
+            "End" => self.follow_to_place(last),
             "ArrowRight" if has_children && closed => self.turn(place),
             "ArrowRight" if has_children => self.step(1),
             "ArrowRight" => {}
             "ArrowLeft" if has_children && !closed => self.turn(place),
             "ArrowLeft" => {
                 if let Some(parent) = here.and_then(|row| row.parent_row) {
-                    self.go_to(parent);
+                    self.follow_to(parent);
                 }
             }
             " " => return self.enter(),

@@ -29,6 +29,13 @@ const REACHED: usize = 10_000;
 /// Rows that the server answers at once.
 const MOST: usize = 1_000;
 
+/// Where the keys are going: its row may have to be asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    Row(usize),
+    Place(usize),
+}
+
 /// What the parts of a large trace's page share.
 #[derive(Clone, Copy)]
 pub(super) struct Large {
@@ -52,6 +59,8 @@ pub(super) struct Large {
     pub(super) seen: RwSignal<(usize, usize)>,
     /// The place that the keys are at, among the rows that are shown.
     pub(super) at: RwSignal<Option<usize>>,
+    /// Where the keys are going, when the details follow them there.
+    goal: StoredValue<Option<Goal>>,
     /// What of the time is shown.
     pub(super) time: Time,
     /// Whether the critical path is drawn.
@@ -107,6 +116,7 @@ impl Large {
             generation: RwSignal::new(0),
             seen: RwSignal::new((0, 0)),
             at: RwSignal::new(None),
+            goal: StoredValue::new(None),
             time: Time { app, window: RwSignal::new(window), duration: Signal::derive(move || lasting().1), mini },
             critical: RwSignal::new(true),
             logs: log_marks(id, move || Some(lasting())),
@@ -175,6 +185,12 @@ impl Large {
                 self.go_to(row);
             }
         });
+        // The details follow the keys once it is known which span they are at.
+        effect(move || {
+            self.at.track();
+            self.pages.track();
+            self.arrive();
+        });
         // What was typed is gone to.
         effect(move || {
             let first = self.matches.data.with(|found| found.as_deref().and_then(|found| found.rows.first().copied()));
@@ -192,6 +208,7 @@ impl Large {
         self.asked_fold.set_value(Fold::default());
         self.folded.set_value(None);
         self.holding.set(None);
+        self.goal.set_value(None);
         self.at.set(None);
         self.pages.set(Pages::new(outline.span_count, &outline.rows));
         self.generation.update(|generation| *generation += 1);
@@ -240,6 +257,7 @@ impl Large {
 
     /// Selects a span, or nothing; the URL follows.
     pub(super) fn select(self, span: Option<&str>) {
+        self.goal.set_value(None);
         let entry = if self.span.get_untracked().is_some() && span.is_some() { Entry::Replace } else { Entry::Push };
         self.app.set(entry, "span", span);
     }
@@ -247,11 +265,12 @@ impl Large {
     /// Shows a row in the timeline, whichever tab is shown.
     pub(super) fn open(self, row: usize) {
         self.app.change(Entry::Push, |params| params.set("tab", None));
-        self.go_to(row);
+        self.follow_to(row);
     }
 
     /// Moves the keys to a row, opening what hides it.
     pub(super) fn go_to(self, row: usize) {
+        self.goal.set_value(None);
         // Where it will be folded otherwise, it may be hidden then.
         let place = self.pages.with_untracked(|pages| pages.place_of(row)).filter(|_| !self.is_folding());
         match place {
@@ -260,10 +279,37 @@ impl Large {
         }
     }
 
-    /// Moves the keys to the next of some rows.
+    /// Moves the keys to the next of some rows; the details follow when they are open.
     pub(super) fn go_around(self, rows: &[usize], by: isize) {
         if let Some(row) = next_of(rows, self.row_at(), by) {
-            self.go_to(row);
+            self.follow_to(row);
+        }
+    }
+
+    /// Moves the keys to a row; the details follow when they are open.
+    pub(super) fn follow_to(self, row: usize) {
+        self.go_to(row);
+        self.set_goal(Goal::Row(row));
+    }
+
+    /// The same with a place.
+    pub(super) fn follow_to_place(self, place: usize) {
+        self.at.set(Some(place));
+        self.set_goal(Goal::Place(place));
+    }
+
+    fn set_goal(self, goal: Goal) {
+        self.goal.set_value(Some(goal).filter(|_| self.span.with_untracked(Option::is_some)));
+        self.arrive();
+    }
+
+    /// Shows the details of what the keys were going to, if they are there and it is here.
+    fn arrive(self) {
+        let Some((place, goal)) = self.at.get_untracked().zip(self.goal.get_value()) else { return };
+        let Some(row) = self.row(place) else { return };
+        if goal == Goal::Row(row.row) || goal == Goal::Place(place) {
+            self.goal.set_value(None);
+            self.select(Some(&row.span_id));
         }
     }
 
@@ -302,14 +348,17 @@ impl Large {
         self.asked_fold.with_value(|fold| fold.step(levels, close))
     }
 
-    /// Asks for failed rows and goes to the next.
-    pub(super) fn next_failed(self) {
-        let path = matches_path(&self.id.get_untracked(), ("failed", "true"), &REACHED.to_string());
+    /// Asks for rows and goes to the next: those that failed, or those that are like one.
+    pub(super) fn next_such(self, such: (&str, &str), by: isize) {
+        let path = matches_path(&self.id.get_untracked(), such, &REACHED.to_string());
         let tenant = self.app.tenant.get_untracked();
         leptos::task::spawn_local(async move {
             let answer = fetch::call("GET", &path, &tenant).await;
+            if self.asked.try_get_value().is_none() {
+                return;
+            }
             match answer.and_then(|body| fetch::read::<MatchesResponse>(&body, &path)) {
-                Ok(found) => self.go_around(&found.rows, 1),
+                Ok(found) => self.go_around(&found.rows, by),
                 Err(failure) => {
                     self.failure.try_set(Some(failure));
                 }

@@ -46,6 +46,19 @@ fn errors_began_where_none_is_below_and_the_first_ended() {
 }
 
 #[test]
+fn spans_of_one_operation_are_those_of_one_service_and_name() {
+    let named = |service: &'static str, number: u64, name: &str| {
+        let span = super::super::sample::span((number, u64::from(number > 1), number, 100));
+        (service, Span { name: name.into(), ..span })
+    };
+    let spans = vec![named("a", 1, "GET"), named("a", 2, "SET"), named("b", 3, "GET"), named("a", 4, "GET")];
+    let trace = super::super::sample::of(spans);
+    assert_eq!(trace.alike(0), [0, 3]);
+    assert_eq!(trace.alike(1), [1]);
+    assert_eq!(trace.alike(9), Vec::<usize>::new());
+}
+
+#[test]
 fn self_time_is_what_no_child_covers() {
     let trace = trace(&[(1, 0, 0, 100), (2, 1, 10, 30), (3, 1, 20, 40), (4, 1, 90, 150), (5, 1, 200, 300)]);
     assert_eq!(trace.rows[0].self_time, 10 + 50);
