@@ -1,3 +1,5 @@
+mod limit;
+
 use super::*;
 use crate::config::Config;
 use crate::fixture::{Fixture, NOW, SECOND, TestPoint, points};
