@@ -1,3 +1,4 @@
+mod family;
 mod limit;
 
 use super::*;
