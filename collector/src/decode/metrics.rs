@@ -145,15 +145,15 @@ const LEAST_SCALE: i32 = -4;
 /// Says why PromQL does not see a point that is stored, if so; of each kind of reason once.
 fn tell_unseen(name: &str, data: &PointData<'_>, [of_scale, of_name]: &mut Notices) {
     let shown = || name.chars().take(200).collect::<String>();
-    match data {
-        PointData::ExponentialHistogram { scale, .. } if *scale < LEAST_SCALE && of_scale.is_none() => {
-            *of_scale = Some(format!(
-                "PromQL has no histograms of a scale below {LEAST_SCALE}: it does not see the points of metric {:?} of scale {scale}, \
-                 which are stored",
-                shown()
-            ));
-        }
-        _ => {}
+    if let PointData::ExponentialHistogram { scale, .. } = data
+        && *scale < LEAST_SCALE
+        && of_scale.is_none()
+    {
+        *of_scale = Some(format!(
+            "PromQL has no histograms of a scale below {LEAST_SCALE}: it does not see the points of metric {:?} of scale {scale}, \
+             which are stored",
+            shown()
+        ));
     }
     if of_name.is_none() && !name.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
         *of_name = Some(format!(
