@@ -174,10 +174,9 @@ fn evaluated(asked: &Asked, control: &Control, frame: Frame) -> Result<String> {
         warnings.push(missing);
     }
     let mut out = [SUCCESS, "{"].concat();
-    // A text that grows has room for twice as much as it holds.
     write::answer(&mut out, &answer, (frame.grid(), frame.step != 0), |bytes| {
         control.check()?;
-        control.charge(2 * bytes)
+        control.charge(bytes)
     })?;
     if asked.text("stats").is_some() {
         let seconds = started.elapsed().as_secs_f64();
