@@ -11,7 +11,7 @@ mod expand;
 #[cfg(test)]
 mod tests;
 
-pub use expand::expand;
+pub use expand::{expand, expanded_len};
 
 /// A repetition may ask for so many, those within it included.
 const MOST_REPEATS: u32 = 1000;

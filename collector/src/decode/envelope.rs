@@ -54,6 +54,9 @@ pub(super) struct Head<'a> {
     pub(super) rejection: Option<Rejection>,
 }
 
+/// What is said of records that are stored: one of each kind.
+pub(super) type Notices = [Option<String>; 2];
+
 /// The state of one request's decoding.
 #[derive(Debug)]
 pub(super) struct Frame {
@@ -63,8 +66,7 @@ pub(super) struct Frame {
     /// The rows that were rejected; neighbours are one range.
     pub(super) left_out: Vec<Range<usize>>,
     pub(super) message: Option<String>,
-    /// What is said where nothing was rejected.
-    pub(super) notice: Option<String>,
+    pub(super) notices: Notices,
     pub(super) service: Option<String>,
     buffers: OriginBuffers,
     resource_is_set: bool,
@@ -83,7 +85,7 @@ impl Frame {
             rejected: 0,
             left_out: Vec::new(),
             message: None,
-            notice: None,
+            notices: Notices::default(),
             service: None,
             buffers: OriginBuffers::default(),
             resource_is_set: false,
@@ -113,6 +115,12 @@ impl Frame {
             records.set_scope(head.scope);
         }
         true
+    }
+
+    /// What the sender is told of what was rejected first, and of what is not seen by everyone.
+    pub(super) fn told(&mut self) -> Option<String> {
+        let all = self.message.take().into_iter().chain(std::mem::take(&mut self.notices).into_iter().flatten());
+        all.reduce(|told, more| format!("{told}; {more}"))
     }
 
     #[cold]

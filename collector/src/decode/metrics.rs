@@ -5,7 +5,7 @@
 //!
 //! Not here: the points themselves (`points`).
 
-use super::envelope::{self, Frame, Head, Names, Records};
+use super::envelope::{self, Frame, Head, Names, Notices, Records};
 use super::points::{self, PointBuffers};
 use super::wire::{self, Reader, Reason, Result, Within};
 use super::{Rejection, wire::fields};
@@ -142,21 +142,25 @@ impl<'a> Data<'a> {
 /// The coarsest scale of Prometheus's native histograms.
 const LEAST_SCALE: i32 = -4;
 
-/// Why PromQL does not see a point that is stored, if so.
-fn unseen(name: &str, data: &PointData<'_>) -> Option<String> {
+/// Says why PromQL does not see a point that is stored, if so; of each kind of reason once.
+fn tell_unseen(name: &str, data: &PointData<'_>, [of_scale, of_name]: &mut Notices) {
     let shown = || name.chars().take(200).collect::<String>();
-    match data {
-        PointData::ExponentialHistogram { scale, .. } if *scale < LEAST_SCALE => Some(format!(
-            "nothing was left out, but PromQL has no histograms of a scale below {LEAST_SCALE}: it does not see the points of metric {:?} \
-             of scale {scale}",
+    if let PointData::ExponentialHistogram { scale, .. } = data
+        && *scale < LEAST_SCALE
+        && of_scale.is_none()
+    {
+        *of_scale = Some(format!(
+            "PromQL has no histograms of a scale below {LEAST_SCALE}: it does not see the points of metric {:?} of scale {scale}, \
+             which are stored",
             shown()
-        )),
-        _ if !name.bytes().any(|byte| byte.is_ascii_alphanumeric()) => Some(format!(
-            "nothing was left out, but no letter or digit is in the name {:?}: PromQL does not see the metric, unless \
+        ));
+    }
+    if of_name.is_none() && !name.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+        *of_name = Some(format!(
+            "no letter or digit is in the name {:?}: PromQL does not see the metric, which is stored, unless \
              `query.translation_strategy` leaves names as they are",
             shown()
-        )),
-        _ => None,
+        ));
     }
 }
 
@@ -267,9 +271,7 @@ impl Metrics {
                 metric_is_set = true;
                 self.builder.set_metric(&metric);
             }
-            if let Some(notice) = unseen(raw.name, &point.data).filter(|_| frame.notice.is_none()) {
-                frame.notice = Some(notice);
-            }
+            tell_unseen(raw.name, &point.data, &mut frame.notices);
             self.builder.append(&point).or_else(|_| Reader::new(message).fault(Reason::Columns))
         })?;
         self.buffers = buffers;

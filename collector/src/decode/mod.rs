@@ -168,13 +168,14 @@ pub fn decode(signal: Signal, received_at: i64, payload: &[u8], limits: &DecodeL
         Signal::Logs => logs::decode(payload, &mut frame),
         Signal::Metrics => metrics::decode(payload, &mut frame),
     };
+    let message = frame.told();
     let unfit = || wire::Reader::new(payload).fault(wire::Reason::Columns);
     match batch.and_then(|batch| compact(batch).map_or_else(unfit, Ok)) {
         Ok(batch) => Ok(Decoded {
             batch,
             rejected: frame.rejected,
             left_out: frame.left_out,
-            message: frame.message.or(frame.notice),
+            message,
             warnings: frame.scratch.warnings,
             service: frame.service,
             written: Written::default(),

@@ -75,6 +75,10 @@ pub struct Metric {
     /// there is anything in the range, the least and the greatest. Of a metric of one series that is its last value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_values: Option<Values>,
+    /// Whether it has no points of its own: they are those of a histogram's or summary's parts, which Prometheus's senders send as series of
+    /// several names (`…_bucket`, `…_sum`, `…_count`). PromQL asks for them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_in_parts: bool,
 }
 
 /// From one number to another.

@@ -68,6 +68,11 @@ impl<'a> Identities<'a> {
         Role::of(self.scope.get(row)).is_none_or(|role| role == Role::Samples)
     }
 
+    /// Whether it bears Prometheus's name.
+    pub(super) fn is_verbatim(&self, row: usize) -> bool {
+        Role::of(self.scope.get(row)).is_some()
+    }
+
     pub(super) fn head(&self, row: usize) -> Head<'a> {
         Head {
             name: self.name.get(row),

@@ -6,6 +6,7 @@
 
 use super::identity::{COLUMNS, Head, Identities, metric_type, temporality};
 use super::point::{self, Numbers};
+use super::told::{Listed, with_told};
 use crate::attribute::key_values;
 use crate::column::Columns;
 use crate::error::Result;
@@ -52,7 +53,8 @@ pub(crate) fn metrics(control: &Control, query: &MetricsQuery) -> Result<Metrics
         request.predicate = predicate(query);
         control.scan(Signal::Metrics, request, |batch| metrics.add_values(control, batch))?;
     }
-    Ok(MetricsResponse { metrics: metrics.finish(), stats: control.stats() })
+    let metrics = with_told(control, query.range, &query.prefix, metrics.finish())?;
+    Ok(MetricsResponse { metrics, stats: control.stats() })
 }
 
 /// Names before the prefix are left out by the store; names behind it that do not begin with it, by `Metrics::add`.
@@ -106,6 +108,7 @@ struct Tally {
     last: HashMap<u128, (i64, Option<f64>), AsIs>,
     points: u64,
     services: BTreeSet<String>,
+    is_verbatim: bool,
     /// Time, description and metadata of the newest point; of two newest those that are greater count.
     newest: Option<(i64, String, Vec<u8>)>,
 }
@@ -132,6 +135,7 @@ impl Metrics {
             tally.points += 1;
             if tally.series.insert(series_hash(&rows, row)) {
                 control.charge(SERIES_BYTES)?;
+                tally.is_verbatim |= rows.is_verbatim(row);
             }
             let service = rows.service.get(row);
             if !tally.services.contains(service) {
@@ -196,12 +200,12 @@ impl Metrics {
         Ok(self.list.len() - 1)
     }
 
-    fn finish(self) -> Vec<Metric> {
+    fn finish(self) -> Vec<Listed> {
         let mut keys: Vec<(Key, usize)> = self.index.into_iter().collect();
         keys.sort_unstable();
         let mut list: Vec<Option<Tally>> = self.list.into_iter().map(Some).collect();
         let tallies = keys.into_iter().filter_map(|(key, at)| Some((key, list.get_mut(at)?.take()?)));
-        tallies.map(|(key, tally)| metric(key, tally)).collect()
+        tallies.map(|(key, tally)| Listed { is_verbatim: tally.is_verbatim, metric: metric(key, tally) }).collect()
     }
 }
 
@@ -231,6 +235,7 @@ fn metric(key: Key, tally: Tally) -> Metric {
         services: tally.services.into_iter().collect(),
         last_time_unix_nano,
         last_values,
+        is_in_parts: false,
     }
 }
 

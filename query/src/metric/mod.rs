@@ -7,6 +7,7 @@ mod identity;
 mod list;
 mod point;
 mod series;
+mod told;
 
 pub(crate) use cardinality::{CardinalityQuery, cardinality};
 pub(crate) use list::{MetricsQuery, metrics};

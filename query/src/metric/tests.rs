@@ -3,9 +3,11 @@ use crate::fixture::{Fixture, NOW, SECOND, TestPoint, block_on, points, text_map
 use proptest::prelude::*;
 use query_api::metric::{Metric, MetricType, PointValue, SeriesResponse, Temporality};
 use std::collections::{BTreeMap, BTreeSet};
-use storage::model::PointData;
 use storage::model::attribute::Map;
+use storage::model::origin::{Resource, Scope};
 use storage::model::record::{self, Number};
+use storage::model::verbatim::{Role, TYPE_KEY};
+use storage::model::{Batch, MetricHead, Point, PointBatchBuilder, PointData};
 use storage::scan::{Predicate, TimeRange};
 
 const RANGE: TimeRange = TimeRange { start: NOW - 3600 * SECOND, end: NOW };
@@ -285,4 +287,132 @@ async fn c1_series_are_counted_once_wherever_they_lie_and_by_the_hour_in_which_t
     assert_eq!((some.series_count, some.created_count), (2, 0));
     let none = counted(&fixture, TimeRange { start: NOW - 9 * hour, end: NOW - 8 * hour }, "").await;
     assert_eq!((none.series_count, none.created.len()), (0, 1));
+}
+
+/// Points of Prometheus's senders: name, scope, type and help as they say them, labels, what was measured.
+type Sent = (&'static str, Role, &'static str, &'static str, [(&'static str, &'static str); 2]);
+
+fn sent(all: &[Sent]) -> Batch {
+    let mut builder = PointBatchBuilder::default();
+    for (name, role, told, help, labels) in all {
+        let (resource, attributes) = (text_map(&[("service.name", labels[0].1)]), text_map(labels));
+        let metadata = if told.is_empty() { text_map(&[]) } else { text_map(&[(TYPE_KEY, *told)]) };
+        let told_apart = *role == Role::Metadata;
+        let resource = if told_apart { text_map(&[]) } else { resource };
+        builder.set_resource(&Resource { attributes: Map::new(&resource), ..Resource::default() });
+        builder.set_scope(&Scope { name: role.scope(), ..Scope::default() });
+        builder.set_metric(&MetricHead {
+            name,
+            unit: "",
+            description: help,
+            metadata: Map::new(&metadata),
+            temporality: 0,
+            is_monotonic: false,
+        });
+        let value = (!told_apart).then_some(Number::Double(1.0));
+        let point = Point {
+            attributes: if told_apart { Map::default() } else { Map::new(&attributes) },
+            time: NOW - SECOND,
+            start_time: None,
+            flags: 0,
+            exemplars: &[],
+            data: PointData::Gauge(value),
+        };
+        builder.append(&point).unwrap();
+    }
+    builder.finish().unwrap()
+}
+
+/// Name, type, help, series, and whether it has no points of its own.
+async fn listed(
+    fixture: &Fixture,
+    prefix: &str,
+    service: Option<&str>,
+) -> Vec<(String, MetricType, String, u64, bool)> {
+    let asked = MetricsQuery { range: RANGE, prefix: prefix.into(), service: service.map(str::to_owned) };
+    let answer = fixture.run(move |control| metrics(control, &asked)).await.unwrap();
+    let facts = |m: Metric| (m.name, m.r#type, m.description, m.series_count, m.is_in_parts);
+    answer.metrics.into_iter().map(facts).collect()
+}
+
+/// As version 1 of remote write sends it: type and help apart, by families, without a job.
+#[tokio::test]
+async fn t1_what_was_told_apart_is_said_of_each_metric() {
+    let fixture = Fixture::new();
+    let of = |label, value| [("job", "j"), (label, value)];
+    let series = |name, label, value| (name, Role::Samples, "", "", of(label, value));
+    let told = |name, kind, help| (name, Role::Metadata, kind, help, of("", ""));
+    let all = [
+        series("up", "i", "a"),
+        series("reqs_total", "i", "a"),
+        series("om_total", "i", "a"),
+        series("lat_bucket", "le", "1"),
+        series("lat_bucket", "le", "+Inf"),
+        series("lat_sum", "i", "a"),
+        series("lat_count", "i", "a"),
+        series("gc", "quantile", "0.5"),
+        series("gc_sum", "i", "a"),
+        series("gc_count", "i", "a"),
+        series("half_count", "i", "a"),
+        series("alone_bucket", "i", "a"),
+        ("own", Role::Samples, "gauge", "Said with it.", of("i", "a")),
+        told("own", "counter", "Said apart."),
+        told("reqs_total", "counter", "Requests."),
+        told("om", "counter", "By OpenMetrics."),
+        told("lat", "histogram", "Latency."),
+        told("gc", "summary", "Pauses."),
+        told("half", "histogram", "Half of it."),
+        told("up", "unknown", ""),
+        told("up", "gauge", "Is it up?"),
+        told("never", "gauge", "Nobody sent it."),
+    ];
+    fixture.put(sent(&all)).await;
+    let one = |name: &str, kind, help: &str, series, is_in_parts| {
+        (name.to_owned(), kind, help.to_owned(), series, is_in_parts)
+    };
+    let expected = [
+        one("alone_bucket", MetricType::Gauge, "", 1, false),
+        one("gc", MetricType::Summary, "Pauses.", 3, true),
+        one("half_count", MetricType::Sum, "Half of it.", 1, false),
+        one("lat", MetricType::Histogram, "Latency.", 4, true),
+        one("om_total", MetricType::Sum, "By OpenMetrics.", 1, false),
+        one("own", MetricType::Gauge, "Said with it.", 1, false),
+        one("reqs_total", MetricType::Sum, "Requests.", 1, false),
+        one("up", MetricType::Gauge, "Is it up?", 1, false),
+    ];
+    assert_eq!(listed(&fixture, "", None).await, expected);
+    assert_eq!(listed(&fixture, "", Some("j")).await, expected, "what was told apart belongs to no service");
+    assert_eq!(listed(&fixture, "lat", None).await, expected[3..4]);
+    let part = [one("lat_bucket", MetricType::Sum, "Latency.", 2, false)];
+    assert_eq!(listed(&fixture, "lat_b", None).await, part, "who asks for a part gets it");
+}
+
+/// As a scrape and version 2 of remote write say it, with each series; where a native histogram has the name, the parts stay.
+#[tokio::test]
+async fn t2_parts_of_a_histogram_are_one_metric_unless_its_name_is_taken() {
+    let fixture = Fixture::new();
+    let part = |name, label, value| (name, Role::Samples, "histogram", "Latency.", [("job", "j"), (label, value)]);
+    let all = [part("lat_bucket", "le", "1"), part("lat_sum", "i", "a"), part("lat_count", "i", "a")];
+    fixture.put(sent(&all)).await;
+    let found = listed(&fixture, "", None).await;
+    assert_eq!(found, [("lat".to_owned(), MetricType::Histogram, "Latency.".to_owned(), 3, true)]);
+    fixture.put(sent(&[part("lat", "i", "a")])).await;
+    let names: Vec<String> = listed(&fixture, "", None).await.into_iter().map(|found| found.0).collect();
+    assert_eq!(names, ["lat", "lat_bucket", "lat_count", "lat_sum"]);
+}
+
+/// As protobuf its parts are called as a histogram's are, as a text otherwise.
+#[tokio::test]
+async fn metadata_of_a_gauge_histogram_is_listed_once() {
+    let fixture = Fixture::new();
+    let part = |name| (name, Role::Samples, "gaugehistogram", "Sizes.", [("job", "j"), ("", "")]);
+    let names = ["a_bucket", "a_sum", "a_count", "b_bucket", "b_gsum", "b_gcount"];
+    fixture.put(sent(&names.map(part))).await;
+    let read = move |control: &crate::exec::Control| {
+        let (start, end) = (RANGE.start / 1_000_000, RANGE.end / 1_000_000);
+        Ok(crate::prometheus::Catalogue::new(control, start, end)
+            .metadata()
+            .map(|all| all.into_keys().collect::<Vec<_>>()))
+    };
+    assert_eq!(fixture.run(read).await.unwrap().unwrap(), ["a", "b"]);
 }

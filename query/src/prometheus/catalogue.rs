@@ -312,7 +312,8 @@ fn told(series: &Series) -> Option<(String, &'static str)> {
     let suffixes: &[&str] = match r#type {
         _ if role(series) == Some(Role::Metadata) => &[],
         "histogram" => &["_bucket", "_sum", "_count"],
-        "gaugehistogram" => &["_bucket", "_gsum", "_gcount"],
+        // As protobuf it has a histogram's names.
+        "gaugehistogram" => &["_bucket", "_gsum", "_gcount", "_sum", "_count"],
         "summary" => &["_sum", "_count"],
         _ => &[],
     };

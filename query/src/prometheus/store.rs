@@ -445,4 +445,8 @@ impl Source for Store<'_> {
     fn charge(&self, bytes: usize) -> Result<()> {
         Ok(self.control.charge(bytes)?)
     }
+
+    fn release(&self, bytes: usize) {
+        self.control.release(bytes);
+    }
 }

@@ -3,6 +3,9 @@
 use super::ast::Span;
 use crate::error::Error;
 
+/// How long a message may be: labels that a query has made may be long.
+const MOST_MESSAGE: usize = 64 * 1024;
+
 /// A result of PromQL.
 pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
 
@@ -28,7 +31,13 @@ impl Fault {
     }
 
     pub(crate) fn evaluation<T>(message: impl Into<String>) -> Result<T> {
-        Err(Fault::Evaluation(message.into()))
+        let mut message: String = message.into();
+        if message.len() > MOST_MESSAGE {
+            let end = (0..=MOST_MESSAGE).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
+            message.truncate(end);
+            message.push('…');
+        }
+        Err(Fault::Evaluation(message))
     }
 
     /// What a caller is told about an expression's text.

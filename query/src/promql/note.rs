@@ -5,8 +5,19 @@
 use super::ast::{Operator, Span};
 use super::duration;
 use crate::series::number::{general, significant};
-use crate::series::{Added, Labels, quoted};
+use crate::series::{Added, Labels};
 use std::collections::BTreeMap;
+
+/// Of a name or value so many bytes are shown: a query can make long ones, of each series another.
+const MOST_SHOWN: usize = 512;
+
+/// A name or value between quotes.
+fn quoted(bytes: &[u8]) -> String {
+    match bytes.get(..MOST_SHOWN) {
+        Some(head) if head.len() < bytes.len() => crate::series::quoted(head) + "…",
+        _ => crate::series::quoted(bytes),
+    }
+}
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

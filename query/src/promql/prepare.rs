@@ -310,7 +310,8 @@ fn seconds(length: &Length, frame: Frame) -> Result<f64> {
     })
 }
 
-/// The smaller of two numbers; not a number if one is none.
+/// The smaller of two numbers; not a number if one is none, but nothing is smaller than -Inf, as Go's `math.Min` has it.
 pub(super) fn smaller(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    let is_settled = a == f64::NEG_INFINITY || b == f64::NEG_INFINITY;
+    if !is_settled && (a.is_nan() || b.is_nan()) { f64::NAN } else { a.min(b) }
 }

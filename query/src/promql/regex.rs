@@ -14,6 +14,10 @@ use storage::re2;
 /// Memory of a compiled pattern at most.
 const MOST_BYTES: usize = 4 << 20;
 
+/// How many bytes are looked at for how many states of a pattern at most, the one times the other: a second or two of a search that cannot
+/// be ended before.
+const MOST_STEPS: usize = 1 << 28;
+
 /// A condition on a label.
 #[derive(Debug, Clone)]
 pub(crate) struct Matcher {
@@ -79,15 +83,29 @@ impl Replacer {
         Ok(Replacer { vm, cache })
     }
 
-    /// The template with its `$1`, `${1}` and `$name` filled in; `None` where the pattern does not match.
-    pub(crate) fn expand(&mut self, value: &str, template: &str) -> Option<String> {
+    /// Whether a value can be looked at in time.
+    pub(crate) fn is_in_time(&self, value: &str) -> bool {
+        value.len().saturating_mul(self.vm.get_nfa().states().len()) <= MOST_STEPS
+    }
+
+    /// The template with its `$1`, `${1}` and `$name` filled in; `None` where the pattern does not match. It is made once `admit` lets pass
+    /// how long it becomes.
+    pub(crate) fn expand<E>(
+        &mut self,
+        value: &str,
+        template: &str,
+        admit: impl FnOnce(usize) -> Result<(), E>,
+    ) -> Result<Option<String>, E> {
         let mut found = self.vm.create_captures();
         self.vm.captures(&mut self.cache, value, &mut found);
         if !found.is_match() {
-            return None;
+            return Ok(None);
         }
         let text = |span: Option<regex_automata::Span>| value.get(span?.range());
-        Some(re2::expand(template, |number| text(found.get_group(number)), |name| text(found.get_group_by_name(name))))
+        let by_number = |number| text(found.get_group(number));
+        let by_name = |name: &str| text(found.get_group_by_name(name));
+        admit(re2::expanded_len(template, by_number, by_name))?;
+        Ok(Some(re2::expand(template, by_number, by_name)))
     }
 }
 
@@ -98,10 +116,21 @@ mod tests {
     #[test]
     fn groups_are_filled_in() {
         let mut replacer = Replacer::new("(a+)-(?P<tail>.*)").unwrap();
-        assert_eq!(replacer.expand("aa-b", "$1.${tail}$$$x|").unwrap(), "aa.b$|");
-        assert_eq!(replacer.expand("b-a", "$1"), None);
-        assert_eq!(replacer.expand("a-\n", "[$2]").unwrap(), "[\n]");
-        assert_eq!(replacer.expand("a-b", "$01").unwrap(), "", "numbers have no zeros before them");
+        let mut expanded = |value: &str, template: &str| {
+            let mut len = 0;
+            let made = replacer.expand::<()>(value, template, |told| {
+                len = told;
+                Ok(())
+            });
+            let made = made.unwrap();
+            assert_eq!(len, made.as_ref().map_or(0, String::len), "the length is known before");
+            made
+        };
+        assert_eq!(expanded("aa-b", "$1.${tail}$$$x|").unwrap(), "aa.b$|");
+        assert_eq!(expanded("b-a", "$1"), None);
+        assert_eq!(expanded("a-\n", "[$2]").unwrap(), "[\n]");
+        assert_eq!(expanded("a-b", "$01").unwrap(), "", "numbers have no zeros before them");
+        assert_eq!(replacer.expand("a-b", "$1", Err), Err(1), "what is not admitted is not made");
         assert!(Replacer::new("(a").is_err());
         assert!(Replacer::new("a)(b").is_err());
     }

@@ -56,4 +56,7 @@ pub(crate) trait Source {
 
     /// Counts memory that is held until the answer is given.
     fn charge(&self, bytes: usize) -> Result<()>;
+
+    /// Gives back memory that was counted and is held no more.
+    fn release(&self, bytes: usize);
 }

@@ -6,23 +6,44 @@ pub fn expand<'t>(
     by_number: impl Fn(usize) -> Option<&'t str>,
     by_name: impl Fn(&str) -> Option<&'t str>,
 ) -> String {
-    let (mut expanded, mut rest) = (String::new(), template);
+    let mut expanded = String::new();
+    parts(template, by_number, by_name, |part| expanded.push_str(part));
+    expanded
+}
+
+/// How many bytes it becomes: a short template can ask for one group very often.
+pub fn expanded_len<'t>(
+    template: &str,
+    by_number: impl Fn(usize) -> Option<&'t str>,
+    by_name: impl Fn(&str) -> Option<&'t str>,
+) -> usize {
+    let mut len: usize = 0;
+    parts(template, by_number, by_name, |part| len = len.saturating_add(part.len()));
+    len
+}
+
+fn parts<'t>(
+    template: &str,
+    by_number: impl Fn(usize) -> Option<&'t str>,
+    by_name: impl Fn(&str) -> Option<&'t str>,
+    mut each: impl FnMut(&str),
+) {
+    let mut rest = template;
     while let Some((before, after)) = rest.split_once('$') {
-        expanded.push_str(before);
+        each(before);
         rest = after;
         if let Some(after) = after.strip_prefix('$') {
-            expanded.push('$');
+            each("$");
             rest = after;
         } else if let Some((name, after)) = name_of(after) {
             let found = number_of(name).map_or_else(|| by_name(name), &by_number);
-            expanded.push_str(found.unwrap_or_default());
+            each(found.unwrap_or_default());
             rest = after;
         } else {
-            expanded.push('$');
+            each("$");
         }
     }
-    expanded.push_str(rest);
-    expanded
+    each(rest);
 }
 
 /// The name of a group behind a `$`, and what follows.

@@ -36,7 +36,10 @@ fn two_parts(seconds: i64) -> String {
     if small == 0 { format!("{big} {}", parts.0) } else { format!("{big} {} {small} {}", parts.0, parts.1) }
 }
 
-/// Three significant digits without exponent: `0.0123`, `1.24`, `12.4`, `124`, `1240`.
+/// From here on a number is told with an exponent, as JavaScript does: more digits than anyone counts.
+const TOO_LONG: f64 = 1e21;
+
+/// Three significant digits without exponent: `0.0123`, `1.24`, `12.4`, `124`, `1240`; what is very small or large has one.
 pub fn significant(value: f64) -> String {
     if !value.is_finite() {
         return if value.is_nan() {
@@ -50,7 +53,7 @@ pub fn significant(value: f64) -> String {
     let magnitude = value.abs();
     let text = if magnitude == 0.0 {
         "0".to_owned()
-    } else if magnitude < 0.001 {
+    } else if !(0.001..TOO_LONG).contains(&magnitude) {
         format!("{magnitude:.2e}")
     } else if magnitude < 0.9995 {
         trim_zeros(&format!("{magnitude:.*}", (2 - magnitude.log10().floor() as i32).max(0) as usize))
@@ -71,6 +74,9 @@ fn trim_zeros(text: &str) -> String {
 /// A number with a thousands prefix: `950`, `12.4 k`, `3.10 M`.
 pub fn compact(value: f64) -> String {
     let magnitude = value.abs();
+    if magnitude >= TOO_LONG {
+        return significant(value);
+    }
     for (prefix, size) in [(" T", 1e12), (" G", 1e9), (" M", 1e6), (" k", 1e3)] {
         if magnitude >= size * 0.9995 {
             return format!("{}{prefix}", significant(value / size));
@@ -124,6 +130,9 @@ pub fn counted(value: u64, noun: &str) -> String {
 /// Bytes in IEC: `12.4 MiB`.
 pub fn bytes(value: f64) -> String {
     let magnitude = value.abs();
+    if magnitude >= TOO_LONG {
+        return format!("{} B", significant(value));
+    }
     for (unit, power) in [("TiB", 4), ("GiB", 3), ("MiB", 2), ("KiB", 1)] {
         let size = 1024f64.powi(power);
         if magnitude >= size {
@@ -283,6 +292,11 @@ mod tests {
     fn numbers_are_short() {
         assert_eq!(compact(12_400.0), "12.4 k");
         assert_eq!(compact(950.0), "950");
+        assert_eq!(
+            (compact(1e308), compact(-1e308), bytes(1e308)),
+            ("1.00e308".into(), "−1.00e308".into(), "1.00e308 B".into())
+        );
+        assert_eq!((significant(1e21), significant(9e20)), ("1.00e21".into(), "900000000000000000000".into()));
         assert_eq!(compact(999_960.0), "1.00 M");
         assert_eq!(rate(12_400.0), "12.4 k/s");
         assert_eq!(rate(0.05), "0.05/s");

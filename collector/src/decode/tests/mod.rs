@@ -44,7 +44,10 @@ fn logs(log_records: Vec<LogRecord>) -> Vec<u8> {
 }
 
 fn metric(data: metrics::metric::Data) -> Vec<u8> {
-    let metrics = vec![metrics::Metric { name: "m".into(), data: Some(data), ..metrics::Metric::default() }];
+    all_metrics(vec![metrics::Metric { name: "m".into(), data: Some(data), ..metrics::Metric::default() }])
+}
+
+fn all_metrics(metrics: Vec<metrics::Metric>) -> Vec<u8> {
     let scope_metrics = vec![metrics::ScopeMetrics { metrics, ..metrics::ScopeMetrics::default() }];
     let resource_metrics = vec![metrics::ResourceMetrics { scope_metrics, ..metrics::ResourceMetrics::default() }];
     ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
@@ -348,7 +351,37 @@ fn p3_exponential_histograms_keep_any_scale_and_lose_only_impossible_indexes() {
     let coarse = decoded(-5, 0, 1);
     assert_eq!((coarse.rejected, coarse.batch.num_rows()), (0, 1));
     let message = coarse.message.unwrap();
-    assert!(message.starts_with("nothing was left out") && message.contains("metric \"m\" of scale -5"), "{message}");
+    assert!(message.starts_with("PromQL has no") && message.contains("metric \"m\" of scale -5"), "{message}");
+}
+
+/// Beside a point that is rejected: one of a scale that PromQL does not have and one of a name that it does not have.
+#[test]
+fn of_each_kind_of_fault_the_sender_is_told_once() {
+    let number = |time: u64| metrics::Gauge {
+        data_points: vec![metrics::NumberDataPoint { time_unix_nano: time, ..Default::default() }],
+    };
+    let coarse = metrics::ExponentialHistogram {
+        data_points: vec![metrics::ExponentialHistogramDataPoint { scale: -7, ..Default::default() }],
+        aggregation_temporality: 2,
+    };
+    let one = |name: &str, data| metrics::Metric { name: name.into(), data: Some(data), ..Default::default() };
+    let all = vec![
+        one("coarse", metrics::metric::Data::ExponentialHistogram(coarse.clone())),
+        one("coarse too", metrics::metric::Data::ExponentialHistogram(coarse)),
+        one("", metrics::metric::Data::Gauge(number(1))),
+        one("late", metrics::metric::Data::Gauge(number(u64::MAX))),
+    ];
+    let decoded = run(Signal::Metrics, &all_metrics(all)).unwrap();
+    assert_eq!((decoded.rejected, decoded.batch.num_rows()), (1, 3));
+    let message = decoded.message.unwrap();
+    for part in [
+        "first rejected data point in resource_metrics[0].scope_metrics[0].metrics[3]",
+        "; PromQL has no",
+        "scale -7",
+        "; no letter or digit is in the name \"\"",
+    ] {
+        assert_eq!(message.matches(part).count(), 1, "{part}: {message}");
+    }
 }
 
 #[test]

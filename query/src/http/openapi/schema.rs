@@ -399,6 +399,7 @@ fn metrics() -> Vec<Named> {
         Always("services", list(text())),
         Always("last_time_unix_nano", wide()),
         Sometimes("last_values", reference("Values")),
+        Sometimes("is_in_parts", flag()),
     ];
     let values = [Always("least", double()), Always("greatest", double())];
     let series = [

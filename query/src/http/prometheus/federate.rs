@@ -1,12 +1,14 @@
-//! What does another Prometheus scrape here? `/federate`: of each series that a selector chooses the newest sample, as a text.
+//! What does another Prometheus scrape here? `/federate`: of each series that a selector chooses the newest sample, as a text or as protobuf.
 //!
 //! F1  A sample is told with its own time, and only if it is no older than the lookback and not the end of its series.
 //! F2  Families come by name, what is of one name by labels. Which type they have is not told, as by Prometheus. A series without `instance`
 //!     is told with an empty one, so that `honor_labels` does not give it the scraper's.
-//! F3  Native histograms are left out: neither text has them.
+//! F3  Native histograms are answered to those who take protobuf (`family`). Neither text has them: how many were left out the header `Warning`
+//!     says, and the older text in a comment.
 //! F4  OpenMetrics is answered to those who would rather have it; names that are not of the older kind are quoted where the reader says
 //!     that it can read them (`escaping=allow-utf-8`), else their other letters become `_`.
 
+use super::family;
 use super::refusal::Refusal;
 use crate::exec::Control;
 use crate::prometheus::Store;
@@ -14,8 +16,8 @@ use crate::promql::{Matcher, Reading, Settings, Source as _};
 use crate::series::number::general;
 use crate::series::{Labels, NAME, Value};
 use axum::http::{HeaderMap, header};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use storage::model::verbatim::STALE_BITS;
 
 /// Bytes of the answer are charged in such portions.
 const CHARGE_STEP: usize = 64 * 1024;
@@ -23,8 +25,23 @@ const CHARGE_STEP: usize = 64 * 1024;
 /// How the answer is written (F4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Format {
-    is_open_metrics: bool,
+    kind: Kind,
     quotes_names: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    OpenMetrics,
+    Protobuf,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) body: Vec<u8>,
+    /// How many native histograms are not in it.
+    pub(super) left_out: usize,
 }
 
 impl Format {
@@ -34,38 +51,59 @@ impl Format {
         let mut best: Option<(f32, Format)> = None;
         for media in lists.flat_map(|list| list.split(',')) {
             let mut parts = media.split(';').map(|part| part.trim().to_ascii_lowercase());
-            let is_open_metrics = match parts.next().as_deref() {
-                Some("application/openmetrics-text") => true,
-                Some("text/plain" | "text/*" | "*/*") => false,
+            let kind = match parts.next().as_deref() {
+                Some("application/openmetrics-text") => Kind::OpenMetrics,
+                Some("application/vnd.google.protobuf") => Kind::Protobuf,
+                Some("text/plain" | "text/*" | "*/*") => Kind::Text,
                 _ => continue,
             };
-            let (mut weight, mut quotes_names) = (1.0f32, false);
+            let (mut weight, mut quotes_names, mut is_known) = (1.0f32, false, true);
             for part in parts {
                 match part.split_once('=').map(|(name, value)| (name.trim(), value.trim().trim_matches('"'))) {
                     Some(("q", value)) => weight = value.parse().unwrap_or(0.0),
                     Some(("escaping", value)) => quotes_names = value == "allow-utf-8",
+                    Some(("proto", value)) => is_known &= value == "io.prometheus.client.metricfamily",
+                    Some(("encoding", value)) => is_known &= value == "delimited",
                     _ => {}
                 }
             }
-            if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
-                best = Some((weight, Format { is_open_metrics, quotes_names }));
+            if is_known && weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
+                best = Some((weight, Format { kind, quotes_names }));
             }
         }
-        best.map_or(Format { is_open_metrics: false, quotes_names: false }, |(_, format)| format)
+        best.map_or(Format { kind: Kind::Text, quotes_names: false }, |(_, format)| format)
     }
 
     /// The answer's Content-Type.
     pub(super) fn media(self) -> &'static str {
-        match (self.is_open_metrics, self.quotes_names) {
-            (false, false) => "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
-            (false, true) => "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
-            (true, false) => "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
-            (true, true) => "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+        match (self.kind, self.quotes_names) {
+            (Kind::Text, false) => "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+            (Kind::Text, true) => "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+            (Kind::OpenMetrics, false) => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+            }
+            (Kind::OpenMetrics, true) => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
+            }
+            (Kind::Protobuf, false) => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=underscores"
+            }
+            (Kind::Protobuf, true) => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=allow-utf-8"
+            }
         }
     }
 
     fn r#type(self) -> &'static str {
-        if self.is_open_metrics { "unknown" } else { "untyped" }
+        if self.kind == Kind::OpenMetrics { "unknown" } else { "untyped" }
+    }
+
+    /// A name as it stands where nothing has to be quoted.
+    pub(super) fn bare<'n>(self, name: &'n str, is_metric: bool) -> Cow<'n, str> {
+        if self.quotes_names || is_plain(name, is_metric) {
+            return Cow::Borrowed(name);
+        }
+        Cow::Owned(underscored(name, is_metric))
     }
 
     /// A metric's name as it stands before the braces; `None` where it stands in them.
@@ -86,32 +124,45 @@ impl Format {
     }
 }
 
-/// The newest sample of each series: time in milliseconds and value.
-type Newest = BTreeMap<(String, Labels), (i64, f64)>;
+/// The newest sample of each series, by name and other labels: time in milliseconds and value.
+pub(super) type Newest = BTreeMap<(String, Labels), (i64, Value)>;
 
-/// The text for the series that fit one of some selectors, at a moment.
-pub(super) fn text(control: &Control, selectors: &[Vec<Matcher>], now: i64, format: Format) -> Result<String, Refusal> {
+/// What is answered of the series that fit one of some selectors, at a moment.
+pub(super) fn told(control: &Control, selectors: &[Vec<Matcher>], now: i64, format: Format) -> Result<Told, Refusal> {
+    let newest = newest(control, selectors, now)?;
+    if format.kind == Kind::Protobuf {
+        return Ok(Told { body: family::families(control, &newest, format)?, left_out: 0 });
+    }
+    let left_out = newest.values().filter(|(_, value)| value.histogram().is_some()).count();
+    Ok(Told { body: text(control, &newest, left_out, format)?.into_bytes(), left_out })
+}
+
+fn newest(control: &Control, selectors: &[Vec<Matcher>], now: i64) -> Result<Newest, Refusal> {
     let after = now.saturating_sub(Settings::default().lookback);
     let (store, mut newest) = (Store::new(control), Newest::new());
     for matchers in selectors {
         store.select(matchers, after, now, Reading::WHOLE, &mut |series| {
             let series = series.raw();
             let Some(sample) = series.samples.last().filter(|sample| sample.time > after) else { return Ok(()) };
-            let Value::Float(value) = sample.value else { return Ok(()) };
             let name = series.labels.name();
-            if value.to_bits() == STALE_BITS || name.is_empty() {
+            if sample.value.is_stale() || name.is_empty() {
                 return Ok(());
             }
             let key = (name.to_owned(), series.labels.without_label(NAME));
-            if newest.insert(key, (sample.time, value)).is_none() {
+            if newest.insert(key, (sample.time, sample.value.clone())).is_none() {
                 control.collect(1)?;
-                control.charge(series.labels.memory_bytes() + 64)?;
+                control.charge(series.labels.memory_bytes() + 64 + 16 * sample.value.weight())?;
             }
             Ok(())
         })?;
     }
+    Ok(newest)
+}
+
+fn text(control: &Control, newest: &Newest, left_out: usize, format: Format) -> Result<String, Refusal> {
     let (mut out, mut charged, mut last) = (String::new(), 0, None);
-    for ((name, labels), (time, value)) in &newest {
+    for ((name, labels), (time, value)) in newest {
+        let Value::Float(value) = value else { continue };
         if last != Some(name) {
             control.check()?;
             last = Some(name);
@@ -120,19 +171,28 @@ pub(super) fn text(control: &Control, selectors: &[Vec<Matcher>], now: i64, form
         }
         put(&mut out, format, name, labels);
         let value = general(*value);
-        match format.is_open_metrics {
-            true => out.push_str(&format!(" {value} {}\n", seconds(*time))),
-            false => out.push_str(&format!(" {value} {time}\n")),
+        match format.kind {
+            Kind::OpenMetrics => out.push_str(&format!(" {value} {}\n", seconds(*time))),
+            _ => out.push_str(&format!(" {value} {time}\n")),
         }
         if out.len() > charged {
             control.charge(CHARGE_STEP)?;
             charged += CHARGE_STEP;
         }
     }
-    if format.is_open_metrics {
+    if format.kind == Kind::OpenMetrics {
         out.push_str("# EOF\n");
+    } else if left_out > 0 {
+        out.push_str(&format!("# {}\n", warning(left_out)));
     }
     Ok(out)
+}
+
+/// What is said of native histograms that are not in a text.
+pub(super) fn warning(left_out: usize) -> String {
+    format!(
+        "native histograms were left out, {left_out} of them: ask for application/vnd.google.protobuf, which has them"
+    )
 }
 
 /// Name and labels.
@@ -199,17 +259,22 @@ mod tests {
         let wanted = |accept: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, accept.parse().unwrap());
-            let Format { is_open_metrics, quotes_names } = Format::wanted(&headers);
-            (is_open_metrics, quotes_names)
+            let Format { kind, quotes_names } = Format::wanted(&headers);
+            (kind, quotes_names)
         };
-        assert_eq!(wanted("*/*"), (false, false));
-        assert_eq!(wanted("text/html"), (false, false));
-        assert_eq!(wanted("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4"), (false, false));
-        // What Prometheus 3 sends where it scrapes.
+        assert_eq!(wanted("*/*"), (Kind::Text, false));
+        assert_eq!(wanted("text/html"), (Kind::Text, false));
+        assert_eq!(
+            wanted("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4"),
+            (Kind::Text, false)
+        );
+        // What Prometheus 3 sends where it scrapes native histograms.
         let scrape = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
                       application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.2";
-        assert_eq!(wanted(scrape), (true, true));
-        assert_eq!(wanted("text/plain;version=1.0.0;escaping=allow-utf-8"), (false, true));
+        assert_eq!(wanted(scrape), (Kind::Protobuf, false));
+        let other = scrape.replace("delimited", "text");
+        assert_eq!(wanted(&other), (Kind::OpenMetrics, true), "another encoding is not ours");
+        assert_eq!(wanted("text/plain;version=1.0.0;escaping=allow-utf-8"), (Kind::Text, true));
     }
 
     #[test]
@@ -219,7 +284,7 @@ mod tests {
             [(false, r#"http_x{a_b="x\n\"\\",instance="i"}"#), (true, r#"{"http.x","a.b"="x\n\"\\",instance="i"}"#)]
         {
             let mut out = String::new();
-            put(&mut out, Format { is_open_metrics: false, quotes_names }, "http.x", &labels);
+            put(&mut out, Format { kind: Kind::Text, quotes_names }, "http.x", &labels);
             assert_eq!(out, expected);
         }
         assert_eq!((underscored("2a:b", true), underscored("2a:b", false)), ("_a:b".into(), "_a_b".into()));

@@ -8,7 +8,7 @@
 //!
 //! - `ask`: parameters.
 //! - `reply`: what is computed for them, on the executor's threads.
-//! - `federate`: the newest samples, for another Prometheus that scrapes them.
+//! - `federate`: the newest samples, for another Prometheus that scrapes them; `family`: the same as protobuf.
 //! - `read`: remote read.
 //! - `rules`: rules and alerts; `targets`: what is scraped.
 //! - `write`: values as JSON; `tree`: expressions as JSON.
@@ -17,6 +17,7 @@
 //! Not here: PromQL (`promql`), names of metrics (`prometheus`), the evaluation of rules (`rule`).
 
 mod ask;
+mod family;
 mod federate;
 mod read;
 mod refusal;
@@ -219,24 +220,30 @@ async fn asked(
 async fn federated(State(state): State<Arc<QueryState>>, request: Request) -> Response {
     let format = federate::Format::wanted(request.headers());
     match federation(&state, request, format).await {
-        Ok(body) => {
+        Ok((body, left_out)) => {
             let mut response = answer::ok(body);
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media()));
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media()));
+            let warning = HeaderValue::try_from(format!("199 spanlight \"{}\"", federate::warning(left_out)));
+            if let (true, Ok(warning)) = (left_out > 0, warning) {
+                headers.insert(header::WARNING, warning);
+            }
             response
         }
         Err(refusal) => refusal.as_text(),
     }
 }
 
-async fn federation(state: &QueryState, request: Request, format: federate::Format) -> Result<Body, Refusal> {
+/// The answer, and how many histograms are not in it.
+async fn federation(state: &QueryState, request: Request, format: federate::Format) -> Result<(Body, usize), Refusal> {
     let (parts, asked) = asked(state, HashMap::new(), request).await?;
     let tenant = super::tenant(&parts.headers).map_err(Refusal::from)?;
     let (selectors, now) = (asked.selectors()?, asked.now);
     let context = QueryContext { tenant, timeout: state.executor().config().timeout };
     let gzip = answer::accepts_gzip(&parts.headers);
     let answered = state.executor().run(context, move |control| {
-        let text = federate::text(control, &selectors, now, format);
-        Ok(text.and_then(|text| Ok(answer::packed(control, text.into_bytes(), gzip)?)))
+        let told = federate::told(control, &selectors, now, format);
+        Ok(told.and_then(|told| Ok((answer::packed(control, told.body, gzip)?, told.left_out))))
     });
     answered.await.map_err(Refusal::from)?
 }

@@ -27,6 +27,9 @@ const TRUNCATED: &str = "results truncated due to limit";
 /// For how long before now `/status/tsdb` counts series.
 const STATUS_RANGE: i64 = 2 * 3_600_000;
 
+/// How an answer begins.
+const SUCCESS: &str = "{\"status\":\"success\",\"data\":";
+
 type Result<T, E = Refusal> = std::result::Result<T, E>;
 
 impl From<Fault> for Refusal {
@@ -37,7 +40,11 @@ impl From<Fault> for Refusal {
 
 /// The whole answer around its data.
 fn success(data: &str, warnings: &[String], infos: &[String]) -> String {
-    let mut out = format!("{{\"status\":\"success\",\"data\":{data}");
+    finished([SUCCESS, data].concat(), warnings, infos)
+}
+
+/// The same, begun with [`SUCCESS`] and the data.
+fn finished(mut out: String, warnings: &[String], infos: &[String]) -> String {
     for (name, texts) in [("warnings", warnings), ("infos", infos)] {
         if !texts.is_empty() {
             out.push_str(&format!(",\"{name}\":"));
@@ -166,19 +173,21 @@ fn evaluated(asked: &Asked, control: &Control, frame: Frame) -> Result<String> {
     if let Some(missing) = incomplete(control) {
         warnings.push(missing);
     }
-    let mut data = String::from("{");
-    write::answer(&mut data, &answer, frame.grid(), frame.step != 0);
+    let mut out = [SUCCESS, "{"].concat();
+    write::answer(&mut out, &answer, (frame.grid(), frame.step != 0), |bytes| {
+        control.check()?;
+        control.charge(bytes)
+    })?;
     if asked.text("stats").is_some() {
         let seconds = started.elapsed().as_secs_f64();
         let timings = ["evalTotalTime", "innerEvalTime", "execTotalTime"].map(|name| (name, seconds));
         let others = ["resultSortTime", "queryPreparationTime", "execQueueTime"].map(|name| (name, 0.0));
         let timings: BTreeMap<&str, f64> = timings.into_iter().chain(others).collect();
         let samples = json!({ "totalQueryableSamples": samples, "peakSamples": samples });
-        data.push_str(&format!(",\"stats\":{}", json!({ "timings": timings, "samples": samples })));
+        out.push_str(&format!(",\"stats\":{}", json!({ "timings": timings, "samples": samples })));
     }
-    data.push('}');
-    control.charge(data.len())?;
-    Ok(success(&data, &warnings, &notes.texts(Level::Info, text)))
+    out.push('}');
+    Ok(finished(out, &warnings, &notes.texts(Level::Info, text)))
 }
 
 /// Whether something had to be left out.

@@ -1,3 +1,6 @@
+mod family;
+mod limit;
+
 use super::*;
 use crate::config::Config;
 use crate::fixture::{Fixture, NOW, SECOND, TestPoint, points};

@@ -36,6 +36,26 @@ pub(super) fn list<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut 
     out.push(']');
 }
 
+/// The same of what an answer may be too long for: `admit` is told how many bytes each item has taken.
+fn admitted<T, E>(
+    out: &mut String,
+    items: impl IntoIterator<Item = T>,
+    admit: &mut impl FnMut(usize) -> Result<(), E>,
+    mut write: impl FnMut(&mut String, T),
+) -> Result<(), E> {
+    out.push('[');
+    for (place, item) in items.into_iter().enumerate() {
+        let before = out.len();
+        if place > 0 {
+            out.push(',');
+        }
+        write(out, item);
+        admit(out.len() - before)?;
+    }
+    out.push(']');
+    Ok(())
+}
+
 /// Labels as an object.
 pub(super) fn labels(out: &mut String, labels: &Labels) {
     out.push('{');
@@ -122,8 +142,14 @@ fn points<'a>(out: &mut String, points: impl Iterator<Item = (i64, &'a Value)> +
     }
 }
 
-/// The type of an answer and the answer. `is_range` says whether a vector is one of many steps.
-pub(super) fn answer(out: &mut String, answer: &Answer, grid: Grid, is_range: bool) {
+/// The type of an answer and the answer. `is_range` says whether a vector is one of many steps; `admit` is asked after each series whether
+/// so many bytes more may be held.
+pub(super) fn answer<E>(
+    out: &mut String,
+    answer: &Answer,
+    (grid, is_range): (Grid, bool),
+    mut admit: impl FnMut(usize) -> Result<(), E>,
+) -> Result<(), E> {
     let metric = |out: &mut String, own: &Labels| {
         out.push_str("{\"metric\":");
         labels(out, own);
@@ -142,37 +168,43 @@ pub(super) fn answer(out: &mut String, answer: &Answer, grid: Grid, is_range: bo
         }
         Answer::Scalar(values) => {
             let cells = values.iter().map(|value| Some(Value::Float(*value))).collect();
-            rows(out, &[Row { labels: Labels::default(), drop_name: false, cells }], grid);
+            rows(out, &[Row { labels: Labels::default(), drop_name: false, cells }], grid, &mut admit)?;
         }
-        Answer::Instant(found) if is_range => rows(out, found, grid),
+        Answer::Instant(found) if is_range => rows(out, found, grid, &mut admit)?,
         Answer::Instant(found) => {
             out.push_str("\"resultType\":\"vector\",\"result\":");
             let found = found.iter().filter_map(|row| Some((row, row.cells.first()?.as_ref()?)));
-            list(out, found, |out, (row, value)| {
+            admitted(out, found, &mut admit, |out, (row, value)| {
                 metric(out, &row.labels);
                 out.push_str(if value.float().is_some() { ",\"value\":" } else { ",\"histogram\":" });
                 point(out, grid.start, value);
                 out.push('}');
-            });
+            })?;
         }
         Answer::Range(series) => {
             out.push_str("\"resultType\":\"matrix\",\"result\":");
-            list(out, series, |out, series: &RawSeries| {
+            admitted(out, series, &mut admit, |out, series: &RawSeries| {
                 metric(out, &series.labels);
                 points(out, series.samples.iter().map(|sample| (sample.time, &sample.value)));
                 out.push('}');
-            });
+            })?;
         }
     }
+    Ok(())
 }
 
-fn rows(out: &mut String, rows: &[Row], grid: Grid) {
+fn rows<E>(
+    out: &mut String,
+    rows: &[Row],
+    grid: Grid,
+    admit: &mut impl FnMut(usize) -> Result<(), E>,
+) -> Result<(), E> {
     out.push_str("\"resultType\":\"matrix\",\"result\":");
-    list(out, rows, |out, row| {
+    admitted(out, rows, admit, |out, row| {
         out.push_str("{\"metric\":");
         labels(out, &row.labels);
         let cells = row.cells.iter().enumerate();
         points(out, cells.filter_map(|(step, cell)| Some((grid.at(step), cell.as_ref()?))));
         out.push('}');
-    });
+    })
 }

@@ -121,6 +121,8 @@ impl Evaluator<'_> {
         for row in &rows {
             for (step, cell) in row.cells.iter().enumerate() {
                 let Some(value) = cell else { continue };
+                // Long labels are much work at many steps, as a histogram's text is.
+                self.source.check()?;
                 let text = match value {
                     Value::Float(value) => plain(*value),
                     Value::Histogram(histogram) => histogram.to_string(),
@@ -130,6 +132,7 @@ impl Evaluator<'_> {
                 let place = *places.entry(labels.clone()).or_insert(next);
                 if place == next {
                     self.count(grid.count)?;
+                    self.count_label(label, text.len())?;
                     results.push(Row::empty(labels, grid.count));
                 }
                 if let Some(cell) = results.get_mut(place).and_then(|row| row.cells.get_mut(step)) {

@@ -235,7 +235,8 @@ impl<'r> Join<'r> {
                     (None, Some(fill)) => (None, Value::Float(fill)),
                     (None, None) => continue,
                 };
-                let was_made = self.pair(step, *group, (Some(*place), value), (other, &right), &mut note)?;
+                let sides = ((Some(*place), value), (other, &right));
+                let was_made = self.pair(evaluator, (step, *group), sides, &mut note)?;
                 let Some(matched) = matched.get_mut(*group).filter(|_| was_made) else { continue };
                 if *matched && self.link.matching.cardinality == Cardinality::OneToOne {
                     return Fault::evaluation(
@@ -247,7 +248,8 @@ impl<'r> Join<'r> {
             if let Some(fill) = self.fill_many {
                 for (place, group, value) in &ones {
                     if matched.get(*group) != Some(&true) {
-                        self.pair(step, *group, (None, &Value::Float(fill)), (Some(*place), value), &mut note)?;
+                        let sides = ((None, &Value::Float(fill)), (Some(*place), value));
+                        self.pair(evaluator, (step, *group), sides, &mut note)?;
                     }
                 }
             }
@@ -261,10 +263,9 @@ impl<'r> Join<'r> {
     /// Computes one result; false where the two values do not go together.
     fn pair(
         &mut self,
-        step: usize,
-        group: usize,
-        many: (Option<usize>, &Value),
-        one: (Option<usize>, &Value),
+        evaluator: &mut Evaluator<'_>,
+        (step, group): (usize, usize),
+        (many, one): ((Option<usize>, &Value), (Option<usize>, &Value)),
         note: &mut Option<Note>,
     ) -> Result<bool> {
         let link = self.link;
@@ -282,7 +283,7 @@ impl<'r> Join<'r> {
                 (value, keeps)
             }
         };
-        let place = self.result(many.0, one.0);
+        let place = self.result(evaluator, many.0, one.0)?;
         let made = self.made.get_mut(place);
         let before = made.and_then(|made| made.replace((step, group)));
         if before == Some((step, group)) && link.matching.cardinality != Cardinality::OneToOne {
@@ -302,15 +303,18 @@ impl<'r> Join<'r> {
     }
 
     /// The row that a pair's results belong to.
-    fn result(&mut self, many: Option<usize>, one: Option<usize>) -> usize {
+    fn result(&mut self, evaluator: &mut Evaluator<'_>, many: Option<usize>, one: Option<usize>) -> Result<usize> {
         if let Some(place) = self.pairs.get(&(many, one)) {
-            return *place;
+            return Ok(*place);
         }
         let row_of = |side: &Side<'r>, place: Option<usize>| place.and_then(|place| side.rows.get(place));
         let (many_row, one_row) = (row_of(&self.many, many), row_of(&self.one, one));
         let filled = |other: Option<&Row>| other.map(|row| self.groups.key(&row.labels)).unwrap_or_default();
         let many_labels = many_row.map_or_else(|| filled(one_row), |row| row.labels.clone());
         let one_labels = one_row.map_or_else(|| filled(many_row), |row| row.labels.clone());
+        for name in &self.link.matching.include {
+            evaluator.count_label(name, one_labels.get(name).len())?;
+        }
         let labels = self.result_labels(&many_labels, &one_labels);
         let next = self.results.len();
         let place = *self.places.entry(labels.clone()).or_insert(next);
@@ -321,7 +325,7 @@ impl<'r> Join<'r> {
             self.made.push(None);
         }
         self.pairs.insert((many, one), place);
-        place
+        Ok(place)
     }
 
     fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {

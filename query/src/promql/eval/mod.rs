@@ -4,6 +4,8 @@
 //! V2  What has one value for all steps is computed once.
 //! V3  Names are dropped at the end, not on the way, so that functions can tell series apart that differ in name only; if
 //!     what is left then is the same label set twice at one step, the expression has no value.
+//! V4  What labels a part makes is counted before they are made, and given back for those that its value no longer has: a
+//!     short text can ask for labels that double with each call.
 //!
 //! - `selector`: instant and range selectors, subqueries.
 //! - `binary`, `set`, `element`: operators between vectors; `and`, `or`, `unless`; two values.
@@ -34,6 +36,12 @@ pub(crate) const SAME_LABELS: &str = "vector cannot contain metrics with the sam
 
 /// How much memory the parts of an expression take for each letter of it, at most: `a+a+a` has two letters a selector.
 const BYTES_OF_A_LETTER: usize = 256;
+
+/// How long a label's value may be that a query makes.
+const MOST_LABEL_BYTES: usize = 1 << 20;
+
+/// What a label takes beside its text.
+const LABEL_BYTES: usize = 64;
 
 /// What a query may do.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +81,7 @@ pub(crate) struct Outcome {
 
 /// Evaluates an expression.
 pub(crate) fn evaluate(source: &dyn Source, settings: Settings, expression: &str, frame: Frame) -> Outcome {
-    let mut evaluator = Evaluator { source, settings, notes: Notes::default(), samples: 0 };
+    let mut evaluator = Evaluator { source, settings, notes: Notes::default(), samples: 0, label_bytes: 0 };
     let answer = evaluator.run(expression, frame);
     Outcome { answer, notes: evaluator.notes, samples: evaluator.samples }
 }
@@ -84,6 +92,8 @@ pub(crate) struct Evaluator<'s> {
     pub(crate) settings: Settings,
     pub(crate) notes: Notes,
     samples: usize,
+    /// What was counted of labels that were made, and not given back.
+    label_bytes: usize,
 }
 
 impl Evaluator<'_> {
@@ -122,6 +132,13 @@ impl Evaluator<'_> {
     /// The value of a part.
     pub(crate) fn eval(&mut self, expr: &Expr, grid: Grid) -> Result<Answer> {
         self.source.check()?;
+        let before = self.label_bytes;
+        let answer = self.eval_part(expr, grid)?;
+        self.give_back_labels(before, &answer);
+        Ok(answer)
+    }
+
+    fn eval_part(&mut self, expr: &Expr, grid: Grid) -> Result<Answer> {
         match expr {
             Expr::Number(number) => Ok(Answer::Scalar(vec![number.value; grid.count])),
             Expr::Text(text) => Ok(Answer::Text(text.bytes.clone())),
@@ -186,6 +203,38 @@ impl Evaluator<'_> {
             return Fault::evaluation("query processing would load too many samples into memory in query execution");
         }
         self.source.charge(samples.saturating_mul(size_of::<Option<Value>>()))
+    }
+
+    /// Counts a label before it is made, of which its value's length is known.
+    pub(crate) fn count_label(&mut self, name: &str, value: usize) -> Result<()> {
+        self.source.check()?;
+        if value > MOST_LABEL_BYTES {
+            let name: String = name.chars().take(64).collect();
+            let name = crate::series::quoted(name.as_bytes());
+            return Fault::evaluation(format!(
+                "the value of label {name} would have {value} bytes; a query makes none of more than {MOST_LABEL_BYTES}"
+            ));
+        }
+        let bytes = name.len() + value + LABEL_BYTES;
+        self.source.charge(bytes)?;
+        self.label_bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives back what was counted of labels since `before` and is in an answer no more (V4).
+    fn give_back_labels(&mut self, before: usize, answer: &Answer) {
+        let made = self.label_bytes.saturating_sub(before);
+        if made == 0 {
+            return;
+        }
+        let kept: usize = match answer {
+            Answer::Instant(rows) => rows.iter().map(|row| row.labels.memory_bytes()).sum(),
+            Answer::Range(series) => series.iter().map(|series| series.labels.memory_bytes()).sum(),
+            Answer::Scalar(_) | Answer::Text(_) => 0,
+        };
+        let dropped = made.saturating_sub(kept);
+        self.source.release(dropped);
+        self.label_bytes -= dropped;
     }
 }
 

@@ -187,6 +187,7 @@ pub(super) fn histogram_quantiles(evaluator: &mut Evaluator<'_>, call: &Call, gr
             for q in &qs {
                 let value = quantile_of(*q, &mut whole, vector.span(), grid.at(step), &mut evaluator.notes);
                 let labels = labels_of(&whole).with(&label, &open_metrics(*q));
+                evaluator.source.check()?;
                 results.set(labels, grid, step, value)?;
             }
         }

@@ -41,7 +41,14 @@ pub(super) fn info(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Re
         let mut by_labels: BTreeMap<Labels, Row> = BTreeMap::new();
         for step in 0..grid.count {
             let Some(Some(value)) = row.cells.get(step) else { continue };
+            evaluator.source.check()?;
             let Some(labels) = enriched(&row.labels, &infos, step, &wanted)? else { continue };
+            if !by_labels.contains_key(&labels) {
+                for (name, value) in labels.iter().filter(|(name, _)| row.labels.get(name).is_empty()) {
+                    evaluator.count_label(name, value.len())?;
+                }
+                evaluator.count(grid.count)?;
+            }
             let result = by_labels
                 .entry(labels.clone())
                 .or_insert_with(|| Row { drop_name: row.drop_name, ..Row::empty(labels, grid.count) });
@@ -146,7 +153,7 @@ fn info_series(
     let ends = (moment(grid.start), moment(grid.end()));
     let reading = Reading::new(ends, grid.step, 0, Needs::Ends);
     let mut infos = Vec::new();
-    evaluator.select(&matchers, span, (reading, place), |_, series| {
+    evaluator.select(&matchers, span, (reading, place), |evaluator, series| {
         let lookback = lookback.saturating_add(reading.slack(&series.thinning));
         let samples = series.points.into_samples();
         let mut times = Vec::with_capacity(grid.count);
@@ -159,6 +166,7 @@ fn info_series(
             times.push(sample.map(|sample| sample.time));
         }
         let key = (series.labels.name().to_owned(), key(&series.labels));
+        evaluator.source.charge(times.len().saturating_mul(size_of::<Option<i64>>()))?;
         infos.push(Info { labels: series.labels, key, times });
         Ok(())
     })?;

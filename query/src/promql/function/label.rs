@@ -37,11 +37,24 @@ pub(super) fn label_replace(evaluator: &mut Evaluator<'_>, call: &Call, grid: Gr
     };
     let label = label_name(call, 1, "destination")?;
     let rows = arg_rows(evaluator, call, grid)?;
-    let rows = rows.into_iter().map(|row| match replacer.expand(row.labels.get(&source), &template) {
-        Some(value) => relabelled(row, &label, &value),
-        None => row,
-    });
-    Ok(Answer::Instant(merged(rows.collect())?))
+    let mut replaced = Vec::with_capacity(rows.len());
+    for row in rows {
+        evaluator.source.check()?;
+        let value = row.labels.get(&source);
+        if !replacer.is_in_time(value) {
+            let bytes = value.len();
+            return Fault::evaluation(format!(
+                "the regular expression in label_replace() takes too long for a value of {bytes} bytes"
+            ));
+        }
+        let admit = |bytes| evaluator.count_label(&label, bytes);
+        let row = match replacer.expand(value, &template, admit)? {
+            Some(value) => relabelled(row, &label, &value),
+            None => row,
+        };
+        replaced.push(row);
+    }
+    Ok(Answer::Instant(merged(replaced)?))
 }
 
 pub(super) fn label_join(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Result<Answer> {
@@ -50,12 +63,16 @@ pub(super) fn label_join(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid)
     let sources: Vec<String> = sources.collect::<Result<_>>()?;
     let label = label_name(call, 1, "destination")?;
     let rows = arg_rows(evaluator, call, grid)?;
-    let rows = rows.into_iter().map(|row| {
+    let mut joined = Vec::with_capacity(rows.len());
+    let separators = separator.len().saturating_mul(sources.len().saturating_sub(1));
+    for row in rows {
         let values: Vec<&str> = sources.iter().map(|source| row.labels.get(source)).collect();
+        let bytes = values.iter().map(|value| value.len()).fold(separators, usize::saturating_add);
+        evaluator.count_label(&label, bytes)?;
         let value = values.join(&separator);
-        relabelled(row, &label, &value)
-    });
-    Ok(Answer::Instant(merged(rows.collect())?))
+        joined.push(relabelled(row, &label, &value));
+    }
+    Ok(Answer::Instant(merged(joined)?))
 }
 
 fn arg_rows(evaluator: &mut Evaluator<'_>, call: &Call, grid: Grid) -> Result<Vec<Row>> {

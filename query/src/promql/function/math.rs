@@ -62,3 +62,26 @@ pub(super) fn min_of(args: &[f64]) -> f64 {
 pub(super) fn pi(_: &[f64]) -> f64 {
     std::f64::consts::PI
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_infinity_on_its_side_wins_over_what_is_no_number() {
+        const INF: f64 = f64::INFINITY;
+        const NAN: f64 = f64::NAN;
+        let at = |value: f64, limit: fn(&Value, &[f64]) -> Option<f64>, args: &[f64]| {
+            limit(&Value::Float(value), args).unwrap().to_string()
+        };
+        assert_eq!(at(-INF, clamp_max, &[NAN]), "-inf");
+        assert_eq!(at(INF, clamp_max, &[NAN]), "NaN");
+        assert_eq!(at(INF, clamp_min, &[NAN]), "inf");
+        assert_eq!(at(-INF, clamp_min, &[NAN]), "NaN");
+        assert_eq!(at(-INF, clamp, &[0.0, NAN]), "0");
+        assert_eq!(at(1.0, clamp, &[0.0, NAN]), "NaN");
+        assert_eq!(at(NAN, clamp, &[0.0, 2.0]), "NaN");
+        assert_eq!((min_of(&[NAN, -INF]), max_of(&[INF, NAN])), (-INF, INF));
+        assert!(min_of(&[NAN, INF]).is_nan() && max_of(&[NAN, 0.0]).is_nan());
+    }
+}

@@ -63,6 +63,8 @@ impl Source for Stored<'_> {
     fn charge(&self, _: usize) -> Evaluated<()> {
         Ok(())
     }
+
+    fn release(&self, _: usize) {}
 }
 
 /// A series at one moment: labels, whether its name goes in the end, value.

@@ -62,4 +62,6 @@ impl Source for Memory {
     fn charge(&self, _: usize) -> Result<()> {
         Ok(())
     }
+
+    fn release(&self, _: usize) {}
 }

@@ -13,7 +13,7 @@ use crate::component::app::{App, Entry};
 use crate::component::combobox::{Field, combobox};
 use crate::component::message;
 use crate::state::address::Params;
-use crate::state::metric::suggest::Metadata;
+use crate::state::metric::suggest::{self, Metadata};
 use crate::state::time::Range;
 use crate::state::{filter, format};
 use leptos::prelude::*;
@@ -30,8 +30,14 @@ pub(super) fn page() -> AnyView {
     let all = load::<MetricsResponse>(Old::Keep, move || Some(filter::ranged("/api/v1/metrics", app.span()?)));
     let name = Memo::new(move |_| app.params.with(|p| p.get("name").map(str::to_owned)));
     let service = Memo::new(move |_| app.params.with(|p| p.get("service").unwrap_or_default().to_owned()));
+    let chosen = Memo::new(move |_| {
+        let name = name.get()?;
+        all.data.with(|d| d.as_ref()?.metrics.iter().find(|m| m.name == name).cloned())
+    });
+    let asked = query::asked(chosen);
+    let is_asked = Memo::new(move |_| asked.query.with(|query| !query.is_empty()));
     let wanted = Memo::new(move |_| {
-        if app.params.with(|p| p.get("query").is_some()) {
+        if is_asked.get() {
             return None;
         }
         let mut params = Params::default();
@@ -42,13 +48,7 @@ pub(super) fn page() -> AnyView {
         Some(params.behind("/api/v1/series"))
     });
     let series = load::<SeriesResponse>(Old::Keep, move || wanted.get());
-    let chosen = Memo::new(move |_| {
-        let name = name.get()?;
-        all.data.with(|d| d.as_ref()?.metrics.iter().find(|m| m.name == name).cloned())
-    });
-    let asked = query::asked();
     let metadata = load::<Metadata>(Old::Keep, move || name.get().map(|_| "/prometheus/api/v1/metadata".to_owned()));
-    let is_asked = Memo::new(move |_| app.params.with(|p| p.get("query").is_some()));
     view! {
         <div class="page metrics-page">
             {message::progress([all.running, series.running, asked.answer.running])}
@@ -136,15 +136,16 @@ fn drawing(load: Load<SeriesResponse>, chosen: Memo<Option<Metric>>) -> AnyView 
             );
         }
         let cut = answer.truncated.then(|| message::partial("There is more than one answer may hold: some series or points are missing. Narrow the range or the service.".into()));
-        let wanted = untrack(|| chosen.get()).map(|m| m.r#type);
-        view! { {cut} {by_kind(&answer, wanted, range)} }.into_any()
+        let wanted = untrack(|| chosen.get());
+        view! { {cut} {by_kind(&answer, wanted.as_ref(), range)} }.into_any()
     })
 }
 
 /// Draws the series of one kind; others of the same name are told, not mixed in.
-fn by_kind(answer: &SeriesResponse, wanted: Option<MetricType>, range: Range) -> AnyView {
-    let kind = wanted.or(answer.series.first().map(|s| s.r#type)).unwrap_or_default();
-    let (series, others): (Vec<Series>, Vec<Series>) = answer.series.iter().cloned().partition(|s| s.r#type == kind);
+fn by_kind(answer: &SeriesResponse, wanted: Option<&Metric>, range: Range) -> AnyView {
+    let kind = wanted.map(|m| m.r#type).or(answer.series.first().map(|s| s.r#type)).unwrap_or_default();
+    let told = answer.series.iter().map(|one| suggest::as_told(one, wanted));
+    let (series, others): (Vec<Series>, Vec<Series>) = told.partition(|s| s.r#type == kind);
     let told = (!others.is_empty()).then(|| {
         message::partial(format!(
             "{} of another kind have the same name and are not drawn.",

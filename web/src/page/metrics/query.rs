@@ -20,15 +20,18 @@ const ROOT: &str = "/prometheus/api/v1";
 /// An answer of a query, with what else is drawn of it.
 #[derive(Clone, Copy)]
 pub(super) struct Asked {
-    query: Memo<String>,
+    pub(super) query: Memo<String>,
     pub(super) answer: Load<RangeAnswer>,
     exemplars: Load<ExemplarAnswer>,
 }
 
-/// Asks what the URL says.
-pub(super) fn asked() -> Asked {
+/// Asks what the URL says; where it says nothing, what shows a metric that has no points of its own.
+pub(super) fn asked(chosen: Memo<Option<Metric>>) -> Asked {
     let app = App::get();
-    let query = Memo::new(move |_| app.params.with(|p| p.get("query").unwrap_or_default().to_owned()));
+    let query = Memo::new(move |_| {
+        let said = app.params.with(|p| p.get("query").map(str::to_owned));
+        said.or_else(|| chosen.with(|m| suggest::of_parts(m.as_ref()?))).unwrap_or_default()
+    });
     let path = move |end: &'static str, step: bool| {
         move || {
             let query = query.get();
@@ -98,10 +101,15 @@ pub(super) fn suggestions(asked: Asked, metadata: Load<Metadata>, chosen: Memo<O
             }
         };
         let stored = move || asked.query.with(String::is_empty);
-        Some(view! {
-            <div class="suggestions" role="group" aria-label="Queries for this metric">
+        let measured = (!metric.is_in_parts).then(|| {
+            view! {
                 <button class="chip-button" class:current=stored aria-pressed=move || stored().to_string()
                     on:click=move |_| app.set(Entry::Push, "query", None)>"As measured"</button>
+            }
+        });
+        Some(view! {
+            <div class="suggestions" role="group" aria-label="Queries for this metric">
+                {measured}
                 {suggest::queries(&metric, &name).into_iter().map(one).collect_view()}
             </div>
         })

@@ -4,7 +4,7 @@
 
 use super::super::query::complete;
 use super::super::query::token::{Kind, Language, tokens};
-use query_api::metric::{Metric, MetricType};
+use query_api::metric::{Metric, MetricType, Series};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -113,6 +113,22 @@ pub fn queries(metric: &Metric, name: &str) -> Vec<Suggestion> {
     }
 }
 
+/// The query that shows a metric whose points are those of its parts.
+pub fn of_parts(metric: &Metric) -> Option<String> {
+    let words = if metric.r#type == MetricType::Summary { "Quantiles" } else { "Heat map" };
+    let all = if metric.is_in_parts { queries(metric, &metric.name) } else { Vec::new() };
+    all.into_iter().find(|one| one.words == words).map(|one| one.query)
+}
+
+/// A series as its metric is: that it counts may have been told apart from its points.
+pub fn as_told(series: &Series, metric: Option<&Metric>) -> Series {
+    let mut own = series.clone();
+    if let Some(metric) = metric.filter(|m| (own.r#type, m.r#type) == (MetricType::Gauge, MetricType::Sum)) {
+        (own.r#type, own.is_monotonic, own.temporality) = (metric.r#type, metric.is_monotonic, metric.temporality);
+    }
+    own
+}
+
 /// The unit of what a query shows, where its functions and the name of its first metric tell it; else none.
 pub fn unit(query: &str) -> String {
     let words: Vec<(Kind, &str)> = tokens(Language::PromQl, query)
@@ -187,6 +203,23 @@ mod tests {
             "histogram_quantile(0.95, sum by (le, job) (rate({\"a.b_bucket\"}[5m])))"
         );
         assert_eq!(first(MetricType::Gauge, "g"), "g");
+    }
+
+    #[test]
+    fn what_came_in_parts_is_asked_for_by_its_parts() {
+        let shown = |r#type, is_in_parts| of_parts(&Metric { is_in_parts, ..metric("lat", r#type) });
+        assert_eq!(shown(MetricType::Histogram, true).as_deref(), Some("sum by (le) (rate(lat_bucket[5m]))"));
+        assert_eq!(shown(MetricType::Summary, true).as_deref(), Some("lat"));
+        assert_eq!((shown(MetricType::Histogram, false), shown(MetricType::Gauge, true)), (None, None));
+    }
+
+    #[test]
+    fn what_was_told_to_count_is_drawn_as_what_counts() {
+        let series = Series { r#type: MetricType::Gauge, ..Series::default() };
+        let told = as_told(&series, Some(&metric("a_total", MetricType::Sum)));
+        assert!(told.r#type == MetricType::Sum && told.is_monotonic);
+        assert_eq!(as_told(&series, Some(&metric("a", MetricType::Gauge))), series);
+        assert_eq!(as_told(&series, None), series);
     }
 
     #[test]
