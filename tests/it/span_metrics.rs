@@ -66,7 +66,7 @@ impl World {
         disk.crash(Loss::None);
         drop((metrics, router, collector));
         // It cannot write any more.
-        let _ = engine.close();
+        drop(engine.close());
         drop(engine);
         clock.advance(pause);
         Self::on(disk, clock)
