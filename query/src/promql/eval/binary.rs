@@ -102,6 +102,9 @@ impl Evaluator<'_> {
     }
 }
 
+/// One side of a pair: the place of its series, where it has one, and its value.
+type Cell<'v> = (Option<usize>, &'v Value);
+
 /// An operator, where it and its sides stand, and the steps.
 #[derive(Debug, Clone, Copy)]
 struct Sides<'l> {
@@ -265,7 +268,7 @@ impl<'r> Join<'r> {
         &mut self,
         evaluator: &mut Evaluator<'_>,
         (step, group): (usize, usize),
-        (many, one): ((Option<usize>, &Value), (Option<usize>, &Value)),
+        (many, one): (Cell<'_>, Cell<'_>),
         note: &mut Option<Note>,
     ) -> Result<bool> {
         let link = self.link;
