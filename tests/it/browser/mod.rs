@@ -81,8 +81,10 @@ async fn browser_from_first_start_to_a_span_and_its_logs() {
 
     browser.go(&format!("http://{}/map", server.http)).await;
     browser.wait_for_some("map-node").await;
+    // As they are on the screen: a map that is wider than its room is drawn smaller.
     let drawn = "const map = document.querySelector('[data-testid=\"map\"]'); \
-                 return map.parentElement.clientHeight >= map.clientHeight && map.querySelectorAll('path').length > 5";
+                 const [room, size] = [map.parentElement, map].map(one => one.getBoundingClientRect()); \
+                 return room.height + 1 >= size.height && room.width + 1 >= size.width && map.querySelectorAll('path').length > 5";
     browser.wait_for("a map that is not cut off", drawn).await;
     browser.screenshot("map").await;
     browser.run("document.querySelector('[data-testid=\"map-node\"][data-service=\"order\"]').click()").await;
