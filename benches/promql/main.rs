@@ -1,6 +1,7 @@
 //! How do metrics stand beside Debian's Prometheus 2.42 and VictoriaMetrics 1.79.5: ingest, room, memory, queries?
 //!
-//! One store at a time, each a process of its own on the first core, this driver on another. All get the same requests of remote write.
+//! Each is a process of its own on the first core, this driver on another. All get the same requests of remote write, one store after the
+//! other, and are asked in turns, since machines change from minute to minute: a ratio of their times says more than a time.
 //! Answers are compared before they are timed; known differences are named where they are found. The two are the releases that Debian
 //! has, of 2022 and 2023: of their current ones these ratios say nothing. Where a package cannot be had, its figures are left out.
 //!
@@ -24,7 +25,7 @@ use store::{Kind, Store};
 
 /// Steps of a range query, one a minute.
 const POINTS: i64 = 341;
-const RUNS: usize = 11;
+const RUNS: usize = 31;
 /// By how much, relative to each other, numbers may differ.
 const TOLERANCE: f64 = 1e-6;
 
@@ -61,13 +62,19 @@ fn main() {
     let first = end + 7_000 - i64::try_from(steps).unwrap() * STEP;
     let sent = scrapes(setting("PROMQL_HOSTS", 20), steps, first);
     told(&sent);
+    let mut filled: Vec<Store> = stores.iter().map(|(kind, binary)| few_series(*kind, binary, &sent)).collect();
+    let paths = QUERIES.map(|(_, query, _)| range_query(query, end));
     let mut answers: Vec<(Kind, Vec<Answer>)> = Vec::new();
-    for (kind, binary) in &stores {
-        answers.push((*kind, few_series(*kind, binary, &sent, end)));
+    for store in &mut filled {
+        answers.push((store.kind, paths.iter().map(|path| answer(&store.ask(path).0)).collect()));
     }
     if let Some(((Kind::Spanlight, ours), others)) = answers.split_first() {
         others.iter().for_each(|(kind, theirs)| compare(*kind, ours, theirs));
     }
+    for ((name, _, target), path) in QUERIES.iter().zip(&paths) {
+        timed(&mut filled, name, path, *target);
+    }
+    drop(filled);
 
     let sent = scrapes(setting("PROMQL_NEW_HOSTS", 2_000), 40, end + 7_000 - 40 * STEP);
     told(&sent);
@@ -95,24 +102,21 @@ fn pin_driver() {
     }
 }
 
-/// Ingest and room of few series, and queries on them.
-fn few_series(kind: Kind, binary: &Path, sent: &Sent, end: i64) -> Vec<Answer> {
+/// Ingest and room of few series.
+fn few_series(kind: Kind, binary: &Path, sent: &Sent) -> Store {
     let mut store = Store::start(kind, binary, &[("SPANLIGHT_STORAGE_FLUSH_AGE_SECONDS", "5")]);
     let target = (kind == Kind::Spanlight).then_some(">= 1.5");
     ingest(&mut store, sent, "ingest_few_series", target);
     let target = (kind == Kind::Spanlight).then_some("<= 1.0");
     let stored = store.stored() / sent.samples as f64;
     row(kind, "bytes_per_sample", stored, "B/sample", target);
-    let mut answers = Vec::new();
-    for (name, query, target) in QUERIES {
-        let start = (end - POINTS * 60_000) / 60_000 * 60;
-        let end = start + (POINTS - 1) * 60;
-        let path = format!("query_range?query={}&start={start}&end={end}&step=60", encoded(query));
-        answers.push(answer(&store.ask(&path).0));
-        let target = target.filter(|_| kind == Kind::Spanlight);
-        timed(&mut store, name, &path, target);
-    }
-    answers
+    store
+}
+
+fn range_query(query: &str, end: i64) -> String {
+    let start = (end - POINTS * 60_000) / 60_000 * 60;
+    let end = start + (POINTS - 1) * 60;
+    format!("query_range?query={}&start={start}&end={end}&step=60", encoded(query))
 }
 
 fn ingest(store: &mut Store, sent: &Sent, name: &str, target: Option<&str>) {
@@ -127,15 +131,27 @@ fn ingest(store: &mut Store, sent: &Sent, name: &str, target: Option<&str>) {
     }
 }
 
-/// Asks some times; the median time, and the CPU time of the store for one.
-fn timed(store: &mut Store, name: &str, path: &str, target: Option<&str>) {
-    store.ask(path);
-    let before = store.cpu_seconds();
-    let mut times: Vec<f64> = (0..RUNS).map(|_| store.ask(path).1.as_secs_f64() * 1e3).collect();
-    let cpu = (store.cpu_seconds() - before) * 1e3 / RUNS as f64;
-    times.sort_by(f64::total_cmp);
-    row(store.kind, name, times[RUNS / 2], "ms", target);
-    println!("  {name}: {cpu:.1} ms of CPU, the fastest within {:.1} ms", times[0]);
+/// Asks each store some times, in turns: the median time, the CPU time of the store for one, and the ratio of ours to theirs.
+fn timed(stores: &mut [Store], name: &str, path: &str, target: Option<&str>) {
+    let before: Vec<f64> = stores.iter().map(Store::cpu_seconds).collect();
+    let mut times = vec![Vec::new(); stores.len()];
+    for _ in 0..RUNS {
+        for (store, times) in stores.iter_mut().zip(&mut times) {
+            times.push(store.ask(path).1.as_secs_f64() * 1e3);
+        }
+    }
+    let mut ours = None;
+    for ((store, times), before) in stores.iter().zip(&mut times).zip(before) {
+        let cpu = (store.cpu_seconds() - before) * 1e3 / RUNS as f64;
+        times.sort_by(f64::total_cmp);
+        let median = times[RUNS / 2];
+        row(store.kind, name, median, "ms", target.filter(|_| store.kind == Kind::Spanlight));
+        println!("  {name} of {}: {cpu:.1} ms of CPU, the fastest within {:.1} ms", store.kind.name(), times[0]);
+        match ours {
+            None => ours = Some(median).filter(|_| store.kind == Kind::Spanlight),
+            Some(ours) => row(store.kind, &format!("{name}_ours_to"), ours / median, "x", None),
+        }
+    }
 }
 
 /// Ingest and memory of many series that nobody knew before.
@@ -170,7 +186,7 @@ fn many_active_series(binary: &Path, sent: &Sent, end: i64) {
     ] {
         let (body, _) = store.ask(&path);
         println!("  {name}: {} bytes", body.len());
-        timed(&mut store, name, &path, Some("<= 50"));
+        timed(std::slice::from_mut(&mut store), name, &path, Some("<= 50"));
     }
     row(Kind::Spanlight, "million_memory", store.memory("VmRSS") / (1 << 20) as f64, "MiB", None);
 }

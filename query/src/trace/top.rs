@@ -57,7 +57,7 @@ impl Top {
     /// Takes a matching span's key.
     pub(crate) fn offer(&mut self, key: i64, trace: TraceId) {
         let position = Position::new(self.order, key, trace);
-        let too_late = self.is_full() && self.sorted.last().is_some_and(|last| position >= *last);
+        let too_late = self.is_full() && self.last().is_some_and(|last| position >= last);
         if too_late || self.after.is_some_and(|after| position <= after) {
             return;
         }
@@ -80,7 +80,12 @@ impl Top {
 
     /// The key that a span must reach to be of use, once `keep` traces are held.
     pub(crate) fn bound(&self) -> Option<i64> {
-        if self.is_full() { self.sorted.last().map(|last| last.key(self.order)) } else { None }
+        self.last().filter(|_| self.is_full()).map(|last| last.key(self.order))
+    }
+
+    /// The last of the traces.
+    pub(crate) fn last(&self) -> Option<Position> {
+        self.sorted.last().copied()
     }
 
     /// The traces, first one first.

@@ -170,9 +170,10 @@ impl Search {
             // Of exact proposals those of earlier pages are known without asking.
             let top = self.proposals(control, query, columnar, query.after.filter(|_| self.exact), keep)?;
             let exhausted = top.len() < keep;
+            let last = top.last();
             let mut proposals = top.into_sorted().peekable();
             while let Some(next) = proposals.peek() {
-                page.settle(Some(*next))?;
+                page.settle(|found| found < next)?;
                 if page.is_whole() {
                     return page.finish();
                 }
@@ -187,7 +188,9 @@ impl Search {
                 self.ask(control, scan.as_mut(), traces, query, &mut |found| page.add(control, found))?;
                 lot = if scan.is_some() { LOTS[1].min(lot * 2) } else { lot };
             }
-            if exhausted {
+            // What was not proposed stands behind all that was.
+            page.settle(|found| Some(*found) <= last)?;
+            if exhausted || page.is_whole() {
                 return page.finish();
             }
             (page.tell)(Told::Scanning)?;
@@ -439,11 +442,11 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// Tells the traces of the page that stand before all that may still come.
-    fn settle(&mut self, proposal: Option<Position>) -> Result<()> {
+    /// Tells the traces of the page of which is known that they stand before all that may still come.
+    fn settle(&mut self, is_known: impl Fn(&Position) -> bool) -> Result<()> {
         while self.told < self.limit
             && let Some(first) = self.found.first_entry()
-            && proposal.is_none_or(|proposal| *first.key() < proposal)
+            && is_known(first.key())
         {
             let (position, found) = first.remove_entry();
             (self.told, self.last) = (self.told + 1, Some(position));
@@ -458,7 +461,7 @@ impl Page<'_> {
     }
 
     fn finish(mut self) -> Result<Option<Position>> {
-        self.settle(None)?;
+        self.settle(|_| true)?;
         Ok(self.last.filter(|_| !self.found.is_empty()))
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use crate::fixture::{Fixture, NOW, SECOND, TestSpan, spans, trace};
-use crate::traceql::{Answer, Axis, SearchQuery, Series, parse};
+use crate::traceql::{Answer, Axis, SearchQuery, Series, Told, parse};
 use query_api::trace::Order;
 use std::time::Duration;
 use storage::scan::TimeRange;
@@ -48,6 +48,24 @@ async fn f4_traces_are_told_in_their_place_before_the_others_are_asked() {
             .unwrap();
         assert_eq!(told, (1..=40).map(|number| trace(number).to_string()).collect::<Vec<_>>(), "{query}");
         assert!(rows[0] < rows[20] && rows[20] < rows[38], "{query}: {rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn f3_a_page_of_exact_proposals_is_whole_after_one_scan() {
+    let fixture = stored().await;
+    for limit in [1, 20, 39] {
+        let asked = parse("{ name != \"x\" }").unwrap().search().unwrap();
+        let search = move |control: &Control| {
+            let (mut traces, mut scans) = (0, 1);
+            let last = asked.tell(control, &search(limit), &mut |next| {
+                scans += usize::from(matches!(next, Told::Scanning));
+                traces += usize::from(next.trace().is_some());
+                Ok(())
+            })?;
+            Ok((traces, scans, last.is_some()))
+        };
+        assert_eq!(fixture.run(search).await.unwrap(), (limit, 1, true));
     }
 }
 
