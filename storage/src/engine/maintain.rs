@@ -16,15 +16,16 @@ use super::share::Garbage;
 use super::store::{Store, lock};
 use super::threads::chain;
 use super::view::View;
-use crate::block::{BlockId, Shown};
+use crate::block::{BlockConfig, BlockId, BlockMeta, Shown, Window};
 use crate::compaction::{self, MergeMemory, Plan, merge, thin};
 use crate::error::{Class, Error, Result};
 use crate::fs::Clock;
 use crate::manifest::{BlockEntry, Commit, Manifest, Tombstone};
 use crate::metric::Resolution;
+use crate::model::{Signal, TenantId};
 use crate::retention::SteadyClock;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,12 +184,20 @@ impl Store {
         resolution: Option<Resolution>,
         pace: Pace<'_>,
     ) -> Result<Option<Placed>> {
-        let memory = MergeMemory::new(self.config.compaction.memory_bytes, &self.metrics.compaction_memory);
-        let config = (&self.config.block, memory);
-        let made = self.make_block((&first.tenant, first.signal, first.window, written), |dir| match resolution {
+        self.make_verified((&first.tenant, first.signal, first.window, written), |dir, config| match resolution {
             None => merge(self.fs.as_ref(), dir, first.signal, inputs, config, pace),
             Some(resolution) => thin(self.fs.as_ref(), dir, inputs, resolution, config, pace),
-        })?;
+        })
+    }
+
+    /// A block made of others with the memory for that, and read once more before it stands for them.
+    pub(super) fn make_verified(
+        &self,
+        of: (&TenantId, Signal, Window, u64),
+        make: impl FnOnce(&Path, (&BlockConfig, MergeMemory<'_>)) -> Result<Option<BlockMeta>>,
+    ) -> Result<Option<Placed>> {
+        let memory = MergeMemory::new(self.config.compaction.memory_bytes, &self.metrics.compaction_memory);
+        let made = self.make_block(of, |dir| make(dir, (&self.config.block, memory)))?;
         if let Some(made) = &made
             && let Err(error) = made.block.verify()
         {

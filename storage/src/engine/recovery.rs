@@ -158,6 +158,7 @@ pub(super) fn open(
         blocks: opened.blocks.into_iter().map(|(table, blocks)| (table, Arc::new(blocks))).collect(),
         unread: Arc::new(opened.unread),
         reports: Arc::default(),
+        spreads: Arc::default(),
         manifest: Arc::clone(&manifest),
         sealed: Vec::new(),
         active: Arc::new(Generation::new(from, clock.monotonic())),

@@ -23,7 +23,7 @@ use super::threads::chain;
 use super::traces::united;
 use super::view::View;
 use crate::block::{BlockId, Shown, Window};
-use crate::compaction::{CompactionConfig, MergeMemory, Sieve, sift};
+use crate::compaction::{CompactionConfig, Sieve, sift};
 use crate::error::{Class, Error, Result};
 use crate::manifest::{BlockEntry, Commit, Dropped, Manifest, Sampled, SamplingTally};
 use crate::memtable::MemBatch;
@@ -212,18 +212,9 @@ impl Store {
         sieve: Sieve<'_>,
         pace: Pace<'_>,
     ) -> Result<Option<Placed>> {
-        let memory = MergeMemory::new(self.config.compaction.memory_bytes, &self.metrics.compaction_memory);
-        let config = (&self.config.block, memory);
-        let made = self.make_block((tenant, Signal::Spans, window, written), |dir| {
+        self.make_verified((tenant, Signal::Spans, window, written), |dir, config| {
             sift(self.fs.as_ref(), dir, inputs, sieve, config, pace)
-        })?;
-        if let Some(made) = &made
-            && let Err(error) = made.block.verify()
-        {
-            self.discard(std::slice::from_ref(made));
-            return Err(error);
-        }
-        Ok(made)
+        })
     }
 
     fn commit_decided(

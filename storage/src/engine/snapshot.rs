@@ -5,6 +5,7 @@
 //!     looks whether more is missing than before, and begins anew.
 
 use super::count::Sources;
+use super::spread::Spreads;
 use super::threads::chain;
 use super::view::View;
 use crate::block::{BlockId, BlockScan, Shown};
@@ -192,6 +193,11 @@ impl Snapshot {
         let missing = self.missing.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         blocks.retain(|block| !missing.contains_key(&block.id));
         (blocks, pruned)
+    }
+
+    /// Which traces lie in several blocks, as far as that is known.
+    pub(super) fn spreads(&self) -> &Arc<Spreads> {
+        &self.view.spreads
     }
 
     /// What readers of this snapshot miss.

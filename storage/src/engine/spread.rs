@@ -2,12 +2,16 @@
 //!
 //! P1  Never too few: two blocks that hold spans of one trace are each told of the other. Of traces that lie in one block some are told,
 //!     about one in twenty where there are fifty blocks; the filters of `keys.idx` then know nearly all of those.
-//! P2  Costs time and memory by the number of traces, not of pairs of blocks, and reads `keys.idx` only.
+//! P2  Costs time and memory by the number of traces, not of pairs of blocks, and reads `keys.idx` only. What was found for some blocks
+//!     is kept for the next query of the same ones, as long as no index of theirs is lost (`Spreads`).
 //!
 //! Not here: where in a block the rows of a trace are (`index`).
 
-use crate::block::Shown;
+use super::store::lock;
+use crate::block::{BlockId, Shown};
 use crate::error::Result;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 
 /// Entries that are sorted together: 32 MB. There are as many passes over all entries as are needed for that.
 const MOST_ENTRIES: u64 = 2 << 20;
@@ -15,6 +19,9 @@ const MOST_ENTRIES: u64 = 2 << 20;
 const LOW_BITS: u32 = 16;
 /// Leading bits of a hash that are compared: of a block of 2^54 traces not all, but there is none.
 const HIGH_BITS: u32 = 48;
+/// How many are kept, and how many bytes these have at most.
+const KEPT: usize = 4;
+const KEPT_BYTES: usize = 16 << 20;
 
 /// By block the rows at which such a trace begins, and the other blocks, ascending.
 #[derive(Debug, Default)]
@@ -68,6 +75,38 @@ impl Spread {
         let first = of_block.partition_point(|(begins, _)| (*begins as usize) < row);
         let of_row = of_block.iter().skip(first).take_while(move |(begins, _)| *begins as usize == row);
         of_row.map(|(_, other)| *other as usize)
+    }
+}
+
+/// What was found for some lists of blocks, those that were asked last last.
+#[derive(Debug, Default)]
+pub(super) struct Spreads(Mutex<VecDeque<(Vec<BlockId>, Arc<Spread>)>>);
+
+impl Spreads {
+    /// What was found for just these blocks.
+    pub(super) fn of(&self, blocks: &[Shown]) -> Option<Arc<Spread>> {
+        if blocks.iter().any(|block| block.block.lost_part().is_some()) {
+            return None;
+        }
+        let mut kept = lock(&self.0);
+        let is_of_these = |(ids, _): &(Vec<BlockId>, _)| ids.iter().eq(blocks.iter().map(|block| &block.id));
+        let place = kept.iter().position(is_of_these)?;
+        let found = kept.remove(place)?;
+        let spread = Arc::clone(&found.1);
+        kept.push_back(found);
+        Some(spread)
+    }
+
+    /// Keeps what was found.
+    pub(super) fn keep(&self, blocks: &[Shown], spread: &Arc<Spread>) {
+        let mut kept = lock(&self.0);
+        kept.push_back((blocks.iter().map(|block| block.id).collect(), Arc::clone(spread)));
+        let bytes = |kept: &VecDeque<(Vec<BlockId>, Arc<Spread>)>| -> usize {
+            kept.iter().map(|(ids, spread)| size_of_val(ids.as_slice()) + spread.memory_bytes()).sum()
+        };
+        while kept.len() > KEPT || bytes(&kept) > KEPT_BYTES {
+            kept.pop_front();
+        }
     }
 }
 

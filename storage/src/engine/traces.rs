@@ -11,7 +11,7 @@
 //! Not here: what conditions mean (`scan`), what is asked of a lineage (`trace::lineage`).
 
 use super::snapshot::{Missing, ScanProgress, Snapshot};
-use super::spread::{Spread, SpreadBuilder};
+use super::spread::{Spread, SpreadBuilder, Spreads};
 use crate::block::{BlockTraces, Elsewhere, Shown};
 use crate::error::{Error, Result};
 use crate::memtable::MemBatch;
@@ -50,7 +50,7 @@ pub struct TraceScan {
     blocks: Vec<Shown>,
     waiting: VecDeque<usize>,
     open: Option<Open>,
-    spread: Spread,
+    spread: Arc<Spread>,
     memory: Memory,
     seen: u64,
     missing: Missing,
@@ -99,11 +99,27 @@ impl Memory {
 pub struct TraceFinder {
     request: TraceRequest,
     blocks: Vec<Shown>,
-    spread: SpreadBuilder,
+    spread: Finding,
     memory: Memory,
     waiting: VecDeque<Arc<MemBatch>>,
     seen: u64,
     missing: Missing,
+}
+
+/// Which traces are in several blocks: known from an earlier query, or to be found out and kept for later ones.
+#[derive(Debug)]
+enum Finding {
+    Known(Arc<Spread>),
+    Walking(SpreadBuilder, Arc<Spreads>),
+}
+
+impl Finding {
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Finding::Known(spread) => spread.memory_bytes(),
+            Finding::Walking(builder, _) => builder.memory_bytes(),
+        }
+    }
 }
 
 impl Snapshot {
@@ -111,9 +127,13 @@ impl Snapshot {
     pub fn traces(&self, request: TraceRequest) -> TraceFinder {
         let sources = self.row_sources(Signal::Spans, TimeRange::ALL);
         let blocks: Vec<Shown> = sources.blocks.into();
+        let spreads = self.spreads();
         TraceFinder {
             request,
-            spread: SpreadBuilder::new(&blocks),
+            spread: match spreads.of(&blocks) {
+                Some(known) => Finding::Known(known),
+                None => Finding::Walking(SpreadBuilder::new(&blocks), Arc::clone(spreads)),
+            },
             blocks,
             memory: Memory::default(),
             waiting: sources.batches,
@@ -130,7 +150,10 @@ impl TraceFinder {
             self.memory.add(batch)?;
             return Ok(true);
         }
-        self.spread.advance(&self.blocks)
+        match &mut self.spread {
+            Finding::Known(_) => Ok(false),
+            Finding::Walking(builder, _) => builder.advance(&self.blocks),
+        }
     }
 
     /// How many bytes it holds.
@@ -143,7 +166,14 @@ impl TraceFinder {
         let TraceFinder { request, blocks, spread, memory, waiting, seen, missing } = self;
         debug_assert!(waiting.is_empty(), "not all of the memory was looked into");
         let TraceRequest { time, order, threshold, conditions } = request;
-        let spread = spread.finish()?;
+        let spread = match spread {
+            Finding::Known(spread) => spread,
+            Finding::Walking(builder, spreads) => {
+                let spread = Arc::new(builder.finish()?);
+                spreads.keep(&blocks, &spread);
+                spread
+            }
+        };
         let bounds = |block: &usize| {
             blocks.get(*block).map_or((i64::MIN, i64::MAX), |block| (block.meta().min_time, block.meta().max_time))
         };

@@ -1,5 +1,6 @@
 //! What does a reader see? One consistent set of blocks and generations, replaced as a whole.
 
+use super::spread::Spreads;
 use crate::block::{BlockId, Shown};
 use crate::manifest::{Manifest, SourceRanges};
 use crate::memtable::Generation;
@@ -17,6 +18,8 @@ pub(super) struct View {
     pub(super) unread: Arc<BTreeMap<BlockId, Arc<str>>>,
     /// Blocks that readers found damaged since they were looked at last, and how; the same in every view.
     pub(super) reports: Arc<Mutex<BTreeMap<BlockId, String>>>,
+    /// Which traces lie in several blocks; the same in every view.
+    pub(super) spreads: Arc<Spreads>,
     /// Waiting for their flush, oldest first.
     pub(super) sealed: Vec<Arc<Generation>>,
     /// Taking rows of the log.

@@ -204,3 +204,28 @@ fn q3_traces_without_a_row_that_meets_a_condition_are_left_out() {
     assert_eq!(kept(span(29), TimeRange::ALL), [(4, 1), (3, 21)], "its last row group");
     assert_eq!(kept(span(7), TimeRange { start: NOW, end: NOW + 4 }), [(4, 1)], "in the range of time");
 }
+
+#[test]
+fn p2_where_traces_lie_is_found_once_for_the_same_blocks() {
+    let stand = Stand::new();
+    let steps = || {
+        let mut finder = stand.store.snapshot(&TenantId::default()).traces(all());
+        let mut steps = 0;
+        while finder.advance().unwrap() {
+            steps += 1;
+        }
+        finder.finish().unwrap();
+        steps
+    };
+    stand.block(&[(1, 1, 0, 1), (2, 1, 0, 3)]);
+    stand.block(&[(2, 2, 1, 5), (4, 1, 0, 6)]);
+    assert!(steps() > 0);
+    let first = stand.told();
+    assert_eq!(steps(), 0);
+    assert_eq!(stand.told(), first);
+
+    stand.block(&[(1, 2, 1, 7)]);
+    assert!(steps() > 0, "of other blocks it is not known");
+    assert_eq!(stand.told(), BTreeMap::from([(1, [0, 2]), (2, [0, 2]), (4, [1, 0])]));
+    assert_eq!(steps(), 0);
+}
