@@ -474,7 +474,7 @@ impl<'q> Source<'q> {
     }
 
     fn trace(&self, control: &Control, axis: &Axis, tree: &Tree<'_>, sink: &mut Sink<'_>) -> Result<()> {
-        for set in self.plan.run(tree, axis.range()) {
+        for set in self.plan.run(control, tree, axis.range())? {
             for spot in set.spans.iter().filter_map(|place| tree.spot(*place)) {
                 sink.take(control, spot)?;
             }

@@ -70,13 +70,16 @@ impl Request {
         Ok(Some(range))
     }
 
-    /// The range, or what `since` says, or the last hour.
+    /// The range; without its start what `since` says, or an hour, up to its end or to now.
     pub(super) fn range_or_recent(&self) -> Result<TimeRange> {
-        if let Some(range) = self.range()? {
-            return Ok(range);
-        }
         let length = self.duration("since")?.unwrap_or(RECENT);
-        Ok(TimeRange { start: self.now.saturating_sub(length), end: self.now })
+        match self.range()? {
+            Some(range) if self.text("start").is_some() => Ok(range),
+            range => {
+                let end = range.map_or(self.now, |range| range.end);
+                Ok(TimeRange { start: end.min(self.now).saturating_sub(length), end })
+            }
+        }
     }
 
     /// A length of time: as Go writes it, or seconds.
@@ -186,6 +189,20 @@ fn logfmt(text: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_without_start_is_as_long_as_since_says() {
+        let (hour, now) = (RECENT, 100 * RECENT);
+        let end = 50 * hour;
+        let range = |text: String| Request::read(&text, now).unwrap().range_or_recent().unwrap();
+        assert_eq!(range(String::new()), TimeRange { start: 99 * hour, end: now });
+        assert_eq!(range("since=2h".into()), TimeRange { start: 98 * hour, end: now });
+        assert_eq!(range(format!("end={end}")), TimeRange { start: 49 * hour, end });
+        assert_eq!(range(format!("since=2h&end={end}")), TimeRange { start: 48 * hour, end });
+        assert_eq!(range(format!("since=2h&end={}", 101 * hour)), TimeRange { start: 98 * hour, end: 101 * hour });
+        assert_eq!(range(format!("since=2h&start={hour}&end={end}")), TimeRange { start: hour, end });
+        assert_eq!(range(format!("start={hour}")), TimeRange { start: hour, end: now });
+    }
 
     #[test]
     fn tags_and_durations_become_a_query() {
