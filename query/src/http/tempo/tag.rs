@@ -87,6 +87,11 @@ impl PlainValues {
 }
 
 impl TypedValues {
+    /// Gives the type of each, and the value, to `each`.
+    pub(super) fn each(self, mut each: impl FnMut(&'static str, String)) {
+        self.values.into_iter().for_each(|value| each(value.r#type, value.value));
+    }
+
     pub(super) fn messages(&self) -> Vec<Vec<u8>> {
         in_messages(&self.values, |out, value| {
             out.message(1, |out| {
