@@ -164,9 +164,7 @@ impl<'a> Counted<'a> {
         match self.share {
             Share::All => true,
             Share::Short => duration <= LONG,
-            Share::Ended(range) => {
-                duration > LONG && range.contains(self.starts.value(row).saturating_add(duration))
-            }
+            Share::Ended(range) => duration > LONG && range.contains(self.starts.value(row).saturating_add(duration)),
         }
     }
 }
@@ -492,12 +490,7 @@ impl<F: Figures> Graph<F> {
     }
 
     /// Takes what nobody of the trace called.
-    fn greet(
-        &mut self,
-        columns: Columns<'_>,
-        wanted: impl Fn(&TraceId) -> bool,
-        counted: &Counted<'_>,
-    ) -> Result<()> {
+    fn greet(&mut self, columns: Columns<'_>, wanted: impl Fn(&TraceId) -> bool, counted: &Counted<'_>) -> Result<()> {
         let (traces, parents) = (columns.fixed(column::TRACE_ID)?, columns.fixed(column::PARENT_SPAN_ID)?);
         let services = columns.repeated_text(column::SERVICE_NAME)?;
         let (kinds, durations) = (columns.int32(column::KIND)?, columns.int64(column::DURATION)?);

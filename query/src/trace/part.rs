@@ -99,7 +99,11 @@ struct Ids<'a> {
 impl<'a> Ids<'a> {
     fn new(batch: &'a RecordBatch) -> Result<Self> {
         let columns = Columns(batch);
-        Ok(Ids { rows: columns.rows(), own: columns.fixed(column::SPAN_ID)?, parent: columns.fixed(column::PARENT_SPAN_ID)? })
+        Ok(Ids {
+            rows: columns.rows(),
+            own: columns.fixed(column::SPAN_ID)?,
+            parent: columns.fixed(column::PARENT_SPAN_ID)?,
+        })
     }
 
     fn own(&self, row: usize) -> Option<SpanId> {
@@ -133,11 +137,9 @@ mod tests {
         fixture.put(spans(&list)).await;
         let within = crate::traceql::parse(query).unwrap().within().unwrap();
         let part = Part { within, ancestors, descendants };
-        let (data, is_whole) =
-            fixture.run(move |control| part_by_id(control, trace(1), Some(&part))).await.unwrap();
+        let (data, is_whole) = fixture.run(move |control| part_by_id(control, trace(1), Some(&part))).await.unwrap();
         let scopes = data.resource_spans.iter().flat_map(|part| &part.scope_spans);
-        let mut told: Vec<String> =
-            scopes.flat_map(|part| &part.spans).map(|span| span.span_id.clone()).collect();
+        let mut told: Vec<String> = scopes.flat_map(|part| &part.spans).map(|span| span.span_id.clone()).collect();
         told.sort();
         let expected: Vec<String> = expected.iter().map(|id| span_id(*id).to_string()).collect();
         assert_eq!(told, expected, "{query} {ancestors:?} {descendants:?}");

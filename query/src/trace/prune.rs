@@ -183,9 +183,7 @@ struct Forest<'a> {
 impl<'a> Forest<'a> {
     fn new(data: &'a TracesData) -> Self {
         let mut spans: Vec<(Place, &Span)> = all_spans(data).collect();
-        spans.sort_by(|(_, a), (_, b)| {
-            (a.start_time_unix_nano, &a.span_id).cmp(&(b.start_time_unix_nano, &b.span_id))
-        });
+        spans.sort_by(|(_, a), (_, b)| (a.start_time_unix_nano, &a.span_id).cmp(&(b.start_time_unix_nano, &b.span_id)));
         let mut ids = HashMap::with_capacity(spans.len());
         for (at, (_, span)) in spans.iter().enumerate() {
             ids.entry(span.span_id.as_str()).or_insert(at);
@@ -300,9 +298,7 @@ fn put(data: &mut TracesData, gone: &BTreeSet<Place>, summaries: Vec<((usize, us
     for part in &mut data.resource_spans {
         part.scope_spans.retain(|part| !part.spans.is_empty());
         for part in &mut part.scope_spans {
-            part.spans.sort_by(|a, b| {
-                (a.start_time_unix_nano, &a.span_id).cmp(&(b.start_time_unix_nano, &b.span_id))
-            });
+            part.spans.sort_by(|a, b| (a.start_time_unix_nano, &a.span_id).cmp(&(b.start_time_unix_nano, &b.span_id)));
         }
     }
     data.resource_spans.retain(|part| !part.scope_spans.is_empty());

@@ -21,10 +21,10 @@ impl Query {
     /// What the query leaves of one trace.
     pub(crate) fn within(&self) -> Result<Within> {
         match &self.root {
-            Root::Spans(pipeline) => {
-                Plan::new(pipeline).map(Within).map_err(|message| Error::parameter("q", message))
+            Root::Spans(pipeline) => Plan::new(pipeline).map(Within).map_err(|message| Error::parameter("q", message)),
+            Root::Metrics(_) => {
+                Err(Error::parameter("q", "this query asks for series; expected one that leaves spans"))
             }
-            Root::Metrics(_) => Err(Error::parameter("q", "this query asks for series; expected one that leaves spans")),
         }
     }
 }

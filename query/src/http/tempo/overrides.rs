@@ -37,7 +37,9 @@ pub(super) async fn get(
             response.headers_mut().insert(header::ETAG, HeaderValue::from_static(VERSION));
             response
         }
-        "api" | "" => text(StatusCode::NOT_FOUND, "no overrides are set by this API; `scope=merged` tells what applies"),
+        "api" | "" => {
+            text(StatusCode::NOT_FOUND, "no overrides are set by this API; `scope=merged` tells what applies")
+        }
         other => failed(&Error::parameter("scope", format!("'{other}' is neither api nor merged"))),
     }
 }

@@ -97,8 +97,9 @@ impl Wanted {
         }
         let pruned = self.pruning.as_ref().map(|pruning| pruning.prune(control, &mut data)).transpose()?;
         match pruned {
-            Some(Pruned::Now) => reasons
-                .push("similar spans are told as one; without `span_pruning` each of them is".to_owned()),
+            Some(Pruned::Now) => {
+                reasons.push("similar spans are told as one; without `span_pruning` each of them is".to_owned())
+            }
             Some(Pruned::Before) => {
                 reasons.push("similar spans were made one before the trace came; no others are stored".to_owned());
             }
@@ -141,8 +142,7 @@ fn pruning(request: &Request) -> Result<Option<Pruning>> {
     let asked = request.text(name).unwrap_or_default().split(',').map(str::trim).filter(|key| !key.is_empty());
     let same: Vec<Pattern> = asked
         .map(|key| {
-            Pattern::new(key)
-                .map_err(|error| Error::parameter(name, format!("invalid {name}: `{key}`: {}", error.msg)))
+            Pattern::new(key).map_err(|error| Error::parameter(name, format!("invalid {name}: `{key}`: {}", error.msg)))
         })
         .collect::<Result<_>>()?;
     if same.len() > MOST_PATTERNS {

@@ -53,12 +53,7 @@ impl Refusal {
 }
 
 /// Answers a message, or several.
-pub(super) async fn post(
-    State(state): State<Arc<QueryState>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(super) async fn post(State(state): State<Arc<QueryState>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let tenant = match same_origin(&uri, &headers).and_then(|()| tenant(&headers)) {
         Ok(tenant) => tenant,
         Err(error) => return failed(&error),
