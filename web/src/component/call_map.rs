@@ -7,8 +7,8 @@
 //! Not here: where each stands (`state::map`), what a click on one does, what is written in it.
 
 use super::canvas;
-use crate::state::map::{Around, Kind, Map, Node, ROOM, Scale};
 use crate::component::effect::effect;
+use crate::state::map::{Around, Kind, Map, Node, ROOM, Scale};
 use crate::state::{format, hue, lower};
 use leptos::html;
 use leptos::prelude::*;
@@ -19,7 +19,7 @@ use wasm_bindgen::JsCast;
 /// Pixels of the room's width that its borders take.
 const BORDERS: f64 = 2.0;
 /// Pixels of the window's width that stand beside a map.
-const BESIDE: f64 = 52.0;
+const BESIDE: f64 = 65.0;
 /// From so many boxes on names are sought.
 const MANY: usize = 9;
 

@@ -13,16 +13,17 @@ use query_api::service::{Connection, GraphEdge};
 
 /// Width and height of who calls or is called, where there is room.
 const WIDE: (f64, f64) = (164.0, 44.0);
-/// The same with a name of two lines, at its narrowest.
-const NARROW: (f64, f64) = (124.0, 58.0);
+/// The same with a name of two lines, and at its narrowest with one of three.
+const NARROWER: (f64, f64) = (128.0, 58.0);
+const NARROW: (f64, f64) = (112.0, 66.0);
 /// From layer to layer where there is room: as far as that is, within these.
 const COLUMN: (f64, f64) = (206.0, 240.0);
 /// Between narrow boxes, for the calls.
-const GAP: f64 = 30.0;
+const GAP: f64 = 24.0;
 /// What a window of 1280 pixels has for a map.
-pub const ROOM: f64 = 1_228.0;
+pub const ROOM: f64 = 1_215.0;
 /// What stands between two boxes of a layer, and the height that a layer gives to a call that passes.
-const SPACE: f64 = 16.0;
+const SPACE: f64 = 14.0;
 const PASS: f64 = 20.0;
 /// The share of its size at which names are as large as the smallest text that there is.
 const READABLE: f64 = 0.85;
@@ -164,8 +165,13 @@ impl Boxes {
         if column >= COLUMN.0 {
             return Boxes { size: WIDE, column: column.min(COLUMN.1) };
         }
-        let width = ((free - gaps * GAP) / layers.max(1) as f64).floor().clamp(NARROW.0, WIDE.0);
-        Boxes { size: (width, NARROW.1), column: width + GAP }
+        let width = |free: f64| ((free - gaps * GAP) / layers.max(1) as f64).floor();
+        let size = if width(free) >= NARROWER.0 {
+            (width(free).min(WIDE.0), NARROWER.1)
+        } else {
+            (width(room / READABLE - 2.0 * MARGIN).clamp(NARROW.0, NARROWER.0), NARROW.1)
+        };
+        Boxes { size, column: size.0 + GAP }
     }
 
     /// What a layer gives to a box.
@@ -552,11 +558,12 @@ mod tests {
         };
         let laid = |layers: usize, room: f64| lay(&chain(layers), room);
         assert_eq!((laid(2, ROOM).width, laid(2, ROOM).size), (COLUMN.1 + WIDE.0 + 2.0 * MARGIN, WIDE));
-        for layers in 3..=8 {
+        for layers in 3..=10 {
             let map = laid(layers, ROOM);
-            assert!(map.width <= ROOM && map.size.0 >= NARROW.0, "{layers}: {} {:?}", map.width, map.size);
+            let seen = if layers <= 8 { ROOM } else { ROOM / READABLE };
+            assert!(map.width <= seen && map.size.0 >= NARROW.0, "{layers}: {} {:?}", map.width, map.size);
         }
-        assert_eq!((laid(6, ROOM).size, laid(8, ROOM).size.1), (WIDE, NARROW.1));
+        assert_eq!((laid(6, ROOM).size, laid(8, ROOM).size), (WIDE, NARROWER));
         let deep = laid(20, ROOM);
         assert_eq!((deep.size, deep.width > ROOM), (NARROW, true));
         assert_eq!(laid(8, 1_868.0).size, WIDE, "a larger window has room for more");

@@ -1,5 +1,7 @@
 mod diff;
 mod drilldown;
+mod mcp;
+mod part;
 
 use crate::config::Config;
 use crate::fixture::{Fixture, NOW, SECOND, TestSpan, span_id, spans, trace};

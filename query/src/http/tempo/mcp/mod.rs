@@ -13,7 +13,8 @@ mod schema;
 mod tool;
 
 use super::super::answer::{response, small};
-use super::{answered, failed};
+use super::{answered, failed, text};
+use crate::error::Error;
 use crate::http::{QueryState, same_origin, tenant};
 use axum::body::Bytes;
 use axum::extract::State;
@@ -56,6 +57,7 @@ impl Refusal {
 pub(super) async fn post(State(state): State<Arc<QueryState>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let tenant = match same_origin(&uri, &headers).and_then(|()| tenant(&headers)) {
         Ok(tenant) => tenant,
+        Err(error @ Error::ForeignOrigin) => return text(StatusCode::FORBIDDEN, &error.to_string()),
         Err(error) => return failed(&error),
     };
     let version = headers.get(VERSION_HEADER).map(|version| version.to_str().unwrap_or_default());
