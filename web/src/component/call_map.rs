@@ -8,7 +8,7 @@
 
 use super::canvas;
 use crate::component::effect::effect;
-use crate::state::map::{Around, Kind, Map, Node, ROOM, Scale};
+use crate::state::map::{Around, Kind, Map, Node, ROOM, Scale, is_narrow};
 use crate::state::{format, hue, lower};
 use leptos::html;
 use leptos::prelude::*;
@@ -119,7 +119,7 @@ pub(crate) fn drawn(map: &Map, edges: &[GraphEdge], drawn: Drawn<'_>) -> AnyView
             scale.update(|scale| scale.zoom((-event.delta_y() / 400.0).exp()));
         }
     };
-    let (narrow, arrows) = (map.size.1 > 50.0, arrows.collect_view());
+    let (narrow, arrows) = (is_narrow(map.size), arrows.collect_view());
     let (grab, pull, release) = pulled(seen);
     view! {
         {tools(seen, map, drawn.choose)}
@@ -171,7 +171,7 @@ fn tools(seen: Seen, map: &Map, choose: Callback<Option<String>>) -> AnyView {
                 <span class="quiet small num">{percent}</span>
                 <button class="button icon" title="Zoom out (ctrl and wheel)" aria-label="Zoom out" on:click=move |_| zoom(1.0 / 1.5)>"−"</button>
                 <button class="button icon" title="Zoom in (ctrl and wheel)" aria-label="Zoom in" data-testid="map-larger" on:click=move |_| zoom(1.5)>"+"</button>
-                <button class="button" data-testid="map-fit" on:click=move |_| scale.update(Scale::fit)>"Show all"</button>
+                <button class="button" data-testid="map-fit" on:click=move |_| scale.update(Scale::fit)>"Whole map"</button>
             }
         })
     };
@@ -228,6 +228,8 @@ fn boxed(
     };
     let (words, bad) = (drawn.words)(node);
     let title = format!("{} ({what}) · {words}", node.name);
+    // Where a box is narrow there is room for the last of them, which is the worst; the title has all.
+    let words = if is_narrow(size) { words.rsplit(" · ").next().unwrap_or_default().to_owned() } else { words };
     let [x, y, width, height] = [node.x, node.y, size.0, size.1].map(|length| length as u32);
     let style = format!("left:{x}px;top:{y}px;width:{width}px;height:{height}px;--svc:{}", hue::css(&node.name));
     view! {

@@ -180,6 +180,11 @@ impl Boxes {
     }
 }
 
+/// Whether a box of a size has its name in several lines.
+pub fn is_narrow(size: (f64, f64)) -> bool {
+    size.1 > WIDE.1
+}
+
 /// Lays a map out for a room of a width.
 pub fn lay(edges: &[GraphEdge], room: f64) -> Map {
     let (mut nodes, ends) = nodes(edges);
