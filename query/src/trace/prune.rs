@@ -92,7 +92,7 @@ impl Pruning {
             return Ok(Pruned::Before);
         }
         let mut forest = Forest::new(data);
-        self.prune_lowest(&mut forest);
+        self.prune_lowest(control, &mut forest)?;
         control.check()?;
         if forest.groups.is_empty() {
             return Ok(Pruned::Not);
@@ -106,25 +106,28 @@ impl Pruning {
     }
 
     /// PR1.
-    fn prune_lowest(&self, forest: &mut Forest<'_>) {
+    fn prune_lowest(&self, control: &Control, forest: &mut Forest<'_>) -> Result<()> {
         let mut alike: BTreeMap<Likeness<'_>, Vec<usize>> = BTreeMap::new();
         for (at, node) in forest.nodes.iter().enumerate() {
             if forest.children_of(node.first) == 0 {
                 let parent = node.parent.and_then(|parent| forest.nodes.get(parent));
                 let span = node.span;
+                let same = self.same_of(span);
+                control.charge(same.values().map(String::len).sum())?;
                 let likeness = (
                     parent.map(|parent| parent.span.name.as_str()),
                     span.name.as_str(),
                     span.kind,
                     span.status.code,
                     span.trace_state.as_str(),
-                    self.same_of(span),
+                    same,
                 );
                 alike.entry(likeness).or_default().push(at);
             }
         }
         let groups: Vec<Vec<usize>> = alike.into_values().filter(|nodes| nodes.len() >= self.least).collect();
         groups.into_iter().for_each(|nodes| forest.join(nodes));
+        Ok(())
     }
 
     fn same_of<'a>(&self, span: &'a Span) -> BTreeMap<&'a str, String> {

@@ -11,9 +11,9 @@
 use super::order;
 use query_api::service::{Connection, GraphEdge};
 
-/// Width and height of who calls or is called, where there is room.
-const WIDE: (f64, f64) = (164.0, 44.0);
-/// The same with a name of two lines, and at its narrowest with one of three.
+/// Width and height of who calls or is called, where there is room: a name has up to two lines.
+const WIDE: (f64, f64) = (164.0, 52.0);
+/// The same where there is less, and at its narrowest, with names of up to three lines.
 const NARROWER: (f64, f64) = (128.0, 58.0);
 const NARROW: (f64, f64) = (112.0, 66.0);
 /// From layer to layer where there is room: as far as that is, within these.
@@ -180,9 +180,9 @@ impl Boxes {
     }
 }
 
-/// Whether a box of a size has its name in several lines.
+/// Whether a box has room for little below its name.
 pub fn is_narrow(size: (f64, f64)) -> bool {
-    size.1 > WIDE.1
+    size.0 < WIDE.0
 }
 
 /// Lays a map out for a room of a width.

@@ -29,7 +29,7 @@ use storage::model::TenantId;
 const VERSIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 const VERSION_HEADER: &str = "mcp-protocol-version";
 /// Messages of a batch, which only the version of 2025-03-26 knows.
-const MOST_MESSAGES: usize = 32;
+const MOST_MESSAGES: usize = 16;
 
 const PARSE_ERROR: i64 = -32_700;
 const INVALID_REQUEST: i64 = -32_600;

@@ -1,7 +1,8 @@
 //! What does a tool do when it is called? What Tempo's API does at the path of the same purpose, in the words that are made for models.
 //!
 //! TC1  Arguments are read as the parameters of that path are; those that a tool does not know are ignored.
-//! TC2  A result is one text, JSON or Markdown, and `_meta` says which.
+//! TC2  A result is one text, JSON or Markdown, and `_meta` says which. One that no model would read is refused with its length: answers
+//!      are held in memory several times while they are written.
 //!
 //! Not here: the protocol (the module above).
 
@@ -23,6 +24,9 @@ use storage::model::TenantId;
 
 /// The range of who asks for none.
 const USUAL_START: &str = "now-1h";
+
+/// The longest text of a result: more than contexts have.
+const MOST_TEXT_BYTES: usize = if cfg!(test) { 64 * 1024 } else { 4 << 20 };
 
 /// What a tool reads.
 type Job = fn(&Control, &Request) -> Result<Body>;
@@ -61,7 +65,13 @@ pub(super) async fn call(
     let context = QueryContext { tenant: tenant.clone(), timeout: state.executor().config().timeout };
     let outcome = state.executor().run(context, move |control| job(control, &request)).await;
     Ok(match outcome {
-        Ok(body) => result(&String::from_utf8_lossy(&body.into_bytes()), (told, "json", version)),
+        Ok(body) => match body.into_bytes() {
+            bytes if bytes.len() > MOST_TEXT_BYTES => {
+                let message = "a tool tells at most this much; ask for a shorter range, fewer traces or series, or a part of the trace";
+                unable(&format!("the answer has {} bytes of {MOST_TEXT_BYTES}: {message}", bytes.len()))
+            }
+            bytes => result(&String::from_utf8_lossy(&bytes), (told, "json", version)),
+        },
         Err(error) => {
             if matches!(error.class(), Class::Bug | Class::Corrupt) {
                 tracing::error!(error = ?error, "a tool failed");

@@ -1,7 +1,7 @@
 //! For tests: a client of the Model Context Protocol.
 
 use super::Server;
-use crate::fixture::trace;
+use crate::fixture::{TestSpan, spans, trace};
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt;
@@ -158,6 +158,19 @@ async fn mc2_what_a_tool_cannot_do_is_told_to_the_model() {
         let (told, unable) = call(&server, tool, arguments).await;
         assert!(unable && told.contains(words), "{tool}: {told}");
     }
+}
+
+#[tokio::test]
+async fn tc2_what_no_model_would_read_is_refused_and_can_be_asked_for_in_part() {
+    let server = Server::new().await;
+    let many: Vec<TestSpan> =
+        (1..600).map(|id| TestSpan { trace: 5, id, parent: (id > 1).then_some(1), ..TestSpan::default() }).collect();
+    server.fixture.put(spans(&many)).await;
+    let id = trace(5).to_string();
+    let (told, unable) = call(&server, "get-trace", json!({"trace_id": id})).await;
+    assert!(unable && told.contains("a part of the trace"), "{told}");
+    let (_, unable) = call(&server, "get-trace", json!({"trace_id": id, "span_pruning": true})).await;
+    assert!(!unable);
 }
 
 /// What is told of TraceQL is TraceQL.
