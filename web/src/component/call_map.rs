@@ -8,7 +8,7 @@
 
 use super::canvas;
 use crate::component::effect::effect;
-use crate::state::map::{Around, Kind, Map, Node, ROOM, Scale, is_narrow};
+use crate::state::map::{Around, Kind, Map, Node, ROOM, Scale, breakable, is_narrow};
 use crate::state::{format, hue, lower};
 use leptos::html;
 use leptos::prelude::*;
@@ -236,7 +236,7 @@ fn boxed(
         <button class="map-node" class:far=!near class:chosen=chosen class:other={node.kind != Kind::Service} class:found=move || seen.finds(at) style=style node_ref=place
             title=title aria-pressed=chosen.to_string() data-testid="map-node" data-service=name
             on:click=move |_| choose.run(told.clone())>
-            <span class="map-name">{(!glyph.is_empty()).then(|| view! { <i aria-hidden="true">{glyph}</i> })}<span class="cutoff whole">{node.name.clone()}</span></span>
+            <span class="map-name">{(!glyph.is_empty()).then(|| view! { <i aria-hidden="true">{glyph}</i> })}<span class="cutoff whole">{breakable(&node.name)}</span></span>
             <span class="quiet small cutoff" class:bad=bad>{words}</span>
         </button>
     }

@@ -185,6 +185,18 @@ pub fn is_narrow(size: (f64, f64)) -> bool {
     size.0 < WIDE.0
 }
 
+/// A name that may break behind what divides it, as it does behind a hyphen by itself.
+pub fn breakable(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        text.push(letter);
+        if matches!(letter, '/' | '.' | '_' | ':') {
+            text.push('\u{200b}');
+        }
+    }
+    text
+}
+
 /// Lays a map out for a room of a width.
 pub fn lay(edges: &[GraphEdge], room: f64) -> Map {
     let (mut nodes, ends) = nodes(edges);
@@ -525,6 +537,12 @@ mod tests {
         assert_eq!(scale.factor(), 0.5);
         scale.within(9_000.0);
         assert_eq!((scale.factor(), scale.is_scaled()), (1.0, false));
+    }
+
+    #[test]
+    fn names_break_behind_what_divides_them() {
+        assert_eq!(breakable("postgresql/orders"), "postgresql/\u{200b}orders");
+        assert_eq!(breakable("é-b"), "é-b");
     }
 
     #[test]
