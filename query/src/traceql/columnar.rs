@@ -19,7 +19,7 @@ use super::structure::inverse;
 use super::trace::{order_of, tree_span};
 use crate::column::{Columns, trace_id};
 use crate::error::Result;
-use crate::exec::Control;
+use crate::exec::{Control, Held};
 use arrow_array::RecordBatch;
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use std::collections::{BTreeSet, HashSet};
@@ -134,7 +134,8 @@ impl Columnar {
 
     /// What is left of the row group that a scan has come to; `None` where that is nothing.
     pub(super) fn left(&self, control: &Control, scan: &mut TraceScan) -> Result<Option<Left>> {
-        let mut group = Group { filters: &self.filters, control, scan, met: vec![None; self.filters.len()] };
+        let mut group =
+            Group { filters: &self.filters, control, scan, met: vec![None; self.filters.len()], held: Vec::new() };
         let possible = group.possible(&self.top)?;
         if possible.count_set_bits() == 0 {
             return Ok(None);
@@ -256,6 +257,8 @@ struct Group<'q> {
     scan: &'q mut TraceScan,
     /// The rows that meet each filter, as far as that was asked.
     met: Vec<Option<BooleanBuffer>>,
+    /// What these take: a query may have thousands of filters.
+    held: Vec<Held<'q>>,
 }
 
 impl Group<'_> {
@@ -279,6 +282,8 @@ impl Group<'_> {
             met = mask_of(met.len(), &rows);
         }
         if let Some(slot) = self.met.get_mut(place) {
+            self.control.check()?;
+            self.held.push(self.control.hold(met.len() / 8)?);
             *slot = Some(met.clone());
         }
         Ok(met)

@@ -150,9 +150,11 @@ impl Set {
         Ok(match spansets {
             Spansets::Filter(field) => Set::Filter(field.as_ref().map(Expression::new).transpose()?),
             Spansets::Pipeline(pipeline) => Set::Pipeline(Plan::new(pipeline)?),
-            Spansets::Binary { op, left, right } => {
-                Set::Binary { op: *op, left: Box::new(Set::new(left)?), right: Box::new(Set::new(right)?) }
-            }
+            Spansets::Binary { op, left, right } => match (op, Set::new(left)?, Set::new(right)?) {
+                // The spans of either filter are those of the filter that asks for either.
+                (SpansetOp::Or, Set::Filter(left), Set::Filter(right)) => Set::Filter(either(left, right)),
+                (op, left, right) => Set::Binary { op: *op, left: Box::new(left), right: Box::new(right) },
+            },
         })
     }
 
@@ -211,6 +213,16 @@ impl Set {
             }
         }
     }
+}
+
+fn either(left: Option<Expression>, right: Option<Expression>) -> Option<Expression> {
+    let parts = |side| match side {
+        Expression::Or(parts) => parts,
+        other => vec![other],
+    };
+    let (mut left, right) = (parts(left?), parts(right?));
+    left.extend(right);
+    Some(Expression::Or(left))
 }
 
 fn merged(mut left: Vec<usize>, right: Vec<usize>) -> Vec<usize> {

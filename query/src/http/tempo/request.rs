@@ -50,6 +50,16 @@ impl Request {
         }
     }
 
+    /// Whether something is asked for, in one of Go's words for it.
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match text {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Some(true)),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Some(false)),
+            _ => Err(Error::parameter(name, format!("invalid {name}: expected true or false, found `{text}`"))),
+        }
+    }
+
     fn moment(&self, name: &str) -> Result<Option<i64>> {
         let read = |text: &str| {
             time::moment(text, self.now).map_err(|why| Error::parameter(name, format!("invalid {name}: {why}")))
