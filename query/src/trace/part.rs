@@ -65,7 +65,7 @@ impl Part {
     pub(super) fn of(&self, control: &Control, batches: &[RecordBatch]) -> Result<Vec<BooleanBuffer>> {
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         let _held = control.hold(rows.saturating_mul(SPAN_BYTES))?;
-        let left = self.within.left(batches)?;
+        let left = self.within.left(control, batches)?;
         control.check()?;
         if self.ancestors == Some(0) && self.descendants == Some(0) {
             return Ok(left);

@@ -157,6 +157,7 @@ impl Columnar {
     /// The spans that are left of some traces, of which there are all spans, with what was read of each.
     pub(super) fn left_of_all<'s>(
         &self,
+        control: &Control,
         spans: &'s [Spans<'s>],
         range: TimeRange,
     ) -> Result<Vec<(&'s Spans<'s>, usize)>> {
@@ -179,6 +180,7 @@ impl Columnar {
             .collect();
         let lineage = Lineage::of(traces);
         let mut met = |place: usize| {
+            control.check()?;
             let expression = self.filters.get(place).and_then(|filter| filter.expression.as_ref());
             Ok(BooleanBuffer::collect_bool(rows.len(), |at| {
                 rows.get(at).is_some_and(|(_, spans, row)| {
@@ -264,6 +266,7 @@ struct Group<'q> {
 impl Group<'_> {
     /// The rows that meet a filter.
     fn met(&mut self, place: usize) -> Result<BooleanBuffer> {
+        self.control.check()?;
         if let Some(Some(met)) = self.met.get(place) {
             return Ok(met.clone());
         }
@@ -282,7 +285,6 @@ impl Group<'_> {
             met = mask_of(met.len(), &rows);
         }
         if let Some(slot) = self.met.get_mut(place) {
-            self.control.check()?;
             self.held.push(self.control.hold(met.len() / 8)?);
             *slot = Some(met.clone());
         }

@@ -445,7 +445,7 @@ impl<'q> Source<'q> {
         trace::read_many(control, &mut scan, (traces.list, columnar.needed()), &self.columns, |traces, spans| {
             // One that is told alone may be longer than a lineage.
             if told_by_rows && traces.len() > 1 {
-                let left = columnar.left_of_all(spans, axis.range())?;
+                let left = columnar.left_of_all(control, spans, axis.range())?;
                 return left
                     .into_iter()
                     .try_for_each(|(spans, row)| sink.take(control, Spot { spans, row, place: None }));

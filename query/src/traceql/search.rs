@@ -348,7 +348,7 @@ fn propose_by_groups(
             // It may be longer than can be related at once; that it may be an answer is proposal enough.
             return best.offer(control, [(*key, *trace)]);
         }
-        let left = columnar.left_of_all(spans, query.range)?;
+        let left = columnar.left_of_all(control, spans, query.range)?;
         let key_column = best.key_column;
         let key_of = |spans: &Spans<'_>, row: usize| match key_column {
             column::DURATION => spans.duration(row),

@@ -40,6 +40,11 @@ impl Request {
         given.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// A query of metrics; Grafana calls it `query`, too.
+    pub(super) fn query(&self) -> &str {
+        self.text("q").or_else(|| self.text("query")).unwrap_or_default()
+    }
+
     /// A number of things; zero is as many as are answered at most.
     pub(super) fn count(&self, name: &str, default: usize) -> Result<usize> {
         let Some(text) = self.text(name) else { return Ok(default) };
@@ -202,16 +207,16 @@ mod tests {
 
     #[test]
     fn a_range_without_start_is_as_long_as_since_says() {
-        let (hour, now) = (RECENT, 100 * RECENT);
-        let end = 50 * hour;
+        let (hour, now) = (RECENT, 1_800_000_000_000_000_000);
+        let (early, end, late) = (now - 80 * hour, now - 50 * hour, now + hour);
         let range = |text: String| Request::read(&text, now).unwrap().range_or_recent().unwrap();
-        assert_eq!(range(String::new()), TimeRange { start: 99 * hour, end: now });
-        assert_eq!(range("since=2h".into()), TimeRange { start: 98 * hour, end: now });
-        assert_eq!(range(format!("end={end}")), TimeRange { start: 49 * hour, end });
-        assert_eq!(range(format!("since=2h&end={end}")), TimeRange { start: 48 * hour, end });
-        assert_eq!(range(format!("since=2h&end={}", 101 * hour)), TimeRange { start: 98 * hour, end: 101 * hour });
-        assert_eq!(range(format!("since=2h&start={hour}&end={end}")), TimeRange { start: hour, end });
-        assert_eq!(range(format!("start={hour}")), TimeRange { start: hour, end: now });
+        assert_eq!(range(String::new()), TimeRange { start: now - hour, end: now });
+        assert_eq!(range("since=2h".into()), TimeRange { start: now - 2 * hour, end: now });
+        assert_eq!(range(format!("end={end}")), TimeRange { start: end - hour, end });
+        assert_eq!(range(format!("since=2h&end={end}")), TimeRange { start: end - 2 * hour, end });
+        assert_eq!(range(format!("since=2h&end={late}")), TimeRange { start: now - 2 * hour, end: late });
+        assert_eq!(range(format!("since=2h&start={early}&end={end}")), TimeRange { start: early, end });
+        assert_eq!(range(format!("start={early}")), TimeRange { start: early, end: now });
     }
 
     #[test]
