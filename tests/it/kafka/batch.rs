@@ -11,7 +11,7 @@ use std::net::TcpStream;
 
 /// How a batch's records are packed, by the number that Kafka gives it.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Codec {
+pub(crate) enum Codec {
     None = 0,
     Gzip = 1,
     Zstd = 4,
@@ -52,7 +52,7 @@ fn records(values: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A batch of so many messages, packed already.
-pub(super) fn batch(count: i32, codec: Codec, packed: &[u8]) -> Vec<u8> {
+pub(crate) fn batch(count: i32, codec: Codec, packed: &[u8]) -> Vec<u8> {
     let mut summed = Vec::new();
     summed.extend((codec as i16).to_be_bytes());
     summed.extend((count - 1).to_be_bytes());
@@ -89,7 +89,7 @@ fn zeros(bytes: u64) -> Vec<u8> {
 }
 
 /// Writes a batch to a partition.
-pub(super) fn produce(broker: &str, topic: &str, partition: i32, batch: &[u8]) {
+pub(crate) fn produce(broker: &str, topic: &str, partition: i32, batch: &[u8]) {
     let mut request = Vec::new();
     // Produce, version 3, from nobody, in no transaction; all replicas, ten seconds.
     for number in [0_i16, 3] {

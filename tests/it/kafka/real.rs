@@ -438,14 +438,26 @@ async fn a_topic_that_is_made_anew_while_it_is_read_is_read_once() {
     brokers.make_topic(LOGS, 1, &[]).await;
     let (sent, mut end) = (AtomicUsize::new(0), 40);
     produce(&brokers.producer(&[]), 0..end, &sent);
-    let server = brokers.serve(dir.path(), &[]);
+    let patient = r#"{ "session.timeout.ms" = "45000" }"#;
+    let server = brokers.serve(dir.path(), &[("SPANLIGHT_KAFKA_LIBRDKAFKA", patient)]);
+    let signal = |signal| {
+        let pid = rustix::process::Pid::from_raw(server.pid().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    };
     all_once(&server, end * RECORDS).await;
-    for _ in 0..4 {
+    for turn in 0..4 {
+        // It may see the topic while there is none, or while that is short, or not before that is long enough.
+        if turn > 0 {
+            signal(rustix::process::Signal::STOP);
+        }
         brokers.admin().delete_topics(&[LOGS], &AdminOptions::new()).await.unwrap();
         brokers.make_topic(LOGS, 1, &[]).await;
         let next = 3 * end;
         produce(&brokers.producer(&[]), end..next, &sent);
         end = next;
+        if turn > 0 {
+            signal(rustix::process::Signal::CONT);
+        }
         all_once(&server, end * RECORDS).await;
     }
     assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 0.0);

@@ -52,8 +52,8 @@ use storage::fs::Clock;
 const QUEUED_KILOBYTES: &str = "16384";
 const QUEUED_BACKOFF_MILLIS: &str = "10";
 /// What one answer of a broker has at most, by default, packed as it is, or else one batch: librdkafka unpacks it whole before it looks at its queue, and
-/// a topic of the same line over and over unpacks to a thousand times as much.
-const FETCHED_BYTES: &str = "262144";
+/// zeros become 32,768 times as much with zstd (docs/adr/031-a-batch-that-cannot-be-read-is-passed-over.md). A broker a millisecond away gives 64 MB/s so.
+const FETCHED_BYTES: &str = "65536";
 /// What a batch of zstd may have unpacked; one that has more cannot be read.
 const UNPACKED_BYTES: &str = "536870912";
 /// What no expression means.

@@ -262,7 +262,7 @@ impl Reader {
             Some((partitions, is_read)) => *is_read || *partition >= *partitions,
             None => true,
         };
-        self.intake.config.begin == Begin::Earliest || self.namesake(topic, source).is_some() || has_come()
+        self.intake.config.begin == Begin::Earliest || !self.namesakes(topic, source).is_empty() || has_come()
     }
 
     /// Takes note of the topics that there are, the first time that the cluster answers.
@@ -313,24 +313,20 @@ impl Reader {
         Ok(())
     }
 
-    /// A partition of another topic that had that name.
-    fn namesake(&self, topic: &str, source: &str) -> Option<String> {
-        let (own, _) = source.rsplit_once('/')?;
-        let known = self.engine.sources(&format!("kafka/{topic}/"));
-        known.into_iter().find(|name| name.rsplit_once('/').is_some_and(|(other, _)| other != own))
+    /// The partitions of other topics that had that name.
+    fn namesakes(&self, topic: &str, source: &str) -> Vec<String> {
+        let own = source.rsplit_once('/').map(|(own, _)| own);
+        let mut known = self.engine.sources(&format!("kafka/{topic}/"));
+        known.retain(|name| name.rsplit_once('/').map(|(other, _)| other) != own);
+        known
     }
 
     /// Says that a topic was made anew: what was read of its namesake stays, and is nowhere else.
     fn tell_of_new(&self, topic: &str, partition: i32, source: &str) {
-        if let Some(namesake) = self.namesake(topic, source) {
-            self.save(&namesake);
-            tracing::warn!(
-                topic,
-                partition,
-                source,
-                namesake,
-                "a topic of kafka was made anew; it is read from its beginning"
-            );
+        let namesakes = self.namesakes(topic, source);
+        namesakes.iter().for_each(|namesake| self.save(namesake));
+        if !namesakes.is_empty() {
+            tracing::warn!(topic, partition, source, "a topic of kafka was made anew; it is read from its beginning");
         }
     }
 
@@ -433,8 +429,8 @@ impl Reader {
     /// Where an offset is out of range, where to go on is found out anew; where a batch cannot be read, who stands is suspected.
     fn complain(&self, error: &KafkaError, pace: &mut Pace) {
         let (code, said, now) = (error.rdkafka_error_code(), self.consumer.context().heard(), self.clock.monotonic());
-        if refused(code, &said).is_some() {
-            self.suspect(&mut pace.suspects);
+        if let Some(refused) = refused(code, &said) {
+            self.suspect(&mut pace.suspects, refused.batch);
             self.metrics.stopped(said.clone(), now);
         }
         if self.metrics.may_log("client", now).is_some() {

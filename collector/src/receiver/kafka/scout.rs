@@ -83,9 +83,22 @@ impl ClientContext for Ear {
 
 impl ConsumerContext for Ear {}
 
+/// What is at an offset.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// What can be read as it is set, or nothing.
+    Readable,
+    /// What can be read, but for the limit that is set: it is that, and less than is usual.
+    BeyondLimit(u64),
+    /// A batch that cannot be read: the offsets from there on.
+    Batch(Range<u64>, Refused),
+}
+
 /// How batches of a cluster are looked at.
-pub(super) struct Scout {
-    config: KafkaConfig,
+pub(super) struct Scout<'a> {
+    config: &'a KafkaConfig,
+    /// The limit that is set, where that is less than is usual.
+    limit: Option<u64>,
     clock: Arc<dyn Clock>,
     /// When it must have found out.
     until: Duration,
@@ -94,26 +107,29 @@ pub(super) struct Scout {
 /// A client of its own.
 struct Client<'a> {
     consumer: BaseConsumer<Ear>,
-    scout: &'a Scout,
+    scout: &'a Scout<'a>,
 }
 
-impl Scout {
+impl<'a> Scout<'a> {
     /// One that may look for a while.
-    pub(super) fn new(config: &KafkaConfig, clock: &Arc<dyn Clock>) -> Scout {
-        let mut config = config.clone();
+    pub(super) fn new(config: &'a KafkaConfig, clock: &Arc<dyn Clock>) -> Scout<'a> {
         let limit = config.librdkafka.get(LIMIT).and_then(|said| said.parse::<u64>().ok());
-        let usual = UNPACKED_BYTES.parse().unwrap_or(u64::MAX);
-        if limit.is_none_or(|limit| limit < usual) {
-            config.librdkafka.insert(LIMIT.to_owned(), UNPACKED_BYTES.to_owned());
-        }
-        Scout { config, clock: Arc::clone(clock), until: clock.monotonic() + SEARCH }
+        let limit = limit.filter(|limit| UNPACKED_BYTES.parse().is_ok_and(|usual: u64| *limit < usual));
+        Scout { config, limit, clock: Arc::clone(clock), until: clock.monotonic() + SEARCH }
     }
 
-    /// The batch that cannot be read at an offset, from there on; `None` where it can, or where nothing is there. An `Err` says why that is not
-    /// known.
-    pub(super) fn find(&self, key: &Key, at: u64) -> Result<Option<(Range<u64>, Refused)>, String> {
-        let client = self.client()?;
-        let Some(refused) = client.look(key, at)? else { return Ok(None) };
+    /// What is at an offset. An `Err` says why that is not known.
+    pub(super) fn find(&self, key: &Key, at: u64) -> Result<Found, String> {
+        if let Some(limit) = self.limit {
+            if self.client(&[])?.look(key, at)?.is_none() {
+                return Ok(Found::Readable);
+            }
+            if self.generous()?.look(key, at)?.is_none() {
+                return Ok(Found::BeyondLimit(limit));
+            }
+        }
+        let client = self.generous()?;
+        let Some(refused) = client.look(key, at)? else { return Ok(Found::Readable) };
         let ends = client.consumer.fetch_watermarks(&key.0, key.1, ANSWER).map_err(|error| error.to_string())?;
         let end = u64::try_from(ends.1).unwrap_or(0);
         let is_inside = |client: &Client<'_>, offset: u64| {
@@ -133,16 +149,22 @@ impl Scout {
             *(if is_inside(&client, middle)? { &mut inside } else { &mut behind }) = middle;
         }
         // What a client had fetched for another offset says nothing here (E1).
-        if !is_inside(&self.client()?, inside)? || is_inside(&self.client()?, behind)? {
+        if !is_inside(&self.generous()?, inside)? || is_inside(&self.generous()?, behind)? {
             return Err("the cluster gives now this batch at an offset, now another".into());
         }
-        Ok(Some((at..behind, refused)))
+        Ok(Found::Batch(at..behind, refused))
     }
 
-    fn client(&self) -> Result<Client<'_>, String> {
+    /// A client that may unpack what is usual, or what is set if that is more (E2).
+    fn generous(&self) -> Result<Client<'_>, String> {
+        let usual = [(LIMIT, UNPACKED_BYTES)];
+        self.client(if self.limit.is_some() { &usual } else { &[] })
+    }
+
+    fn client(&self, more: &[(&str, &str)]) -> Result<Client<'_>, String> {
         // Messages of transactions that were given up lie in batches, too.
-        let more = [("isolation.level", "read_uncommitted"), ("fetch.error.backoff.ms", "10")];
-        Ok(Client { consumer: client(&self.config, &more)?, scout: self })
+        let own = [("isolation.level", "read_uncommitted"), ("fetch.error.backoff.ms", "10")];
+        Ok(Client { consumer: client(self.config, &[&own, more].concat())?, scout: self })
     }
 }
 

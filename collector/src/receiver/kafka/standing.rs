@@ -11,9 +11,9 @@ use super::assignment::{Key, Stage, list_of};
 use super::config::OnLoss;
 use super::letter::{self, Letter, Place};
 use super::reader::Reader;
-use super::scout::{LIMIT, Refused, Scout};
+use super::scout::{Found, LIMIT, Refused, Scout};
 use rdkafka::consumer::Consumer as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,6 +27,8 @@ const STANDS: Duration = Duration::from_secs(3);
 const QUIET: Duration = Duration::from_secs(10);
 /// How many are looked at in a row; how long none is after one of which nothing could be found out, and how long one that does not go on rests.
 const AT_ONCE: usize = 16;
+/// Numbers of batches that are kept.
+const MOST_BATCHES: usize = 1_000;
 const REST: Duration = Duration::from_secs(30);
 
 /// Partitions that may stand before such a batch.
@@ -34,14 +36,20 @@ const REST: Duration = Duration::from_secs(30);
 pub(super) struct Suspects {
     /// Where each stands, and since when.
     since: BTreeMap<Key, (u64, Duration)>,
+    /// The numbers of batches that the client complained of: mostly that is the offset at which a partition stands.
+    batches: BTreeSet<u64>,
     complained_at: Duration,
     rest_until: Duration,
 }
 
 impl Suspects {
-    /// Takes note, on a complaint, of who stands where.
-    fn note(&mut self, standing: BTreeMap<Key, u64>, now: Duration) {
+    /// Takes note, on a complaint of a batch, of who stands where.
+    fn note(&mut self, standing: BTreeMap<Key, u64>, batch: u64, now: Duration) {
         self.complained_at = now;
+        if self.batches.len() >= MOST_BATCHES {
+            self.batches.clear();
+        }
+        self.batches.insert(batch);
         self.since.retain(|key, (at, _)| standing.get(key) == Some(at));
         for (key, at) in standing {
             self.since.entry(key).or_insert((at, now));
@@ -52,12 +60,15 @@ impl Suspects {
     fn due(&mut self, now: Duration) -> Vec<(Key, u64)> {
         if now.saturating_sub(self.complained_at) >= QUIET {
             self.since.clear();
+            self.batches.clear();
         }
         if now < self.rest_until {
             return Vec::new();
         }
         let due = self.since.iter().filter(|(_, (_, since))| now.saturating_sub(*since) >= STANDS);
-        let due: Vec<(Key, u64)> = due.map(|(key, (at, _))| (key.clone(), *at)).take(AT_ONCE).collect();
+        let mut due: Vec<(Key, u64)> = due.map(|(key, (at, _))| (key.clone(), *at)).collect();
+        due.sort_by_key(|(_, at)| !self.batches.contains(at));
+        due.truncate(AT_ONCE);
         for (key, _) in &due {
             self.since.remove(key);
         }
@@ -67,7 +78,7 @@ impl Suspects {
 
 impl Reader {
     /// Suspects all that have something to read.
-    pub(super) fn suspect(&self, suspects: &mut Suspects) {
+    pub(super) fn suspect(&self, suspects: &mut Suspects, batch: u64) {
         let partitions = self.consumer.context().partitions();
         let standing = partitions.stages.iter().filter_map(|(key, stage)| match stage {
             Stage::Reading(position) if position.next < self.metrics.end(&key.0, key.1) => {
@@ -75,7 +86,7 @@ impl Reader {
             }
             _ => None,
         });
-        suspects.note(standing.collect(), self.clock.monotonic());
+        suspects.note(standing.collect(), batch, self.clock.monotonic());
     }
 
     /// Looks at those that stand, and has them read behind what cannot be read (U1).
@@ -88,8 +99,12 @@ impl Reader {
             }
             let found = Scout::new(&self.intake.config, &self.clock).find(&key, at);
             let passed = found.and_then(|found| match found {
-                Some((offsets, refused)) => self.pass_batch(&key, &position.source, offsets, &refused),
-                None => self.tell_of_limit(&key, at),
+                Found::Readable => Ok(()),
+                Found::BeyondLimit(limit) => {
+                    let needs = format!("a batch at offset {at} needs more than the {limit} bytes of `{LIMIT}`");
+                    self.stand(&key, &format!("{needs} in `kafka.librdkafka`"))
+                }
+                Found::Batch(offsets, refused) => self.pass_batch(&key, &position.source, offsets, &refused),
             });
             if let Err(what) = passed {
                 suspects.rest_until = self.clock.monotonic() + REST;
@@ -99,17 +114,6 @@ impl Reader {
                 return;
             }
         }
-    }
-
-    /// Says what a partition needs, if it stands for want of that (U2).
-    fn tell_of_limit(&self, key: &Key, at: u64) -> Result<(), String> {
-        let said = self.intake.config.librdkafka.get(LIMIT).and_then(|said| said.parse::<u64>().ok());
-        let Some(said) = said.filter(|said| *said < super::UNPACKED_BYTES.parse().unwrap_or(0)) else {
-            return Ok(());
-        };
-        let what =
-            format!("a batch at offset {at} needs more than the {said} bytes of `{LIMIT}` in `kafka.librdkafka`");
-        self.stand(key, &what)
     }
 
     /// Says that a partition stands. It is not fetched for a while: each time costs what the batch unpacks to.
@@ -197,14 +201,17 @@ mod tests {
         let (a, b): (Key, Key) = (("a".into(), 0), ("b".into(), 0));
         let seconds = Duration::from_secs;
         let mut suspects = Suspects::default();
-        suspects.note([(a.clone(), 7), (b.clone(), 1)].into(), seconds(100));
+        suspects.note([(a.clone(), 7), (b.clone(), 1)].into(), 5, seconds(100));
         assert!(suspects.due(seconds(101)).is_empty());
-        suspects.note([(a.clone(), 7), (b.clone(), 2)].into(), seconds(102));
+        suspects.note([(a.clone(), 7), (b.clone(), 2)].into(), 5, seconds(102));
         assert_eq!(suspects.due(seconds(103)), [(a.clone(), 7)]);
         assert!(suspects.due(seconds(104)).is_empty());
-        suspects.note([(a.clone(), 7), (b.clone(), 2)].into(), seconds(104));
+        suspects.note([(a.clone(), 7), (b.clone(), 2)].into(), 5, seconds(104));
+        suspects.note([(a.clone(), 7), (b.clone(), 2)].into(), 2, seconds(107));
+        assert_eq!(suspects.due(seconds(108)), [(b.clone(), 2), (a.clone(), 7)], "at the batch itself first");
+        suspects.note([(a.clone(), 7), (b.clone(), 2)].into(), 5, seconds(109));
         suspects.rest_until = seconds(200);
-        assert!(suspects.due(seconds(110)).is_empty());
+        assert!(suspects.due(seconds(115)).is_empty());
         assert!(suspects.due(seconds(300)).is_empty(), "nobody has complained for long");
     }
 
