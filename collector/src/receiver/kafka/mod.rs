@@ -98,6 +98,7 @@ impl KafkaReceiver {
         let intake = Arc::new(intake);
         let reader = Reader {
             consumer,
+            asking: scout::client(config, &[])?,
             intake: Arc::clone(&intake),
             collector: collector.clone(),
             engine: Arc::clone(engine),

@@ -21,7 +21,7 @@ use super::assignment::{Context, Key, Position, Stage, list_of};
 use super::config::{Begin, OnLoss};
 use super::intake::{Intake, Portion};
 use super::report::KafkaMetrics;
-use super::scout::refused;
+use super::scout::{Ear, refused};
 use super::standing::Suspects;
 use super::topic_id;
 use crate::Collector;
@@ -65,6 +65,8 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 /// Reads until told to stop.
 pub(super) struct Reader {
     pub(super) consumer: BaseConsumer<Context>,
+    /// Asks which topics there are while the other one waits for messages: brokers answer what comes by a connection one after the other.
+    pub(super) asking: BaseConsumer<Ear>,
     pub(super) intake: Arc<Intake>,
     pub(super) collector: Collector,
     pub(super) engine: Arc<Engine>,
@@ -522,9 +524,11 @@ impl Reader {
 
     /// Lets go of what was read of topics that were made anew meanwhile (R5). An `Err` says why that is not known.
     fn let_go_of_namesakes(&self, portions: &mut Portions, pace: &mut Pace) -> Result<(), String> {
-        let (mut names, client): (Vec<String>, _) =
-            (portions.keys().map(|(topic, _)| topic.to_string()).collect(), self.consumer.client());
+        let (client, begun) = (self.asking.client(), self.clock.monotonic());
+        let mut names: Vec<String> = portions.keys().map(|(topic, _)| topic.to_string()).collect();
         names.dedup();
+        // What it complains of the other one says, too.
+        while self.asking.poll(Duration::ZERO).is_some() {}
         let known = pace.teller.take().map(|broker| (broker, topic_id::told_by(client, broker, &names, LOOK)));
         let (broker, ids) = match known {
             Some((broker, Ok(ids))) => (broker, ids),
@@ -535,6 +539,8 @@ impl Reader {
             }
         };
         pace.teller = Some(broker);
+        let took = self.clock.monotonic().saturating_sub(begun).as_micros();
+        tracing::debug!(topics = names.len(), took, "looked which topics kafka has");
         // Where there is none of that name any more, what was read was of the one that there was.
         let is_another = |(topic, partition): &Key, portion: &Portion| {
             let now = ids.get(&**topic).map(|id| format!("kafka/{topic}/{id}/{partition}"));
