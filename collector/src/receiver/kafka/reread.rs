@@ -10,7 +10,7 @@
 use super::assignment::{Key, list_of};
 use super::intake::{Intake, Portion};
 use super::replay::ReplayedLetter;
-use super::scout::{self, LIMIT, refused};
+use super::scout::{self, LIMIT, is_zstd, refused};
 use super::topic_id;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -56,7 +56,12 @@ pub(super) fn read(intake: &Intake, letter: &ReplayedLetter) -> Result<Portion, 
             Some(Err(error)) => {
                 let reason = consumer.context().heard();
                 if refused(error.rdkafka_error_code(), &reason).is_some() {
-                    return Err(format!("it cannot be read: {reason}; one of zstd may unpack to more than `{LIMIT}`"));
+                    let hint = if is_zstd(&reason) {
+                        format!("; it may unpack to more than `{LIMIT}`")
+                    } else {
+                        String::new()
+                    };
+                    return Err(format!("it cannot be read: {reason}{hint}"));
                 }
                 said = format!("{error}: {reason}");
             }

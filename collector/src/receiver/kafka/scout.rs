@@ -60,6 +60,11 @@ pub(super) fn refused(code: Option<RDKafkaErrorCode>, said: &str) -> Option<Refu
     Some(Refused { batch: digits.parse().ok()?, said: said.to_owned() })
 }
 
+/// Whether a refusal is of a batch that zstd has packed, which the limit may be too small for.
+pub(super) fn is_zstd(said: &str) -> bool {
+    said.starts_with("Decompression (codec 0x4)")
+}
+
 /// Keeps what the client said last.
 pub(super) struct Ear(Mutex<String>);
 

@@ -11,7 +11,7 @@ use super::assignment::{Key, Stage, list_of};
 use super::config::OnLoss;
 use super::letter::{self, Letter, Place};
 use super::reader::Reader;
-use super::scout::{Found, LIMIT, Refused, Scout};
+use super::scout::{Found, LIMIT, Refused, Scout, is_zstd};
 use rdkafka::consumer::Consumer as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -166,6 +166,7 @@ impl Reader {
             (told.position, told.stands) = (end, None);
         });
         self.metrics.goes_on();
+        self.metrics.taken();
         self.begin_anew(key)
     }
 
@@ -184,7 +185,7 @@ impl Reader {
 fn reason(offsets: Range<u64>, said: &str) -> String {
     let (first, last) = (offsets.start, offsets.end.saturating_sub(1));
     let again = "they are in the topic only, as long as it keeps them: a replay reads them from there";
-    let more = if said.starts_with("Decompression (codec 0x4)") {
+    let more = if is_zstd(said) {
         format!("; with a larger `{LIMIT}` in `kafka.librdkafka`, where it unpacks to more than that")
     } else {
         String::new()

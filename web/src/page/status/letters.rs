@@ -173,7 +173,7 @@ fn replay(letter: &DeadLetter, letters: Letters) -> AnyView {
         }
     });
     view! {
-        <div class="joined">
+        <div class:joined=!is_batch>
             {choice}
             <button class="button" data-testid="replay" disabled=busy on:click=again>{move || if busy.get() { "Replaying…" } else { "Replay" }}</button>
         </div>
