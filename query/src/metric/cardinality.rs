@@ -51,7 +51,7 @@ pub(crate) fn cardinality(control: &Control, query: &CardinalityQuery) -> Result
     // Who was there an hour before did not come in the range.
     let before = TimeRange { start: query.range.start.saturating_sub(HOUR), ..query.range };
     let (store, mut looked_at) = (Store::new(control), 0usize);
-    control.each_series(before, |series, facts| {
+    control.each_series(&[], before, |series, facts| {
         looked_at += 1;
         if looked_at.is_multiple_of(CHECK_EVERY) {
             control.check()?;
