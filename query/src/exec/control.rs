@@ -25,6 +25,9 @@ use storage::scan::{
     VolumeRequest,
 };
 
+/// Series between two looks at the clock.
+const SERIES_PER_CHECK: usize = 1024;
+
 /// What one query may use.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -260,10 +263,10 @@ impl Control {
         stats.blocks_pruned += cost.blocks_pruned;
     }
 
-    /// The series that match, to be read one by one.
-    pub fn series(&self, request: &SeriesRequest) -> Result<FoundSeries<'_>> {
+    /// The series that match and are `wanted`, to be read one by one.
+    pub fn series(&self, request: &SeriesRequest, wanted: impl Fn(&Series) -> bool) -> Result<FoundSeries<'_>> {
         let mut room = Room::new(self)?;
-        let scan = self.snapshot.series(request, |bytes| room.admits(bytes))?;
+        let scan = self.snapshot.series(request, wanted, |bytes| room.admits(bytes))?;
         Ok(FoundSeries { scan, held: room.held()? })
     }
 
@@ -276,9 +279,11 @@ impl Control {
         mut each: impl FnMut(&Series, SeriesFacts) -> Result<()>,
     ) -> Result<()> {
         self.check()?;
-        let mut failed = Ok(());
+        let (mut failed, mut looked_at) = (Ok(()), 0usize);
         self.snapshot.each_series(matchers, time, |series, facts| {
-            failed = each(series, facts);
+            looked_at += 1;
+            let goes_on = if looked_at.is_multiple_of(SERIES_PER_CHECK) { self.check() } else { Ok(()) };
+            failed = goes_on.and_then(|()| each(series, facts));
             failed.is_ok()
         })?;
         failed
@@ -403,6 +408,9 @@ impl Held<'_> {
 
     /// Counts at least so many from now on: a step more than now, where there is room for one.
     pub(crate) fn grow(&mut self, bytes: usize, step: usize) -> Result<()> {
+        if self.covers(bytes) {
+            return Ok(());
+        }
         let least = bytes.saturating_sub(self.bytes);
         let mut more = least.max(step);
         if self.control.charge(more).is_err() {

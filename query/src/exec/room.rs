@@ -5,7 +5,6 @@
 
 use super::control::{Control, Held};
 use crate::error::{Error, Result};
-use std::ops::{Deref, DerefMut};
 use storage::engine::SeriesScan;
 use storage::metric::{Read, Samples, Series};
 
@@ -34,12 +33,10 @@ impl<'c> Room<'c> {
             return false;
         }
         self.asked = bytes;
-        let grown = self.held.covers(bytes) || {
-            let grown = self.control.check().and_then(|()| self.held.grow(bytes, STEP));
-            self.refusal = grown.err();
-            self.refusal.is_none()
-        };
-        grown
+        if !self.held.covers(bytes) {
+            self.refusal = self.control.check().and_then(|()| self.held.grow(bytes, STEP)).err();
+        }
+        self.refusal.is_none()
     }
 
     /// What is held in the end, if nothing was refused.
@@ -73,19 +70,5 @@ impl Iterator for FoundSeries<'_> {
         let next = self.scan.next();
         self.held.shrink(self.scan.memory_bytes());
         Some(next?.map_err(Error::from))
-    }
-}
-
-impl Deref for FoundSeries<'_> {
-    type Target = SeriesScan;
-
-    fn deref(&self) -> &SeriesScan {
-        &self.scan
-    }
-}
-
-impl DerefMut for FoundSeries<'_> {
-    fn deref_mut(&mut self) -> &mut SeriesScan {
-        &mut self.scan
     }
 }

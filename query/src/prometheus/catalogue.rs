@@ -13,13 +13,13 @@ use crate::series::{Labels, NAME};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use storage::engine::SeriesRequest;
+use storage::hashed::AsIs;
 use storage::metric::{Label, Relation, Series};
 use storage::model::attribute::Value as AttributeValue;
 use storage::model::record::{Exemplar, Number, doubles};
 use storage::model::schema::column;
 use storage::model::verbatim::Role;
 use storage::scan::TimeRange;
-use xxhash_rust::xxh3::Xxh3Default;
 
 /// What is known about a metric.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,7 +175,7 @@ impl<'c> Catalogue<'c> {
             let until = self.end.saturating_add(600_000);
             let until = until.saturating_add(self.store.longest_window(after, until));
             let columns = [column::EXEMPLARS, column::EXPLICIT_BOUNDS];
-            for read in self.store.scan(matchers, after, until, (&columns, 0))? {
+            for read in self.store.scan(matchers, (after, until), (&columns, 0), |_| true)? {
                 self.control().check()?;
                 let (series, samples) = read?;
                 let own = own_labels(&series, self.store.strategy());
@@ -264,7 +264,10 @@ impl<'c> Catalogue<'c> {
         };
         let mut told = First::new(self.control(), usize::MAX, text_bytes);
         let metadata = [equal(Label::ScopeName, Role::Metadata.scope())?];
-        self.control().each_series(&metadata, time, |series, _| told.add_text(&series.name))?;
+        self.control().each_series(&metadata, time, |series, facts| {
+            let is_inside = time.overlaps(facts.first_time, facts.last_time);
+            if is_inside { told.add_text(&series.name) } else { Ok(()) }
+        })?;
         for name in told.found {
             self.control().check()?;
             let with_samples = [equal(Label::Name, &name)?, equal(Label::ScopeName, Role::Samples.scope())?];
@@ -300,7 +303,7 @@ impl<'c> Catalogue<'c> {
             let mut request = SeriesRequest::new(vec![name.map_err(crate::error::Error::from)?], time);
             request.columns = TELLING.to_vec();
             let mut lacking = wanted;
-            for read in self.control().series(&request)? {
+            for read in self.control().series(&request, |_| true)? {
                 self.control().check()?;
                 let (series, samples) = read?;
                 let mut own = Gathered::new();
@@ -395,26 +398,17 @@ fn text_bytes(text: &String) -> usize {
 /// Which series were looked at, where several blocks have them.
 struct Seen<'c> {
     held: Held<'c>,
-    hashes: HashSet<u128>,
+    hashes: HashSet<u128, AsIs>,
 }
 
 impl<'c> Seen<'c> {
     fn new(control: &'c Control) -> crate::error::Result<Self> {
-        Ok(Seen { held: control.hold(0)?, hashes: HashSet::new() })
+        Ok(Seen { held: control.hold(0)?, hashes: HashSet::default() })
     }
 
     fn is_new(&mut self, series: &Series) -> crate::error::Result<bool> {
-        let mut hash = Xxh3Default::new();
-        hash.update(&series.r#type.to_le_bytes());
-        hash.update(&[u8::from(series.is_monotonic)]);
-        for part in
-            [series.name.as_bytes(), series.unit.as_bytes(), &series.attributes, &series.resource, &series.scope]
-        {
-            hash.update(&part.len().to_le_bytes());
-            hash.update(part);
-        }
         self.held.grow((self.hashes.len() + 1) * SEEN_BYTES, SEEN_STEP)?;
-        Ok(self.hashes.insert(hash.digest128()))
+        Ok(self.hashes.insert(series.hash()))
     }
 }
 

@@ -62,9 +62,6 @@ static OTHERS: LazyLock<Vec<storage::metric::Matcher>> = LazyLock::new(|| {
 /// Types whose samples tell which series they become in Prometheus: bounds and quantiles are in them.
 const PARTED: &str = "histogram|exponential_histogram|summary";
 
-/// Series between two looks at the clock.
-const CHECK_EVERY: usize = 1024;
-
 /// The metrics of a tenant.
 #[derive(Debug)]
 pub(crate) struct Store<'c> {
@@ -109,12 +106,7 @@ impl<'c> Store<'c> {
         each: &mut dyn FnMut(&Series) -> ServerResult<()>,
     ) -> ServerResult<()> {
         let (request, strategy) = (self.request(matchers, after, until)?, self.strategy());
-        let mut looked_at = 0usize;
         self.control.each_series(&request.matchers, request.time, |series, facts| {
-            looked_at += 1;
-            if looked_at.is_multiple_of(CHECK_EVERY) {
-                self.control.check()?;
-            }
             let is_inside = request.time.overlaps(facts.first_time, facts.last_time);
             if is_inside && may_fit(series, matchers, strategy) { each(series) } else { Ok(()) }
         })
@@ -131,27 +123,24 @@ impl<'c> Store<'c> {
         request.columns = columns.to_vec();
         let parted = storage::metric::Matcher::new(Label::Type, Relation::Matches, PARTED);
         request.matchers.push(parted.map_err(crate::error::Error::from)?);
-        let (mut scan, strategy) = (self.control.series(&request)?, self.strategy());
-        scan.leave_out(|series| !is_parted(series) || !may_fit(series, matchers, strategy));
-        Ok(scan)
+        let strategy = self.strategy();
+        self.control.series(&request, |series| is_parted(series) && may_fit(series, matchers, strategy))
     }
 
-    /// Stored series with samples after one moment and until another, in milliseconds, that may fit. `every` is that of
-    /// `SeriesRequest`.
+    /// Stored series with samples after one moment and until another, in milliseconds, that may fit and are `wanted`. `every` is that
+    /// of `SeriesRequest`.
     pub(super) fn scan(
         &self,
         matchers: &[Matcher],
-        after: i64,
-        until: i64,
+        (after, until): (i64, i64),
         (columns, every): (&[&'static str], i64),
+        wanted: impl Fn(&Series) -> bool,
     ) -> ServerResult<FoundSeries<'_>> {
         let mut request = self.request(matchers, after, until)?;
         request.columns = columns.to_vec();
         request.every = every;
-        let mut scan = self.control.series(&request)?;
         let strategy = self.strategy();
-        scan.leave_out(|series| !may_fit(series, matchers, strategy));
-        Ok(scan)
+        self.control.series(&request, |series| wanted(series) && may_fit(series, matchers, strategy))
     }
 
     /// Milliseconds of the longest window of which a reader of every sample finds only what stands for them.
@@ -178,19 +167,6 @@ impl<'c> Store<'c> {
         Ok(bears)
     }
 
-    /// The same without those whose points are no samples.
-    pub(super) fn scan_samples(
-        &self,
-        matchers: &[Matcher],
-        after: i64,
-        until: i64,
-        read: (&[&'static str], i64),
-    ) -> ServerResult<FoundSeries<'_>> {
-        let mut scan = self.scan(matchers, after, until, read)?;
-        scan.leave_out(|series| !has_samples(series));
-        Ok(scan)
-    }
-
     /// Names of stored metrics that could be the wanted one; `None` where more than one name is wanted.
     fn candidates(&self, matchers: &[Matcher], time: TimeRange) -> ServerResult<Option<Vec<String>>> {
         let wanted = matchers.iter().find(|matcher| matcher.label == NAME && matcher.relation == Relation::Equal);
@@ -213,7 +189,7 @@ impl<'c> Store<'c> {
         let is_raw = self.control.resolution(range(after, until), every).is_raw();
         let columns: Vec<&str> = COLUMNS.into_iter().chain(THINNED_COLUMNS.into_iter().filter(|_| !is_raw)).collect();
         let mut clock = Clock::default();
-        let mut scan = self.scan_samples(matchers, after, until, (&columns, every))?;
+        let mut scan = self.scan(matchers, (after, until), (&columns, every), has_samples)?;
         while let Some(found) = scan.next_doubles() {
             self.control.check()?;
             let (series, read) = found?;
@@ -257,9 +233,9 @@ impl<'c> Store<'c> {
             return Ok(BTreeMap::new());
         }
         let strategy = self.strategy();
-        let mut scan = self.scan_samples(&[], after, until, (&[], every))?;
-        scan.leave_out(|series| !target_labels(series, strategy).is_some_and(|labels| fits(&labels, matchers)));
-        for found in scan {
+        let tells = |series: &Series| target_labels(series, strategy).is_some_and(|labels| fits(&labels, matchers));
+        let is_wanted = |series: &Series| has_samples(series) && tells(series);
+        for found in self.scan(&[], (after, until), (&[], every), is_wanted)? {
             self.control.check()?;
             let (series, samples) = found?;
             let Some(labels) = target_labels(&series, strategy) else { continue };

@@ -18,6 +18,7 @@
 use super::snapshot::{Missing, Snapshot};
 use crate::block::{BlockId, SeriesReader, Shown};
 use crate::error::{Error, Result};
+use crate::hashed::AsIs;
 use crate::metric::{
     Census, Doubles, Fields, HeadReader, Hidden, Joiner, Label, Lost, Matcher, Read, Samples, Series, SeriesSource,
     Stored, doubles_fields,
@@ -25,8 +26,8 @@ use crate::metric::{
 use crate::model::Signal;
 use crate::model::schema::{self, column as name};
 use crate::scan::TimeRange;
-use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, HashSet};
 use values::Values;
 
 /// Which series, and what of them.
@@ -173,48 +174,34 @@ pub struct SeriesScan {
 }
 
 impl Snapshot {
-    /// The series that match, with their samples. `room` is that of Q4.
-    pub fn series(&self, request: &SeriesRequest, mut room: impl FnMut(usize) -> bool) -> Result<SeriesScan> {
+    /// The series that match and that are `wanted`, which is asked once for each, with their samples. `room` is that of Q4.
+    pub fn series(
+        &self,
+        request: &SeriesRequest,
+        wanted: impl Fn(&Series) -> bool,
+        mut room: impl FnMut(usize) -> bool,
+    ) -> Result<SeriesScan> {
         if let Some(unknown) = request.columns.iter().find(|name| schema::of(Signal::Metrics).index_of(name).is_err()) {
             return Err(Error::Request { what: format!("{} have no column `{unknown}`", Signal::Metrics) });
         }
         let mut sources = self.sources(request.time, request.every);
-        let mut found: BTreeMap<Series, Vec<(usize, Stored)>> = BTreeMap::new();
-        let (mut held, mut has_room) = (0, true);
+        let (mut finding, is_one) = (Finding::default(), sources.len() == 1);
         for (place, source) in sources.iter_mut().enumerate() {
-            let mut add = |mut stored: Stored| {
-                if !request.time.overlaps(stored.min_time, stored.max_time) {
-                    return true;
+            let read = source.each_match(&request.matchers, &mut |stored| {
+                if request.time.overlaps(stored.min_time, stored.max_time) {
+                    finding.add(place, stored, &wanted, is_one);
                 }
-                let entry = found.entry(stored.series.clone());
-                held += match &entry {
-                    Entry::Vacant(_) => bytes_of(&stored.series),
-                    Entry::Occupied(_) => size_of::<(usize, Stored)>(),
-                };
-                has_room = room(held);
-                match entry {
-                    Entry::Vacant(entry) => {
-                        entry.insert(vec![(place, stored)]);
-                    }
-                    Entry::Occupied(mut entry) => {
-                        // One text is enough.
-                        stored.series = entry.key().clone();
-                        entry.get_mut().push((place, stored));
-                    }
-                }
-                has_room
-            };
-            let read = source.each_match(&request.matchers, &mut add);
+                room(finding.held()) || finding.give_up()
+            });
             source.noted(read, self.missing_blocks())?;
             if let Source::Damaged = source {
-                found.values_mut().for_each(|parts| parts.retain(|(of, _)| *of != place));
-                found.retain(|_, parts| !parts.is_empty());
+                finding.forget(place);
             }
-            if !has_room {
-                found.clear();
+            if finding.is_given_up {
                 break;
             }
         }
+        let Finding { found, held, .. } = finding;
         let mut columns = request.columns.clone();
         columns.push(name::FLAGS);
         let fields = Fields::of(&columns);
@@ -325,6 +312,63 @@ impl Snapshot {
     }
 }
 
+/// Series while they are looked for.
+#[derive(Debug, Default)]
+struct Finding {
+    found: BTreeMap<Series, Vec<(usize, Stored)>>,
+    /// Bytes that they take.
+    held: usize,
+    /// Those that are not wanted, where they may come again.
+    unwanted: HashSet<u128, AsIs>,
+    is_given_up: bool,
+}
+
+impl Finding {
+    /// Bytes that are held while it goes on.
+    fn held(&self) -> usize {
+        self.held + self.unwanted.len() * UNWANTED_BYTES
+    }
+
+    /// Takes note of where a series lies; `is_one` says that it lies nowhere else.
+    fn add(&mut self, place: usize, mut stored: Stored, wanted: impl Fn(&Series) -> bool, is_one: bool) {
+        match self.found.entry(stored.series.clone()) {
+            Entry::Occupied(mut entry) => {
+                // One text is enough.
+                stored.series = entry.key().clone();
+                entry.get_mut().push((place, stored));
+                self.held += size_of::<(usize, Stored)>();
+            }
+            Entry::Vacant(entry) => {
+                let hash = if is_one { None } else { Some(stored.series.hash()) };
+                if hash.is_some_and(|hash| self.unwanted.contains(&hash)) {
+                    return;
+                }
+                if wanted(&stored.series) {
+                    self.held += bytes_of(&stored.series);
+                    entry.insert(vec![(place, stored)]);
+                } else {
+                    self.unwanted.extend(hash);
+                }
+            }
+        }
+    }
+
+    /// Forgets what lies in a place.
+    fn forget(&mut self, place: usize) {
+        self.found.values_mut().for_each(|parts| parts.retain(|(of, _)| *of != place));
+        self.found.retain(|_, parts| !parts.is_empty());
+    }
+
+    /// Finds nothing (Q4); that it does not go on.
+    fn give_up(&mut self) -> bool {
+        *self = Finding { is_given_up: true, ..Finding::default() };
+        false
+    }
+}
+
+/// What a series that is not wanted takes, in a table that is half full.
+const UNWANTED_BYTES: usize = 40;
+
 /// About how many bytes a series takes in a scan that is in one place only; what it shares with others left out.
 fn bytes_of(series: &Series) -> usize {
     2 * size_of::<Wanted>() + size_of::<(usize, Stored)>() + series.memory_bytes() - size_of::<Series>()
@@ -339,25 +383,6 @@ impl SeriesScan {
     /// Bytes that the series take that are left.
     pub fn memory_bytes(&self) -> usize {
         self.held
-    }
-
-    /// Leaves series out before their samples are read, and returns them. Of those some may have no samples in the range of
-    /// time: only the first and the last sample of each block were looked at.
-    pub fn leave_out(&mut self, unwanted: impl Fn(&Series) -> bool) -> Vec<Series> {
-        let (mut out, mut kept) = (Vec::new(), Vec::with_capacity(self.found.len()));
-        for (series, parts) in std::mem::take(&mut self.found) {
-            if unwanted(&series) {
-                self.held = self.held.saturating_sub(bytes_of(&series));
-                out.push(series);
-            } else {
-                kept.push((series, parts));
-            }
-        }
-        if kept.len() < kept.capacity() / 2 {
-            kept.shrink_to_fit();
-        }
-        self.found = kept.into_iter();
-        out
     }
 
     /// The next series, with its samples as doubles where they are nothing else: those of series that follow each other mostly share

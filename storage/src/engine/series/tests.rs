@@ -174,7 +174,7 @@ proptest! {
         });
         let mut found: BTreeMap<Key, BTreeMap<i64, i64>> = BTreeMap::new();
         let mut last: Option<Series> = None;
-        for answer in snapshot.series(&SeriesRequest::new(made(), time), |_| true).unwrap() {
+        for answer in snapshot.series(&SeriesRequest::new(made(), time), |_| true, |_| true).unwrap() {
             let (series, samples) = answer.unwrap();
             prop_assert!(last.as_ref().is_none_or(|last| *last < series), "ascending, each once");
             prop_assert!(samples.times().is_sorted_by(|a, b| a < b));
@@ -229,22 +229,43 @@ fn q4_nothing_is_answered_that_may_not_be_held() {
     let snapshot = store.snapshot(&TenantId::default());
     let request = SeriesRequest::new(Vec::new(), TimeRange::ALL);
     let mut most = 0;
-    let mut scan = snapshot.series(&request, |bytes| {
-        most = bytes;
-        true
-    });
+    let mut scan = snapshot.series(
+        &request,
+        |_| true,
+        |bytes| {
+            most = bytes;
+            true
+        },
+    );
     let held = scan.as_ref().unwrap().memory_bytes();
     assert_eq!((held, scan.as_mut().unwrap().left()), (most, 40), "what is in two places counts, too");
     assert!(most > 40 * 2 * size_of::<Series>(), "{most}");
     scan.as_mut().unwrap().next().unwrap().unwrap();
     assert!(scan.unwrap().memory_bytes() < held);
     let (mut asked, mut refused) = (0, 0);
-    let scan = snapshot.series(&request, |bytes| {
-        asked += 1;
-        refused = bytes;
-        bytes <= most / 4
-    });
+    let scan = snapshot.series(
+        &request,
+        |_| true,
+        |bytes| {
+            asked += 1;
+            refused = bytes;
+            bytes <= most / 4
+        },
+    );
     assert_eq!(scan.unwrap().left(), 0);
+    // What is not wanted takes next to nothing, and is asked for once.
+    let (looked_at, peak) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let wanted = |series: &Series| {
+        looked_at.set(looked_at.get() + 1);
+        Label::Point("number".into()).value(series) == "7"
+    };
+    let room = |bytes: usize| {
+        peak.set(bytes.max(peak.get()));
+        true
+    };
+    let scan = snapshot.series(&request, wanted, room).unwrap();
+    assert_eq!((scan.left(), looked_at.get()), (1, 40));
+    assert!(peak.get() < most / 8 && scan.memory_bytes() < most / 30, "{} of {most}", peak.get());
     assert!(asked < 40 && refused < most / 2, "it is given up at once: {asked}, {refused}");
     let number = Label::Point("number".into());
     assert_eq!(snapshot.label_values(&number, TimeRange::ALL, 2, |_| true).unwrap(), ["0", "1"]);
@@ -345,7 +366,7 @@ fn q3_a_damaged_block_costs_its_own_series_and_is_told_of() {
             store_on(&disk)
         };
         let snapshot = store.snapshot(&TenantId::default());
-        let series = snapshot.series(&SeriesRequest::new(Vec::new(), TimeRange::ALL), |_| true).unwrap();
+        let series = snapshot.series(&SeriesRequest::new(Vec::new(), TimeRange::ALL), |_| true, |_| true).unwrap();
         let names: Vec<String> = series.map(|found| found.unwrap().0.name.to_string()).collect();
         assert_eq!(names, ["memory"], "{file}");
         assert_eq!(snapshot.missing().iter().map(|missing| missing.id).collect::<Vec<_>>(), [block.id], "{file}");

@@ -99,6 +99,26 @@ async fn what_a_query_may_not_hold_is_refused_or_cut_at_its_limit() {
     }
 }
 
+/// What was looked at is counted by what it takes, not by the step.
+#[tokio::test]
+async fn series_that_were_looked_at_take_little() {
+    let (server, state) = narrow(true, 4 * MIB).await;
+    let context =
+        crate::exec::QueryContext { tenant: storage::model::TenantId::default(), timeout: Config::default().timeout };
+    let counted = state.executor().run(context, |control| {
+        let catalogue = crate::prometheus::Catalogue::new(control, (T - 3_600) * 1_000, T * 1_000);
+        let mut found = 0;
+        catalogue.each(&[], &mut |_| {
+            found += 1;
+            // There is room for half of all beside what was seen.
+            control.hold(2 * usize::try_from(MIB).unwrap()).map(drop)
+        })?;
+        Ok(found)
+    });
+    assert_eq!(counted.await.unwrap(), SERIES);
+    drop(server);
+}
+
 #[tokio::test]
 async fn labels_that_an_answer_no_longer_has_are_given_back() {
     // Room for the series of one selector, not for those of forty.
