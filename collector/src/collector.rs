@@ -266,7 +266,7 @@ impl Collector {
         let lately = TimeRange { start: since, end: i64::MAX };
         for tenant in store.tenants() {
             let snapshot = store.snapshot(&tenant);
-            if snapshot.block_facts(Signal::Metrics).iter().any(|block| block.min_time < long_ago) {
+            if snapshot.first_metric_time().is_some_and(|first| first < long_ago) {
                 self.shared.admission.know(&tenant);
             }
             snapshot.each_series(&[], lately, |series, facts| {

@@ -164,7 +164,8 @@ mod tests {
     fn k3_for_each_known_tenant_its_limit_is_kept_and_half_of_all_at_most() {
         for (known, newcomers) in [(1, 15), (2, 10), (3, 10), (100, 10)] {
             let whole = Whole::new(5);
-            (0..known).for_each(|_| drop(whole.known(Standing::default(), 0)));
+            let standings: Vec<Standing> = (0..known).map(|_| whole.known(Standing::default(), 0)).collect();
+            assert!(standings.iter().all(|standing| *standing == Standing::Known));
             assert_eq!(admitted(&whole, Standing::default()), newcomers, "{known}");
             assert_eq!(whole.admit(Standing::default()), Err(Full::Newcomers));
             assert_eq!(admitted(&whole, Standing::Known), 20 - newcomers, "{known}");

@@ -241,7 +241,7 @@ impl<'c> Catalogue<'c> {
     /// The names of labels of the series that fit, the first so many.
     pub(crate) fn labels(&self, selectors: &[Vec<Matcher>], most: usize) -> Result<BTreeSet<String>> {
         let time = range(self.start.saturating_sub(1), self.end);
-        let mut found = First::new(self.control(), most, text_bytes);
+        let mut found = First::texts(self.control(), most);
         if !selectors.is_empty() || !self.store.bears_names_only(time)? {
             self.each(selectors, &mut |labels| labels.iter().try_for_each(|(name, _)| found.add_text(name)))?;
             return Ok(found.found);
@@ -262,7 +262,7 @@ impl<'c> Catalogue<'c> {
         let equal = |label, value: &str| {
             storage::metric::Matcher::new(label, Relation::Equal, value).map_err(crate::error::Error::from)
         };
-        let mut told = First::new(self.control(), usize::MAX, text_bytes);
+        let mut told = First::texts(self.control(), usize::MAX);
         let metadata = [equal(Label::ScopeName, Role::Metadata.scope())?];
         self.control().each_series(&metadata, time, |series, facts| {
             let is_inside = time.overlaps(facts.first_time, facts.last_time);
@@ -280,7 +280,7 @@ impl<'c> Catalogue<'c> {
 
     /// The names of all series. Of a histogram that may lack a part samples are read, until each part was found.
     fn names(&self, time: TimeRange, most: usize) -> Result<BTreeSet<String>> {
-        let mut found = First::new(self.control(), most, text_bytes);
+        let mut found = First::texts(self.control(), most);
         let mut uncertain: BTreeMap<Arc<str>, BTreeSet<String>> = BTreeMap::new();
         let strategy = self.store.strategy();
         self.store.each_stored(&[], self.times(), &mut |series| {
@@ -290,7 +290,7 @@ impl<'c> Catalogue<'c> {
             if role(series).is_none() && matches!(series.r#type, HISTOGRAM | EXPONENTIAL) {
                 let wanted = names(series, strategy);
                 if !uncertain.contains_key(&series.name) {
-                    self.control().charge(FACTS_BYTES + wanted.iter().map(text_bytes).sum::<usize>())?;
+                    self.control().charge(FACTS_BYTES + wanted.iter().map(|name| text_bytes(name)).sum::<usize>())?;
                 }
                 uncertain.entry(Arc::clone(&series.name)).or_default().extend(wanted);
             } else if has_samples(series) {
@@ -337,7 +337,7 @@ impl<'c> Catalogue<'c> {
         if label == NAME && selectors.is_empty() {
             return self.names(time, most);
         }
-        let mut found = First::new(self.control(), most, text_bytes);
+        let mut found = First::texts(self.control(), most);
         self.each(selectors, &mut |labels| found.add_text(labels.get(label)))?;
         Ok(found.found)
     }
@@ -379,7 +379,11 @@ impl<'c, T: Ord> First<'c, T> {
     }
 }
 
-impl First<'_, String> {
+impl<'c> First<'c, String> {
+    fn texts(control: &'c Control, most: usize) -> Self {
+        First::new(control, most, |text| text_bytes(text))
+    }
+
     /// Adds a text, if it is not empty.
     fn add_text(&mut self, text: &str) -> crate::error::Result<()> {
         if text.is_empty() || self.is_behind(text) || self.found.contains(text) {
@@ -391,7 +395,7 @@ impl First<'_, String> {
 }
 
 /// What a text takes in a set.
-fn text_bytes(text: &String) -> usize {
+fn text_bytes(text: &str) -> usize {
     text.len() + 64
 }
 

@@ -185,6 +185,13 @@ impl Snapshot {
         self.view.blocks_of(&self.tenant, signal).iter().map(facts).collect()
     }
 
+    /// Time of the first sample of metrics, hidden ones included.
+    pub fn first_metric_time(&self) -> Option<i64> {
+        let in_memory = self.heads().into_iter().filter_map(|head| head.time_range()).map(|(first, _)| first);
+        let in_blocks = self.block_facts(Signal::Metrics).into_iter().map(|block| block.min_time);
+        in_blocks.chain(in_memory).min()
+    }
+
     /// The series in memory, those that were written first first.
     pub(super) fn heads(&self) -> Vec<HeadReader> {
         let generations = self.view.generations();
