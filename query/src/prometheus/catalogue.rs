@@ -89,9 +89,11 @@ impl<'c> Catalogue<'c> {
             let mut last = None;
             self.store.each_stored(&[], times, &mut |series| {
                 let is_known = last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &series.resource));
+                if is_known || role(series).is_some() {
+                    return Ok(());
+                }
                 last = Some(Arc::clone(&series.resource));
-                let labels = if is_known || !has_samples(series) { None } else { target_labels(series, strategy) };
-                labels.map_or(Ok(()), &mut *each)
+                target_labels(series, strategy).map_or(Ok(()), &mut *each)
             })?;
         }
         let mut seen = Seen::new(self.control())?;
