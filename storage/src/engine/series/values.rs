@@ -38,7 +38,7 @@ impl<'r> Values<'r> {
             self.settle();
             if !(self.room)(self.held + bytes) {
                 self.has_room = false;
-                self.found = Vec::new();
+                (self.found, self.settled) = (Vec::new(), 0);
                 return;
             }
         }
@@ -54,6 +54,9 @@ impl<'r> Values<'r> {
     }
 
     fn settle(&mut self) {
+        if self.settled == self.found.len() {
+            return;
+        }
         // Stable, which is quick where some sorted lists lie one behind the other.
         self.found.sort();
         self.found.dedup();
