@@ -123,7 +123,7 @@ async fn series_that_were_looked_at_take_little() {
 async fn labels_that_an_answer_no_longer_has_are_given_back() {
     // Room for the series of one selector, not for those of eight.
     let (server, state) = narrow(true, 10 * MIB).await;
-    let sum = vec!["count(wide)"; 8].join(" + ");
+    let sum = ["count(wide)"; 8].join(" + ");
     let (status, text) = server.post("/query", &format!("query={}&time={T}", sum.replace('+', "%2B"))).await;
     assert!(status.is_success() && text.contains(&format!("\"{}\"", 8 * SERIES)), "{text}");
     // Who keeps them all needs the room for all.
