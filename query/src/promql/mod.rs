@@ -33,7 +33,7 @@ mod source;
 
 pub(crate) use ast::Expr;
 pub(crate) use duration::{of_seconds, parse as parse_duration};
-pub(crate) use eval::{Answer, Outcome, Settings, evaluate};
+pub(crate) use eval::{Answer, Outcome, Settings, Tally, evaluate};
 pub(crate) use fault::{Fault, Result};
 pub(crate) use note::Level;
 pub(crate) use parser::{parse, parse_selector};

@@ -231,7 +231,7 @@ pub fn tick(value: f64, unit: &str) -> String {
 /// The unit that a chart's title tells, where its ticks do not.
 pub fn title_unit(unit: &str) -> String {
     match unit {
-        "" | "1" | "s" | "ms" | "us" | "µs" | "ns" | "min" | "h" | "By" | "By/s" => String::new(),
+        "" | "1" | "s" | "ms" | "us" | "µs" | "ns" | "min" | "h" | "By" | "By/s" | "/s" => String::new(),
         other => unit_word(other),
     }
 }
@@ -332,6 +332,7 @@ mod tests {
         assert_eq!(tick(12_500.0, "{order}"), "12.5 k");
         assert_eq!(tick(0.25, "s"), "250 ms");
         assert_eq!((title_unit("{order}/s").as_str(), title_unit("s").as_str()), ("order/s", ""));
+        assert_eq!(title_unit("/s"), "", "a chart of rates says so");
     }
 
     proptest! {

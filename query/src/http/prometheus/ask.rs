@@ -115,7 +115,8 @@ impl Asked {
     pub(super) fn settings(&self) -> Result<Settings> {
         let lookback = self.parsed("lookback_delta", duration)?.filter(|lookback| *lookback > 0);
         let default = Settings::default();
-        Ok(Settings { lookback: lookback.unwrap_or(default.lookback), ..default })
+        let tells_samples = self.text("stats").is_some();
+        Ok(Settings { lookback: lookback.unwrap_or(default.lookback), tells_samples, ..default })
     }
 
     /// `start` and `end`, all of time where they are not given.

@@ -37,7 +37,7 @@ pub(super) fn list<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut 
 }
 
 /// The same of what an answer may be too long for: `admit` is told how many bytes each item has taken.
-fn admitted<T, E>(
+pub(super) fn admitted<T, E>(
     out: &mut String,
     items: impl IntoIterator<Item = T>,
     admit: &mut impl FnMut(usize) -> Result<(), E>,

@@ -94,7 +94,7 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>, is_as
                 Temporality::Cumulative => ", cumulative",
                 Temporality::Unspecified => "",
             };
-            let unit = format::unit_word(&metric.unit);
+            let unit = format::unit_word(&suggest::own_unit(&metric.unit, &metric.name));
             let unit = if unit.is_empty() { unit } else { format!(" · unit {unit}") };
             let size = format!(
                 "{} · {}",
