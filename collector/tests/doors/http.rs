@@ -41,6 +41,11 @@ async fn otlp_comes_in_where_prometheus_mimir_and_loki_have_it() {
     }
     assert_eq!([door.rows(Signal::Metrics), door.rows(Signal::Logs)], [6, 4]);
     assert_eq!(post_protobuf(door.address, "/otlp/v1/traces", b"").await.status, 404);
+    // Where the HTTP API is, Prometheus's own path is there, too.
+    let api = super::scrape::serve(door.collector.prometheus_router()).await;
+    let body = metrics_request(1).encode_to_vec();
+    assert_eq!(post_protobuf(api, "/prometheus/api/v1/otlp/v1/metrics", &body).await.status, 200);
+    assert_eq!(door.rows(Signal::Metrics), 7);
     door.close().await;
 }
 

@@ -135,7 +135,7 @@ fn job(name: &str, address: &SocketAddr, further: &str) -> String {
     format!("- {{job_name: {name}, static_configs: [{{targets: ['{address}']}}], {further}}}\n")
 }
 
-async fn serve(router: Router) -> SocketAddr {
+pub(super) async fn serve(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });

@@ -141,7 +141,7 @@ async fn g1_a_number_is_answered_to_the_letter() {
     let expected = r#"{"status":"success","data":{"resultType":"scalar","result":[4,"2"]}}"#;
     assert_eq!(server.text("/query?query=1%2B1&time=4").await, (StatusCode::OK, expected.to_owned()));
     assert_eq!(server.post("/query", "query=1%2B1&time=4").await, (StatusCode::OK, expected.to_owned()));
-    let expected = r#"{"status":"success","data":{"resultType":"string","result":[4.500,"a\"b"]}}"#;
+    let expected = r#"{"status":"success","data":{"resultType":"string","result":[4.5,"a\"b"]}}"#;
     assert_eq!(server.text("/query?query='a%22b'&time=4.5").await.1, expected);
     let expected = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[0,"1e-07"],[0.500,"1e-07"]]}]}}"#;
     assert_eq!(server.text("/query_range?query=1e-7&start=0&end=0.7&step=0.5").await.1, expected);
