@@ -283,7 +283,7 @@ impl Collector {
     }
 
     /// What is scraped for a tenant, in the words of Prometheus's API: `activeTargets`, `droppedTargets`, `droppedTargetCounts`, `metadata`
-    /// and `config`.
+    /// and `config`; `loading` says whether the file of jobs could be used the last time, and since when it is.
     pub fn describe_targets(&self, tenant: &TenantId) -> serde_json::Value {
         let targets = &self.shared.targets;
         // What is scraped is the default tenant's.
@@ -293,6 +293,7 @@ impl Collector {
         let mut told = targets.described();
         told["metadata"] = targets.metadata();
         told["config"] = targets.config().into();
+        told["loading"] = targets.loading();
         told
     }
 

@@ -223,12 +223,21 @@ async fn asked(
     let mut pairs = Vec::new();
     if parts.method == Method::POST {
         let form = axum::body::to_bytes(body, MOST_BODY_BYTES).await;
-        let form = form.map_err(|_| Refusal::bad_data("error parsing form values: the form cannot be read"))?;
+        let form = form.map_err(|error| Refusal::bad_data(format!("error parsing form values: {}", unread(&error))))?;
         let form = std::str::from_utf8(&form).map_err(|_| Refusal::bad_data("error parsing form values: not UTF-8"))?;
         pairs = super::parameter::decode(form).map_err(Refusal::from)?;
     }
     pairs.extend(super::parameter::decode(parts.uri.query().unwrap_or_default()).map_err(Refusal::from)?);
     Ok((parts, Asked { path, pairs, now: state.now().div_euclid(1_000_000) }))
+}
+
+/// Why a form was not read.
+fn unread(error: &axum::Error) -> String {
+    let source = std::error::Error::source(error);
+    match source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
+        true => format!("the form is longer than {MOST_BODY_BYTES} bytes"),
+        false => "the form cannot be read".to_owned(),
+    }
 }
 
 /// Answers `/federate`; what goes wrong is told as a text, as by Prometheus.

@@ -69,7 +69,7 @@ pub(super) fn known(call: Call, asked: &Asked, state: &QueryState, tenant: &Tena
         promql::parse(text).map_err(|fault| Refusal::of_expression(fault, "query", text))
     };
     let data = match call {
-        Call::FormatQuery => json!(parsed()?.to_string()),
+        Call::FormatQuery => json!(promql::pretty(&parsed()?)),
         Call::ParseQuery => return Ok(Some(success(&tree(&parsed()?), &[], &[]))),
         Call::BuildInfo => json!({
             "version": LIKE_PROMETHEUS,
@@ -79,7 +79,7 @@ pub(super) fn known(call: Call, asked: &Asked, state: &QueryState, tenant: &Tena
             "buildDate": "",
             "goVersion": "",
         }),
-        Call::RuntimeInfo => runtime(asked, state),
+        Call::RuntimeInfo => runtime(asked, state, &targets::loading(state, tenant)),
         Call::Config => targets::config(state, tenant),
         Call::Flags => targets::flags(state.executor().config()),
         Call::WalReplay => json!({ "min": 0, "max": 0, "current": 0 }),
@@ -100,7 +100,7 @@ pub(super) fn known(call: Call, asked: &Asked, state: &QueryState, tenant: &Tena
     Ok(Some(success(&data.to_string(), &[], &[])))
 }
 
-fn runtime(asked: &Asked, state: &QueryState) -> serde_json::Value {
+fn runtime(asked: &Asked, state: &QueryState, loading: &targets::Loading) -> serde_json::Value {
     let uptime = i64::try_from(state.uptime_seconds()).unwrap_or_default().saturating_mul(1000);
     let moment = |milliseconds: i64| {
         jiff::Timestamp::from_millisecond(milliseconds).map(|moment| moment.to_string()).unwrap_or_default()
@@ -111,8 +111,8 @@ fn runtime(asked: &Asked, state: &QueryState) -> serde_json::Value {
         "CWD": "",
         "hostname": "",
         "serverTime": moment(asked.now),
-        "reloadConfigSuccess": true,
-        "lastConfigTime": started,
+        "reloadConfigSuccess": loading.is_success,
+        "lastConfigTime": loading.time.map_or(started, moment),
         "corruptionCount": 0,
         "goroutineCount": 0,
         "GOMAXPROCS": std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),

@@ -142,7 +142,7 @@ async fn g1_a_number_is_answered_to_the_letter() {
     let expected = r#"{"status":"success","data":{"resultType":"scalar","result":[4,"2"]}}"#;
     assert_eq!(server.text("/query?query=1%2B1&time=4").await, (StatusCode::OK, expected.to_owned()));
     assert_eq!(server.post("/query", "query=1%2B1&time=4").await, (StatusCode::OK, expected.to_owned()));
-    let expected = r#"{"status":"success","data":{"resultType":"string","result":[4.500,"a\"b"]}}"#;
+    let expected = r#"{"status":"success","data":{"resultType":"string","result":[4.5,"a\"b"]}}"#;
     assert_eq!(server.text("/query?query='a%22b'&time=4.5").await.1, expected);
     let expected = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[0,"1e-07"],[0.500,"1e-07"]]}]}}"#;
     assert_eq!(server.text("/query_range?query=1e-7&start=0&end=0.7&step=0.5").await.1, expected);
@@ -240,6 +240,9 @@ async fn metadata_and_exemplars_are_told() {
 async fn expressions_are_formatted_and_parsed() {
     let server = server().await;
     assert_eq!(server.data("/format_query?query=sum(a)by(b)").await, json!("sum by (b) (a)"));
+    let long = format!("vector({})", "1".repeat(100));
+    let laid = json!(format!("vector(\n  {}\n)", "1".repeat(100).parse::<f64>().unwrap()));
+    assert_eq!(server.data(&format!("/format_query?query={long}")).await, laid);
     let (status, text) = server.text("/parse_query?query=-a%5B5m%5D").await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
     let tree = server.data("/parse_query?query=rate(a%7Bb!='c'%7D%5B5m%5D%20offset%201m)*2").await;
@@ -275,6 +278,9 @@ async fn chains_of_thousands_and_nesting_to_its_limit_end_in_an_answer() {
     assert!(status.is_success() && text.contains("\"240\""), "{text}");
     let (status, text) = posted("/query", chain("%2Bhttp_requests_total", 999)).await;
     assert!(status.is_success() && text.contains("\"240000\""), "{text}");
+    let (status, text) = posted("/query", "1".repeat(MOST_BODY_BYTES)).await;
+    let told = "error parsing form values: the form is longer than 2097152 bytes";
+    assert!(status == StatusCode::BAD_REQUEST && text.contains(told), "{text}");
     let (status, text) = posted("/query", format!("1{}", "%2B1".repeat(100_000))).await;
     assert!(status.is_success() && text.contains("\"100001\""), "{text}");
     let (status, text) = posted("/format_query", format!("1{}", "%2B1".repeat(100_000))).await;
@@ -397,6 +403,22 @@ async fn samples_are_told_by_step_where_all_statistics_are_asked_for() {
     let told = samples("http_requests_total", "&stats=true").await;
     assert!(told["totalQueryableSamplesPerStep"].is_null() && told["totalQueryableSamples"] == json!(3), "{told}");
     assert!(samples("http_requests_total", "").await.is_null());
+}
+
+#[tokio::test]
+async fn g1_scalars_and_strings_are_written_as_by_gos_own_encoder() {
+    let server = server().await;
+    for (query, time, expected) in [
+        ("0.0000001", "5.1", "\"scalar\",\"result\":[5.1,\"0.0000001\"]"),
+        ("1e21", "5.001", "\"scalar\",\"result\":[5.001,\"1000000000000000000000\"]"),
+        ("-Inf", "1500000000", "\"scalar\",\"result\":[1500000000,\"-Inf\"]"),
+        ("NaN", "-0.25", "\"scalar\",\"result\":[-0.25,\"NaN\"]"),
+        ("%22%3Ca%26b%3E%22", "5.1", "\"string\",\"result\":[5.1,\"\\u003ca\\u0026b\\u003e\"]"),
+        ("vector(0.0000001)", "5.1", "\"vector\",\"result\":[{\"metric\":{},\"value\":[5.100,\"1e-07\"]}]"),
+    ] {
+        let (_, text) = server.text(&format!("/query?query={query}&time={time}")).await;
+        assert_eq!(text, format!("{{\"status\":\"success\",\"data\":{{\"resultType\":{expected}}}}}"), "{query}");
+    }
 }
 
 #[tokio::test]
