@@ -50,13 +50,14 @@ impl Suspects {
             self.batches.clear();
         }
         self.batches.insert(batch);
-        self.since.retain(|key, (at, _)| standing.get(key) == Some(at));
+        // One that is being begun anew stands where it stood.
+        self.since.retain(|key, (at, _)| standing.get(key).is_none_or(|next| next == at));
         for (key, at) in standing {
             self.since.entry(key).or_insert((at, now));
         }
     }
 
-    /// Those that have stood long enough. They are suspected anew by the next complaint.
+    /// Those that have stood long enough.
     fn due(&mut self, now: Duration) -> Vec<(Key, u64)> {
         if now.saturating_sub(self.complained_at) >= QUIET {
             self.since.clear();
@@ -69,9 +70,6 @@ impl Suspects {
         let mut due: Vec<(Key, u64)> = due.map(|(key, (at, _))| (key.clone(), *at)).collect();
         due.sort_by_key(|(_, at)| !self.batches.contains(at));
         due.truncate(AT_ONCE);
-        for (key, _) in &due {
-            self.since.remove(key);
-        }
         due
     }
 }
@@ -92,8 +90,17 @@ impl Reader {
     /// Looks at those that stand, and has them read behind what cannot be read (U1).
     pub(super) fn pass_unreadable(&self, suspects: &mut Suspects) {
         for (key, at) in suspects.due(self.clock.monotonic()) {
-            let position = self.consumer.context().partitions().position(&key).cloned();
-            let Some(position) = position.filter(|position| position.next == at) else { continue };
+            let stage = self.consumer.context().partitions().stages.get(&key).cloned();
+            // One that is being begun anew is looked at once it is read.
+            if stage == Some(Stage::Pending) {
+                continue;
+            }
+            // It is suspected anew by the next complaint.
+            suspects.since.remove(&key);
+            let Some(Stage::Reading(position)) = stage else { continue };
+            if position.next != at {
+                continue;
+            }
             if self.stop.load(Ordering::Acquire) {
                 return;
             }
@@ -206,10 +213,13 @@ mod tests {
         assert!(suspects.due(seconds(101)).is_empty());
         suspects.note([(a.clone(), 7), (b.clone(), 2)].into(), 5, seconds(102));
         assert_eq!(suspects.due(seconds(103)), [(a.clone(), 7)]);
-        assert!(suspects.due(seconds(104)).is_empty());
+        suspects.note(BTreeMap::new(), 5, seconds(103));
+        assert_eq!(suspects.due(seconds(103)), [(a.clone(), 7)], "it may be that it is begun anew");
+        suspects.since.remove(&a);
         suspects.note([(a.clone(), 7), (b.clone(), 2)].into(), 5, seconds(104));
         suspects.note([(a.clone(), 7), (b.clone(), 2)].into(), 2, seconds(107));
         assert_eq!(suspects.due(seconds(108)), [(b.clone(), 2), (a.clone(), 7)], "at the batch itself first");
+        suspects.since.clear();
         suspects.note([(a.clone(), 7), (b.clone(), 2)].into(), 5, seconds(109));
         suspects.rest_until = seconds(200);
         assert!(suspects.due(seconds(115)).is_empty());
