@@ -1,6 +1,8 @@
 //! What must hold when Spanlight asks others, over real sockets? Targets that hang, drip, never end, unpack to too much or send
 //! elsewhere; certificates, credentials, formats; and lists of targets behind URLs and in etcd.
 
+mod reload;
+
 use super::*;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Float64Type;
@@ -538,42 +540,5 @@ async fn targets_are_found_in_etcd_while_their_lease_lasts_and_behind_urls() {
         })
         .await;
     assert!(state.looks.load(Ordering::Relaxed) < 10, "a watch is no loop");
-    scraping.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_file_is_read_again_when_it_changes_and_what_stays_in_it_goes_on() {
-    let target = serve(Router::new().route("/metrics", get(async || text("a 1\n")))).await;
-    let scraping = Scraping::start(&["kept", "changed", "gone"].map(|name| job(name, &target, "")), folder()).await;
-    for name in ["kept", "changed", "gone"] {
-        scraping.wait_up(name, 1.0).await;
-    }
-    let told = |own: &Scraping| own.door.collector.describe_targets(&storage::model::TenantId::default());
-    let since = told(&scraping)["loading"]["since"].as_i64().unwrap();
-    let write = |text: String| {
-        std::fs::write(scraping.dir.path().join("jobs.yml"), text).unwrap();
-        let process = std::process::id().to_string();
-        assert!(std::process::Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
-    };
-    // A file that cannot be used changes nothing, and is told.
-    write("scrape_configs: [{job_nam: x}]\n".to_owned());
-    scraping.wait("it is told", |own| told(own)["loading"]["isUsable"] == false).await;
-    assert_eq!(told(&scraping)["droppedTargetCounts"], json!({ "kept": 0, "changed": 0, "gone": 0 }));
-    let head = "global: {scrape_interval: 400ms, scrape_timeout: 300ms}\nscrape_configs:\n";
-    let rule = "metric_relabel_configs: [{target_label: x, replacement: y}]";
-    write([head, &job("kept", &target, ""), &job("changed", &target, rule), &job("new", &target, "")].concat());
-    scraping.wait_up("new", 1.0).await;
-    scraping.wait("the rule", |own| own.last("changed", "a").is_some_and(|last| last.labels.contains_key("x"))).await;
-    let ended = |own: &Scraping, job: &str| {
-        let of = |sample: &Sample| sample.labels.get("job").is_some_and(|own| own == job);
-        own.samples().into_iter().any(|sample| sample.name == "up" && of(&sample) && sample.value.is_none())
-    };
-    scraping.wait("the end of what is gone", |own| ended(own, "gone")).await;
-    scraping.wait("the list", |own| told(own)["activeTargets"].as_array().unwrap().len() == 3).await;
-    scraping.wait("the names", |own| told(own)["droppedTargetCounts"].get("gone").is_none()).await;
-    assert!(!ended(&scraping, "kept") && !ended(&scraping, "changed"), "no series of what stays ends");
-    let loading = told(&scraping)["loading"].clone();
-    assert!(loading["isUsable"] == true && loading["since"].as_i64().unwrap() > since, "{loading}");
-    assert!(told(&scraping)["config"].as_str().unwrap().contains("job_name: \"new\""));
     scraping.close().await;
 }

@@ -80,7 +80,7 @@ struct Found {
 enum Place {
     Files(file::Files),
     Url(HttpDiscovery, Arc<Client>),
-    Dns(dns::Records),
+    Dns(Box<dns::Records>),
     Etcd(etcd::Prefix),
 }
 
@@ -114,7 +114,7 @@ impl Discovery {
         places.extend(lists.map(|(list, client)| Place::Url(HttpDiscovery::clone(list), Arc::clone(client))));
         for records in &job.dns_sd_configs {
             let names = records.names.iter();
-            places.extend(names.map(|name| Place::Dns(dns::Records::new(name, records, dns.clone()))));
+            places.extend(names.map(|name| Place::Dns(Box::new(dns::Records::new(name, records, dns.clone())))));
         }
         let prefixes = job.etcd_sd_configs.iter().zip(&servers.etcd);
         places.extend(
