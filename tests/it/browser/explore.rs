@@ -216,7 +216,10 @@ async fn browser_finds_what_filters_cannot_say_and_draws_series_of_spans() {
     let sorts = "return [...document.querySelectorAll('.trace-list [aria-sort]')].map(head => [head.textContent.trim(), head.ariaSort])";
     let heads = browser.run(sorts).await;
     assert_eq!(heads[0], json!(["Match ↓", "descending"]));
-    assert_eq!((&heads[2], &heads[3]), (&json!(["Trace duration ↕", "none"]), &json!(["Longest match ↕", "none"])));
+    assert_eq!(
+        (&heads[2], &heads[3]),
+        (&json!(["Trace duration ↕, log scale", "none"]), &json!(["Longest match ↕", "none"]))
+    );
     browser.screenshot("explore-heads").await;
     server.kill();
     browser.click("refresh").await;

@@ -9,6 +9,7 @@
 
 use super::filter::TraceFilter;
 use super::order;
+use super::query::complete::quoted;
 use super::tempo::{self, Instant};
 use super::time::Range;
 use super::traceql::{self, Written};
@@ -230,7 +231,9 @@ pub fn search(attribute: &KeyValue) -> (&'static str, String) {
     if is_filter(&attribute.key) {
         return ("attr", format!("{}={value}", attribute.key));
     }
-    ("q", format!("{{ {} }}", traceql::condition(&format!(".{}", attribute.key), &value, written(&attribute.value))))
+    // A key that is no filter's needs quotes here, too.
+    let literal = if written(&attribute.value) == Written::Bare { value } else { quoted(&value) };
+    ("q", format!("{{ .{} = {literal} }}", quoted(&attribute.key)))
 }
 
 #[cfg(test)]

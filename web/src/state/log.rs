@@ -2,7 +2,6 @@
 
 use super::attribute;
 use query_api::log::LogRecord;
-use std::collections::HashSet;
 
 /// A level of severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +91,7 @@ fn named(records: &[LogRecord], index: usize) -> Option<String> {
 }
 
 /// Which records of a list in the order of time are open, as the URL says.
-pub fn opened(records: &[LogRecord], text: &str) -> HashSet<usize> {
+pub fn opened(records: &[LogRecord], text: &str) -> Vec<usize> {
     let wanted = text.split(',').take(KEPT).filter_map(|one| {
         let (time, skipped) = one.split_once('.').unwrap_or((one, "0"));
         let (time, skipped) = (time.parse::<i64>().ok()?, skipped.parse::<usize>().ok()?);
@@ -129,12 +128,12 @@ mod tests {
         let one = toggled(&records, "", 0);
         let two = toggled(&records, &one, 2);
         assert_eq!(two, "9,7.1");
-        assert_eq!(opened(&records, &two), HashSet::from([0, 2]));
+        assert_eq!(opened(&records, &two), [0, 2]);
         assert_eq!(toggled(&records, &two, 0), "7.1");
         assert_eq!(toggled(&records, "7.1", 2), "");
         // Others that come before it make no difference.
-        assert_eq!(opened(&[12, 9, 7, 7].map(record), &two), HashSet::from([1, 3]));
-        assert_eq!(opened(&records, "x,7.9,,-,8"), HashSet::new());
+        assert_eq!(opened(&[12, 9, 7, 7].map(record), &two), [1, 3]);
+        assert_eq!(opened(&records, "x,7.9,,-,8"), Vec::<usize>::new());
         assert_eq!(toggled(&records, "1", 99), "1");
         let many = (0..40).map(record).collect::<Vec<_>>();
         let all = (0..40).fold(String::new(), |text, index| toggled(&many, &text, index));

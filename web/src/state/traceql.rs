@@ -56,7 +56,7 @@ fn said(filter: &TraceFilter) -> Vec<String> {
 }
 
 /// That a span has a value of what `compare` calls so: an intrinsic (`name`, `kind`, `rootName`, `event:name`), or an attribute with
-/// its scope before a dot (`resource.KEY`, `event.KEY`; no scope: whichever has it).
+/// its scope before a dot (`resource.KEY`, `event.KEY`).
 pub fn condition(key: &str, value: &str, written: Written) -> String {
     let of = |scope: &str, key: &str| {
         let literal = if written == Written::Bare { value.to_owned() } else { quoted(value) };

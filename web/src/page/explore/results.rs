@@ -174,11 +174,12 @@ fn head(
 ) -> AnyView {
     let sorted = move || falls().map_or("none", |falls| if falls { "descending" } else { "ascending" });
     let mark = move || falls().map_or("↕", |falls| if falls { "↓" } else { "↑" });
+    let scale = (words == "Trace duration").then(|| view! { <span class="quiet small">", log scale"</span> });
     let is_number = matches!(words, "Longest match" | "Spans" | "Errors");
     view! {
         <span role="columnheader" class:num=is_number aria-sort=sorted>
             <button class="sort" title=title class:current=move || falls().is_some() on:click=choose>
-                {words}" "<span class="sort-mark" aria-hidden="true">{mark}</span></button>
+                {words}" "<span class="sort-mark" aria-hidden="true">{mark}</span></button>{scale}
         </span>
     }
     .into_any()

@@ -1,14 +1,29 @@
 //! What does a query of TraceQL that asks for series show? Its answer as lines, in the place of strips and list.
+//!
+//! What draws them comes with the code of the metrics pages when it is needed: few look at series here.
 
 use crate::client::fetch::Failure;
 use crate::client::load::{Load, Old, load};
 use crate::component::app::App;
 use crate::component::message;
-use crate::page::metrics::lines;
 use crate::state::filter::TraceFilter;
 use crate::state::metric::answer;
-use crate::state::tempo::{self, Ranged};
+use crate::state::tempo::{self, Ranged, Series};
+use crate::state::time::Range;
 use leptos::prelude::*;
+
+/// Draws series of a unit, over a range.
+type Draw = fn(&[Series], String, Range) -> AnyView;
+
+mod code {
+    use super::Draw;
+    use leptos::wasm_split::{SplitLoaderError, wasm_split};
+
+    #[wasm_split(metrics, wasm_split_path = ::leptos::wasm_split, fallible)]
+    pub(super) fn lines_of_spans() -> Result<Draw, SplitLoaderError> {
+        Ok(crate::page::metrics::lines::of_spans)
+    }
+}
 
 /// Asks for the series of the query, if it asks for series.
 pub(super) fn ask(filter: Memo<TraceFilter>, is_series: Memo<bool>) -> Load<Ranged> {
@@ -32,7 +47,19 @@ pub(super) fn drawing(found: Load<Ranged>, asked: Memo<String>) -> AnyView {
         let failure = found.failure.get().filter(|failure| !is_of_query(failure))?;
         Some(message::failed(&failure, move || found.retry()))
     };
+    let here = RwSignal::new(None::<Option<Draw>>);
+    let fetch = move || {
+        leptos::task::spawn_local(async move {
+            here.try_set(Some(code::lines_of_spans().await.ok()));
+        });
+    };
+    fetch();
     let body = move || {
+        let draw = match here.get() {
+            Some(Some(draw)) => draw,
+            Some(None) => return message::failed(&Failure::not_loaded(), fetch),
+            None => return message::skeleton(8),
+        };
         let Some(answer) = found.data.get() else {
             let wrong = found.failure.with(Option::is_some);
             return if wrong { ().into_any() } else { message::skeleton(8) };
@@ -44,7 +71,7 @@ pub(super) fn drawing(found: Load<Ranged>, asked: Memo<String>) -> AnyView {
             return message::empty("No series in this range", why, widen.into_any());
         }
         let partial = Some(answer.message.clone()).filter(|said| !said.is_empty()).map(message::partial);
-        let lines = lines::of_spans(&answer.series, untrack(|| asked.with(|query| tempo::unit(query))), range);
+        let lines = draw(&answer.series, untrack(|| asked.with(|query| tempo::unit(query))), range);
         view! { {partial}{lines} }.into_any()
     };
     view! {

@@ -12,7 +12,6 @@ use crate::state::{calendar, format};
 use leptos::html;
 use leptos::prelude::*;
 use query_api::log::{LogRecord, LogsResponse};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Height of a closed row.
@@ -39,7 +38,7 @@ pub(in crate::page) fn log_list(
     let said = Memo::new(move |_| app.params.with(|params| params.get("open").unwrap_or_default().to_owned()));
     let open = Memo::new(move |_| {
         let said = said.get();
-        if said.is_empty() { HashSet::new() } else { rows.with(|rows| log::opened(rows, &said)) }
+        if said.is_empty() { Vec::new() } else { rows.with(|rows| log::opened(rows, &said)) }
     });
     let selected = RwSignal::new(None::<usize>);
     effect(move || {
@@ -102,7 +101,7 @@ struct Row {
     record: LogRecord,
     context: Context,
     heights: RwSignal<Heights>,
-    open: Memo<HashSet<usize>>,
+    open: Memo<Vec<usize>>,
     selected: RwSignal<Option<usize>>,
 }
 
