@@ -8,7 +8,7 @@ use crate::state::lower::lower;
 use crate::state::{address, filter, hue};
 use leptos::html;
 use leptos::prelude::*;
-use leptos::web_sys::KeyboardEvent;
+use leptos::web_sys::{self, KeyboardEvent};
 use query_api::service::ServicesResponse;
 
 /// Places that the palette and the top bar know: name, path, key.
@@ -103,17 +103,17 @@ pub(crate) fn palette() -> AnyView {
         }
     });
     let active = move || found.with(|found| found.get(at.get()).map(|_| format!("palette-{}", at.get())));
+    effect(move || {
+        let document = web_sys::window().and_then(|window| window.document());
+        if let Some(row) = document.and_then(|document| document.get_element_by_id(&format!("palette-{}", at.get()))) {
+            text::show(&row);
+        }
+    });
     let row = move |(index, entry): (usize, Entry)| {
         let chosen = entry.clone();
-        let node: NodeRef<html::Li> = NodeRef::new();
-        effect(move || {
-            if let Some(row) = node.get().filter(|_| at.get() == index) {
-                text::show(&row);
-            }
-        });
         let dot = entry.service.as_ref().map(|s| view! { <i class="dot" style=format!("--svc:{}", hue::css(s))></i> });
         view! {
-            <li node_ref=node role="option" id=format!("palette-{index}") class:at=move || at.get() == index aria-selected=move || (at.get() == index).to_string()
+            <li role="option" id=format!("palette-{index}") class:at=move || at.get() == index aria-selected=move || (at.get() == index).to_string()
                 on:mousemove=move |_| at.set(index) on:click=move |_| go(&chosen)>
                 <span class="offer-name" title=entry.name.clone()>{dot}<span class="cutoff">{entry.name.clone()}</span></span><span class="quiet small">{entry.kind}</span>
             </li>
