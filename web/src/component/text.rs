@@ -99,3 +99,10 @@ pub(crate) fn service_name(name: &str) -> AnyView {
 pub(crate) fn service_dot(name: &str, title: String) -> AnyView {
     view! { <i class="dot" style=format!("--svc:{}", hue::css(name)) title=title></i> }.into_any()
 }
+
+/// Scrolls as little as shows the element.
+pub(crate) fn show(element: &web_sys::Element) {
+    let options = web_sys::ScrollIntoViewOptions::new();
+    options.set_block(web_sys::ScrollLogicalPosition::Nearest);
+    element.scroll_into_view_with_scroll_into_view_options(&options);
+}

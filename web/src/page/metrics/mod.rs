@@ -1,7 +1,7 @@
 //! What was measured? A list of metrics, and the chosen one drawn as its kind deserves.
 
 mod heatmap;
-mod lines;
+pub(super) mod lines;
 mod list;
 mod moment;
 mod query;
