@@ -89,7 +89,7 @@ pub(crate) fn service_name(name: &str) -> AnyView {
     view! {
         <span class="service" title=name.to_owned()>
             <i class="dot" style=format!("--svc:{}", hue::css(name))></i>
-            <span class="service-name">{format::cut(name, LINE).0.to_owned()}</span>
+            <span class="service-name">{format::name(name, LINE)}</span>
         </span>
     }
     .into_any()

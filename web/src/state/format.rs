@@ -263,10 +263,21 @@ pub fn cut(text: &str, limit: usize) -> (&str, usize) {
     (&text[..end], text.len() - end)
 }
 
+/// A name as it is shown: of blanks alone, in quotes, so that there is something to see and to follow.
+pub fn name(name: &str, limit: usize) -> String {
+    let shown = cut(name, limit).0;
+    if shown.trim().is_empty() { format!("\"{shown}\"") } else { shown.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn names_of_blanks_are_shown() {
+        assert_eq!([name("cart", 9), name("   ", 9), name("", 9)], ["cart", "\"   \"", "\"\""]);
+    }
 
     #[test]
     fn durations_have_three_digits_and_a_fitting_unit() {
