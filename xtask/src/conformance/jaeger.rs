@@ -128,9 +128,13 @@ fn ask(to: SocketAddr, path: &str, parameters: &[(&str, String)]) -> Result<Valu
     let escaped = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     let given = parameters.iter().filter(|(_, value)| !value.is_empty());
     let query: Vec<String> = given.map(|(name, value)| format!("{name}={}", escaped(value))).collect();
-    let path = format!("/jaeger{path}?{}", query.join("&"));
-    let request = Request { method: "GET".to_owned(), path, headers: Vec::new(), body: Vec::new(), hang_up: false };
+    let whole = format!("/jaeger{path}?{}", query.join("&"));
+    let request = Request { method: "GET".to_owned(), path: whole, headers: Vec::new(), body: Vec::new(), hang_up: false };
     let response = http::send(to, &request)?.context("no answer")?;
+    // A search of the third API that finds none is answered so.
+    if response.status == 404 && path == "/api/v3/traces" {
+        return Ok(json!({}));
+    }
     ensure!(response.status == 200, "{}: {}", response.status, String::from_utf8_lossy(&response.body));
     Ok(serde_json::from_slice(&response.body)?)
 }
