@@ -5,6 +5,7 @@
 //! exponential histograms native ones. Delta sums stay as they are; their start times let `rate` add them up.
 //!
 //! - `naming`: names of metrics and labels.
+//! - `origin`: what labels tell of resources and scopes.
 //! - `translate`: series and samples.
 //! - `store`: the store as a source for PromQL.
 //! - `protobuf`: samples as messages.
@@ -18,6 +19,7 @@ mod catalogue;
 #[cfg(test)]
 mod downsampled;
 mod naming;
+mod origin;
 pub(crate) mod protobuf;
 #[cfg(test)]
 mod rewritten;
