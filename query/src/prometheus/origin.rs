@@ -5,6 +5,8 @@
 //!     (`telemetry.*`) tells nobody apart, and resources whose instance is the same are the same.
 //! O2  A point's own attribute goes before a promoted one, and `job`, `instance` and what is told of the scope before both.
 //!
+//! Why so: `docs/adr/035-labels-that-keep-resources-and-scopes-apart.md`.
+//!
 //! Not here: what keys become as names (`naming`).
 
 use super::naming;

@@ -64,7 +64,7 @@ fn o1_a_resource_without_an_instance_has_that_of_its_place() {
 #[test]
 fn o1_a_resource_without_a_place_has_a_number_as_instance() {
     let one = instance(&[("service.name", "web"), ("shard", "1")]);
-    assert_eq!(one, "resource-a95b6bfd59fe2763", "it is the same after each start");
+    assert_eq!(one, "resource-5fa9ae166c2f6a4b", "it is the same after each start");
     assert_eq!(instance(&[("service.name", "api"), ("shard", "1"), ("telemetry.sdk.language", "go")]), one);
     assert_ne!(instance(&[("service.name", "web"), ("shard", "2")]), one);
 }
