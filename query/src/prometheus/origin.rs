@@ -41,8 +41,16 @@ type Pair = (Arc<str>, Arc<str>);
 pub(crate) struct Strategy {
     pub(super) translation: TranslationStrategy,
     promote: Arc<PromoteConfig>,
-    /// Cells of the last resource and scope, and what became of them: series that follow each other mostly share them.
-    last: RefCell<Option<(Arc<[u8]>, Arc<[u8]>, Arc<Origin>)>>,
+    /// Series that follow each other mostly share resource and scope.
+    last: RefCell<Option<Known>>,
+}
+
+/// Cells of a resource and scope, and what became of them.
+#[derive(Debug)]
+struct Known {
+    resource: Arc<[u8]>,
+    scope: Arc<[u8]>,
+    origin: Arc<Origin>,
 }
 
 /// What labels tell of a resource and a scope.
@@ -64,15 +72,16 @@ impl Strategy {
     /// What labels tell of a series' resource and scope.
     pub(super) fn origin(&self, series: &Series) -> Arc<Origin> {
         let known = self.last.borrow();
-        if let Some((resource, scope, origin)) = &*known
-            && *resource == series.resource
-            && *scope == series.scope
+        if let Some(known) = &*known
+            && known.resource == series.resource
+            && known.scope == series.scope
         {
-            return Arc::clone(origin);
+            return Arc::clone(&known.origin);
         }
         drop(known);
         let origin = Arc::new(self.origin_of(series));
-        self.last.replace(Some((Arc::clone(&series.resource), Arc::clone(&series.scope), Arc::clone(&origin))));
+        let (resource, scope) = (Arc::clone(&series.resource), Arc::clone(&series.scope));
+        self.last.replace(Some(Known { resource, scope, origin: Arc::clone(&origin) }));
         origin
     }
 
