@@ -24,7 +24,7 @@ export PATH CARGO_TARGET_DIR
 LOCKED=()
 if [ "${CI:-}" = true ]; then LOCKED=(--locked); fi
 
-# TLS towards Kafka is linted, and in full runs tested, where OpenSSL's headers are.
+# TLS towards Kafka is built in by `make run` and `make demo`, linted, and in full runs tested, where OpenSSL's headers are.
 TLS=()
 if pkg-config --exists openssl 2>/dev/null; then TLS=(--features kafka-tls); fi
 

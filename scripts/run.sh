@@ -11,6 +11,8 @@ case $command in
 esac
 
 bash scripts/setup.sh run
+# Again: OpenSSL's headers may have come.
+. scripts/env.sh
 
 say "web UI (first time on 2 cores: 5 to 10 minutes; when nothing changed: seconds)"
 web=0
@@ -22,7 +24,7 @@ case $web in
 esac
 
 say "server, release build (first time on 2 cores: about 15 minutes; when nothing changed: seconds)"
-cargo build --release -p spanlight ${LOCKED[@]+"${LOCKED[@]}"}
+cargo build --release -p spanlight ${TLS[@]+"${TLS[@]}"} ${LOCKED[@]+"${LOCKED[@]}"}
 
 say "spanlight $command: data in $ROOT/data, UI on http://127.0.0.1:7726, OTLP on 4317 (gRPC) and 4318 (HTTP); Ctrl-C stops it"
 exec "$CARGO_TARGET_DIR/release/spanlight" "$command" --data-dir "$ROOT/data" "$@"

@@ -4,7 +4,7 @@
 #
 # Idempotent: what is there is left alone, and then it takes under a second. Installs packages as root or with sudo;
 # where neither works it prints exactly what to install. Needed things that are missing end with status 1; the wasm
-# toolchain is only wished for by `run` (without it every API works, but there is no UI).
+# toolchain is only wished for by `run` (without it every API works, but there is no UI), and so are OpenSSL's headers.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
@@ -123,11 +123,11 @@ need_python() {
     fail "the tests with Apache Kafka need Python 3 with venv. As root: apt-get install python3 python3-venv"
 }
 
-# OpenSSL's headers, for TLS towards Kafka. Without them that feature is neither linted nor tested.
+# OpenSSL's headers, for TLS towards Kafka. Without them that feature is neither built nor linted nor tested.
 wish_openssl() {
   if pkg-config --exists openssl 2>/dev/null; then return; fi
   apt_install libssl-dev pkg-config && pkg-config --exists openssl 2>/dev/null ||
-    echo "setup: going on without OpenSSL's headers (libssl-dev, pkg-config): the feature kafka-tls is not looked at" >&2
+    echo "setup: going on without OpenSSL's headers (libssl-dev, pkg-config), and so without TLS and SASL/SCRAM towards Kafka" >&2
 }
 
 need_lints() {
@@ -154,6 +154,7 @@ mkdir -p "$CARGO_TARGET_DIR"
 case $what in
   run)
     wish_wasm || true
+    wish_openssl
     ;;
   test-full | browser | bench)
     wish_wasm || fail "what looks at the web UI needs it to be built"

@@ -170,8 +170,8 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
         demo: Box::new(move |action| Ok(switch.act(action))),
         replay: Box::new(move |letter| {
             let (kafka, door) = (kafka.clone(), door.clone());
-            let Replay { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload, turn } = letter;
-            let letter = Letter { id, topic, partition, offset, signal, encoding, tenant, time, sent, payload, turn };
+            let Replay { id, topic, partition, offsets, signal, encoding, tenant, time, sent, payload, turn } = letter;
+            let letter = Letter { id, topic, partition, offsets, signal, encoding, tenant, time, sent, payload, turn };
             Box::pin(async move {
                 let Accepted { accepted, rejected, message, .. } = kafka.replay(&door, letter).await?;
                 Ok(Replayed { accepted, rejected, message })
@@ -181,9 +181,7 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
 }
 
 fn kafka_status(tenant: &TenantId, report: Option<KafkaReport>, front: Option<FrontReport>) -> Option<KafkaStatus> {
-    if report.is_none() && front.is_none() {
-        return None;
-    }
+    report.as_ref().map(drop).or_else(|| front.as_ref().map(drop))?;
     let report = report.unwrap_or_default();
     let partition = |((topic, partition), told): ((String, i32), PartitionReport)| KafkaPartition {
         topic,
@@ -196,6 +194,8 @@ fn kafka_status(tenant: &TenantId, report: Option<KafkaReport>, front: Option<Fr
         rows: told.rows,
         dead_letters: told.dead_letters,
         lost: told.lost,
+        unreadable: told.unreadable,
+        stuck: told.stuck,
     };
     let sent = |FrontTopicReport { topic, messages, bytes, unconfirmed }| KafkaFrontTopic {
         topic,

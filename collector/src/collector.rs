@@ -1,7 +1,7 @@
 //! How does a request that has been read become an acknowledged batch? The part that HTTP, gRPC and the process
 //! itself share.
 
-use crate::admission::{Admission, LeftOut, Ticket, WINDOW};
+use crate::admission::{Admission, KNOWN_AFTER, LeftOut, Ticket, WINDOW};
 use crate::config::CollectorConfig;
 use crate::decode::cut::{self, Mould};
 use crate::decode::exposition::{Imported, LastExemplars};
@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use storage::engine::{Engine, Write};
 use storage::fs::Clock;
 use storage::model::{Batch, Signal, TenantId};
@@ -256,11 +257,19 @@ impl Collector {
     }
 
     fn remember_all(&self, store: &Engine) -> storage::error::Result<()> {
-        let (now, since) = (self.shared.clock.monotonic(), i64::try_from(WINDOW.as_nanos()).unwrap_or(i64::MAX));
-        let since = self.shared.clock.now_unix_nano().saturating_sub(since);
+        let now = self.shared.clock.monotonic();
+        let before = |time: Duration| {
+            let time = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+            self.shared.clock.now_unix_nano().saturating_sub(time)
+        };
+        let (since, long_ago) = (before(WINDOW), before(KNOWN_AFTER));
         let lately = TimeRange { start: since, end: i64::MAX };
         for tenant in store.tenants() {
-            store.snapshot(&tenant).each_series(lately, |series, facts| {
+            let snapshot = store.snapshot(&tenant);
+            if snapshot.first_metric_time().is_some_and(|first| first < long_ago) {
+                self.shared.admission.know(&tenant);
+            }
+            snapshot.each_series(&[], lately, |series, facts| {
                 facts.last_time < since || self.shared.admission.remember(&tenant, series, now)
             })?;
         }
@@ -274,7 +283,7 @@ impl Collector {
     }
 
     /// What is scraped for a tenant, in the words of Prometheus's API: `activeTargets`, `droppedTargets`, `droppedTargetCounts`, `metadata`
-    /// and `config`.
+    /// and `config`; `loading` says whether the file of jobs could be used the last time, and since when it is.
     pub fn describe_targets(&self, tenant: &TenantId) -> serde_json::Value {
         let targets = &self.shared.targets;
         // What is scraped is the default tenant's.
@@ -284,6 +293,7 @@ impl Collector {
         let mut told = targets.described();
         told["metadata"] = targets.metadata();
         told["config"] = targets.config().into();
+        told["loading"] = targets.loading();
         told
     }
 

@@ -158,6 +158,7 @@ pub(crate) struct TestSpan {
     pub(crate) start: i64,
     pub(crate) duration: i64,
     pub(crate) status: i32,
+    pub(crate) trace_state: &'static str,
     pub(crate) attributes: Vec<(&'static str, &'static str)>,
 }
 
@@ -175,6 +176,7 @@ impl Default for TestSpan {
             start: NOW - SECOND,
             duration: 1_000_000,
             status: 0,
+            trace_state: "",
             attributes: Vec::new(),
         }
     }
@@ -199,6 +201,7 @@ pub(crate) fn spans(list: &[TestSpan]) -> Batch {
                 start: span.start,
                 duration: span.duration,
                 status_code: span.status,
+                trace_state: span.trace_state,
                 attributes: Map::new(&attributes),
                 ..Span::new(trace(span.trace), span_id(span.id))
             })

@@ -8,11 +8,12 @@
 //!
 //! - `bucket`: bytes per second.
 //! - `memory`: bytes at a time.
-//! - `series`: active series.
+//! - `series`: active series; `whole`: those of all tenants, and the share of those whom nobody knows.
 
 mod bucket;
 mod memory;
 mod series;
+mod whole;
 
 pub(crate) use memory::{Pool, Ticket};
 
@@ -22,17 +23,22 @@ use crate::error::Refusal;
 use crate::telemetry::LastReceived;
 use bucket::Bucket;
 pub(crate) use series::WINDOW;
-use series::{ActiveSeries, Blame, New, WHOLE, shown};
+use series::{ActiveSeries, Blame, New, shown};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use storage::metric::Series;
 use storage::model::{Batch, TenantId};
+pub(crate) use whole::KNOWN_AFTER;
+use whole::{Full, WHOLE, Whole};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Tenants with an account of their own.
 const MAX_TENANTS: usize = 4_096;
+
+/// So often at most all accounts are looked at for series to let go of, where there is no room for new ones.
+const TURN_ALL_EVERY: Duration = Duration::from_secs(1);
 
 /// Accounts of memory and rate.
 #[derive(Debug)]
@@ -44,9 +50,10 @@ pub(crate) struct Admission {
     tenant_bytes_in_flight: usize,
     rate: u64,
     burst: u64,
-    /// Active series that one tenant may have, and those of all.
-    tenant_series: usize,
-    series: AtomicUsize,
+    /// Active series of all tenants.
+    series: Whole,
+    /// When all accounts may be looked at again.
+    turn_all_at: Mutex<Duration>,
     series_left_out: AtomicUsize,
 }
 
@@ -96,16 +103,16 @@ impl Admission {
             tenant_bytes_in_flight: config.tenant_bytes_in_flight,
             rate: config.tenant_bytes_per_second,
             burst: config.tenant_burst_bytes,
-            tenant_series: config.tenant_active_series,
-            series: AtomicUsize::new(0),
+            series: Whole::new(config.tenant_active_series),
+            turn_all_at: Mutex::default(),
             series_left_out: AtomicUsize::new(0),
         }
     }
 
     /// Active series of all tenants, how many they may have, and data points of further ones that were left out.
     pub(crate) fn series(&self) -> (usize, usize, usize) {
-        let most = self.tenant_series.saturating_mul(WHOLE);
-        (self.series.load(Ordering::Relaxed), most, self.series_left_out.load(Ordering::Relaxed))
+        let (count, most) = self.series.of_all();
+        (count, most, self.series_left_out.load(Ordering::Relaxed))
     }
 
     /// The active series of a tenant, and how many it may have.
@@ -116,7 +123,7 @@ impl Admission {
             series.turn(now, &self.series);
             series.count()
         });
-        (count, self.tenant_series)
+        (count, self.series.of_tenant())
     }
 
     /// Which rows of a tenant's metrics are of series that it may not have, but for so many at the end, which all come in. Who leaves them out
@@ -130,21 +137,23 @@ impl Admission {
     ) -> Option<LeftOut> {
         let identities = Identities::of(batch)?;
         let hashes = identities.hashes(seed(tenant));
-        if self.series.load(Ordering::Relaxed) >= self.tenant_series.saturating_mul(WHOLE) {
+        let standing = account.series().standing();
+        if !self.series.has_room(standing) {
             self.turn_all(now);
         }
         let mut series = account.series();
         series.turn(now, &self.series);
-        let limit = self.tenant_series;
         let sent = hashes.len().saturating_sub(own);
         for hash in hashes.iter().skip(sent) {
-            series.admit(*hash, usize::MAX, &self.series);
+            series.add(*hash, &self.series);
         }
-        let mut last = None;
+        let (mut last, mut full) = (None, Full::Tenant);
         let mut is_new = |hash: u64| match last {
             Some((own, is_new)) if own == hash => is_new,
             _ => {
-                let is_new = !series.admit(hash, limit, &self.series);
+                let admitted = series.admit(hash, &self.series);
+                let is_new = admitted.is_err();
+                full = admitted.err().unwrap_or(full).max(full);
                 last = Some((hash, is_new));
                 is_new
             }
@@ -156,12 +165,20 @@ impl Admission {
         for (row, hash) in &left_out {
             own.add(New { hash: *hash, name: identities.name(*row), labels: identities.labels(*row) });
         }
-        let (count, active) = (left_out.len(), series.count());
+        let (count, active, limit) = (left_out.len(), series.count(), self.series.of_tenant());
+        let share = match full {
+            Full::Newcomers => format!(
+                ", and of those that have been here for less than a day {} together, which they have now",
+                self.series.of_newcomers()
+            ),
+            Full::All => ", which they have now".to_owned(),
+            Full::Tenant => String::new(),
+        };
         let lately = series.blamed();
         lately.add_all(&own);
         let message = format!(
             "{count} data points of new series left out, {}{}; tenant {tenant} has {active} active series, and \
-             `otlp.tenant_active_series` allows {limit} (of all tenants {WHOLE} times as many); the first is {}",
+             `otlp.tenant_active_series` allows {limit} (of all tenants {WHOLE} times as many{share}); the first is {}",
             own.told(),
             lately.told_beside(&own),
             shown(identities.name(first), identities.labels(first)),
@@ -179,11 +196,22 @@ impl Admission {
         let account = self.account(tenant);
         let mut series = account.series();
         series.turn(now, &self.series);
-        series.admit(identity::hash_of(known, seed(tenant)), self.tenant_series, &self.series)
+        series.admit(identity::hash_of(known, seed(tenant)), &self.series).is_ok()
+    }
+
+    /// Takes a tenant for one that has been here for long.
+    pub(crate) fn know(&self, tenant: &TenantId) {
+        self.account(tenant).series().make_known(&self.series);
     }
 
     /// Lets go of series that tenants sent long ago, who may never come again.
     fn turn_all(&self, now: Duration) {
+        let mut next = self.turn_all_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if now < *next {
+            return;
+        }
+        *next = now.saturating_add(TURN_ALL_EVERY);
+        drop(next);
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tenants.values().chain([&self.shared]).for_each(|account| account.series().turn(now, &self.series));
     }
@@ -254,6 +282,9 @@ fn seed(tenant: &TenantId) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use storage::model::attribute::{Map, MapBuilder, Value};
+    use storage::model::record::Number;
+    use storage::model::{MetricHead, Point, PointBatchBuilder, PointData};
 
     fn admission(config: &CollectorConfig) -> (Admission, TenantId) {
         (Admission::new(config), TenantId::default())
@@ -316,6 +347,65 @@ mod tests {
         assert_eq!(admission.charge(&ticket, &tenant, 15, at(2)), Ok(()));
         assert_eq!(admission.charge(&ticket, &tenant, 1_000, at(9)), Ok(()), "more than the burst, from a full bucket");
         assert!(admission.enter(&TenantId::new("other").unwrap(), at(9)).is_ok());
+    }
+
+    /// Points of a gauge, each with a value of its own for a label.
+    fn batch(series: std::ops::Range<i64>) -> Batch {
+        let mut builder = PointBatchBuilder::default();
+        let (metadata, temporality, is_monotonic) = (Map::default(), 0, false);
+        let head = MetricHead { name: "hits", unit: "", description: "", metadata, temporality, is_monotonic };
+        builder.set_metric(&head);
+        for user in series {
+            let mut attributes = MapBuilder::default();
+            attributes.push("user", Value::Int(user));
+            let (attributes, data) = (attributes.finish(), PointData::Gauge(Some(Number::Int(1))));
+            let attributes = Map::new(&attributes);
+            builder.append(&Point { attributes, time: 0, start_time: None, flags: 0, exemplars: &[], data }).unwrap();
+        }
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn invented_tenants_leave_known_ones_room_for_new_series() {
+        let (admission, known) = admission(&CollectorConfig { tenant_active_series: 10, ..CollectorConfig::default() });
+        let send = |tenant: &TenantId, series: std::ops::Range<i64>, now: Duration| {
+            let account = admission.account(tenant);
+            let batch = batch(series);
+            admission
+                .admit_series(&account, tenant, (&batch, 0), now)
+                .map(|left_out| (left_out.rows.len(), left_out.message))
+        };
+        // Somebody has sent for a day.
+        let mut now = Duration::ZERO;
+        while now <= whole::KNOWN_AFTER + WINDOW {
+            assert_eq!(send(&known, 0..4, now), None);
+            now += WINDOW / 2;
+        }
+        // Others are invented, each with as many series as one may have.
+        let invent = |number: u32| TenantId::new(&format!("x{number}")).unwrap();
+        let mut left_out = Vec::new();
+        for number in 0..8 {
+            left_out.push(send(&invent(number), 0..10, now));
+        }
+        assert!(left_out[..3].iter().all(Option::is_none), "{left_out:?}");
+        for left_out in &left_out[3..] {
+            let (rows, message) = left_out.as_ref().unwrap();
+            assert_eq!(*rows, 10, "{message}");
+            let share =
+                "of all tenants 4 times as many, and of those that have been here for less than a day 30 together";
+            assert!(message.contains(share), "{message}");
+        }
+        // However long that goes on, who was there before has the room that it may have.
+        for _ in 0..200 {
+            now += WINDOW / 2;
+            (0..8).for_each(|number| drop(send(&invent(number), 0..10, now)));
+        }
+        assert_eq!(send(&known, 0..10, now), None);
+        let (rows, message) = send(&known, 0..11, now).unwrap();
+        assert!(rows == 1 && message.contains("allows 10 (of all tenants 4 times as many);"), "{message}");
+        // A newcomer with a name that nobody invented has to wait until they are gone.
+        assert!(send(&invent(99), 0..1, now).is_some());
+        assert_eq!(send(&invent(99), 0..1, now + 3 * WINDOW), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! L1  A series that was seen in this window or in the one before is active, and always comes in.
 //! L2  A series that is new comes in while fewer are active than the limit says. Nothing else is left out. What a scrape tells of itself always
 //!     comes in, and counts: the list of targets bounds it, and a limit that is reached must blind nobody to who is up.
-//! L3  What is held is a hash per series and window; all tenants together have [`WHOLE`] times the series of one.
+//! L3  What is held is a hash per series and window; all tenants together have some times the series of one (`whole`).
 //! L4  What is left out is told by metric and label: those with the most new series and values of the request; beside it, where that is
 //!     another, the metric with the most since the limit was reached.
 //!
@@ -13,16 +13,14 @@
 //! Two series whose 64-bit hashes are equal count as one; that errs towards letting in. Not here: which rows are one series
 //! (`decode::identity`).
 
+use super::whole::{Full, Standing, Whole};
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use storage::hashed::AsIs;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A series is active for one to two of these: longer than any interval at which metrics are sent, shorter than a day of deployments.
 pub(crate) const WINDOW: Duration = Duration::from_secs(1_800);
-/// Tenants together may have so many times the series of one: a header names the tenant, so their number bounds nothing.
-pub(crate) const WHOLE: usize = 4;
 /// Metrics and labels that are looked at for the one to blame.
 const MAX_METRICS: usize = 16;
 const MAX_LABELS: usize = 32;
@@ -39,6 +37,7 @@ pub(crate) struct ActiveSeries {
     /// Those that are in both.
     in_both: usize,
     window_ends: Duration,
+    standing: Standing,
     blame: Blame,
 }
 
@@ -71,7 +70,7 @@ impl ActiveSeries {
     }
 
     /// Lets go of what was not seen for long.
-    pub(crate) fn turn(&mut self, now: Duration, whole: &AtomicUsize) {
+    pub(crate) fn turn(&mut self, now: Duration, whole: &Whole) {
         if now < self.window_ends {
             return;
         }
@@ -83,24 +82,47 @@ impl ActiveSeries {
         }
         (self.in_both, self.blame) = (0, Blame::default());
         self.window_ends = now.saturating_add(WINDOW);
-        whole.fetch_sub(held - self.count(), Ordering::Relaxed);
+        let count = self.count();
+        whole.let_go(self.standing, held - count);
+        self.standing = whole.standing(self.standing, count, now);
     }
 
-    /// Whether a series comes in; takes note of it if it does.
-    pub(crate) fn admit(&mut self, hash: u64, limit: usize, whole: &AtomicUsize) -> bool {
+    /// How its tenant stands.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Takes its tenant for one that has been here for long.
+    pub(crate) fn make_known(&mut self, whole: &Whole) {
+        self.standing = whole.known(self.standing, self.count());
+    }
+
+    /// Takes note of a series if it comes in; else says why it does not.
+    pub(crate) fn admit(&mut self, hash: u64, whole: &Whole) -> Result<(), Full> {
         if self.this.contains(&hash) {
-            return true;
+            return Ok(());
+        }
+        if self.before.contains(&hash) {
+            self.in_both += 1;
+        } else if self.count() >= whole.of_tenant() {
+            return Err(Full::Tenant);
+        } else {
+            whole.admit(self.standing)?;
+        }
+        self.this.insert(hash);
+        Ok(())
+    }
+
+    /// Takes note of a series that always comes in.
+    pub(crate) fn add(&mut self, hash: u64, whole: &Whole) {
+        if !self.this.insert(hash) {
+            return;
         }
         if self.before.contains(&hash) {
             self.in_both += 1;
         } else {
-            let room = |all: usize| (all < limit.saturating_mul(WHOLE)).then_some(all + 1);
-            let is_full = self.count() >= limit;
-            if is_full || whole.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
-                return false;
-            }
+            whole.add(self.standing);
         }
-        self.this.insert(hash)
     }
 
     /// What was left out since the limit was reached (L4).
@@ -260,45 +282,45 @@ mod tests {
 
     #[test]
     fn l1_l2_known_series_come_in_and_new_ones_up_to_the_limit() {
-        let (mut active, whole) = (ActiveSeries::default(), AtomicUsize::new(0));
+        let (mut active, whole) = (ActiveSeries::default(), Whole::new(3));
         active.turn(Duration::ZERO, &whole);
-        let admitted: Vec<bool> = (0..5).map(|hash| active.admit(hash, 3, &whole)).collect();
+        let admitted: Vec<bool> = (0..5).map(|hash| active.admit(hash, &whole).is_ok()).collect();
         assert_eq!(admitted, [true, true, true, false, false]);
-        assert!(active.admit(1, 3, &whole), "known");
-        assert_eq!((active.count(), whole.load(Ordering::Relaxed)), (3, 3));
+        assert_eq!((active.admit(1, &whole), active.admit(7, &whole)), (Ok(()), Err(Full::Tenant)), "1 is known");
+        assert_eq!((active.count(), whole.of_all().0), (3, 3));
         // In the next window those of the one before are known still; the one after has forgotten them.
         active.turn(WINDOW, &whole);
-        assert!(active.admit(2, 3, &whole) && !active.admit(7, 3, &whole));
+        assert!(active.admit(2, &whole).is_ok() && active.admit(7, &whole).is_err());
         active.turn(2 * WINDOW, &whole);
-        assert_eq!((active.count(), whole.load(Ordering::Relaxed)), (1, 1), "2 alone was seen again");
-        assert!(active.admit(7, 3, &whole));
+        assert_eq!((active.count(), whole.of_all().0), (1, 1), "2 alone was seen again");
+        assert!(active.admit(7, &whole).is_ok());
         active.turn(9 * WINDOW, &whole);
-        assert_eq!((active.count(), whole.load(Ordering::Relaxed)), (0, 0));
+        assert_eq!((active.count(), whole.of_all().0), (0, 0));
     }
 
     #[test]
     fn l2_what_always_comes_in_counts_and_is_forgotten_like_others() {
-        let (mut active, whole) = (ActiveSeries::default(), AtomicUsize::new(0));
+        let (mut active, whole) = (ActiveSeries::default(), Whole::new(1));
         active.turn(Duration::ZERO, &whole);
-        assert!(active.admit(1, 1, &whole));
+        assert!(active.admit(1, &whole).is_ok());
         for hash in [7, 7, 8, 1] {
-            active.admit(hash, usize::MAX, &whole);
+            active.add(hash, &whole);
         }
-        assert!(!active.admit(2, 1, &whole));
-        assert_eq!((active.count(), whole.load(Ordering::Relaxed)), (3, 3));
+        assert_eq!(active.admit(2, &whole), Err(Full::Tenant));
+        assert_eq!((active.count(), whole.of_all().0), (3, 3));
         active.turn(9 * WINDOW, &whole);
-        assert_eq!((active.count(), whole.load(Ordering::Relaxed)), (0, 0));
+        assert_eq!((active.count(), whole.of_all().0), (0, 0));
     }
 
     #[test]
     fn l3_tenants_together_have_some_times_the_series_of_one() {
-        let whole = AtomicUsize::new(0);
+        let whole = Whole::new(2);
         let admitted = (0..10).map(|_| {
             let mut active = ActiveSeries::default();
             active.turn(Duration::ZERO, &whole);
-            (0..3).filter(|hash| active.admit(*hash, 2, &whole)).count()
+            (0..3).filter(|hash| active.admit(*hash, &whole).is_ok()).count()
         });
-        assert_eq!(admitted.sum::<usize>(), 2 * WHOLE);
+        assert_eq!(admitted.sum::<usize>(), whole.of_all().1);
     }
 
     #[test]

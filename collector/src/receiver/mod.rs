@@ -36,10 +36,10 @@ impl Collector {
         axum::Router::new().fallback(dispatch).with_state(self.clone())
     }
 
-    /// The routes of Prometheus's senders alone, for the server of the HTTP API.
+    /// The routes of Prometheus's senders alone, OTLP's to it among them, for the server of the HTTP API.
     pub fn prometheus_router(&self) -> axum::Router {
-        let routes = prometheus::Door::PATHS.iter();
-        routes.fold(axum::Router::new(), |router, (path, _)| router.route(path, any(dispatch))).with_state(self.clone())
+        let routes = prometheus::Door::PATHS.iter().map(|(path, _)| *path).chain([otlp_http::LIKE_PROMETHEUS]);
+        routes.fold(axum::Router::new(), |router, path| router.route(path, any(dispatch))).with_state(self.clone())
     }
 }
 

@@ -20,12 +20,16 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// How long a browser remembers a preflight's answer: two hours, the most that any keeps.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("7200");
 
+/// Where Prometheus takes metrics, with the prefix that its HTTP API has here.
+pub(super) const LIKE_PROMETHEUS: &str = "/prometheus/api/v1/otlp/v1/metrics";
+
 /// Where each signal comes in.
-pub(super) const PATHS: [(&str, Signal); 6] = [
+pub(super) const PATHS: [(&str, Signal); 7] = [
     ("/v1/traces", Signal::Spans),
     ("/v1/logs", Signal::Logs),
     ("/v1/metrics", Signal::Metrics),
     ("/api/v1/otlp/v1/metrics", Signal::Metrics),
+    (LIKE_PROMETHEUS, Signal::Metrics),
     ("/otlp/v1/metrics", Signal::Metrics),
     ("/otlp/v1/logs", Signal::Logs),
 ];

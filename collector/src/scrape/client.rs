@@ -251,14 +251,17 @@ fn build(settings: &HttpSettings, pem: &Pem, lookups: &Lookups) -> Result<reqwes
         .use_preconfigured_tls(tls::config(&settings.tls, pem, settings.enable_http2)?)
         .dns_resolver(Arc::new(lookups.clone()))
         .redirect(policy)
-        .no_proxy()
         .user_agent(concat!("spanlight/", env!("CARGO_PKG_VERSION")))
         .pool_idle_timeout(Duration::from_secs(300));
     if !settings.enable_http2 {
         builder = builder.http1_only();
     }
+    if !settings.proxy_from_environment {
+        builder = builder.no_proxy();
+    }
     if let Some(Secret(url)) = &settings.proxy_url {
-        builder = builder.proxy(reqwest::Proxy::all(url).map_err(|error| format!("proxy_url: {error}"))?);
+        let proxy = reqwest::Proxy::all(url).map_err(|error| format!("proxy_url: {error}"))?;
+        builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&settings.no_proxy)));
     }
     builder.build().map_err(|error| told(&error))
 }

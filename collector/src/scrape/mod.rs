@@ -10,6 +10,7 @@
 //! S5  Where discovery fails, the targets found last stay.
 //!
 //! - `config`: the file.
+//! - `plan`: its jobs, as long as it says so.
 //! - `relabel`: rules that rewrite labels.
 //! - `discovery`: groups of targets from files, over HTTP, from the DNS and from etcd.
 //! - `target`: what a target is once its labels were rewritten.
@@ -26,6 +27,7 @@ mod client;
 mod config;
 mod discovery;
 mod fetch;
+mod plan;
 mod protocol;
 mod relabel;
 mod report;
@@ -44,6 +46,7 @@ use crate::Collector;
 use client::{Client, Lookups};
 use config::Job;
 use discovery::{Discovery, Dns, Group};
+use plan::{Order, Plan};
 use relabel::Labels;
 use report::MAX_DROPPED;
 use round::Scraper;
@@ -53,7 +56,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use target::Target;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 /// Targets of one job. A mistake in discovery must not become a million tasks.
@@ -67,17 +70,17 @@ const SETTLE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 struct Servers {
     scrape: Arc<Client>,
-    lists: Vec<Client>,
-    etcd: Vec<Client>,
+    lists: Vec<Arc<Client>>,
+    etcd: Vec<Arc<Client>>,
 }
 
 impl Servers {
     /// Fails where certificates cannot be used.
     fn of(job: &Job, lookups: &Lookups) -> Result<Self, String> {
         let told = |error: String| format!("job {:?}: {error}", job.job_name);
-        let client = |settings| Client::new(settings, lookups).map_err(told);
+        let client = |settings| Client::new(settings, lookups).map(Arc::new).map_err(told);
         Ok(Servers {
-            scrape: Arc::new(client(&job.http)?),
+            scrape: client(&job.http)?,
             lists: job.http_sd_configs.iter().map(|list| client(&list.http)).collect::<Result<_, _>>()?,
             etcd: job.etcd_sd_configs.iter().map(|prefix| client(&prefix.http)).collect::<Result<_, _>>()?,
         })
@@ -86,31 +89,25 @@ impl Servers {
 
 impl ScrapeConfig {
     /// Scrapes until `shutdown` resolves; then lets go of everything at once, as nothing of it was acknowledged to anyone. Fails where
-    /// the file of jobs cannot be used.
+    /// the file of jobs cannot be used to begin with.
     pub async fn run(self, collector: Collector, shutdown: impl Future<Output = ()>) -> Result<(), ScrapeError> {
-        let (mut jobs, lookups, dns) = (JoinSet::new(), Lookups::default(), Dns::default());
-        collector.listed_targets().configured(self.shown()?);
-        for job in self.load()? {
-            let servers = Servers::of(&job, &lookups).map_err(|error| self.wrong(&error))?;
-            jobs.spawn(run_job(Arc::new(job), servers, dns.clone(), collector.clone()));
-        }
-        shutdown.await;
-        jobs.shutdown().await;
-        Ok(())
+        Plan::new(self, collector).run(shutdown).await
     }
 }
 
-/// Keeps the targets of a job as they are found.
-async fn run_job(job: Arc<Job>, servers: Servers, dns: Dns, collector: Collector) {
-    let scraper = Scraper { job: Arc::clone(&job), client: Arc::clone(&servers.scrape), collector };
-    let discovery = Discovery::start(&job, servers, &dns);
+/// Keeps the targets of a job as they are found, as long as it is ordered.
+async fn run_job(mut orders: watch::Receiver<Arc<Order>>, dns: Dns, collector: Collector) {
+    let mut order = Arc::clone(&orders.borrow_and_update());
+    let (scraper, scrapers) = watch::channel(Scraper::of(&order, &collector));
+    let mut discovery = Discovery::start(&order.job, &order.servers, &dns);
     let mut running: HashMap<Target, oneshot::Sender<()>> = HashMap::new();
     let (mut rounds, mut told) = (JoinSet::new(), HashSet::new());
     let mut was_refused = None;
     loop {
-        let Targets { found, bad, refused } = Targets::of(&job, &discovery.groups());
+        let job = Arc::clone(&order.job);
+        let Targets { found, bad, refused } = Targets::of(&job, &discovery.groups(&job));
         let found = Arc::new(found);
-        scraper.collector.listed_targets().found(&job.job_name, Arc::clone(&found));
+        collector.listed_targets().found(&job.job_name, Arc::clone(&found));
         // What is wrong is told once, until it was right in between.
         for error in bad.difference(&told).chain(refused.iter().filter(|_| refused != was_refused)) {
             tracing::warn!(job = job.job_name, error, "targets cannot be scraped");
@@ -128,12 +125,28 @@ async fn run_job(job: Arc<Job>, servers: Servers, dns: Dns, collector: Collector
                 continue;
             }
             let (stop, stopped) = oneshot::channel();
-            rounds.spawn(round::run(scraper.clone(), target.clone(), refused.clone(), stopped));
+            rounds.spawn(round::run(scrapers.clone(), target.clone(), refused.clone(), stopped));
             running.insert(target.clone(), stop);
         }
         loop {
             tokio::select! {
                 () = discovery.changed() => break tokio::time::sleep(SETTLE).await,
+                changed = orders.changed() => {
+                    if changed.is_err() {
+                        running.clear();
+                        while rounds.join_next().await.is_some() {}
+                        return collector.listed_targets().forget(&job.job_name);
+                    }
+                    let newer = Arc::clone(&orders.borrow_and_update());
+                    if !newer.looks_as(&order) {
+                        let other = Discovery::start(&newer.job, &newer.servers, &dns);
+                        // Until it has looked, the targets found before go on.
+                        other.looked().await;
+                        discovery = other;
+                    }
+                    scraper.send_replace(Scraper::of(&newer, &collector));
+                    break order = newer;
+                }
                 Some(ended) = rounds.join_next() => {
                     if let Err(error) = ended {
                         tracing::error!(job = job.job_name, %error, "the scraping of a target ended early");
@@ -168,6 +181,10 @@ struct Targets {
 impl Targets {
     fn of(job: &Job, groups: &[Group]) -> Self {
         let mut all = Targets::default();
+        let most_dropped = match job.keep_dropped_targets {
+            0 => MAX_DROPPED,
+            most => most.min(MAX_DROPPED),
+        };
         for group in groups {
             for address in &group.targets {
                 let discovered = Target::discovered(job, address, &group.labels);
@@ -181,7 +198,7 @@ impl Targets {
                     Err(_) => {}
                     Ok(None) => {
                         *dropped_count += 1;
-                        if dropped.len() < MAX_DROPPED {
+                        if dropped.len() < most_dropped {
                             dropped.push(discovered);
                         }
                     }

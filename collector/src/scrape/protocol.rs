@@ -13,16 +13,16 @@ pub(super) enum Format {
 }
 
 impl Protocol {
+    /// Without how names are escaped.
     fn media_type(self) -> &'static str {
         match self {
             Protocol::Protobuf => {
                 "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
             }
             Protocol::OpenMetrics0 => "application/openmetrics-text;version=0.0.1",
-            // Names need not be escaped: any UTF-8 is understood.
-            Protocol::OpenMetrics1 => "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
+            Protocol::OpenMetrics1 => "application/openmetrics-text;version=1.0.0",
             Protocol::Text0 => "text/plain;version=0.0.4",
-            Protocol::Text1 => "text/plain;version=1.0.0;escaping=allow-utf-8",
+            Protocol::Text1 => "text/plain;version=1.0.0",
         }
     }
 }
@@ -33,7 +33,14 @@ pub(super) fn accepted(job: &Job) -> String {
     let mut weight = 6;
     let mut all: Vec<String> = Vec::new();
     for protocol in &job.scrape_protocols {
-        all.push(format!("{};q=0.{weight}", protocol.media_type()));
+        // Only these two know of escaping.
+        let escaping = match protocol {
+            Protocol::OpenMetrics1 | Protocol::Text1 => {
+                format!(";escaping={}", job.metric_name_escaping_scheme.unwrap_or_default().name())
+            }
+            _ => String::new(),
+        };
+        all.push(format!("{}{escaping};q=0.{weight}", protocol.media_type()));
         weight -= 1;
     }
     all.push(format!("*/*;q=0.{weight}"));

@@ -30,6 +30,22 @@ struct Listed {
     /// What was found for each job.
     jobs: BTreeMap<String, Arc<Found>>,
     config: String,
+    loading: Loading,
+}
+
+/// How the file of jobs was read.
+#[derive(Debug, Clone, Copy)]
+struct Loading {
+    /// Whether it could be used the last time.
+    is_usable: bool,
+    /// When it was used first as it is, in milliseconds since 1970.
+    time: Option<i64>,
+}
+
+impl Default for Loading {
+    fn default() -> Self {
+        Loading { is_usable: true, time: None }
+    }
 }
 
 #[derive(Debug)]
@@ -83,6 +99,23 @@ impl Targets {
     /// Takes note of the file of jobs, without its secrets.
     pub(super) fn configured(&self, text: String) {
         self.lock().config = text;
+    }
+
+    /// Takes note of a look at the file of jobs, and of the moment where it is used from then on.
+    pub(super) fn read(&self, is_usable: bool, since: Option<i64>) {
+        let loading = &mut self.lock().loading;
+        *loading = Loading { is_usable, time: since.or(loading.time) };
+    }
+
+    /// Whether the file of jobs could be used the last time, and since when it is.
+    pub(crate) fn loading(&self) -> Value {
+        let Loading { is_usable, time } = self.lock().loading;
+        json!({ "isUsable": is_usable, "since": time })
+    }
+
+    /// Takes note that a job has ended.
+    pub(super) fn forget(&self, job: &str) {
+        self.lock().jobs.remove(job);
     }
 
     /// The file of jobs, without its secrets.

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::config::Job;
 use super::fetch;
+use super::plan::Order;
 use super::protocol::{Format, accepted};
 use super::report::{Last, Place};
 use super::series::{Counts, Failure, Known, Report, Scraped, failed, gone, scraped};
@@ -14,7 +15,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::model::{Signal, TenantId};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval_at};
 
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
@@ -29,8 +30,21 @@ pub(super) struct Scraper {
     pub(super) collector: Collector,
 }
 
+impl Scraper {
+    pub(super) fn of(order: &Order, collector: &Collector) -> Self {
+        let (job, client) = (Arc::clone(&order.job), Arc::clone(&order.servers.scrape));
+        Scraper { job, client, collector: collector.clone() }
+    }
+}
+
 /// Scrapes until the target is gone. Where `refused` says why, nobody is asked, and the target is told to be down.
-pub(super) async fn run(scraper: Scraper, target: Target, refused: Option<String>, mut stopped: oneshot::Receiver<()>) {
+pub(super) async fn run(
+    scrapers: watch::Receiver<Scraper>,
+    target: Target,
+    refused: Option<String>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let scraper = scrapers.borrow().clone();
     let now = scraper.collector.clock().now_unix_nano();
     let wait = target.wait(now);
     let mut ticks = interval_at(tokio::time::Instant::now() + wait, target.interval);
@@ -38,8 +52,17 @@ pub(super) async fn run(scraper: Scraper, target: Target, refused: Option<String
     let due = now.saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX));
     let target = Arc::new(target);
     let place = scraper.collector.listed_targets().enter(&scraper.job.job_name, &target);
-    let mut round =
-        Round { scraper, target, place, refused, due, known: Arc::default(), is_down: false, has_less: false };
+    let mut round = Round {
+        scrapers,
+        scraper,
+        target,
+        place,
+        refused,
+        due,
+        known: Arc::default(),
+        is_down: false,
+        has_less: false,
+    };
     loop {
         tokio::select! {
             biased;
@@ -51,6 +74,9 @@ pub(super) async fn run(scraper: Scraper, target: Target, refused: Option<String
 }
 
 struct Round {
+    /// What its job says now.
+    scrapers: watch::Receiver<Scraper>,
+    /// What it said at the last scrape.
     scraper: Scraper,
     target: Arc<Target>,
     place: Place,
@@ -76,6 +102,7 @@ impl Round {
     }
 
     async fn scrape(&mut self) {
+        self.scraper = self.scrapers.borrow().clone();
         let clock = self.scraper.collector.clock();
         let (time, started) = (self.time(), clock.monotonic());
         let seconds = || clock.monotonic().saturating_sub(started).as_secs_f64();

@@ -121,6 +121,9 @@ pub(super) fn scraped(
         all.counts.samples += 1;
         if failure.is_none() {
             failure = keep(job, target, found, (time, before), &mut all).err();
+        } else if job.sample_limit > 0 && all.counts.kept > job.sample_limit {
+            // How many there would be is told all the same.
+            all.counts.kept += usize::from(relabelled(job, target, &found).is_some());
         }
     });
     if let Some(error) = parsed.err().or(failure) {
@@ -132,6 +135,15 @@ pub(super) fn scraped(
     Ok(all)
 }
 
+/// The labels of a sample as it is stored; `None` where a rule drops it.
+fn relabelled(job: &Job, target: &Target, found: &Found<'_, '_>) -> Option<Labels> {
+    let sample = &found.sample;
+    let mut labels: Labels = sample.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    add_target_labels(job, target, &mut labels);
+    labels.insert(NAME.to_owned(), sample.name.to_string());
+    relabel::apply(&job.metric_relabel_configs, &mut labels).then_some(labels)
+}
+
 fn keep(
     job: &Job,
     target: &Target,
@@ -139,20 +151,14 @@ fn keep(
     (time, before): (i64, &Known),
     all: &mut Scraped,
 ) -> Result<(), String> {
-    let sample = &found.sample;
-    let mut labels: Labels = sample.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    add_target_labels(job, target, &mut labels);
-    labels.insert(NAME.to_owned(), sample.name.to_string());
-    if !relabel::apply(&job.metric_relabel_configs, &mut labels) {
-        return Ok(());
-    }
+    let Some(labels) = relabelled(job, target, &found) else { return Ok(()) };
     check_limits(job, &labels)?;
     let (name, others) = split(&labels).ok_or("a rule took a metric's name away")?;
     all.counts.kept += 1;
     if job.sample_limit > 0 && all.counts.kept > job.sample_limit {
         return Err(format!("there are more than the {} samples of sample_limit", job.sample_limit));
     }
-    let told = sample.timestamp.filter(|_| job.honor_timestamps);
+    let told = found.sample.timestamp.filter(|_| job.honor_timestamps);
     let moment = told.unwrap_or(time);
     if moment > time.saturating_add(MAX_AHEAD_MILLISECONDS) {
         all.left_out += 1;

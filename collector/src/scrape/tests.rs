@@ -13,7 +13,7 @@ use crate::decode::text::TextFormat;
 fn job(text: &str) -> Job {
     let indented = text.lines().map(|line| format!("  {line}\n")).collect::<String>();
     let file = format!("scrape_configs:\n- job_name: j\n{indented}");
-    config::parse(&file, Path::new("")).unwrap().remove(0)
+    config::parse(&file, Path::new("")).unwrap().list.remove(0)
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -270,7 +270,7 @@ fn s3_limits_fail_the_whole_scrape_and_tell_how_much_there_was() {
         assert!(error.contains(expected), "{error}");
         (counts.samples, counts.kept)
     };
-    assert_eq!(check("sample_limit: 2", "a 1\nb 1\nc 1\nd 1\n", "more than the 2 samples"), (4, 3));
+    assert_eq!(check("sample_limit: 2", "a 1\nb 1\nc 1\nd 1\n", "more than the 2 samples"), (4, 4));
     check("label_limit: 5", "a{x=\"1\",y=\"2\"} 1\n", "\"a\" has more than the 5 labels");
     check("label_name_length_limit: 8", "a{long_name=\"1\"} 1\n", "long_name");
     check("label_value_length_limit: 3", "a{x=\"1234\"} 1\n", "of label \"x\"");
@@ -307,6 +307,11 @@ fn formats_are_asked_for_as_by_prometheus() {
          text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
     );
     assert!(accepted(&job("scrape_native_histograms: true")).starts_with("application/vnd.google.protobuf;proto="));
+    let dots = "metric_name_escaping_scheme: dots\nscrape_protocols: [PrometheusText1.0.0, PrometheusText0.0.4]";
+    assert_eq!(
+        accepted(&job(dots)),
+        "text/plain;version=1.0.0;escaping=dots;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.4"
+    );
     assert_eq!(accepted(&job("scrape_protocols: [PrometheusText0.0.4]")), "text/plain;version=0.0.4;q=0.6,*/*;q=0.5");
 }
 

@@ -33,13 +33,19 @@ async fn otlp_comes_in_where_prometheus_mimir_and_loki_have_it() {
     let door = Door::usual().await;
     for (path, body) in [
         ("/api/v1/otlp/v1/metrics", metrics_request(2).encode_to_vec()),
+        ("/prometheus/api/v1/otlp/v1/metrics", metrics_request(1).encode_to_vec()),
         ("/otlp/v1/metrics", metrics_request(3).encode_to_vec()),
         ("/otlp/v1/logs", logs_request(4).encode_to_vec()),
     ] {
         assert_eq!(post_protobuf(door.address, path, &body).await.status, 200, "{path}");
     }
-    assert_eq!([door.rows(Signal::Metrics), door.rows(Signal::Logs)], [5, 4]);
+    assert_eq!([door.rows(Signal::Metrics), door.rows(Signal::Logs)], [6, 4]);
     assert_eq!(post_protobuf(door.address, "/otlp/v1/traces", b"").await.status, 404);
+    // Where the HTTP API is, Prometheus's own path is there, too.
+    let api = super::scrape::serve(door.collector.prometheus_router()).await;
+    let body = metrics_request(1).encode_to_vec();
+    assert_eq!(post_protobuf(api, "/prometheus/api/v1/otlp/v1/metrics", &body).await.status, 200);
+    assert_eq!(door.rows(Signal::Metrics), 7);
     door.close().await;
 }
 

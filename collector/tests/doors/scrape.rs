@@ -1,6 +1,8 @@
 //! What must hold when Spanlight asks others, over real sockets? Targets that hang, drip, never end, unpack to too much or send
 //! elsewhere; certificates, credentials, formats; and lists of targets behind URLs and in etcd.
 
+mod reload;
+
 use super::*;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Float64Type;
@@ -135,7 +137,7 @@ fn job(name: &str, address: &SocketAddr, further: &str) -> String {
     format!("- {{job_name: {name}, static_configs: [{{targets: ['{address}']}}], {further}}}\n")
 }
 
-async fn serve(router: Router) -> SocketAddr {
+pub(super) async fn serve(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });

@@ -35,6 +35,9 @@ pub struct DeadLetter {
     pub partition: u64,
     /// Its offset there.
     pub offset: u64,
+    /// The offset behind the last message that it stands for, where that is a batch that cannot be read: the topic has it, the letter has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<u64>,
     /// Why it could not be read, or what of it could not.
     pub reason: String,
     /// Whose its records would be.

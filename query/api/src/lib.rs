@@ -14,6 +14,7 @@ pub mod cardinality;
 pub mod compare;
 pub mod deletion;
 pub mod error;
+pub mod fault;
 pub mod letter;
 pub mod log;
 pub mod metric;

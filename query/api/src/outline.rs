@@ -84,6 +84,10 @@ pub struct OutlineFlaws {
     pub early: usize,
     /// By how much the worst of those does.
     pub earliest_nano: i64,
+    /// Which a server began noticeably after its caller had ended.
+    pub late: usize,
+    /// By how much the worst of those did.
+    pub latest_nano: i64,
     /// Which share an id with another.
     pub same_id: usize,
 }

@@ -138,6 +138,12 @@ pub struct KafkaPartition {
     pub dead_letters: u64,
     /// Offsets that were deleted before they were read.
     pub lost: u64,
+    /// Offsets of batches that cannot be read; dead letters name them.
+    #[serde(default)]
+    pub unreadable: u64,
+    /// Why it is read by this process and does not go on, if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<String>,
 }
 
 /// What is stored of one signal.

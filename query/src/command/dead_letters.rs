@@ -140,7 +140,7 @@ fn table(letters: &[DeadLetter]) -> String {
         };
         let kept = jiff::Timestamp::from_nanosecond(letter.time_unix_nano.into());
         let kept = kept.map_or_else(|_| "?".into(), |kept| format!("{kept:.3}"));
-        let size = letter.size.map_or_else(|| "?".into(), |size| size.to_string());
+        let size = letter.size.filter(|_| letter.end.is_none()).map_or_else(|| "?".into(), |size| size.to_string());
         [kept, state.into(), size, plain(&letter.tenant), plain(&letter.id), plain(&letter.reason)]
     };
     let rows: Vec<[String; 6]> = std::iter::once(heads).chain(letters.iter().map(row)).collect();

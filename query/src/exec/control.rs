@@ -5,6 +5,7 @@
 
 use super::cancel::Cancel;
 use super::progress::Progress;
+use super::room::{FoundSeries, Room};
 use crate::config::{PromoteConfig, TranslationStrategy};
 use crate::error::{Error, Result};
 use arrow_array::RecordBatch;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use storage::engine::{
-    FacetScan, Mark, ScanProgress, SeriesFacts, SeriesRequest, SeriesScan, Snapshot, TraceRequest, TraceScan,
+    BlockFacts, FacetScan, Mark, ScanProgress, SeriesFacts, SeriesRequest, Snapshot, TraceRequest, TraceScan,
 };
 use storage::metric::{Label, Matcher, Resolution, Series};
 use storage::model::{Signal, TenantId, TraceId, schema};
@@ -23,6 +24,9 @@ use storage::scan::{
     AttributeScope, Count, FacetValues, FactCost, Group, Keys, Predicate, ScanRequest, Threshold, TimeRange, Volume,
     VolumeRequest,
 };
+
+/// Series between two looks at the clock.
+const SERIES_PER_CHECK: usize = 1024;
 
 /// What one query may use.
 #[derive(Debug, Clone)]
@@ -265,19 +269,27 @@ impl Control {
         stats.blocks_pruned += cost.blocks_pruned;
     }
 
-    /// The series that match, to be read one by one.
-    pub fn series(&self, request: &SeriesRequest) -> Result<SeriesScan> {
-        self.check()?;
-        Ok(self.snapshot.series(request)?)
+    /// The series that match and are `wanted`, to be read one by one.
+    pub fn series(&self, request: &SeriesRequest, wanted: impl Fn(&Series) -> bool) -> Result<FoundSeries<'_>> {
+        let mut room = Room::new(self)?;
+        let scan = self.snapshot.series(request, wanted, |bytes| room.admits(bytes))?;
+        Ok(FoundSeries { scan, held: room.held()? })
     }
 
-    /// Gives every series of memory, and of each block of a range, to `each`, with its first and last time there; one in several comes
-    /// several times.
-    pub fn each_series(&self, time: TimeRange, mut each: impl FnMut(&Series, SeriesFacts) -> Result<()>) -> Result<()> {
+    /// Gives every matching series of memory, and of each block of a range, to `each`, with its first and last time there; one in several
+    /// comes several times.
+    pub fn each_series(
+        &self,
+        matchers: &[Matcher],
+        time: TimeRange,
+        mut each: impl FnMut(&Series, SeriesFacts) -> Result<()>,
+    ) -> Result<()> {
         self.check()?;
-        let mut failed = Ok(());
-        self.snapshot.each_series(time, |series, facts| {
-            failed = each(series, facts);
+        let (mut failed, mut looked_at) = (Ok(()), 0usize);
+        self.snapshot.each_series(matchers, time, |series, facts| {
+            looked_at += 1;
+            let goes_on = if looked_at.is_multiple_of(SERIES_PER_CHECK) { self.check() } else { Ok(()) };
+            failed = goes_on.and_then(|()| each(series, facts));
             failed.is_ok()
         })?;
         failed
@@ -299,16 +311,18 @@ impl Control {
         Ok(self.snapshot.has_series(matchers, time)?)
     }
 
-    /// Every label that a series has.
-    pub fn labels(&self, time: TimeRange) -> Result<Vec<Label>> {
-        self.check()?;
-        Ok(self.snapshot.labels(time)?)
+    /// Every label that a series has, and what they take.
+    pub fn labels(&self, time: TimeRange) -> Result<(Vec<Label>, Held<'_>)> {
+        let mut room = Room::new(self)?;
+        let labels = self.snapshot.labels(time, |bytes| room.admits(bytes))?;
+        Ok((labels, room.held()?))
     }
 
-    /// Every value that a label of a series has.
-    pub fn label_values(&self, label: &Label, time: TimeRange) -> Result<Vec<String>> {
-        self.check()?;
-        Ok(self.snapshot.label_values(label, time)?)
+    /// The first so many values that a label of a series has, and what they take.
+    pub fn label_values(&self, label: &Label, time: TimeRange, most: usize) -> Result<(Vec<String>, Held<'_>)> {
+        let mut room = Room::new(self)?;
+        let values = self.snapshot.label_values(label, time, most, |bytes| room.admits(bytes))?;
+        Ok((values, room.held()?))
     }
 
     /// Gives all spans of a trace to `each`, batch by batch.
@@ -358,6 +372,11 @@ impl Control {
         Stats { elapsed_ms, partial: !missing.is_empty(), missing, resolution_seconds, ..self.stats.borrow().clone() }
     }
 
+    /// All blocks of a signal.
+    pub(crate) fn blocks(&self, signal: Signal) -> Vec<BlockFacts> {
+        self.snapshot.block_facts(signal)
+    }
+
     /// Damaged blocks that may have rows of the answer.
     pub fn missing(&self) -> Vec<MissingBlock> {
         let missing = self.snapshot.missing().into_iter();
@@ -390,6 +409,35 @@ impl Drop for Control {
 pub struct Held<'a> {
     control: &'a Control,
     bytes: usize,
+}
+
+impl Held<'_> {
+    /// Whether so many bytes count already.
+    pub(super) fn covers(&self, bytes: usize) -> bool {
+        bytes <= self.bytes
+    }
+
+    /// Counts at least so many from now on: a step more than now, where there is room for one.
+    pub(crate) fn grow(&mut self, bytes: usize, step: usize) -> Result<()> {
+        if self.covers(bytes) {
+            return Ok(());
+        }
+        let least = bytes.saturating_sub(self.bytes);
+        let mut more = least.max(step);
+        if self.control.charge(more).is_err() {
+            more = least;
+            self.control.charge(more)?;
+        }
+        self.bytes += more;
+        Ok(())
+    }
+
+    /// Counts no more than so many from now on.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.bytes -= less;
+        self.control.release(less);
+    }
 }
 
 impl Drop for Held<'_> {

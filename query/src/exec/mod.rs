@@ -13,12 +13,14 @@ mod cancel;
 mod control;
 mod pieces;
 mod progress;
+mod room;
 #[cfg(test)]
 mod tests;
 
 pub use control::{Control, Held};
 pub(crate) use pieces::{Outbox, Pieces, Tell};
 pub(crate) use progress::Progress;
+pub use room::FoundSeries;
 
 use crate::config::Config;
 use crate::error::{Error, Result};

@@ -99,7 +99,9 @@ impl Ask {
             Call::Trace => DataAsk::Trace(trace_id(parameters, "trace_id")?),
             Call::CompareTraces => compare(parameters)?,
             Call::Traces => traces(parameters)?,
-            Call::Services | Call::Operations | Call::ServiceGraph => of_services(call, parameters)?,
+            Call::Services | Call::Operations | Call::OperationsOf | Call::ServiceGraph => {
+                of_services(call, parameters)?
+            }
             Call::Logs => logs(parameters)?,
             Call::DeadLetters => letters(parameters)?,
             Call::LogHistogram => {
@@ -138,6 +140,8 @@ fn of_services(call: Call, parameters: &mut Parameters) -> Result<DataAsk> {
     let range = parameters.range(DefaultRange::LastHour)?;
     Ok(match call {
         Call::Operations => DataAsk::Operations(parameters.path("name")?.to_owned(), range),
+        // No text names the service that has none.
+        Call::OperationsOf => DataAsk::Operations(parameters.text("service").unwrap_or_default(), range),
         Call::ServiceGraph => DataAsk::ServiceGraph(range),
         _ => DataAsk::Services(range),
     })

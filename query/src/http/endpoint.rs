@@ -33,6 +33,7 @@ pub(super) enum Call {
     Traces,
     Services,
     Operations,
+    OperationsOf,
     ServiceGraph,
     SpanMetrics,
     Logs,
@@ -366,6 +367,14 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         path: "/services/{name}/operations",
         summary: "Rate, errors and durations of a service's spans, by name and kind.",
         parameters: &[path("name", Kind::Text, "service.name."), START, END, TIMEOUT],
+        answer: "OperationsResponse",
+    },
+    Endpoint {
+        call: Call::OperationsOf,
+        method: Method::GET,
+        path: "/operations",
+        summary: "The same of a service that a parameter names: a path cannot hold a name such as `..`.",
+        parameters: &[SERVICE, START, END, TIMEOUT],
         answer: "OperationsResponse",
     },
     Endpoint {

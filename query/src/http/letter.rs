@@ -7,6 +7,8 @@
 //!     writes to the same bucket cannot do it between.
 //! Z2  A letter of which some records were stored when it came is not replayed: they would be there twice.
 //!
+//! Z3  A letter that stands for a batch has no bytes: a replay reads its messages from the topic, as that is read now.
+//!
 //! Not here: how its bytes become records (the doors).
 
 use super::answer::{self, Body};
@@ -49,7 +51,10 @@ impl LetterId {
 
 /// Gives the letter's bytes.
 pub(super) async fn download(state: &Arc<QueryState>, context: QueryContext, id: LetterId) -> Result<Body> {
-    let (_, payload) = find(state, context, id).await?;
+    let (letter, payload) = find(state, context, id).await?;
+    if letter.end.is_some() {
+        return Err(Error::parameter("id", "its messages could not be read: they are in the topic only"));
+    }
     Ok(Body::raw(payload))
 }
 
@@ -70,7 +75,12 @@ pub(super) async fn replay(state: &Arc<QueryState>, context: QueryContext, id: L
             let message = "some of its records are stored already, and a replay would store them again";
             return Err(Error::parameter("id", message));
         }
+        let is_batch = letter.end.is_some();
         let known = |given: Option<String>, told: String, what: &str| {
+            if is_batch {
+                let whole = || Error::parameter(what, "its messages are read from the topic, as that is read now (Z3)");
+                return if given.is_none() { Ok(told) } else { Err(whole()) };
+            }
             let known = given.unwrap_or(told);
             let unknown = || Error::parameter(what, "the letter does not say; say what it is");
             if known.is_empty() { Err(unknown()) } else { Ok(known) }
@@ -80,9 +90,9 @@ pub(super) async fn replay(state: &Arc<QueryState>, context: QueryContext, id: L
             encoding: known(how.encoding, letter.encoding, "encoding")?,
             tenant: known(how.tenant, letter.tenant, "tenant")?,
             topic: letter.topic,
-            payload,
+            payload: (!is_batch).then_some(payload),
             partition: letter.partition,
-            offset: letter.offset,
+            offsets: letter.offset..letter.end.unwrap_or(letter.offset + 1),
             time: letter.time_unix_nano,
             sent: letter.sent_unix_nano,
             id: letter.id,
@@ -90,7 +100,8 @@ pub(super) async fn replay(state: &Arc<QueryState>, context: QueryContext, id: L
         };
         let replayed = (state.host().replay)(replay).await.map_err(|message| Error::Host { message })?;
         if replayed.accepted == 0 {
-            return Err(Error::parameter("encoding", replayed.message.unwrap_or_default()));
+            let what = if is_batch { "id" } else { "encoding" };
+            return Err(Error::parameter(what, replayed.message.unwrap_or_default()));
         }
         answer::small(&replayed)
     };

@@ -9,6 +9,7 @@ use crate::trace::outline::Shelf;
 use query_api::letter::Replayed;
 use query_api::status::{DemoStatus, KafkaStatus, LastReceived};
 use std::fmt;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,8 +52,8 @@ pub struct Replay {
     pub topic: String,
     /// The partition of that.
     pub partition: u64,
-    /// Its offset there.
-    pub offset: u64,
+    /// Its offset there, or those of the batch that it stands for.
+    pub offsets: Range<u64>,
     /// `spans`, `logs` or `metrics`.
     pub signal: String,
     /// How it is written.
@@ -63,8 +64,8 @@ pub struct Replay {
     pub time: i64,
     /// When the message was sent.
     pub sent: i64,
-    /// The message.
-    pub payload: Vec<u8>,
+    /// The message; where it stands for a batch, its messages are in the topic only.
+    pub payload: Option<Vec<u8>>,
     /// By which turn of the store.
     pub turn: u64,
 }

@@ -359,6 +359,21 @@ async fn hostile_texts_are_only_texts() {
 }
 
 #[tokio::test]
+async fn operations_are_those_of_a_service_in_the_path_or_in_a_parameter() {
+    let server = Server::new().await;
+    let names = async |path: &str| {
+        let answer: query_api::service::OperationsResponse = server.get(path).await.read();
+        answer.operations.into_iter().map(|operation| operation.name).collect::<Vec<_>>()
+    };
+    let shop = names("/services/shop/operations").await;
+    assert!(!shop.is_empty());
+    assert_eq!(names("/operations?service=shop").await, shop);
+    for none in ["/operations?service=..", "/operations?service=.", "/operations"] {
+        assert_eq!(names(none).await, Vec::<String>::new(), "{none}");
+    }
+}
+
+#[tokio::test]
 async fn volumes_and_values_are_those_of_the_rows_that_match() {
     use query_api::volume::{AttributeValuesResponse, VolumeResponse};
     let server = Server::new().await;

@@ -188,6 +188,7 @@ fn read(time: i64, attributes: Map<'_>) -> DeadLetter {
             (TOPIC, Value::String(text)) => letter.topic = text.into(),
             ("messaging.destination.partition.id", Value::Int(number)) => letter.partition = natural(number),
             ("messaging.kafka.offset", Value::Int(number)) => letter.offset = natural(number),
+            ("spanlight.message.end", Value::Int(number)) => letter.end = Some(natural(number)),
             ("messaging.message.body.size", Value::Int(number)) => letter.size = Some(natural(number)),
             ("spanlight.message.time", Value::Int(time)) => letter.sent_unix_nano = time,
             ("spanlight.reason", Value::String(text)) => letter.reason = text.into(),

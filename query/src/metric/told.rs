@@ -12,7 +12,6 @@ use crate::exec::Control;
 use query_api::metric::{Metric, MetricType, Temporality};
 use query_api::otlp::{AnyValue, KeyValue};
 use std::collections::{BTreeMap, BTreeSet};
-use storage::engine::SeriesRequest;
 use storage::metric::{Label, Matcher, Relation};
 use storage::model::attribute::{Map, Value};
 use storage::model::verbatim::{Role, TYPE_KEY};
@@ -65,14 +64,14 @@ pub(super) fn with_told(control: &Control, range: TimeRange, prefix: &str, liste
 fn read(control: &Control, range: TimeRange) -> Result<BTreeMap<String, Facts>> {
     let scope = Matcher::new(Label::ScopeName, Relation::Equal, Role::Metadata.scope())?;
     let time = TimeRange { start: range.start.saturating_sub(TOLD_BEFORE), end: range.end };
-    let mut request = SeriesRequest::new(vec![scope], time);
-    request.columns = Vec::new();
     let mut told: BTreeMap<String, Facts> = BTreeMap::new();
-    for series in control.series(&request)?.leave_out(|_| true) {
-        control.check()?;
+    control.each_series(&[scope], time, |series, facts| {
+        if !time.overlaps(facts.first_time, facts.last_time) {
+            return Ok(());
+        }
         let r#type = match Map::new(&series.metadata).get(TYPE_KEY) {
             Some(Value::String(text)) => text.to_owned(),
-            _ => continue,
+            _ => return Ok(()),
         };
         let facts = Facts { r#type, help: series.description.to_string(), unit: series.unit.to_string() };
         let is_better = |known: &Facts| known.r#type == "unknown" || (facts.r#type != "unknown" && *known < facts);
@@ -80,7 +79,8 @@ fn read(control: &Control, range: TimeRange) -> Result<BTreeMap<String, Facts>> 
             control.charge(series.name.len() + facts.help.len() + facts.unit.len() + size_of::<Facts>() + 64)?;
             told.insert(series.name.to_string(), facts);
         }
-    }
+        Ok(())
+    })?;
     Ok(told)
 }
 

@@ -1,17 +1,19 @@
 //! Which series, labels and metrics are there, by Prometheus's names?
 
 use super::Store;
-use super::store::{accepts_targets, fits, range};
+use super::store::{accepts_targets, fits, is_parted, range};
 use super::translate::{
     DELTA, EXPONENTIAL, GAUGE, Gathered, HISTOGRAM, SUM, SUMMARY, Translation, base_name, has_samples, names,
     own_labels, role, target_labels, told_type,
 };
-use crate::exec::Control;
+use crate::exec::{Control, Held};
 use crate::promql::{Matcher, Result};
 use crate::series::number::plain;
 use crate::series::{Labels, NAME};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 use storage::engine::SeriesRequest;
+use storage::hashed::AsIs;
 use storage::metric::{Label, Relation, Series, text_of};
 use storage::model::record::{Exemplar, Number, doubles};
 use storage::model::schema::column;
@@ -28,6 +30,13 @@ pub(crate) struct MetricFacts {
 
 /// Columns that tell which series the samples of a histogram or summary become.
 const TELLING: [&str; 5] = [column::EXPLICIT_BOUNDS, column::QUANTILES, column::SUM, column::COUNT, column::SCALE];
+
+/// What a name and what is known of it take, the texts aside.
+const FACTS_BYTES: usize = 192;
+
+/// What a series takes that was seen, in a table that is half full, and how much is counted at a time.
+const SEEN_BYTES: usize = 40;
+const SEEN_STEP: usize = 64 * 1024;
 
 /// Labels, time in milliseconds and value of exemplars.
 pub(crate) type OwnExemplars = Vec<(Labels, i64, f64)>;
@@ -52,83 +61,96 @@ impl<'c> Catalogue<'c> {
         self.store.control
     }
 
-    /// The series that fit one of some selectors; all where there is none. Only of histograms and summaries samples are read:
-    /// their bounds are in them.
-    pub(crate) fn series(&self, selectors: &[Vec<Matcher>]) -> Result<BTreeSet<Labels>> {
-        let mut found = BTreeSet::new();
+    /// Gives each series that fits one of some selectors to `each`, all where there is none; some several times. Only of histograms and
+    /// summaries samples are read: their bounds are in them.
+    pub(crate) fn each(
+        &self,
+        selectors: &[Vec<Matcher>],
+        each: &mut dyn FnMut(Labels) -> crate::error::Result<()>,
+    ) -> crate::error::Result<()> {
         let everything = [Vec::new()];
         for matchers in if selectors.is_empty() { &everything } else { selectors } {
-            self.add_series(matchers, &mut found)?;
-        }
-        Ok(found)
-    }
-
-    fn add(&self, labels: Labels, matchers: &[Matcher], found: &mut BTreeSet<Labels>) -> Result<()> {
-        if fits(&labels, matchers) && !found.contains(&labels) {
-            self.control().collect(1)?;
-            self.control().charge(labels.memory_bytes())?;
-            found.insert(labels);
+            let mut fitting = |labels: Labels| if fits(&labels, matchers) { each(labels) } else { Ok(()) };
+            self.each_of(matchers, &mut fitting)?;
         }
         Ok(())
     }
 
-    fn add_series(&self, matchers: &[Matcher], found: &mut BTreeSet<Labels>) -> Result<()> {
-        let after = self.start.saturating_sub(1);
-        if accepts_targets(matchers) && !self.store.bears_names_only(range(after, self.end))? {
-            let mut scan = self.store.scan_samples(&[], after, self.end, (&[], 0))?;
-            for series in scan.leave_out(|_| true) {
-                if let Some(labels) = target_labels(&series, self.store.strategy()) {
-                    self.add(labels, matchers, found)?;
+    /// Gives those that may fit.
+    fn each_of(
+        &self,
+        matchers: &[Matcher],
+        each: &mut dyn FnMut(Labels) -> crate::error::Result<()>,
+    ) -> crate::error::Result<()> {
+        let (times, strategy) = (self.times(), self.store.strategy());
+        let names_only = self.store.bears_names_only(range(times.0, times.1))?;
+        if accepts_targets(matchers) && !names_only {
+            let mut last = None;
+            self.store.each_stored(&[], times, &mut |series| {
+                let is_known = last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &series.resource));
+                if is_known || role(series).is_some() {
+                    return Ok(());
                 }
-            }
+                last = Some(Arc::clone(&series.resource));
+                target_labels(series, strategy).map_or(Ok(()), &mut *each)
+            })?;
         }
-        let mut scan = self.store.scan_samples(matchers, after, self.end, (&TELLING, 0))?;
-        let is_known =
-            |series: &Series| role(series).is_some() || !matches!(series.r#type, HISTOGRAM | EXPONENTIAL | SUMMARY);
-        for series in scan.leave_out(is_known) {
-            self.control().check()?;
-            let own = own_labels(&series, self.store.strategy());
-            for name in names(&series, self.store.strategy()) {
-                self.add(own.with(NAME, &name), matchers, found)?;
+        let mut seen = Seen::new(self.control())?;
+        self.store.each_stored(matchers, times, &mut |series| {
+            if !has_samples(series) || is_parted(series) || !seen.is_new(series)? {
+                return Ok(());
             }
+            let own = own_labels(series, strategy);
+            names(series, strategy).iter().try_for_each(|name| each(own.with(NAME, name)))
+        })?;
+        drop(seen);
+        if names_only {
+            return Ok(());
         }
-        for read in scan {
+        for read in self.store.scan_of_parts(matchers, times, &TELLING)? {
             self.control().check()?;
-            let (series, samples) = read.map_err(crate::error::Error::from)?;
+            let (series, samples) = read?;
             let mut own = Gathered::new();
-            Translation::run(&series, &samples, self.store.strategy(), &mut own);
-            for labels in own.into_keys() {
-                self.add(labels, matchers, found)?;
-            }
+            Translation::run(&series, &samples, strategy, &mut own);
+            own.into_keys().try_for_each(&mut *each)?;
         }
         Ok(())
     }
 
-    fn stored(&self) -> Result<Vec<Series>> {
-        let mut scan = self.store.scan(&[], self.start.saturating_sub(1), self.end, (&[], 0))?;
-        Ok(scan.leave_out(|_| true))
+    /// The moment after which, and that until which it looks.
+    fn times(&self) -> (i64, i64) {
+        (self.start.saturating_sub(1), self.end)
+    }
+
+    /// The first so many series that fit one of some selectors; all where there is none.
+    pub(crate) fn series(&self, selectors: &[Vec<Matcher>], most: usize) -> Result<BTreeSet<Labels>> {
+        let mut found = First::new(self.control(), most, Labels::memory_bytes);
+        self.each(selectors, &mut |labels| found.add(labels))?;
+        Ok(found.found)
     }
 
     /// Type, help and unit by metric.
     pub(crate) fn metadata(&self) -> Result<BTreeMap<String, BTreeSet<MetricFacts>>> {
         let mut metrics: BTreeMap<String, BTreeSet<MetricFacts>> = BTreeMap::new();
         let mut has_targets = false;
-        for series in self.stored()? {
-            self.control().check()?;
-            has_targets |= target_labels(&series, self.store.strategy()).is_some();
-            let Some(name) = base_name(&series, self.store.strategy()) else { continue };
-            let (name, r#type) = match role(&series) {
-                None => (name, otlp_type(&series)),
-                Some(_) => match told(&series) {
+        self.store.each_stored(&[], self.times(), &mut |series| {
+            has_targets = has_targets || target_labels(series, self.store.strategy()).is_some();
+            let Some(name) = base_name(series, self.store.strategy()) else { return Ok(()) };
+            let (name, r#type) = match role(series) {
+                None => (name, otlp_type(series)),
+                Some(_) => match told(series) {
                     Some(told) => told,
-                    None => continue,
+                    None => return Ok(()),
                 },
             };
             let facts = MetricFacts { r#type, help: series.description.to_string(), unit: series.unit.to_string() };
-            if metrics.entry(name).or_default().insert(facts) {
+            if !metrics.get(&name).is_some_and(|known| known.contains(&facts)) {
                 self.control().collect(1)?;
+                self.control().charge(name.len() + facts.help.len() + facts.unit.len() + FACTS_BYTES)?;
+                metrics.entry(name).or_default().insert(facts);
             }
-        }
+            Ok(())
+        })?;
         if has_targets {
             let facts = MetricFacts { r#type: "gauge", help: "Target metadata".to_owned(), unit: String::new() };
             metrics.entry("target_info".to_owned()).or_default().insert(facts);
@@ -146,9 +168,9 @@ impl<'c> Catalogue<'c> {
         let each = selectors.iter().flat_map(|matchers| points.iter().map(move |time| (matchers, *time)));
         for (matchers, (after, until)) in each {
             let columns = [column::EXEMPLARS, column::EXPLICIT_BOUNDS];
-            for read in self.store.scan(matchers, after, until, (&columns, 0))? {
+            for read in self.store.scan(matchers, (after, until), (&columns, 0), |_| true)? {
                 self.control().check()?;
-                let (series, samples) = read.map_err(crate::error::Error::from)?;
+                let (series, samples) = read?;
                 let own = own_labels(&series, self.store.strategy());
                 let is_verbatim = role(&series).is_some();
                 let has_buckets = series.r#type == HISTOGRAM && !is_verbatim;
@@ -165,9 +187,13 @@ impl<'c> Catalogue<'c> {
                         if !fits(&labels, matchers) {
                             continue;
                         }
+                        if !found.contains_key(&labels) {
+                            self.control().charge(labels.memory_bytes())?;
+                        }
                         let own = found.entry(labels).or_default();
                         if !own.contains(&one) {
                             self.control().collect(1)?;
+                            self.control().charge(one.0.memory_bytes() + 2 * size_of_val(&one))?;
                             own.push(one);
                         }
                     }
@@ -204,19 +230,23 @@ impl<'c> Catalogue<'c> {
         if is_verbatim { Some(key.to_owned()) } else { super::naming::label(key, self.store.strategy().translation) }
     }
 
-    /// The names of labels of the series that fit.
-    pub(crate) fn labels(&self, selectors: &[Vec<Matcher>]) -> Result<BTreeSet<String>> {
+    /// The names of labels of the series that fit, the first so many.
+    pub(crate) fn labels(&self, selectors: &[Vec<Matcher>], most: usize) -> Result<BTreeSet<String>> {
         let time = range(self.start.saturating_sub(1), self.end);
+        let mut found = First::texts(self.control(), most);
         if !selectors.is_empty() || !self.store.bears_names_only(time)? {
-            let series = self.series(selectors)?;
-            return Ok(series.iter().flat_map(|labels| labels.iter().map(|(name, _)| name.to_owned())).collect());
+            self.each(selectors, &mut |labels| labels.iter().try_for_each(|(name, _)| found.add_text(name)))?;
+            return Ok(found.found);
         }
-        let name = |label| match label {
-            Label::Name => Some(NAME.to_owned()),
-            Label::Point(key) => Some(key),
-            _ => None,
-        };
-        Ok(self.control().labels(time)?.into_iter().filter_map(name).collect())
+        let (labels, _held) = self.control().labels(time)?;
+        for label in labels {
+            match label {
+                Label::Name => found.add_text(NAME)?,
+                Label::Point(key) => found.add(key)?,
+                _ => {}
+            }
+        }
+        Ok(found.found)
     }
 
     /// Takes out names of which there are no samples: somebody told what they are.
@@ -224,67 +254,157 @@ impl<'c> Catalogue<'c> {
         let equal = |label, value: &str| {
             storage::metric::Matcher::new(label, Relation::Equal, value).map_err(crate::error::Error::from)
         };
-        let mut request = SeriesRequest::new(vec![equal(Label::ScopeName, Role::Metadata.scope())?], time);
-        request.columns = Vec::new();
-        for series in self.control().series(&request)?.leave_out(|_| true) {
+        let mut told = First::texts(self.control(), usize::MAX);
+        let metadata = [equal(Label::ScopeName, Role::Metadata.scope())?];
+        self.control().each_series(&metadata, time, |series, facts| {
+            let is_inside = time.overlaps(facts.first_time, facts.last_time);
+            if is_inside { told.add_text(&series.name) } else { Ok(()) }
+        })?;
+        for name in told.found {
             self.control().check()?;
-            let with_samples = [equal(Label::Name, &series.name)?, equal(Label::ScopeName, Role::Samples.scope())?];
+            let with_samples = [equal(Label::Name, &name)?, equal(Label::ScopeName, Role::Samples.scope())?];
             if !self.control().has_series(&with_samples, time)? {
-                names.remove(&*series.name);
+                names.remove(&name);
             }
         }
         Ok(())
     }
 
     /// The names of all series. Of a histogram that may lack a part samples are read, until each part was found.
-    fn names(&self, time: TimeRange) -> Result<BTreeSet<String>> {
-        let (mut found, mut uncertain) = (BTreeSet::new(), BTreeMap::new());
-        for series in self.stored()? {
-            if target_labels(&series, self.store.strategy()).is_some() {
-                found.insert("target_info".to_owned());
+    fn names(&self, time: TimeRange, most: usize) -> Result<BTreeSet<String>> {
+        let mut found = First::texts(self.control(), most);
+        let mut uncertain: BTreeMap<Arc<str>, BTreeSet<String>> = BTreeMap::new();
+        let strategy = self.store.strategy();
+        self.store.each_stored(&[], self.times(), &mut |series| {
+            if target_labels(series, strategy).is_some() {
+                found.add_text("target_info")?;
             }
-            let names = names(&series, self.store.strategy());
-            if role(&series).is_none() && matches!(series.r#type, HISTOGRAM | EXPONENTIAL) {
-                uncertain.entry(series.name).or_insert_with(BTreeSet::new).extend(names);
-            } else if has_samples(&series) {
-                found.extend(names);
+            if role(series).is_none() && matches!(series.r#type, HISTOGRAM | EXPONENTIAL) {
+                let wanted = names(series, strategy);
+                if !uncertain.contains_key(&series.name) {
+                    self.control().charge(FACTS_BYTES + wanted.iter().map(|name| text_bytes(name)).sum::<usize>())?;
+                }
+                uncertain.entry(Arc::clone(&series.name)).or_default().extend(wanted);
+            } else if has_samples(series) {
+                names(series, strategy).into_iter().try_for_each(|name| found.add(name))?;
             }
-        }
+            Ok(())
+        })?;
         for (stored, wanted) in uncertain {
             let name = storage::metric::Matcher::new(Label::Name, Relation::Equal, &stored);
             let mut request = SeriesRequest::new(vec![name.map_err(crate::error::Error::from)?], time);
             request.columns = TELLING.to_vec();
-            for read in self.control().series(&request)? {
+            let mut lacking = wanted;
+            for read in self.control().series(&request, |_| true)? {
                 self.control().check()?;
-                let (series, samples) = read.map_err(crate::error::Error::from)?;
+                let (series, samples) = read?;
                 let mut own = Gathered::new();
-                Translation::run(&series, &samples, self.store.strategy(), &mut own);
-                found.extend(own.keys().map(|labels| labels.name().to_owned()));
-                if wanted.is_subset(&found) {
+                Translation::run(&series, &samples, strategy, &mut own);
+                for labels in own.keys() {
+                    lacking.remove(labels.name());
+                    found.add_text(labels.name())?;
+                }
+                if lacking.is_empty() {
                     break;
                 }
             }
         }
-        Ok(found)
+        Ok(found.found)
     }
 
-    /// The values of a label of the series that fit.
-    pub(crate) fn values(&self, label: &str, selectors: &[Vec<Matcher>]) -> Result<BTreeSet<String>> {
+    /// The values of a label of the series that fit, the first so many.
+    pub(crate) fn values(&self, label: &str, selectors: &[Vec<Matcher>], most: usize) -> Result<BTreeSet<String>> {
         let time = range(self.start.saturating_sub(1), self.end);
         if selectors.is_empty() && self.store.bears_names_only(time)? {
             let stored = if label == NAME { Label::Name } else { Label::Point(label.to_owned()) };
-            let mut values: BTreeSet<String> = self.control().label_values(&stored, time)?.into_iter().collect();
+            // Names that are told of only are taken out afterwards.
+            let first = if label == NAME { usize::MAX } else { most };
+            let (values, _held) = self.control().label_values(&stored, time, first)?;
+            let mut values: BTreeSet<String> = values.into_iter().collect();
             if label == NAME {
                 self.leave_out_told(&mut values, time)?;
             }
             return Ok(values);
         }
         if label == NAME && selectors.is_empty() {
-            return self.names(time);
+            return self.names(time, most);
         }
-        let series = self.series(selectors)?;
-        let values = series.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty());
-        Ok(values.map(str::to_owned).collect())
+        let mut found = First::texts(self.control(), most);
+        self.each(selectors, &mut |labels| found.add_text(labels.get(label)))?;
+        Ok(found.found)
+    }
+}
+
+/// The first so many of what is found, each once. What they take counts, also after they are given away.
+struct First<'c, T> {
+    control: &'c Control,
+    most: usize,
+    bytes: fn(&T) -> usize,
+    found: BTreeSet<T>,
+}
+
+impl<'c, T: Ord> First<'c, T> {
+    fn new(control: &'c Control, most: usize, bytes: fn(&T) -> usize) -> Self {
+        First { control, most, bytes, found: BTreeSet::new() }
+    }
+
+    /// Whether it would not be one of them.
+    fn is_behind<Q: Ord + ?Sized>(&self, item: &Q) -> bool
+    where
+        T: std::borrow::Borrow<Q>,
+    {
+        self.found.len() >= self.most && self.found.last().is_none_or(|last| last.borrow() < item)
+    }
+
+    fn add(&mut self, item: T) -> crate::error::Result<()> {
+        if self.is_behind(&item) || self.found.contains(&item) {
+            return Ok(());
+        }
+        if self.found.len() < self.most {
+            self.control.collect(1)?;
+        } else if let Some(last) = self.found.pop_last() {
+            self.control.release((self.bytes)(&last));
+        }
+        self.control.charge((self.bytes)(&item))?;
+        self.found.insert(item);
+        Ok(())
+    }
+}
+
+impl<'c> First<'c, String> {
+    fn texts(control: &'c Control, most: usize) -> Self {
+        First::new(control, most, |text| text_bytes(text))
+    }
+
+    /// Adds a text, if it is not empty.
+    fn add_text(&mut self, text: &str) -> crate::error::Result<()> {
+        if text.is_empty() || self.is_behind(text) || self.found.contains(text) {
+            Ok(())
+        } else {
+            self.add(text.to_owned())
+        }
+    }
+}
+
+/// What a text takes in a set.
+fn text_bytes(text: &str) -> usize {
+    text.len() + 64
+}
+
+/// Which series were looked at, where several blocks have them.
+struct Seen<'c> {
+    held: Held<'c>,
+    hashes: HashSet<u128, AsIs>,
+}
+
+impl<'c> Seen<'c> {
+    fn new(control: &'c Control) -> crate::error::Result<Self> {
+        Ok(Seen { held: control.hold(0)?, hashes: HashSet::default() })
+    }
+
+    fn is_new(&mut self, series: &Series) -> crate::error::Result<bool> {
+        self.held.grow((self.hashes.len() + 1) * SEEN_BYTES, SEEN_STEP)?;
+        Ok(self.hashes.insert(series.hash()))
     }
 }
 

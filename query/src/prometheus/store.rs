@@ -8,17 +8,17 @@
 use super::naming::certain_start;
 use super::origin::Strategy;
 use super::translate::{
-    Clock, Gathered, Translated, Translation, base_name, has_samples, labels_of_numbers, names, own_labels, samples_of,
-    target_labels,
+    Clock, EXPONENTIAL, Gathered, HISTOGRAM, SUMMARY, Translated, Translation, base_name, has_samples,
+    labels_of_numbers, names, own_labels, role, samples_of, target_labels,
 };
 use crate::error::Result as ServerResult;
-use crate::exec::Control;
+use crate::exec::{Control, FoundSeries};
 use crate::promql::{Matcher, Reading, Result, Source};
 use crate::series::{Hint, Labels, NAME, Needs, Numbers, Points, Sample, Selected, Stand, Thinning, Value};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use storage::engine::{SeriesRequest, SeriesScan};
+use storage::engine::SeriesRequest;
 use storage::metric::{Doubles, Label, Read, Relation, Series};
 use storage::model::schema::column;
 use storage::model::verbatim::Role;
@@ -59,6 +59,9 @@ static OTHERS: LazyLock<Vec<storage::metric::Matcher>> = LazyLock::new(|| {
     others.into_iter().collect()
 });
 
+/// Types whose samples tell which series they become in Prometheus: bounds and quantiles are in them.
+const PARTED: &str = "histogram|exponential_histogram|summary";
+
 /// The metrics of a tenant.
 #[derive(Debug)]
 pub(crate) struct Store<'c> {
@@ -77,19 +80,11 @@ impl<'c> Store<'c> {
         &self.strategy
     }
 
-    /// Stored series with samples after one moment and until another, in milliseconds, that may fit. `every` is that of
-    /// `SeriesRequest`.
-    pub(super) fn scan(
-        &self,
-        matchers: &[Matcher],
-        after: i64,
-        until: i64,
-        (columns, every): (&[&'static str], i64),
-    ) -> ServerResult<SeriesScan> {
+    /// Which stored series may fit, of those with samples after one moment and until another, in milliseconds.
+    fn request(&self, matchers: &[Matcher], after: i64, until: i64) -> ServerResult<SeriesRequest> {
         let time = range(after, until);
         let mut request = SeriesRequest::new(Vec::new(), time);
-        request.columns = columns.to_vec();
-        request.every = every;
+        request.columns = Vec::new();
         if self.bears_names_only(time)? {
             // What is too much for an index is looked at afterwards.
             request.matchers.extend(matchers.iter().filter_map(|matcher| stored_matcher(matcher).ok()));
@@ -101,10 +96,52 @@ impl<'c> Store<'c> {
             };
             request.matchers.push(matcher.map_err(crate::error::Error::from)?);
         }
-        let mut scan = self.control.series(&request)?;
+        Ok(request)
+    }
+
+    /// Gives those that may fit to `each`, without their samples, some several times.
+    pub(super) fn each_stored(
+        &self,
+        matchers: &[Matcher],
+        (after, until): (i64, i64),
+        each: &mut dyn FnMut(&Series) -> ServerResult<()>,
+    ) -> ServerResult<()> {
+        let (request, strategy) = (self.request(matchers, after, until)?, self.strategy());
+        self.control.each_series(&request.matchers, request.time, |series, facts| {
+            let is_inside = request.time.overlaps(facts.first_time, facts.last_time);
+            if is_inside && may_fit(series, matchers, strategy) { each(series) } else { Ok(()) }
+        })
+    }
+
+    /// Those of them, to be read one by one, of which only the samples tell which series they become.
+    pub(super) fn scan_of_parts(
+        &self,
+        matchers: &[Matcher],
+        (after, until): (i64, i64),
+        columns: &[&'static str],
+    ) -> ServerResult<FoundSeries<'_>> {
+        let mut request = self.request(matchers, after, until)?;
+        request.columns = columns.to_vec();
+        let parted = storage::metric::Matcher::new(Label::Type, Relation::Matches, PARTED);
+        request.matchers.push(parted.map_err(crate::error::Error::from)?);
         let strategy = self.strategy();
-        scan.leave_out(|series| !may_fit(series, matchers, strategy));
-        Ok(scan)
+        self.control.series(&request, |series| is_parted(series) && may_fit(series, matchers, strategy))
+    }
+
+    /// Stored series with samples after one moment and until another, in milliseconds, that may fit and are `wanted`. `every` is that
+    /// of `SeriesRequest`.
+    pub(super) fn scan(
+        &self,
+        matchers: &[Matcher],
+        (after, until): (i64, i64),
+        (columns, every): (&[&'static str], i64),
+        wanted: impl Fn(&Series) -> bool,
+    ) -> ServerResult<FoundSeries<'_>> {
+        let mut request = self.request(matchers, after, until)?;
+        request.columns = columns.to_vec();
+        request.every = every;
+        let strategy = self.strategy();
+        self.control.series(&request, |series| wanted(series) && may_fit(series, matchers, strategy))
     }
 
     /// Name and labels of a stored series, if it fits; of a histogram or summary without the suffixes of its parts.
@@ -126,58 +163,40 @@ impl<'c> Store<'c> {
         Ok(bears)
     }
 
-    /// The same without those whose points are no samples.
-    pub(super) fn scan_samples(
-        &self,
-        matchers: &[Matcher],
-        after: i64,
-        until: i64,
-        read: (&[&'static str], i64),
-    ) -> ServerResult<SeriesScan> {
-        let mut scan = self.scan(matchers, after, until, read)?;
-        scan.leave_out(|series| !has_samples(series));
-        Ok(scan)
-    }
-
     /// Names of stored metrics that could be the wanted one; `None` where more than one name is wanted.
     fn candidates(&self, matchers: &[Matcher], time: TimeRange) -> ServerResult<Option<Vec<String>>> {
         let wanted = matchers.iter().find(|matcher| matcher.label == NAME && matcher.relation == Relation::Equal);
         let Some(wanted) = wanted.filter(|wanted| !wanted.value.is_empty()) else { return Ok(None) };
         let strategy = self.strategy().translation;
-        let mut candidates = self.control.label_values(&Label::Name, time)?;
+        let (mut candidates, _held) = self.control.label_values(&Label::Name, time, usize::MAX)?;
         candidates.retain(|name| *name == wanted.value || wanted.value.starts_with(&certain_start(name, strategy)));
         // So many names in one pattern would cost more than they save.
         Ok(Some(candidates).filter(|candidates| candidates.len() <= 1000))
     }
 
-    /// Adds the samples of all series but `target_info`, as the store has them at one resolution; gives how many bytes they are
-    /// charged with.
+    /// Adds the samples of all series but `target_info`, as the store has them at one resolution.
     fn gather(
         &self,
         matchers: &[Matcher],
         (after, until): (i64, i64),
         every: i64,
         held: &mut BTreeMap<Labels, Held>,
-    ) -> Result<usize> {
+    ) -> Result<()> {
         let is_raw = self.control.resolution(range(after, until), every).is_raw();
         let columns: Vec<&str> = COLUMNS.into_iter().chain(THINNED_COLUMNS.into_iter().filter(|_| !is_raw)).collect();
-        let mut charged = 0;
-        let mut charge = |bytes: usize| {
-            charged += bytes;
-            self.control.charge(bytes)
-        };
         let mut clock = Clock::default();
-        let mut scan = self.scan_samples(matchers, after, until, (&columns, every))?;
+        let mut scan = self.scan(matchers, (after, until), (&columns, every), has_samples)?;
         while let Some(found) = scan.next_doubles() {
             self.control.check()?;
-            let (series, read) = found.map_err(crate::error::Error::from)?;
+            let (series, read) = found?;
             let samples = match read {
                 Read::Samples(samples) => *samples,
                 Read::Doubles(doubles) => {
                     let labels = labels_of_numbers(&series, self.strategy());
                     if let Some(labels) = labels.filter(|labels| fits(labels, matchers)) {
-                        charge(16 * doubles.values.len() + labels.memory_bytes())?;
-                        held.entry(labels).or_default().0.push(Part::of(doubles, &mut clock));
+                        let bytes = 16 * doubles.values.len() + labels.memory_bytes();
+                        self.control.charge(bytes)?;
+                        held.entry(labels).or_default().push(Part::of(doubles, &mut clock), bytes);
                     }
                     continue;
                 }
@@ -188,51 +207,52 @@ impl<'c> Store<'c> {
             for (labels, translated) in own {
                 let samples = translated.samples.iter();
                 let weight: usize = samples.map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();
-                charge(weight + labels.memory_bytes() + translated.stands.len() * size_of::<Stand>())?;
-                held.entry(labels).or_default().0.push(Part::Samples(translated));
+                let bytes = weight + labels.memory_bytes() + translated.stands.len() * size_of::<Stand>();
+                self.control.charge(bytes)?;
+                held.entry(labels).or_default().push(Part::Samples(translated), bytes);
             }
         }
-        Ok(charged)
+        Ok(())
     }
 
     /// The same with `target_info`.
-    fn hold(
-        &self,
-        matchers: &[Matcher],
-        (after, until): (i64, i64),
-        every: i64,
-    ) -> Result<(BTreeMap<Labels, Held>, usize)> {
-        let targets = self.targets(matchers, after, until, every)?.into_iter();
-        let mut held: BTreeMap<Labels, Held> =
-            targets.map(|(labels, translated)| (labels, Held(vec![Part::Samples(translated)]))).collect();
-        let charged = self.gather(matchers, (after, until), every, &mut held)?;
-        Ok((held, charged))
+    fn hold(&self, matchers: &[Matcher], (after, until): (i64, i64), every: i64) -> Result<BTreeMap<Labels, Held>> {
+        let mut held = self.targets(matchers, after, until, every)?;
+        self.gather(matchers, (after, until), every, &mut held)?;
+        Ok(held)
     }
 
     /// `target_info` of every resource that sent something.
-    fn targets(&self, matchers: &[Matcher], after: i64, until: i64, every: i64) -> Result<Gathered> {
+    fn targets(&self, matchers: &[Matcher], after: i64, until: i64, every: i64) -> Result<BTreeMap<Labels, Held>> {
         let mut times: BTreeMap<Labels, BTreeMap<i64, i64>> = BTreeMap::new();
         if !accepts_targets(matchers) || self.bears_names_only(range(after, until))? {
-            return Ok(Gathered::new());
+            return Ok(BTreeMap::new());
         }
         let strategy = self.strategy();
-        let mut scan = self.scan_samples(&[], after, until, (&[], every))?;
-        scan.leave_out(|series| !target_labels(series, strategy).is_some_and(|labels| fits(&labels, matchers)));
-        for found in scan {
+        let tells = |series: &Series| target_labels(series, strategy).is_some_and(|labels| fits(&labels, matchers));
+        let is_wanted = |series: &Series| has_samples(series) && tells(series);
+        for found in self.scan(&[], (after, until), (&[], every), is_wanted)? {
             self.control.check()?;
-            let (series, samples) = found.map_err(crate::error::Error::from)?;
+            let (series, samples) = found?;
             let Some(labels) = target_labels(&series, strategy) else { continue };
+            if !times.contains_key(&labels) {
+                self.control.charge(labels.memory_bytes())?;
+            }
             let own = times.entry(labels).or_default();
+            let known = own.len();
             for time in samples.times().iter().map(|time| time.div_euclid(1_000_000)) {
                 let newest = own.entry(time.div_euclid(TARGET_STEP)).or_insert(time);
                 *newest = time.max(*newest);
             }
+            self.control.charge((own.len() - known) * size_of::<Sample>())?;
         }
-        let samples = |times: BTreeMap<i64, i64>| {
-            times.into_values().map(|time| Sample { time, start: 0, value: Value::Float(1.0) }).collect()
+        let held = |(labels, times): (Labels, BTreeMap<i64, i64>)| {
+            let bytes = labels.memory_bytes() + times.len() * size_of::<Sample>();
+            let samples = times.into_values().map(|time| Sample { time, start: 0, value: Value::Float(1.0) });
+            let translated = Translated { samples: samples.collect(), stands: Vec::new() };
+            (labels, Held { parts: vec![Part::Samples(translated)], bytes })
         };
-        let translated = |times| Translated { samples: samples(times), stands: Vec::new() };
-        Ok(times.into_iter().map(|(labels, times)| (labels, translated(times))).collect())
+        Ok(times.into_iter().map(held).collect())
     }
 }
 
@@ -250,7 +270,11 @@ fn stored_matcher(matcher: &Matcher) -> storage::error::Result<storage::metric::
 
 /// What is held of a series until it is looked at, in the order in which it was read.
 #[derive(Default)]
-struct Held(Vec<Part>);
+struct Held {
+    parts: Vec<Part>,
+    /// What it is charged with, its labels too.
+    bytes: usize,
+}
 
 enum Part {
     Samples(Translated),
@@ -272,8 +296,13 @@ impl Part {
 }
 
 impl Held {
+    fn push(&mut self, part: Part, bytes: usize) {
+        self.parts.push(part);
+        self.bytes += bytes;
+    }
+
     fn begins_with_open_hint(&self) -> bool {
-        let samples = self.0.iter().flat_map(|part| match part {
+        let samples = self.parts.iter().flat_map(|part| match part {
             Part::Samples(translated) => translated.samples.as_slice(),
             Part::Numbers(_) => &[],
         });
@@ -282,7 +311,7 @@ impl Held {
 
     /// Whether what was thinned tells what is asked.
     fn tells(&self, needs: Needs) -> bool {
-        self.0.iter().all(|part| match part {
+        self.parts.iter().all(|part| match part {
             Part::Samples(translated) => translated.stands.iter().all(|stand| stand.tells(needs)),
             Part::Numbers(_) => true,
         })
@@ -290,10 +319,10 @@ impl Held {
 
     /// The numbers that it is, if it is one part of nothing else.
     fn only_numbers(mut self) -> std::result::Result<Numbers, Self> {
-        match (self.0.pop(), self.0.is_empty()) {
+        match (self.parts.pop(), self.parts.is_empty()) {
             (Some(Part::Numbers(numbers)), true) => Ok(numbers),
             (last, _) => {
-                self.0.extend(last);
+                self.parts.extend(last);
                 Err(self)
             }
         }
@@ -301,7 +330,7 @@ impl Held {
 
     fn in_order(self) -> (Vec<Sample>, Vec<Stand>) {
         let mut stands: Vec<Stand> = Vec::new();
-        let parts = self.0.into_iter().map(|part| match part {
+        let parts = self.parts.into_iter().map(|part| match part {
             Part::Samples(mut translated) => {
                 stands.append(&mut translated.stands);
                 translated.samples
@@ -364,6 +393,11 @@ pub(super) fn fits(labels: &Labels, matchers: &[Matcher]) -> bool {
     matchers.iter().all(|matcher| matcher.accepts(labels.get(&matcher.label)))
 }
 
+/// Whether only the samples of a series tell which series it becomes in Prometheus.
+pub(super) fn is_parted(series: &Series) -> bool {
+    role(series).is_none() && matches!(series.r#type, HISTOGRAM | EXPONENTIAL | SUMMARY)
+}
+
 /// Whether one of the series that a stored one becomes may fit; labels of buckets and quantiles are not known yet.
 fn may_fit(series: &Series, matchers: &[Matcher], strategy: &Strategy) -> bool {
     let (of_name, others): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(|matcher| matcher.label == NAME);
@@ -404,33 +438,41 @@ impl Source for Store<'_> {
         let at = |every| self.control.resolution(range(after, until), every);
         let mut resolution = at(every);
         let mut from = if resolution.divides(every) { after } else { after.saturating_sub(resolution.milliseconds()) };
-        let (mut held, mut charged) = self.hold(matchers, (from, until), every)?;
+        let mut held = self.hold(matchers, (from, until), every)?;
         let tells = |held: &Held| held.tells(reading.needs);
         if resolution.divides(every) && at(0) < resolution && !held.values().all(tells) {
-            self.control.release(std::mem::take(&mut charged));
+            self.control.release(held.values().map(|held| held.bytes).sum());
+            drop(held);
             (every, resolution, from) = (0, at(0), after);
-            (held, charged) = self.hold(matchers, (from, until), every)?;
+            held = self.hold(matchers, (from, until), every)?;
         }
         let mut before = BTreeMap::new();
         if held.values().any(Held::begins_with_open_hint) {
-            charged += self.gather(matchers, (from.saturating_sub(HINT_LOOKBACK), from), every, &mut before)?;
+            self.gather(matchers, (from.saturating_sub(HINT_LOOKBACK), from), every, &mut before)?;
         }
+        // What is looked at is held no more; who keeps the labels counts them.
         for (labels, held) in held {
+            let bytes = held.bytes;
             let held = match held.only_numbers() {
                 Ok(numbers) => {
                     each(Selected { labels, points: Points::Numbers(numbers), thinning: Thinning::default() })?;
+                    self.control.release(bytes);
                     continue;
                 }
                 Err(held) => held,
             };
             let (mut samples, stands) = held.in_order();
-            let before = before.remove(&labels).and_then(|before| before.in_order().0.pop());
+            let before = before.remove(&labels).and_then(|before: Held| {
+                self.control.release(before.bytes);
+                before.in_order().0.pop()
+            });
             settle_hints(before, &mut samples);
             let resolution = if stands.is_empty() { 0 } else { resolution.milliseconds() };
             let points = if stands.is_empty() { Points::of(samples) } else { Points::Samples(samples) };
             each(Selected { labels, points, thinning: Thinning { resolution, stands } })?;
+            self.control.release(bytes);
         }
-        self.control.release(charged);
+        self.control.release(before.into_values().map(|before| before.bytes).sum());
         Ok(())
     }
 

@@ -7,8 +7,8 @@
 //! P4  The semantics are those of Prometheus 3.14 with delayed name removal, start timestamps, and its experimental
 //!     functions and modifiers. The suite of `script` says how nearly.
 //!
-//! Parts, in the order in which a text passes them: `lexer`, `parser` (to `ast`, which `print` writes back), `check` (types),
-//! `prepare` (what a query's range settles), `eval` with `function`.
+//! Parts, in the order in which a text passes them: `lexer`, `parser` (to `ast`, which `print` writes back, and `pretty` on lines),
+//! `check` (types), `prepare` (what a query's range settles), `eval` with `function`.
 //!
 //! Not here: Prometheus's HTTP API (`http::prometheus`), histograms and labels themselves (`series`).
 
@@ -24,6 +24,7 @@ mod naive;
 mod note;
 mod parser;
 mod prepare;
+mod pretty;
 mod print;
 mod quantile;
 mod regex;
@@ -33,10 +34,11 @@ mod source;
 
 pub(crate) use ast::Expr;
 pub(crate) use duration::{of_seconds, parse as parse_duration};
-pub(crate) use eval::{Answer, Outcome, Settings, evaluate};
+pub(crate) use eval::{Answer, Outcome, Settings, Tally, evaluate};
 pub(crate) use fault::{Fault, Result};
 pub(crate) use note::Level;
 pub(crate) use parser::{parse, parse_selector};
 pub(crate) use prepare::Frame;
+pub(crate) use pretty::pretty;
 pub(crate) use regex::Matcher;
 pub(crate) use source::{Reading, Source};

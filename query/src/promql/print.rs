@@ -1,12 +1,13 @@
 //! How is an expression written? As Prometheus writes it, so that it can be compared and parsed again (P2).
 
 use super::ast::{
-    Aggregate, At, Cardinality, Chain, Expr, Extension, Lasting, Length, Matching, Number, Shift, VectorSelector,
+    Aggregate, At, Cardinality, Chain, Expr, Extension, Lasting, Length, Link, Matching, Number, Shift, Subquery,
+    VectorSelector,
 };
 use super::duration;
 use crate::series::number::{general, plain};
 use crate::series::{NAME, is_plain_name, quoted};
-use std::fmt::{Display, Formatter, Result};
+use std::fmt::{Display, Formatter, Result, Write};
 use storage::metric::Relation;
 
 impl Display for Expr {
@@ -28,13 +29,8 @@ impl Display for Expr {
                 write_offset(&range.selector.shift, f)
             }
             Expr::Subquery(subquery) => {
-                write!(f, "{}[{}:", subquery.expr, subquery.range)?;
-                if let Some(step) = &subquery.step {
-                    write!(f, "{step}")?;
-                }
-                f.write_str("]")?;
-                write_at(&subquery.shift, f)?;
-                write_offset(&subquery.shift, f)
+                subquery.expr.fmt(f)?;
+                write_subquery_end(subquery, f)
             }
             Expr::Call(call) => {
                 write!(f, "{}(", call.function.name)?;
@@ -102,7 +98,18 @@ fn write_series(selector: &VectorSelector, f: &mut Formatter<'_>) -> Result {
     write!(f, "{{{}}}", matchers.join(","))
 }
 
-fn write_at(shift: &Shift, f: &mut Formatter<'_>) -> Result {
+/// What stands behind the expression of a subquery.
+pub(super) fn write_subquery_end(subquery: &Subquery, f: &mut impl Write) -> Result {
+    write!(f, "[{}:", subquery.range)?;
+    if let Some(step) = &subquery.step {
+        write!(f, "{step}")?;
+    }
+    f.write_str("]")?;
+    write_at(&subquery.shift, f)?;
+    write_offset(&subquery.shift, f)
+}
+
+fn write_at(shift: &Shift, f: &mut impl Write) -> Result {
     match shift.at {
         None => Ok(()),
         Some(At::Start) => f.write_str(" @ start()"),
@@ -115,7 +122,7 @@ fn write_at(shift: &Shift, f: &mut Formatter<'_>) -> Result {
     }
 }
 
-fn write_offset(shift: &Shift, f: &mut Formatter<'_>) -> Result {
+fn write_offset(shift: &Shift, f: &mut impl Write) -> Result {
     match &shift.offset {
         None => Ok(()),
         Some(offset) => write!(f, " offset {offset}"),
@@ -132,14 +139,21 @@ pub(crate) fn label_list(labels: &[String]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
+/// What stands before the parenthesis of an aggregation.
+pub(super) fn write_aggregate_head(aggregate: &Aggregate, f: &mut impl Write) -> Result {
+    f.write_str(aggregate.op.name())?;
+    if aggregate.without {
+        write!(f, " without ({}) ", label_list(&aggregate.grouping))
+    } else if !aggregate.grouping.is_empty() {
+        write!(f, " by ({}) ", label_list(&aggregate.grouping))
+    } else {
+        Ok(())
+    }
+}
+
 impl Display for Aggregate {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        f.write_str(self.op.name())?;
-        if self.without {
-            write!(f, " without ({}) ", label_list(&self.grouping))?;
-        } else if !self.grouping.is_empty() {
-            write!(f, " by ({}) ", label_list(&self.grouping))?;
-        }
+        write_aggregate_head(self, f)?;
         match &self.param {
             Some(param) => write!(f, "({param}, {})", self.expr),
             None => write!(f, "({})", self.expr),
@@ -150,12 +164,23 @@ impl Display for Aggregate {
 impl Display for Chain {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         self.first.fmt(f)?;
-        for link in &self.links {
-            let returns_bool = if link.returns_bool { " bool" } else { "" };
-            write!(f, " {}{returns_bool}{} {}", link.op.text(), link.matching, link.right)?;
-        }
-        Ok(())
+        self.links.iter().try_for_each(|link| link.fmt(f))
     }
+}
+
+/// With a blank before it.
+impl Display for Link {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(" ")?;
+        write_link_head(self, f)?;
+        write!(f, " {}", self.right)
+    }
+}
+
+/// An operator and how its sides match.
+pub(super) fn write_link_head(link: &Link, f: &mut impl Write) -> Result {
+    let returns_bool = if link.returns_bool { " bool" } else { "" };
+    write!(f, "{}{returns_bool}{}", link.op.text(), link.matching)
 }
 
 impl Display for Matching {

@@ -113,6 +113,11 @@ impl Board {
         self.write(|told| told.read = Some((now, is_usable)));
     }
 
+    /// Whether files could be used when they were last read, or there are none.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).read.is_none_or(|(_, is_usable)| is_usable)
+    }
+
     /// Appends counters and gauges in Prometheus' text format; nothing where there are no rules.
     pub fn render_metrics(&self, out: &mut String) {
         let read = self.0.read().unwrap_or_else(PoisonError::into_inner).read;

@@ -6,6 +6,8 @@
 //!     they name nothing there is no edge. A SERVER span without parent was called by [`USER`].
 //! G3  Of a call, both ends' durations are told. It failed if either end did.
 //! G4  Memory is bounded (`passes`).
+//! G5  Who counts spans as they come (`Beside`) counts one that takes longer than [`LONG`] where it ends, since it comes no earlier; of
+//!     a call's receivers those that are there then. One of more than [`LONGEST`] counts nowhere.
 
 use super::names::{Names, Numbered, RowMap};
 use super::passes::{passes, trace_number};
@@ -14,11 +16,14 @@ use crate::column::{Columns, span_id, trace_id};
 use crate::error::Result;
 use crate::exec::Control;
 use crate::quantile::Count;
+use arrow_array::types::TimestampNanosecondType;
+use arrow_array::{Int64Array, PrimitiveArray};
 use query_api::service::{Connection, GraphEdge, ServiceGraphResponse};
+use std::collections::BTreeSet;
 use storage::model::attribute::{Map, Value};
 use storage::model::schema::column;
 use storage::model::{Signal, SpanId, TraceId};
-use storage::scan::{Predicate, Scalar, ScanRequest, TimeRange};
+use storage::scan::{Compare, Field, Predicate, Scalar, ScanRequest, TimeRange};
 
 const SERVER: i32 = 2;
 const CLIENT: i32 = 3;
@@ -29,11 +34,17 @@ const CONSUMER: i32 = 5;
 const SLACK: i64 = 30_000_000_000;
 /// How far the clock of the other end may be behind: how long before a range it is looked for.
 const SKEW: i64 = 10_000_000_000;
+/// What takes longer has not come yet when others that began with it have.
+pub(crate) const LONG: i64 = 15_000_000_000;
+/// How long before a range spans may have begun that end in it.
+const LONGEST: i64 = 3_600_000_000_000;
+/// Traces whose receivers are looked for at once.
+const TRACES_AT_ONCE: usize = 256;
 /// Who calls what nobody of the trace called.
 const USER: &str = "user";
 
 /// What names the other end of a call: a kind of database, a database, a queue, and any peer; of each the first that a span has counts.
-const PEER_KEYS: [&str; 11] = [
+pub(crate) const PEER_KEYS: [&str; 11] = [
     "db.system.name",
     "db.system",
     "db.type",
@@ -117,11 +128,45 @@ pub(crate) fn edges<F: Figures>(control: &Control, range: TimeRange) -> Result<V
     edges_in(control, range, passes(control, range)?, None)
 }
 
-/// Who looks at all spans of the range, too, while they are read.
+/// Who looks at all spans of the range, too, while they are read (G5).
 pub(crate) struct Beside<'a> {
     /// What it needs besides the columns that calls are made of.
     pub(crate) columns: &'a [&'static str],
-    pub(crate) each: &'a mut dyn FnMut(Columns<'_>) -> Result<()>,
+    /// Is given rows, and which of them count.
+    pub(crate) each: &'a mut dyn FnMut(Columns<'_>, &Counted<'_>) -> Result<()>,
+}
+
+/// Which spans of a scan count.
+#[derive(Debug, Clone, Copy)]
+enum Share {
+    All,
+    Short,
+    /// Those long ones that end in a range.
+    Ended(TimeRange),
+}
+
+/// The rows of a batch that count.
+#[derive(Debug)]
+pub(crate) struct Counted<'a> {
+    starts: &'a PrimitiveArray<TimestampNanosecondType>,
+    durations: &'a Int64Array,
+    share: Share,
+}
+
+impl<'a> Counted<'a> {
+    fn new(columns: Columns<'a>, share: Share) -> Result<Self> {
+        Ok(Counted { starts: columns.times(column::START)?, durations: columns.int64(column::DURATION)?, share })
+    }
+
+    /// Whether a row counts.
+    pub(crate) fn has(&self, row: usize) -> bool {
+        let duration = self.durations.value(row);
+        match self.share {
+            Share::All => true,
+            Share::Short => duration <= LONG,
+            Share::Ended(range) => duration > LONG && range.contains(self.starts.value(row).saturating_add(duration)),
+        }
+    }
 }
 
 /// The calls of a range, in no order, with a look at all of its spans.
@@ -140,58 +185,40 @@ fn edges_in<F: Figures>(
     mut beside: Option<Beside<'_>>,
 ) -> Result<Vec<(Ends, Edge<F>)>> {
     let mut graph = Graph::default();
-    let mut charged = 0;
+    let as_they_come = beside.is_some();
     for pass in 0..passes {
         let wanted = |trace: &TraceId| trace_number(trace) % passes == pass;
-        let (mut calls, mut held) = (Calls::default(), 0);
         // Every span is looked at once, whatever the passes.
         let mut beside = beside.take();
-        let mut request = match &beside {
-            Some(beside) => ScanRequest::all(COLUMNS.iter().chain(beside.columns).copied()),
-            None => of_kinds(&COLUMNS, &[SERVER, CLIENT, PRODUCER, CONSUMER]),
-        };
-        request.columns.push(column::TRACE_STATE);
-        request.time = range;
-        request.keys = Some(&PEER_KEYS);
-        control.scan(Signal::Spans, request, |batch| {
-            let columns = Columns(batch);
-            if let Some(beside) = &mut beside {
-                (beside.each)(columns)?;
-            }
-            calls.add(columns, &mut graph.names, wanted)?;
-            graph.receive(columns, &mut calls, wanted)?;
-            graph.greet(columns, wanted)?;
-            let bytes = calls.memory_bytes();
-            control.charge(bytes.saturating_sub(held))?;
-            held = held.max(bytes);
-            let bytes = graph.memory_bytes();
-            control.charge(bytes.saturating_sub(charged))?;
-            charged = charged.max(bytes);
-            Ok(())
-        })?;
+        let share = if as_they_come { Share::Short } else { Share::All };
+        let request = ScanRequest { time: range, ..of_calls(beside.as_ref()) };
+        let mut calls = graph.calls(control, request, share, wanted, beside.as_mut())?;
         graph.receive_early(&mut calls);
         let before = TimeRange { start: range.start.saturating_sub(SKEW), end: range.start };
         let after = TimeRange { start: range.end, end: range.end.saturating_add(SLACK) };
         for time in [after, before] {
-            if calls.calls.values().all(|call| call.is_received) {
-                break;
+            if !calls.calls.values().all(|call| call.is_received) {
+                let request = ScanRequest { time, ..of_kinds(&RECEIVERS, &[SERVER, CONSUMER]) };
+                graph.receivers(control, request, &mut calls, wanted)?;
             }
-            let mut request = of_kinds(&RECEIVERS, &[SERVER, CONSUMER]);
-            request.time = time;
-            control.scan(Signal::Spans, request, |batch| {
-                graph.receive(Columns(batch), &mut calls, wanted)?;
-                // Whose caller is not in the range is nobody's business here.
-                calls.early.clear();
-                let bytes = graph.memory_bytes();
-                control.charge(bytes.saturating_sub(charged))?;
-                charged = charged.max(bytes);
-                Ok(())
-            })?;
         }
-        graph.end(calls);
-        control.release(held);
+        graph.end(control, calls);
+        if as_they_come {
+            graph.long(control, range, wanted, beside.as_mut())?;
+        }
     }
     Ok(graph.named())
+}
+
+/// What calls are made of, and what is looked at beside.
+fn of_calls(beside: Option<&Beside<'_>>) -> ScanRequest {
+    let mut request = match beside {
+        Some(beside) => ScanRequest::all(COLUMNS.iter().chain(beside.columns).copied()),
+        None => of_kinds(&COLUMNS, &[SERVER, CLIENT, PRODUCER, CONSUMER]),
+    };
+    request.columns.push(column::TRACE_STATE);
+    request.keys = Some(&PEER_KEYS);
+    request
 }
 
 fn of_kinds(columns: &[&'static str], kinds: &[i32]) -> ScanRequest {
@@ -199,6 +226,87 @@ fn of_kinds(columns: &[&'static str], kinds: &[i32]) -> ScanRequest {
     let of = |kind: &i32| Predicate::equal(column::KIND, Scalar::Int((*kind).into()));
     request.predicate = Predicate::Or(kinds.iter().map(of).collect());
     request
+}
+
+impl<F: Figures> Graph<F> {
+    /// Reads calls, and takes who receives them and what nobody called, with a look at what counts.
+    fn calls(
+        &mut self,
+        control: &Control,
+        request: ScanRequest,
+        share: Share,
+        wanted: impl Fn(&TraceId) -> bool + Copy,
+        mut beside: Option<&mut Beside<'_>>,
+    ) -> Result<Calls> {
+        let mut calls = Calls::default();
+        control.scan(Signal::Spans, request, |batch| {
+            let columns = Columns(batch);
+            let counted = Counted::new(columns, share)?;
+            if let Some(beside) = &mut beside {
+                (beside.each)(columns, &counted)?;
+            }
+            calls.add(columns, &mut self.names, wanted, &counted)?;
+            if !matches!(share, Share::Ended(_)) {
+                self.receive(columns, &mut calls, wanted)?;
+            }
+            self.greet(columns, wanted, &counted)?;
+            calls.charge(control)?;
+            self.charge(control)
+        })?;
+        Ok(calls)
+    }
+
+    /// Reads who receives some calls.
+    fn receivers(
+        &mut self,
+        control: &Control,
+        request: ScanRequest,
+        calls: &mut Calls,
+        wanted: impl Fn(&TraceId) -> bool + Copy,
+    ) -> Result<()> {
+        control.scan(Signal::Spans, request, |batch| {
+            self.receive(Columns(batch), calls, wanted)?;
+            // Whose caller is not in the range is nobody's business here.
+            calls.early.clear();
+            self.charge(control)
+        })
+    }
+
+    /// Takes what ends in the range and is long (G5). Such spans are few: their receivers are looked for by their traces.
+    fn long(
+        &mut self,
+        control: &Control,
+        range: TimeRange,
+        wanted: impl Fn(&TraceId) -> bool + Copy,
+        beside: Option<&mut Beside<'_>>,
+    ) -> Result<()> {
+        let mut request = of_calls(beside.as_deref());
+        request.time = TimeRange { start: range.start.saturating_sub(LONGEST), end: range.end };
+        request.predicate = std::mem::replace(&mut request.predicate, Predicate::All).and(Predicate::Compare {
+            field: Field::Column(column::DURATION),
+            compare: Compare::Greater,
+            value: Scalar::Int(LONG),
+        });
+        let mut calls = self.calls(control, request, Share::Ended(range), wanted, beside)?;
+        let start = calls.calls.values().map(|call| call.start).min().unwrap_or(range.end);
+        let time = TimeRange { start: start.saturating_sub(SKEW), end: range.end.saturating_add(SLACK) };
+        let traces: BTreeSet<TraceId> = calls.calls.keys().map(|(trace, _)| *trace).collect();
+        for traces in traces.into_iter().collect::<Vec<_>>().chunks(TRACES_AT_ONCE) {
+            let mut request = ScanRequest { time, ..of_kinds(&RECEIVERS, &[SERVER, CONSUMER]) };
+            let of_traces = Predicate::Or(traces.iter().copied().map(Predicate::Trace).collect());
+            request.predicate = std::mem::replace(&mut request.predicate, Predicate::All).and(of_traces);
+            self.receivers(control, request, &mut calls, wanted)?;
+        }
+        self.end(control, calls);
+        Ok(())
+    }
+
+    fn charge(&mut self, control: &Control) -> Result<()> {
+        let bytes = self.memory_bytes();
+        control.charge(bytes.saturating_sub(self.charged))?;
+        self.charged = self.charged.max(bytes);
+        Ok(())
+    }
 }
 
 /// Where a call may go, and how.
@@ -209,6 +317,7 @@ type Peer = (u32, Connection);
 struct Call {
     service: u32,
     kind: i32,
+    start: i64,
     duration: i64,
     is_error: bool,
     stands_for: f64,
@@ -232,10 +341,18 @@ struct Calls {
     calls: RowMap<(TraceId, SpanId), Call>,
     /// Receivers that came before their callers, if these come.
     early: Vec<((TraceId, SpanId), Receiver)>,
+    /// Bytes that were charged for them.
+    charged: usize,
 }
 
 impl Calls {
-    fn add(&mut self, columns: Columns<'_>, names: &mut Names, wanted: impl Fn(&TraceId) -> bool) -> Result<()> {
+    fn add(
+        &mut self,
+        columns: Columns<'_>,
+        names: &mut Names,
+        wanted: impl Fn(&TraceId) -> bool,
+        counted: &Counted<'_>,
+    ) -> Result<()> {
         let (traces, ids) = (columns.fixed(column::TRACE_ID)?, columns.fixed(column::SPAN_ID)?);
         let services = columns.repeated_text(column::SERVICE_NAME)?;
         let (kinds, durations) = (columns.int32(column::KIND)?, columns.int64(column::DURATION)?);
@@ -244,7 +361,7 @@ impl Calls {
         let stand_for = columns.stand_for()?;
         let mut numbered = Numbered::new(services.len());
         for (row, kind) in kinds.values().iter().copied().enumerate() {
-            if !matches!(kind, CLIENT | PRODUCER) {
+            if !matches!(kind, CLIENT | PRODUCER) || !counted.has(row) {
                 continue;
             }
             let Some(trace) = trace_id(traces, row).filter(&wanted) else { continue };
@@ -252,6 +369,7 @@ impl Calls {
             let call = Call {
                 service: numbered.number(services.key(row), names, |key| services.value(key)),
                 kind,
+                start: counted.starts.value(row),
                 duration: durations.value(row),
                 is_error: codes.value(row) == STATUS_ERROR,
                 stands_for: stand_for.get(row),
@@ -260,6 +378,13 @@ impl Calls {
             };
             self.calls.insert((trace, id), call);
         }
+        Ok(())
+    }
+
+    fn charge(&mut self, control: &Control) -> Result<()> {
+        let bytes = self.memory_bytes();
+        control.charge(bytes.saturating_sub(self.charged))?;
+        self.charged = self.charged.max(bytes);
         Ok(())
     }
 
@@ -313,6 +438,8 @@ pub(crate) struct Edge<F> {
 struct Graph<F> {
     names: Names,
     edges: RowMap<(u32, u32, Connection), Edge<F>>,
+    /// Bytes that were charged for them.
+    charged: usize,
 }
 
 impl<F: Figures> Graph<F> {
@@ -363,15 +490,15 @@ impl<F: Figures> Graph<F> {
     }
 
     /// Takes what nobody of the trace called.
-    fn greet(&mut self, columns: Columns<'_>, wanted: impl Fn(&TraceId) -> bool) -> Result<()> {
+    fn greet(&mut self, columns: Columns<'_>, wanted: impl Fn(&TraceId) -> bool, counted: &Counted<'_>) -> Result<()> {
         let (traces, parents) = (columns.fixed(column::TRACE_ID)?, columns.fixed(column::PARENT_SPAN_ID)?);
         let services = columns.repeated_text(column::SERVICE_NAME)?;
         let (kinds, durations) = (columns.int32(column::KIND)?, columns.int64(column::DURATION)?);
         let codes = columns.int32(column::STATUS_CODE)?;
         let stand_for = columns.stand_for()?;
         for (row, kind) in kinds.values().iter().copied().enumerate() {
-            if kind != SERVER || span_id(parents, row).is_some() || !trace_id(traces, row).is_some_and(|id| wanted(&id))
-            {
+            let is_called = kind != SERVER || span_id(parents, row).is_some();
+            if is_called || !counted.has(row) || !trace_id(traces, row).is_some_and(|id| wanted(&id)) {
                 continue;
             }
             let ends = (self.names.number(USER), self.names.number(services.get(row)), Connection::VirtualNode);
@@ -383,7 +510,8 @@ impl<F: Figures> Graph<F> {
     }
 
     /// Takes the calls that no service received (G2).
-    fn end(&mut self, calls: Calls) {
+    fn end(&mut self, control: &Control, calls: Calls) {
+        control.release(calls.charged);
         for call in calls.calls.into_values().filter(|call| !call.is_received) {
             let Some((peer, connection)) = call.peer else { continue };
             let edge = self.edges.entry((call.service, peer, connection)).or_default();

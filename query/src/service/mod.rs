@@ -16,7 +16,7 @@ mod passes;
 mod unnamed;
 
 pub(crate) use calls::{Call, calls};
-pub(crate) use graph::{Beside, Edge, Figures, edges_beside, graph, peer};
+pub(crate) use graph::{Beside, Counted, Edge, Figures, LONG, PEER_KEYS, edges_beside, graph, peer};
 pub(crate) use list::services;
 pub(crate) use names::{Names, Numbered, RowMap};
 pub(crate) use operation::{operation_kinds, operations};

@@ -1,8 +1,9 @@
 //! Which metrics do spans make? Calls, errors and durations of operations, and of the calls between services, under the names of
 //! Tempo's generator, so that what asks for those (Grafana's service graph among them) finds them here.
 //!
-//! M1  Every [`INTERVAL`] the spans that started in one are read from the store, whichever door they came by, [`DELAY`] after it ended;
-//!     a span that comes later than that is in no metric. Each counts once, or for as many as its sampling's threshold says.
+//! M1  Every [`INTERVAL`] the spans of one are read from the store, whichever door they came by, [`DELAY`] after it ended: those that
+//!     started in it, or, if they took longer than an interval, those that ended in it. So each has at least [`SLACK_SECONDS`] to come
+//!     once it has ended; one that comes later is in no metric. Each counts once, or for as many as its sampling's threshold says.
 //! M2  After a start it goes on where the stored samples end (`stored`), however the process ended, and makes up for the intervals since
 //!     then, [`MOST_BEHIND`] of them at most; for so many it looks back where there are no samples. One that could not be stored is tried again.
 //! M3  Counters and histograms are cumulative since the start of their series, which begins with a zero behind the last sample of
@@ -25,7 +26,7 @@ use crate::door::Door;
 use crate::error::{Error, Result};
 use crate::exec::{Control, QueryContext};
 use crate::http::QueryState;
-use crate::service::{Beside, Edge, Figures, Names, Numbered, RowMap, edges_beside};
+use crate::service::{Beside, Counted, Edge, Figures, LONG, Names, Numbered, RowMap, edges_beside};
 use figures::Durations;
 use query_api::error::Class;
 use query_api::service::Connection;
@@ -46,6 +47,10 @@ const SECOND: i64 = 1_000_000_000;
 const INTERVAL: i64 = 15 * SECOND;
 /// How long spans may take to come.
 const DELAY: i64 = 45 * SECOND;
+/// The same in seconds.
+pub(crate) const INTERVAL_SECONDS: i64 = INTERVAL / SECOND;
+/// What a span has to come after its end, at least: of those that count where they started the longest ends so long after its interval.
+pub(crate) const SLACK_SECONDS: i64 = (DELAY - LONG) / SECOND;
 /// Intervals that are made up for after a pause, an hour; older ones are left out.
 const MOST_BEHIND: i64 = 240;
 /// After how long without a span a series ends.
@@ -57,6 +62,11 @@ pub(crate) const READ_WITHIN_SECONDS: u32 = 90;
 const MOST_SERIES: usize = 10_000;
 /// How often the clock is looked at.
 const TICK: Duration = Duration::from_secs(5);
+
+/// Upper bounds of the buckets of durations, in seconds.
+pub(crate) fn bounds() -> Vec<f64> {
+    Durations::bounds().to_vec()
+}
 
 /// What makes metrics of spans.
 pub struct SpanMetrics {
@@ -211,8 +221,8 @@ impl Progress {
 /// Reads the spans of a range once, for both.
 fn interval(control: &Control, range: TimeRange) -> Result<Interval> {
     let (mut operations, mut charged) = (Operations::default(), 0);
-    let mut each = |columns: Columns<'_>| {
-        operations.add(columns)?;
+    let mut each = |columns: Columns<'_>, counted: &Counted<'_>| {
+        operations.add(columns, counted)?;
         let bytes = operations.memory_bytes();
         control.charge(bytes.saturating_sub(charged))?;
         charged = charged.max(bytes);
@@ -223,12 +233,12 @@ fn interval(control: &Control, range: TimeRange) -> Result<Interval> {
 }
 
 impl Operations {
-    fn add(&mut self, columns: Columns<'_>) -> Result<()> {
+    fn add(&mut self, columns: Columns<'_>, counted: &Counted<'_>) -> Result<()> {
         let (services, names) = (columns.repeated_text(column::SERVICE_NAME)?, columns.text(column::NAME)?);
         let (kinds, codes) = (columns.int32(column::KIND)?, columns.int32(column::STATUS_CODE)?);
         let (durations, stand_for) = (columns.int64(column::DURATION)?, columns.stand_for()?);
         let mut numbered = Numbered::new(services.len());
-        for row in 0..columns.rows() {
+        for row in (0..columns.rows()).filter(|row| counted.has(*row)) {
             let service = numbered.number(services.key(row), &mut self.names, |key| services.value(key));
             let key = (service, self.names.number(names.get(row)), kinds.value(row), codes.value(row));
             self.durations.entry(key).or_default().add(durations.value(row), false, stand_for.get(row));

@@ -116,6 +116,32 @@ async fn what_could_not_be_stored_is_tried_again_and_begins_with_a_zero() {
     assert!(first.to_string().contains(&format!("\"timeUnixNano\":\"{zero}\"")), "{first}");
 }
 
+#[tokio::test]
+async fn m1_a_long_span_counts_once_where_it_ends() {
+    let mut world = World::new();
+    let lasting = |seconds: i64, span: TestSpan| TestSpan { duration: seconds * SECOND, ..span };
+    // A batch of two minutes, which calls another service for 40 seconds of them.
+    let batch = lasting(120, at(170, 1));
+    let call = TestSpan { parent: Some(1), kind: 3, name: "export", ..lasting(40, at(90, 2)) };
+    let called = TestSpan { parent: Some(2), service: "bank", name: "import", ..lasting(39, at(89, 3)) };
+    let border = TestSpan { name: "border", kind: 1, ..lasting(15, at(50, 4)) };
+    let of_hours = lasting(4_000, at(4_050, 5));
+    world.fixture.put(spans(&[batch, call, called, border, of_hours])).await;
+    let sent = world.step().await;
+    let [request] = &sent[..] else { panic!("all of them belong to one interval: {sent:?}") };
+    for name in ["GET /", "export", "import", "border"] {
+        let calls = point(request, "traces_spanmetrics_calls_total", &format!("\"{name}\"")).unwrap();
+        assert_eq!((&calls["asInt"], &calls["timeUnixNano"]), (&json!("1"), &json!((NOW - 45 * SECOND).to_string())));
+    }
+    let took = point(request, "traces_service_graph_request_server_seconds", "\"bank\"").unwrap();
+    assert_eq!((&took["count"], &took["sum"]), (&json!("1"), &json!(39.0)));
+    let user = point(request, "traces_service_graph_request_total", "virtual_node").unwrap();
+    assert_eq!(user["asInt"], "1");
+    world.fixture.clock.advance(Duration::from_secs(15));
+    let sent = world.step().await;
+    assert_eq!(point(&sent[0], "traces_spanmetrics_calls_total", "\"export\"").unwrap()["asInt"], "1");
+}
+
 #[test]
 fn there_is_an_end_to_series() {
     let mut totals = Totals::default();

@@ -12,6 +12,7 @@ use arrow_array::{
     BinaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, PrimitiveArray, RecordBatch, UInt32Array,
     types::TimestampNanosecondType,
 };
+use arrow_buffer::BooleanBuffer;
 use query_api::otlp::{EntityRef, Event, Link, Resource, ResourceSpans, Scope, ScopeSpans, Span, Status, TracesData};
 use std::collections::HashMap;
 use storage::model::attribute::Map;
@@ -21,14 +22,23 @@ use storage::model::{origin, record};
 /// What a span takes beyond its texts and attributes.
 const SPAN_BYTES: usize = size_of::<Span>() + 64;
 
-/// Spans in the full schema as OTLP/JSON.
-pub(super) fn traces_data(control: &Control, batches: &[RecordBatch]) -> Result<TracesData> {
+/// Spans in the full schema as OTLP/JSON: all rows, or those that are told of each batch.
+pub(super) fn traces_data(
+    control: &Control,
+    batches: &[RecordBatch],
+    told: Option<&[BooleanBuffer]>,
+) -> Result<TracesData> {
+    let is_told = |batch: usize, row: usize| {
+        told.is_none_or(|told| told.get(batch).is_some_and(|told| row < told.len() && told.value(row)))
+    };
     let sources = batches.iter().map(Spans::new).collect::<Result<Vec<_>>>()?;
     let mut rows: Vec<Row> = Vec::new();
     for (batch, spans) in sources.iter().enumerate() {
-        control.collect(spans.rows)?;
-        control.charge(spans.rows * size_of::<Row>())?;
-        rows.extend((0..spans.rows).map(|row| Row { start: spans.start.value(row), id: spans.id(row), batch, row }));
+        let before = rows.len();
+        let told = (0..spans.rows).filter(|row| is_told(batch, *row));
+        rows.extend(told.map(|row| Row { start: spans.start.value(row), id: spans.id(row), batch, row }));
+        control.collect(rows.len() - before)?;
+        control.charge((rows.len() - before) * size_of::<Row>())?;
     }
     rows.sort_unstable();
     let mut groups = Groups::default();

@@ -4,11 +4,15 @@
 
 pub(crate) use assemble::hex;
 pub(crate) use compare::{CompareQuery, Show, compare};
+pub(crate) use part::{Levels, Part};
+pub(crate) use prune::{Pruned, Pruning};
 
 mod assemble;
 mod compare;
 pub(crate) mod outline;
+mod part;
 mod propose;
+mod prune;
 mod search;
 mod summary;
 #[cfg(test)]
@@ -27,6 +31,11 @@ use storage::model::{Signal, TraceId, schema};
 
 /// A trace with everything that is stored of it.
 pub(crate) fn by_id(control: &Control, trace: TraceId) -> Result<TracesData> {
+    part_by_id(control, trace, None).map(|(data, _)| data)
+}
+
+/// What is asked for of a trace, or all of it, and whether that is all that is stored.
+pub(crate) fn part_by_id(control: &Control, trace: TraceId, part: Option<&Part>) -> Result<(TracesData, bool)> {
     let columns = schema::of(Signal::Spans).fields().iter().map(|field| field.name().as_str());
     let (mut batches, mut held) = (Vec::new(), Vec::new());
     control.trace(trace, columns, |batch| {
@@ -34,12 +43,14 @@ pub(crate) fn by_id(control: &Control, trace: TraceId) -> Result<TracesData> {
         batches.push(batch.clone());
         Ok(())
     })?;
-    let mut data = assemble::traces_data(control, &batches)?;
-    data.missing = control.missing();
-    if data.resource_spans.is_empty() && data.missing.is_empty() {
+    let missing = control.missing();
+    if missing.is_empty() && batches.iter().all(|batch| batch.num_rows() == 0) {
         return Err(Error::NotFound { what: format!("no span of trace {trace} is stored") });
     }
-    Ok(data)
+    let told = part.map(|part| part.of(control, &batches)).transpose()?;
+    let is_whole = told.iter().flatten().all(|told| told.count_set_bits() == told.len());
+    let data = TracesData { missing, ..assemble::traces_data(control, &batches, told.as_deref())? };
+    Ok((data, is_whole))
 }
 
 /// Every order there is.

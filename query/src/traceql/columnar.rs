@@ -19,7 +19,7 @@ use super::structure::inverse;
 use super::trace::{order_of, tree_span};
 use crate::column::{Columns, trace_id};
 use crate::error::Result;
-use crate::exec::Control;
+use crate::exec::{Control, Held};
 use arrow_array::RecordBatch;
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use std::collections::{BTreeSet, HashSet};
@@ -134,7 +134,8 @@ impl Columnar {
 
     /// What is left of the row group that a scan has come to; `None` where that is nothing.
     pub(super) fn left(&self, control: &Control, scan: &mut TraceScan) -> Result<Option<Left>> {
-        let mut group = Group { filters: &self.filters, control, scan, met: vec![None; self.filters.len()] };
+        let mut group =
+            Group { filters: &self.filters, control, scan, met: vec![None; self.filters.len()], held: Vec::new() };
         let possible = group.possible(&self.top)?;
         if possible.count_set_bits() == 0 {
             return Ok(None);
@@ -156,6 +157,7 @@ impl Columnar {
     /// The spans that are left of some traces, of which there are all spans, with what was read of each.
     pub(super) fn left_of_all<'s>(
         &self,
+        control: &Control,
         spans: &'s [Spans<'s>],
         range: TimeRange,
     ) -> Result<Vec<(&'s Spans<'s>, usize)>> {
@@ -178,6 +180,7 @@ impl Columnar {
             .collect();
         let lineage = Lineage::of(traces);
         let mut met = |place: usize| {
+            control.check()?;
             let expression = self.filters.get(place).and_then(|filter| filter.expression.as_ref());
             Ok(BooleanBuffer::collect_bool(rows.len(), |at| {
                 rows.get(at).is_some_and(|(_, spans, row)| {
@@ -256,11 +259,14 @@ struct Group<'q> {
     scan: &'q mut TraceScan,
     /// The rows that meet each filter, as far as that was asked.
     met: Vec<Option<BooleanBuffer>>,
+    /// What these take: a query may have thousands of filters.
+    held: Vec<Held<'q>>,
 }
 
 impl Group<'_> {
     /// The rows that meet a filter.
     fn met(&mut self, place: usize) -> Result<BooleanBuffer> {
+        self.control.check()?;
         if let Some(Some(met)) = self.met.get(place) {
             return Ok(met.clone());
         }
@@ -279,6 +285,7 @@ impl Group<'_> {
             met = mask_of(met.len(), &rows);
         }
         if let Some(slot) = self.met.get_mut(place) {
+            self.held.push(self.control.hold(met.len() / 8)?);
             *slot = Some(met.clone());
         }
         Ok(met)

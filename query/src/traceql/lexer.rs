@@ -376,10 +376,15 @@ fn unit_nanos(unit: &str) -> Option<i128> {
     })
 }
 
+/// So many digits behind the point tell nanoseconds of a year exactly; further ones change nothing.
+const FRACTION_DIGITS: usize = 18;
+
+/// What is below a nanosecond is cut off, as Go does.
 fn parts_nanos(whole: &str, fraction: &str, scale: i128) -> Option<i128> {
-    let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let nine: String = fraction.chars().chain(std::iter::repeat('0')).take(9).collect();
-    whole.checked_mul(scale)?.checked_add(nine.parse::<i128>().ok()?.checked_mul(scale)? / SECOND)
+    let number = |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<i128>().ok() };
+    let digits = fraction.get(..FRACTION_DIGITS).unwrap_or(fraction);
+    let one = 10i128.checked_pow(u32::try_from(digits.len()).ok()?)?;
+    number(whole)?.checked_mul(scale)?.checked_add(number(digits)?.checked_mul(scale)? / one)
 }
 
 #[cfg(test)]
@@ -423,6 +428,19 @@ mod tests {
                 Token::Duration(hour + hour / 2),
                 Token::Duration(hour + hour / 2),
                 Token::Duration(14 * 24 * hour),
+                Token::End
+            ]
+        );
+        assert_eq!(
+            lex("1.5ns 0.9ns 0.5us 1.0000000001h .0000000001h 0.00000000000000000001y 1.s"),
+            [
+                Token::Duration(1),
+                Token::Duration(0),
+                Token::Duration(500),
+                Token::Duration(hour + 360),
+                Token::Duration(360),
+                Token::Duration(0),
+                Token::Duration(1_000_000_000),
                 Token::End
             ]
         );

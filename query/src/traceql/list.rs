@@ -5,6 +5,10 @@
 //!     Nor are values filtered by conditions that other spans of the trace decide: more may be listed, never less.
 //! L2  Rows looked at are limited: a list of suggestions need not be complete.
 
+mod keys;
+
+pub(crate) use keys::{Keys, keys_of};
+
 use super::ast::{INSTRUMENTATION, INTRINSICS, Intrinsic, KINDS, Name, Root, STATUSES, Scope, Spansets, Stage, What};
 use super::expression::{Expression, Spot};
 use super::lower::lower;

@@ -445,7 +445,7 @@ impl<'q> Source<'q> {
         trace::read_many(control, &mut scan, (traces.list, columnar.needed()), &self.columns, |traces, spans| {
             // One that is told alone may be longer than a lineage.
             if told_by_rows && traces.len() > 1 {
-                let left = columnar.left_of_all(spans, axis.range())?;
+                let left = columnar.left_of_all(control, spans, axis.range())?;
                 return left
                     .into_iter()
                     .try_for_each(|(spans, row)| sink.take(control, Spot { spans, row, place: None }));
@@ -474,7 +474,7 @@ impl<'q> Source<'q> {
     }
 
     fn trace(&self, control: &Control, axis: &Axis, tree: &Tree<'_>, sink: &mut Sink<'_>) -> Result<()> {
-        for set in self.plan.run(tree, axis.range()) {
+        for set in self.plan.run(control, tree, axis.range())? {
             for spot in set.spans.iter().filter_map(|place| tree.spot(*place)) {
                 sink.take(control, spot)?;
             }

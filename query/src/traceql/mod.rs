@@ -31,13 +31,17 @@ mod span;
 mod structure;
 mod trace;
 mod value;
+mod within;
 
 pub(crate) use ast::Query;
-pub(crate) use list::{Distinct, Listed, distinct, intrinsic_names, keys_of_events_and_links, understood};
+pub(crate) use list::{
+    Distinct, Keys, Listed, distinct, intrinsic_names, keys_of, keys_of_events_and_links, understood,
+};
 pub(crate) use metric::{Answer, Axis, MOST_SERIES, MetricsQuery, Series};
 pub(crate) use problem::Problem;
 pub(crate) use search::{Found, FoundSet, FoundSpan, Search, SearchQuery, Told};
 pub(crate) use value::Value;
+pub(crate) use within::Within;
 
 use crate::error::{Error, Result};
 use ast::Root;

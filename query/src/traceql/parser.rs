@@ -275,13 +275,50 @@ impl Parser<'_> {
     /// Operands joined by operators that bind at least so strongly.
     fn binary(&mut self, strength: u8) -> Result<Part> {
         let mut left = self.primary()?;
-        while let Some((_, binding)) = self.infix() {
+        while let Some((infix, binding)) = self.infix() {
             if binding < strength {
                 break;
             }
-            left = self.infix_with(left, binding)?;
+            left = match infix {
+                Infix::Spansets(op @ (SpansetOp::And | SpansetOp::Or)) if matches!(left.node, Node::Spansets(_)) => {
+                    self.alike(op, left, binding)?
+                }
+                _ => self.infix_with(left, binding)?,
+            };
         }
         Ok(left)
+    }
+
+    /// Spansets that one and the same `&&` or `||` joins, however many: either means the same wherever parentheses stand, so that they
+    /// stand where the tree is lowest (G1).
+    fn alike(&mut self, op: SpansetOp, first: Part, binding: u8) -> Result<Part> {
+        let mut parts = vec![first];
+        while let Some((Infix::Spansets(next), _)) = self.infix()
+            && next == op
+        {
+            let at = self.at();
+            self.place += 1;
+            let right = self.nested(|parser| parser.binary(binding + 1))?;
+            match (right, parts.pop()) {
+                // Refuses it.
+                (right, Some(left)) if !matches!(right.node, Node::Spansets(_)) => {
+                    return self.combine(Infix::Spansets(op), at, left, right);
+                }
+                (right, left) => parts.extend(left.into_iter().chain([right])),
+            }
+        }
+        while parts.len() > 1 {
+            let mut pairs = Vec::with_capacity(parts.len().div_ceil(2));
+            let mut rest = parts.into_iter();
+            while let Some(left) = rest.next() {
+                pairs.push(match rest.next() {
+                    Some(right) => self.combine(Infix::Spansets(op), left.at, left, right)?,
+                    None => left,
+                });
+            }
+            parts = pairs;
+        }
+        parts.pop().ok_or_else(|| self.unexpected("a spanset"))
     }
 
     /// The operator that comes next, and its right side.

@@ -15,8 +15,16 @@ use super::expression::Expression;
 use super::structure::{Numbered, related};
 use super::trace::Tree;
 use super::value::{Value, calculate, compares};
+use crate::error::Result;
+use crate::exec::Control;
 use std::collections::BTreeMap;
 use storage::scan::TimeRange;
+
+/// So many spans are looked at before it is asked again whether the query may go on.
+const PIECE: usize = 8 * 1024;
+
+/// A trace, and what says whether the query may go on.
+type Of<'a> = (&'a Control, &'a Tree<'a>);
 
 /// A pipeline, ready to be asked trace after trace.
 #[derive(Debug, Clone)]
@@ -88,32 +96,37 @@ impl Plan {
     }
 
     /// The spansets of a trace.
-    pub(super) fn run(&self, tree: &Tree<'_>, range: TimeRange) -> Vec<Spanset> {
+    pub(super) fn run(&self, control: &Control, tree: &Tree<'_>, range: TimeRange) -> Result<Vec<Spanset>> {
         let in_range = |place: &usize| tree.spot(*place).is_some_and(|spot| range.contains(spot.spans.start(spot.row)));
         let spans: Vec<usize> = (0..tree.len()).filter(in_range).collect();
-        self.over(tree, vec![Spanset { spans, told: Vec::new() }])
+        self.over((control, tree), vec![Spanset { spans, told: Vec::new() }])
     }
 
-    fn over(&self, tree: &Tree<'_>, mut sets: Vec<Spanset>) -> Vec<Spanset> {
+    fn over(&self, of: Of<'_>, mut sets: Vec<Spanset>) -> Result<Vec<Spanset>> {
         for step in &self.steps {
             sets.retain(|set| !set.spans.is_empty());
             if sets.is_empty() {
                 break;
             }
             sets = match step {
-                Step::Spansets(set) => sets.into_iter().map(|input| set.of(tree, input)).collect(),
+                Step::Spansets(set) => sets.into_iter().map(|input| set.of(of, input)).collect::<Result<_>>()?,
                 Step::Scalar { left, op, right } => {
-                    sets.into_iter().filter_map(|input| scalar_filter(tree, input, left, *op, right)).collect()
+                    let filtered = |input| scalar_filter(of, input, left, *op, right).transpose();
+                    sets.into_iter().filter_map(filtered).collect::<Result<_>>()?
                 }
                 Step::By { label, expression } => {
-                    sets.into_iter().flat_map(|input| groups(tree, &input, label, expression)).collect()
+                    let mut all = Vec::new();
+                    for input in &sets {
+                        all.extend(groups(of, input, label, expression)?);
+                    }
+                    all
                 }
                 Step::Coalesce => vec![Spanset { spans: united(sets), told: Vec::new() }],
                 Step::Select => sets,
             };
         }
         sets.retain(|set| !set.spans.is_empty());
-        sets
+        Ok(sets)
     }
 
     /// Gives each filter's expression to `each`, those of scalars too.
@@ -137,48 +150,57 @@ impl Set {
         Ok(match spansets {
             Spansets::Filter(field) => Set::Filter(field.as_ref().map(Expression::new).transpose()?),
             Spansets::Pipeline(pipeline) => Set::Pipeline(Plan::new(pipeline)?),
-            Spansets::Binary { op, left, right } => {
-                Set::Binary { op: *op, left: Box::new(Set::new(left)?), right: Box::new(Set::new(right)?) }
-            }
+            Spansets::Binary { op, left, right } => match (op, Set::new(left)?, Set::new(right)?) {
+                // The spans of either filter are those of the filter that asks for either.
+                (SpansetOp::Or, Set::Filter(left), Set::Filter(right)) => Set::Filter(either(left, right)),
+                (op, left, right) => Set::Binary { op: *op, left: Box::new(left), right: Box::new(right) },
+            },
         })
     }
 
-    fn of(&self, tree: &Tree<'_>, input: Spanset) -> Spanset {
-        let spans = self.spans(tree, &input.spans);
-        Spanset { spans, told: input.told }
+    fn of(&self, of: Of<'_>, input: Spanset) -> Result<Spanset> {
+        let spans = self.spans(of, &input.spans)?;
+        Ok(Spanset { spans, told: input.told })
     }
 
     /// Which of some spans are in the set.
-    fn spans(&self, tree: &Tree<'_>, input: &[usize]) -> Vec<usize> {
-        match self {
+    fn spans(&self, of: Of<'_>, input: &[usize]) -> Result<Vec<usize>> {
+        let (control, tree) = of;
+        control.check()?;
+        Ok(match self {
             Set::Filter(None) => input.to_vec(),
             Set::Filter(Some(expression)) => {
                 let holds = |place: &usize| tree.spot(*place).is_some_and(|spot| expression.holds(spot));
-                input.iter().copied().filter(holds).collect()
+                let mut held = Vec::new();
+                for piece in input.chunks(PIECE) {
+                    control.check()?;
+                    held.extend(piece.iter().copied().filter(holds));
+                }
+                held
             }
-            Set::Pipeline(plan) => united(plan.over(tree, vec![Spanset { spans: input.to_vec(), told: Vec::new() }])),
+            Set::Pipeline(plan) => united(plan.over(of, vec![Spanset { spans: input.to_vec(), told: Vec::new() }])?),
             Set::Binary { op, left, right } => {
-                let right_spans = right.spans(tree, input);
+                let right_spans = right.spans(of, input)?;
                 let mode = match op {
                     SpansetOp::Structural { mode, .. } => Some(*mode),
                     SpansetOp::And | SpansetOp::Or => None,
                 };
                 if right_spans.is_empty() && *op != SpansetOp::Or {
-                    return Vec::new();
+                    return Ok(Vec::new());
                 }
-                let left_spans = left.spans(tree, input);
+                let left_spans = left.spans(of, input)?;
                 if left_spans.is_empty() && *op != SpansetOp::Or && mode != Some(Mode::Negated) {
-                    return Vec::new();
+                    return Ok(Vec::new());
                 }
                 let SpansetOp::Structural { relation, mode } = op else {
-                    return merged(left_spans, right_spans);
+                    return Ok(merged(left_spans, right_spans));
                 };
                 let numbered = |spans: Vec<usize>| -> Vec<Numbered> {
                     spans.into_iter().filter_map(|place| Some((place, tree.nested(place)?))).collect()
                 };
                 related(*relation, *mode, &numbered(left_spans), &numbered(right_spans))
             }
-        }
+        })
     }
 
     fn expressions<'p>(&'p self, each: &mut impl FnMut(&'p Expression)) {
@@ -193,6 +215,16 @@ impl Set {
     }
 }
 
+fn either(left: Option<Expression>, right: Option<Expression>) -> Option<Expression> {
+    let parts = |side| match side {
+        Expression::Or(parts) => parts,
+        other => vec![other],
+    };
+    let (mut left, right) = (parts(left?), parts(right?));
+    left.extend(right);
+    Some(Expression::Or(left))
+}
+
 fn merged(mut left: Vec<usize>, right: Vec<usize>) -> Vec<usize> {
     left.extend(right);
     left.sort_unstable();
@@ -205,10 +237,13 @@ fn united(sets: Vec<Spanset>) -> Vec<usize> {
 }
 
 /// A spanset per value; one of the spans without value too.
-fn groups(tree: &Tree<'_>, input: &Spanset, label: &str, expression: &Expression) -> Vec<Spanset> {
+fn groups((control, tree): Of<'_>, input: &Spanset, label: &str, expression: &Expression) -> Result<Vec<Spanset>> {
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut groups: Vec<Spanset> = Vec::new();
-    for &place in &input.spans {
+    for (done, &place) in input.spans.iter().enumerate() {
+        if done % PIECE == 0 {
+            control.check()?;
+        }
         let value = tree.spot(place).map_or(Value::Nil, |spot| expression.value(spot).into_owned());
         let at = *places.entry(format!("{value:?}")).or_insert(groups.len());
         if at == groups.len() {
@@ -220,17 +255,17 @@ fn groups(tree: &Tree<'_>, input: &Spanset, label: &str, expression: &Expression
             group.spans.push(place);
         }
     }
-    groups
+    Ok(groups)
 }
 
-fn scalar_filter(tree: &Tree<'_>, input: Spanset, left: &Number, op: Compare, right: &Number) -> Option<Spanset> {
+fn scalar_filter(of: Of<'_>, input: Spanset, left: &Number, op: Compare, right: &Number) -> Result<Option<Spanset>> {
     let mut told = Vec::new();
     let mut piped: Option<Vec<usize>> = None;
     let mut note = |label: &str, value: &Value<'static>| told.push((label.to_owned(), value.clone()));
-    let first = left.value(tree, &input.spans, &mut note, &mut piped);
-    let second = right.value(tree, &input.spans, &mut note, &mut piped);
+    let first = left.value(of, &input.spans, &mut note, &mut piped)?;
+    let second = right.value(of, &input.spans, &mut note, &mut piped)?;
     if !compares(op, &first, &second) {
-        return None;
+        return Ok(None);
     }
     let mut output = Spanset { spans: piped.unwrap_or(input.spans), told: input.told };
     for (label, value) in told {
@@ -239,7 +274,7 @@ fn scalar_filter(tree: &Tree<'_>, input: Spanset, left: &Number, op: Compare, ri
             None => output.told.push((label, value)),
         }
     }
-    Some(output)
+    Ok(Some(output))
 }
 
 impl Number {
@@ -265,12 +300,14 @@ impl Number {
     /// The number of some spans. Each aggregate is told to `note`, the spans of pipelines are added to `piped`.
     fn value(
         &self,
-        tree: &Tree<'_>,
+        of: Of<'_>,
         spans: &[usize],
         note: &mut dyn FnMut(&str, &Value<'static>),
         piped: &mut Option<Vec<usize>>,
-    ) -> Value<'static> {
-        match self {
+    ) -> Result<Value<'static>> {
+        let (control, tree) = of;
+        control.check()?;
+        Ok(match self {
             Number::Static(value) => Value::of_static(value).into_owned(),
             Number::Aggregate { label, op, expression } => {
                 let value = aggregate(tree, spans, *op, expression.as_ref());
@@ -278,17 +315,17 @@ impl Number {
                 value
             }
             Number::Binary { op, left, right } => {
-                let left = left.value(tree, spans, note, piped);
-                calculate(*op, &left, &right.value(tree, spans, note, piped))
+                let left = left.value(of, spans, note, piped)?;
+                calculate(*op, &left, &right.value(of, spans, note, piped)?)
             }
             Number::Piped { label, plan, number } => {
-                let given = united(plan.over(tree, vec![Spanset { spans: spans.to_vec(), told: Vec::new() }]));
-                let value = number.value(tree, &given, &mut |_, _| (), &mut None);
+                let given = united(plan.over(of, vec![Spanset { spans: spans.to_vec(), told: Vec::new() }])?);
+                let value = number.value(of, &given, &mut |_, _| (), &mut None)?;
                 note(label, &value);
                 *piped = Some(merged(piped.take().unwrap_or_default(), given));
                 value
             }
-        }
+        })
     }
 
     fn expressions<'p>(&'p self, each: &mut impl FnMut(&'p Expression)) {

@@ -258,21 +258,27 @@ impl Search {
         found: &mut dyn FnMut((Position, Found)) -> Result<()>,
     ) -> Result<()> {
         trace::each_of(control, scan, traces, &self.columns, |trace, tree| {
-            self.answer(trace, tree, query).map_or(Ok(()), &mut *found)
+            self.answer(control, trace, tree, query)?.map_or(Ok(()), &mut *found)
         })
     }
 
     /// What is found of a trace.
-    fn answer(&self, trace: TraceId, tree: &Tree<'_>, query: &SearchQuery) -> Option<(Position, Found)> {
-        let sets = self.plan.run(tree, query.range);
+    fn answer(
+        &self,
+        control: &Control,
+        trace: TraceId,
+        tree: &Tree<'_>,
+        query: &SearchQuery,
+    ) -> Result<Option<(Position, Found)>> {
+        let sets = self.plan.run(control, tree, query.range)?;
         let places: BTreeSet<usize> = sets.iter().flat_map(|set| set.spans.iter().copied()).collect();
         let mut matched = Matched::default();
         for spot in places.iter().filter_map(|place| tree.spot(*place)) {
             matched.add(spot.spans.start(spot.row), spot.spans.duration(spot.row), spot.spans.status(spot.row));
         }
-        let position = matched.best(query.order, trace)?;
+        let Some(position) = matched.best(query.order, trace) else { return Ok(None) };
         let sets = sets.into_iter().map(|set| self.describe(tree, set, query.spans_per_set)).collect();
-        Some((position, Found { summary: summary(trace, tree, &matched), sets }))
+        Ok(Some((position, Found { summary: summary(trace, tree, &matched), sets })))
     }
 
     fn describe(&self, tree: &Tree<'_>, set: Spanset, most: usize) -> FoundSet {
@@ -342,7 +348,7 @@ fn propose_by_groups(
             // It may be longer than can be related at once; that it may be an answer is proposal enough.
             return best.offer(control, [(*key, *trace)]);
         }
-        let left = columnar.left_of_all(spans, query.range)?;
+        let left = columnar.left_of_all(control, spans, query.range)?;
         let key_column = best.key_column;
         let key_of = |spans: &Spans<'_>, row: usize| match key_column {
             column::DURATION => spans.duration(row),

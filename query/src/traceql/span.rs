@@ -198,7 +198,7 @@ impl<'a> Spans<'a> {
         Event::list(self.events.map_or(&[], |cells| cells.get(row)))
     }
 
-    fn links(&self, row: usize) -> impl Iterator<Item = Link<'a>> + use<'a> {
+    pub(super) fn links(&self, row: usize) -> impl Iterator<Item = Link<'a>> + use<'a> {
         Link::list(self.links.map_or(&[], |cells| cells.get(row)))
     }
 

@@ -223,11 +223,11 @@ impl Block {
         }
     }
 
-    /// The values of a label, ascending; `None` where only the series themselves tell them all.
-    pub fn label_values(&self, label: &Label) -> Option<Vec<String>> {
+    /// Gives the values of a label to `each`, ascending; whether these are all, which else only the series themselves tell.
+    pub fn each_label_value(&self, label: &Label, each: &mut dyn FnMut(&str)) -> bool {
         match &self.kind {
-            Kind::Rows(_) => Some(Vec::new()),
-            Kind::Series(block) => block.label_values(label),
+            Kind::Rows(_) => true,
+            Kind::Series(block) => block.each_label_value(label, each),
         }
     }
 }

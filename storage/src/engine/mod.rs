@@ -45,7 +45,7 @@ pub use recovery::RecoveryReport;
 pub(crate) use recovery::{Layout, wal_checkpoint};
 pub use series::{SeriesFacts, SeriesRequest, SeriesScan};
 pub(crate) use share::is_shared;
-pub use snapshot::{Mark, MissingBlock, Scan, ScanProgress, Snapshot};
+pub use snapshot::{BlockFacts, Mark, MissingBlock, Scan, ScanProgress, Snapshot};
 pub use status::{EngineStatus, Shortage, SignalStatus};
 pub use store::{Decoder, Store, Write};
 pub use threads::Engine;

@@ -8,12 +8,17 @@
 //!     moment the samples of one series are in memory, and who all the matching ones are.
 //! Q3  Hidden samples are in no answer (V1 of `block`), and a damaged block does not keep a reader from the others (S3 of
 //!     `snapshot`).
+//! Q4  Who asks for series or labels is asked, before more of them is held, whether so many bytes in all may be (`room`); where they may
+//!     not, there is no answer, and who refused knows why.
+//!
+//! - `values`: the values of a label, from many lists.
 //!
 //! Not here: how labels are called in a query language (`query`).
 
 use super::snapshot::{Missing, Snapshot};
 use crate::block::{BlockId, SeriesReader, Shown};
 use crate::error::{Error, Result};
+use crate::hashed::AsIs;
 use crate::metric::{
     Census, Doubles, Fields, HeadReader, Hidden, Joiner, Label, Lost, Matcher, REACH, Read, Samples, Series,
     SeriesSource, Stored, doubles_fields,
@@ -21,7 +26,9 @@ use crate::metric::{
 use crate::model::Signal;
 use crate::model::schema::{self, column as name};
 use crate::scan::TimeRange;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, HashSet};
+use values::Values;
 
 /// Which series, and what of them.
 #[derive(Debug)]
@@ -78,17 +85,20 @@ impl BlockSource {
         if self.hidden.is_some() { Ok(None) } else { self.reader.doubles(stored, time) }
     }
 
-    /// The series with samples in a range of time that are shown.
-    fn shown(&mut self, time: TimeRange) -> Result<Vec<Stored>> {
-        let mut found = self.reader.find(&[])?;
-        let Some(hidden) = &self.hidden else { return Ok(found) };
-        let mut shown = Vec::with_capacity(found.len());
-        for stored in found.drain(..) {
-            if hidden.shows(&mut self.reader, &stored, time)? {
-                shown.push(stored);
+    /// Gives the series with samples in a range of time that are shown to `each`.
+    fn each_shown(&mut self, time: TimeRange, each: &mut dyn FnMut(&Series)) -> Result<()> {
+        for group in 0..self.reader.groups() {
+            for stored in self.reader.group(group)? {
+                let is_shown = match &self.hidden {
+                    Some(hidden) => hidden.shows(&mut self.reader, &stored, time)?,
+                    None => true,
+                };
+                if is_shown {
+                    each(&stored.series);
+                }
             }
         }
-        Ok(shown)
+        Ok(())
     }
 }
 
@@ -98,27 +108,11 @@ fn samples_of(source: &mut impl SeriesSource, stored: &Stored, time: TimeRange, 
 }
 
 impl Source {
-    fn find(&mut self, matchers: &[Matcher]) -> Result<Vec<Stored>> {
+    fn each_match(&mut self, matchers: &[Matcher], each: &mut dyn FnMut(Stored) -> bool) -> Result<()> {
         match self {
-            Source::Block(block) => block.reader.find(matchers),
-            Source::Head(reader) => reader.find(matchers),
-            Source::Damaged => Ok(Vec::new()),
-        }
-    }
-
-    fn groups(&self) -> usize {
-        match self {
-            Source::Block(block) => block.reader.groups(),
-            Source::Head(reader) => reader.groups(),
-            Source::Damaged => 0,
-        }
-    }
-
-    fn group(&mut self, group: usize) -> Result<Vec<Stored>> {
-        match self {
-            Source::Block(block) => block.reader.group(group),
-            Source::Head(reader) => reader.group(group),
-            Source::Damaged => Ok(Vec::new()),
+            Source::Block(block) => block.reader.each_match(matchers, each),
+            Source::Head(reader) => reader.each_match(matchers, each),
+            Source::Damaged => Ok(()),
         }
     }
 
@@ -169,6 +163,8 @@ pub struct SeriesScan {
     /// Those that were written first first.
     sources: Vec<Source>,
     found: std::vec::IntoIter<Wanted>,
+    /// Bytes that they take.
+    held: usize,
     time: TimeRange,
     fields: Fields,
     missing: Missing,
@@ -178,43 +174,62 @@ pub struct SeriesScan {
 }
 
 impl Snapshot {
-    /// The series that match, with their samples.
-    pub fn series(&self, request: &SeriesRequest) -> Result<SeriesScan> {
+    /// The series that match and that are `wanted`, which is asked once for each, with their samples. `room` is that of Q4.
+    pub fn series(
+        &self,
+        request: &SeriesRequest,
+        wanted: impl Fn(&Series) -> bool,
+        mut room: impl FnMut(usize) -> bool,
+    ) -> Result<SeriesScan> {
         if let Some(unknown) = request.columns.iter().find(|name| schema::of(Signal::Metrics).index_of(name).is_err()) {
             return Err(Error::Request { what: format!("{} have no column `{unknown}`", Signal::Metrics) });
         }
         let mut sources = self.sources(request.time, request.every);
-        let mut found: BTreeMap<Series, Vec<(usize, Stored)>> = BTreeMap::new();
+        let (mut finding, is_one) = (Finding::default(), sources.len() == 1);
         for (place, source) in sources.iter_mut().enumerate() {
-            let stored = source.find(&request.matchers);
-            for stored in source.noted(stored, self.missing_blocks())? {
+            let read = source.each_match(&request.matchers, &mut |stored| {
                 if request.time.overlaps(stored.min_time, stored.max_time) {
-                    found.entry(stored.series.clone()).or_default().push((place, stored));
+                    finding.add(place, stored, &wanted, is_one);
                 }
+                room(finding.held()) || finding.give_up()
+            });
+            source.noted(read, self.missing_blocks())?;
+            if let Source::Damaged = source {
+                finding.forget(place);
+            }
+            if finding.is_given_up {
+                break;
             }
         }
+        let Finding { found, held, .. } = finding;
         let mut columns = request.columns.clone();
         columns.push(name::FLAGS);
         let fields = Fields::of(&columns);
         let missing = self.missing_blocks().clone();
         let (found, joiner) = (found.into_iter().collect::<Vec<Wanted>>().into_iter(), Joiner::default());
-        Ok(SeriesScan { sources, found, time: request.time, fields, missing, joiner, lost: None })
+        Ok(SeriesScan { sources, found, held, time: request.time, fields, missing, joiner, lost: None })
     }
 
-    /// Every label that a series of some block or of memory has, where the block or memory has samples in a range of time.
-    pub fn labels(&self, time: TimeRange) -> Result<Vec<Label>> {
+    /// Every label that a series of some block or of memory has, where the block or memory has samples in a range of time. `room` is that of
+    /// Q4.
+    pub fn labels(&self, time: TimeRange, mut room: impl FnMut(usize) -> bool) -> Result<Vec<Label>> {
         let mut labels: BTreeSet<Label> = BTreeSet::new();
+        let mut held = 0;
+        let mut add = |label: Label| {
+            let bytes = 2 * size_of::<Label>() + label.key().len();
+            if room(held + bytes) && labels.insert(label) {
+                held += bytes;
+            }
+        };
         for shown in self.series_blocks(time, 0).0 {
             if shown.hidden().is_none() {
-                labels.extend(shown.block.labels());
+                shown.block.labels().into_iter().for_each(&mut add);
                 continue;
             }
-            for stored in self.shown_series(&shown, time)? {
-                labels.extend(stored.series.labels());
-            }
+            self.each_shown(&shown, time, &mut |series| series.labels().into_iter().for_each(&mut add))?;
         }
         for head in self.heads() {
-            labels.extend(head.labels());
+            head.labels().into_iter().for_each(&mut add);
         }
         Ok(labels.into_iter().collect())
     }
@@ -237,27 +252,27 @@ impl Snapshot {
         Ok(false)
     }
 
-    /// Every value of a label, by the same rule.
-    pub fn label_values(&self, label: &Label, time: TimeRange) -> Result<Vec<String>> {
-        let mut values: Vec<String> = Vec::new();
+    /// The first so many values of a label, by the same rule.
+    pub fn label_values(
+        &self,
+        label: &Label,
+        time: TimeRange,
+        most: usize,
+        mut room: impl FnMut(usize) -> bool,
+    ) -> Result<Vec<String>> {
+        let mut values = Values::new(most, &mut room);
         for shown in self.series_blocks(time, 0).0 {
-            let listed = if shown.hidden().is_none() { shown.block.label_values(label) } else { None };
-            match listed {
-                Some(listed) => values.extend(listed),
-                None => {
-                    let found = self.shown_series(&shown, time)?;
-                    values.extend(found.iter().map(|stored| label.value(&stored.series).into_owned()));
-                }
+            let is_whole = shown.hidden().is_none();
+            if !(is_whole && shown.block.each_label_value(label, &mut |value| values.add(value))) {
+                self.each_shown(&shown, time, &mut |series| values.add(&label.value(series)))?;
             }
+            values.next_list();
         }
         for head in self.heads() {
-            values.extend(head.label_values(label));
+            head.each_label_value(label, &mut |value| values.add(value));
+            values.next_list();
         }
-        values.retain(|value| !value.is_empty());
-        // Stable, which is quick where some sorted lists lie one behind the other.
-        values.sort();
-        values.dedup();
-        Ok(values)
+        Ok(values.finish())
     }
 
     /// Where the points lie whose exemplars are of a range of time: ranges that ascend and do not overlap.
@@ -282,30 +297,33 @@ impl Snapshot {
         all
     }
 
-    /// Gives each series of memory, and of each block with samples in a range of time, whether the series has some there or not, until
-    /// `each` says that it is enough. A group of series at a time is in memory.
-    pub fn each_series(&self, time: TimeRange, mut each: impl FnMut(&Series, SeriesFacts) -> bool) -> Result<()> {
+    /// Gives each matching series of memory, and of each block with samples in a range of time, whether the series has some there or not,
+    /// until `each` says that it is enough. A group of series at a time is in memory.
+    pub fn each_series(
+        &self,
+        matchers: &[Matcher],
+        time: TimeRange,
+        mut each: impl FnMut(&Series, SeriesFacts) -> bool,
+    ) -> Result<()> {
+        let mut goes_on = true;
         for mut source in self.sources(time, 0) {
-            for group in 0..source.groups() {
-                let stored = source.group(group);
-                for stored in source.noted(stored, self.missing_blocks())? {
-                    let facts = SeriesFacts { first_time: stored.min_time, last_time: stored.max_time };
-                    if !each(&stored.series, facts) {
-                        return Ok(());
-                    }
-                }
+            let read = source.each_match(matchers, &mut |stored| {
+                let facts = SeriesFacts { first_time: stored.min_time, last_time: stored.max_time };
+                goes_on = each(&stored.series, facts);
+                goes_on
+            });
+            source.noted(read, self.missing_blocks())?;
+            if !goes_on {
+                break;
             }
         }
         Ok(())
     }
 
-    /// The series of a block that are shown; none where it turns out to be damaged, which is noted.
-    fn shown_series(&self, shown: &Shown, time: TimeRange) -> Result<Vec<Stored>> {
-        let Some(mut source) = BlockSource::new(shown) else { return Ok(Vec::new()) };
-        match source.shown(time) {
-            Ok(series) => Ok(series),
-            Err(error) => self.missing_blocks().note(shown.id, error).map(|()| Vec::new()),
-        }
+    /// Gives the series of a block that are shown to `each`; none any more where it turns out to be damaged, which is noted.
+    fn each_shown(&self, shown: &Shown, time: TimeRange, each: &mut dyn FnMut(&Series)) -> Result<()> {
+        let Some(mut source) = BlockSource::new(shown) else { return Ok(()) };
+        source.each_shown(time, each).or_else(|error| self.missing_blocks().note(shown.id, error))
     }
 
     fn sources(&self, time: TimeRange, every: i64) -> Vec<Source> {
@@ -316,25 +334,77 @@ impl Snapshot {
     }
 }
 
+/// Series while they are looked for.
+#[derive(Debug, Default)]
+struct Finding {
+    found: BTreeMap<Series, Vec<(usize, Stored)>>,
+    /// Bytes that they take.
+    held: usize,
+    /// Those that are not wanted, where they may come again.
+    unwanted: HashSet<u128, AsIs>,
+    is_given_up: bool,
+}
+
+impl Finding {
+    /// Bytes that are held while it goes on.
+    fn held(&self) -> usize {
+        self.held + self.unwanted.len() * UNWANTED_BYTES
+    }
+
+    /// Takes note of where a series lies; `is_one` says that it lies nowhere else.
+    fn add(&mut self, place: usize, mut stored: Stored, wanted: impl Fn(&Series) -> bool, is_one: bool) {
+        match self.found.entry(stored.series.clone()) {
+            Entry::Occupied(mut entry) => {
+                // One text is enough.
+                stored.series = entry.key().clone();
+                entry.get_mut().push((place, stored));
+                self.held += size_of::<(usize, Stored)>();
+            }
+            Entry::Vacant(entry) => {
+                let hash = if is_one { None } else { Some(stored.series.hash()) };
+                if hash.is_some_and(|hash| self.unwanted.contains(&hash)) {
+                    return;
+                }
+                if wanted(&stored.series) {
+                    self.held += bytes_of(&stored.series);
+                    entry.insert(vec![(place, stored)]);
+                } else {
+                    self.unwanted.extend(hash);
+                }
+            }
+        }
+    }
+
+    /// Forgets what lies in a place.
+    fn forget(&mut self, place: usize) {
+        self.found.values_mut().for_each(|parts| parts.retain(|(of, _)| *of != place));
+        self.found.retain(|_, parts| !parts.is_empty());
+    }
+
+    /// Finds nothing (Q4); that it does not go on.
+    fn give_up(&mut self) -> bool {
+        *self = Finding { is_given_up: true, ..Finding::default() };
+        false
+    }
+}
+
+/// What a series that is not wanted takes, in a table that is half full.
+const UNWANTED_BYTES: usize = 40;
+
+/// About how many bytes a series takes in a scan that is in one place only; what it shares with others left out.
+fn bytes_of(series: &Series) -> usize {
+    2 * size_of::<Wanted>() + size_of::<(usize, Stored)>() + series.memory_bytes() - size_of::<Series>()
+}
+
 impl SeriesScan {
     /// How many series are left at most.
     pub fn left(&self) -> usize {
         self.found.len()
     }
 
-    /// Leaves series out before their samples are read, and returns them. Of those some may have no samples in the range of
-    /// time: only the first and the last sample of each block were looked at.
-    pub fn leave_out(&mut self, unwanted: impl Fn(&Series) -> bool) -> Vec<Series> {
-        let (mut out, mut kept) = (Vec::new(), Vec::with_capacity(self.found.len()));
-        for (series, parts) in std::mem::take(&mut self.found) {
-            if unwanted(&series) {
-                out.push(series);
-            } else {
-                kept.push((series, parts));
-            }
-        }
-        self.found = kept.into_iter();
-        out
+    /// Bytes that the series take that are left.
+    pub fn memory_bytes(&self) -> usize {
+        self.held
     }
 
     /// The next series, with its samples as doubles where they are nothing else: those of series that follow each other mostly share
@@ -365,6 +435,7 @@ impl SeriesScan {
                 }
             }
             let (series, parts) = self.found.next()?;
+            self.held = self.held.saturating_sub(bytes_of(&series).saturating_sub(size_of::<Wanted>()));
             match read(self, &parts) {
                 Ok(None) => {}
                 Ok(Some(read)) => return Some(Ok((series, read))),
@@ -466,6 +537,8 @@ impl Iterator for SeriesScan {
         self.next_with(|scan, parts| scan.read(parts).map(|samples| (!samples.is_empty()).then_some(samples)))
     }
 }
+
+mod values;
 
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,19 @@ pub struct Snapshot {
 #[derive(Debug, Clone)]
 pub struct Mark(Weak<View>);
 
+/// What is known of a block without reading it. Hidden rows included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockFacts {
+    /// Its name.
+    pub id: BlockId,
+    /// How many rows.
+    pub rows: u64,
+    /// Time of its first row.
+    pub min_time: i64,
+    /// Time of its last row.
+    pub max_time: i64,
+}
+
 /// A block whose rows are missing from what was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingBlock {
@@ -162,6 +175,22 @@ impl Snapshot {
         // A hidden span still has a place in the tree that the block tells of.
         let whole = holding.next().is_none_or(|block| block.hidden().is_none());
         Ok(all_read && whole && holding.next().is_none())
+    }
+
+    /// What is known of the blocks of a signal without reading them.
+    pub fn block_facts(&self, signal: Signal) -> Vec<BlockFacts> {
+        let facts = |shown: &Shown| {
+            let meta = shown.block.meta();
+            BlockFacts { id: shown.id, rows: meta.rows, min_time: meta.min_time, max_time: meta.max_time }
+        };
+        self.view.blocks_of(&self.tenant, signal).iter().map(facts).collect()
+    }
+
+    /// Time of the first sample of metrics, hidden ones included.
+    pub fn first_metric_time(&self) -> Option<i64> {
+        let in_memory = self.heads().into_iter().filter_map(|head| head.time_range()).map(|(first, _)| first);
+        let in_blocks = self.block_facts(Signal::Metrics).into_iter().map(|block| block.min_time);
+        in_blocks.chain(in_memory).min()
     }
 
     /// The series in memory, those that were written first first.

@@ -47,8 +47,20 @@ pub(crate) trait SeriesSource {
     /// The series of a group. Groups and the series of each ascend.
     fn group(&mut self, group: usize) -> Result<Vec<Stored>>;
 
-    /// The series that match, in no particular order.
-    fn find(&mut self, matchers: &[Matcher]) -> Result<Vec<Stored>>;
+    /// Gives the series that match to `each`, in no particular order, until it says that it is enough. Not more than a group of them is in
+    /// memory.
+    fn each_match(&mut self, matchers: &[Matcher], each: &mut dyn FnMut(Stored) -> bool) -> Result<()>;
+
+    /// All of them at once.
+    #[cfg(test)]
+    fn find(&mut self, matchers: &[Matcher]) -> Result<Vec<Stored>> {
+        let mut found = Vec::new();
+        self.each_match(matchers, &mut |stored| {
+            found.push(stored);
+            true
+        })?;
+        Ok(found)
+    }
 
     /// Which rows of a series lie in a range of time.
     fn rows_in(&mut self, stored: &Stored, time: TimeRange) -> Result<Range<usize>>;

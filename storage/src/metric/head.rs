@@ -22,7 +22,6 @@ use crate::block::{Interner, dictionary_value};
 use crate::error::{Error, Result};
 use crate::model::Batch;
 use crate::scan::TimeRange;
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::ops::Range;
@@ -342,12 +341,12 @@ impl HeadReader {
         lock(&self.head).strays
     }
 
-    /// The values of a label, in no order, some perhaps twice or empty. No series is asked.
-    pub(crate) fn label_values(&self, label: &Label) -> Vec<String> {
+    /// Gives the values of a label to `each`, in no order, some perhaps twice or empty. No series is asked. The writer waits.
+    pub(crate) fn each_label_value(&self, label: &Label, each: &mut dyn FnMut(&str)) {
         let head = lock(&self.head);
         match label {
-            Label::Point(key) => head.postings.values(key).map(Cow::into_owned).collect(),
-            _ => head.family.iter().map(|family| label.value(&family.series(&[])).into_owned()).collect(),
+            Label::Point(key) => head.postings.values(key).for_each(|value| each(&value)),
+            _ => head.family.iter().for_each(|family| each(&label.value(&family.series(&[])))),
         }
     }
 
@@ -361,10 +360,54 @@ impl HeadReader {
     /// Whether a series matches.
     pub(crate) fn has(&mut self, matchers: &[Matcher]) -> Result<bool> {
         if matchers.iter().any(|matcher| matches!(matcher.label(), Label::Point(_))) {
-            return Ok(!self.find(matchers)?.is_empty());
+            let mut has = false;
+            self.each_match(matchers, &mut |_| {
+                has = true;
+                false
+            })?;
+            return Ok(has);
         }
         let admits = |family: &Family| matchers.iter().all(|matcher| matcher.matches(&family.series(&[])));
         Ok(lock(&self.head).family.iter().any(admits))
+    }
+
+    /// Series among which are all that match, and which families do: few families, many series, so a family is asked once. From now on the
+    /// reader sees them as they stand now (H1).
+    fn propose(&mut self, of_family: &[&Matcher], of_series: &[&Matcher]) -> (Vec<u32>, Vec<bool>) {
+        let head = lock(&self.head);
+        let admits = |family: &Family| of_family.iter().all(|matcher| matcher.matches(&family.series(&[])));
+        let admitted: Vec<bool> = head.family.iter().map(admits).collect();
+        let proposed = head.postings.proposed(of_series, &admitted);
+        let are_few = proposed.as_ref().is_some_and(|proposed| proposed.len() < head.runs.len() / FEW_SHARE);
+        if let (false, Lengths::Found(_)) = (are_few, &self.lengths) {
+            self.lengths = Lengths::All(head.runs.iter().map(Run::length).collect());
+        }
+        let mut numbers = proposed.unwrap_or_else(|| (0u32..).take(head.runs.len()).collect());
+        match &mut self.lengths {
+            Lengths::All(lengths) => numbers.retain(|number| (*number as usize) < lengths.len()),
+            Lengths::Found(lengths) => {
+                let length = |number: u32| head.runs.get(number as usize).map_or(0, Run::length);
+                lengths.extend(numbers.iter().map(|number| (*number, length(*number))));
+            }
+        }
+        (numbers, admitted)
+    }
+
+    /// Those of some series that match.
+    fn matching(&self, numbers: &[u32], of_series: &[&Matcher], admitted: &[bool]) -> Vec<Stored> {
+        let head = lock(&self.head);
+        let fits = |attributes: &[u8]| {
+            of_series.iter().all(|matcher| match matcher.label() {
+                Label::Point(key) => matcher.accepts(&point_value(attributes, key)),
+                _ => true,
+            })
+        };
+        let matches = |number: u32| {
+            let (family, attributes) = head.series.get(number).split_first_chunk::<4>()?;
+            let is_admitted = admitted.get(u32::from_le_bytes(*family) as usize) == Some(&true);
+            (is_admitted && fits(attributes)).then(|| head.stored(number))?
+        };
+        numbers.iter().filter_map(|number| matches(*number)).collect()
     }
 
     /// The series in ascending order.
@@ -432,44 +475,18 @@ impl SeriesSource for HeadReader {
         Ok(numbers.into_iter().filter_map(|number| head.stored(number)).collect())
     }
 
-    fn find(&mut self, matchers: &[Matcher]) -> Result<Vec<Stored>> {
-        let head = lock(&self.head);
-        // Few families, many series: a family is asked once.
+    fn each_match(&mut self, matchers: &[Matcher], each: &mut dyn FnMut(Stored) -> bool) -> Result<()> {
         let (of_family, of_series): (Vec<&Matcher>, Vec<&Matcher>) =
             matchers.iter().partition(|matcher| !matches!(matcher.label(), Label::Point(_)));
-        let admits = |family: &Family| of_family.iter().all(|matcher| matcher.matches(&family.series(&[])));
-        let admitted: Vec<bool> = head.family.iter().map(admits).collect();
-        let fits = |attributes: &[u8]| {
-            of_series.iter().all(|matcher| match matcher.label() {
-                Label::Point(key) => matcher.accepts(&point_value(attributes, key)),
-                _ => true,
-            })
-        };
-        let matches = |number: u32| {
-            let (family, attributes) = head.series.get(number).split_first_chunk::<4>()?;
-            let is_admitted = admitted.get(u32::from_le_bytes(*family) as usize) == Some(&true);
-            (is_admitted && fits(attributes)).then(|| head.stored(number))?
-        };
-        let proposed = head.postings.proposed(&of_series, &admitted);
-        let are_few = proposed.as_ref().is_some_and(|proposed| proposed.len() < head.runs.len() / FEW_SHARE);
-        if let (false, Lengths::Found(_)) = (are_few, &self.lengths) {
-            self.lengths = Lengths::All(head.runs.iter().map(Run::length).collect());
-        }
-        let found: Vec<Stored> = match proposed {
-            Some(proposed) => proposed.into_iter().filter_map(matches).collect(),
-            None => (0u32..).take(head.runs.len()).filter_map(matches).collect(),
-        };
-        match &mut self.lengths {
-            Lengths::All(lengths) => {
-                let there = |stored: &Stored| (stored.number as usize) < lengths.len();
-                return Ok(found.into_iter().filter(there).collect());
-            }
-            Lengths::Found(lengths) => {
-                let length = |number: u32| head.runs.get(number as usize).map_or(0, Run::length);
-                lengths.extend(found.iter().map(|stored| (stored.number, length(stored.number))));
+        let (numbers, admitted) = self.propose(&of_family, &of_series);
+        for group in numbers.chunks(GROUP_SERIES) {
+            for stored in self.matching(group, &of_series, &admitted) {
+                if !each(stored) {
+                    return Ok(());
+                }
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     fn rows_in(&mut self, stored: &Stored, time: TimeRange) -> Result<Range<usize>> {

@@ -51,6 +51,11 @@ impl Label {
         }
     }
 
+    /// The attribute's key.
+    pub(crate) fn key(&self) -> &str {
+        self.parts().1
+    }
+
     /// What the label's entries in the postings begin with: no label's prefix begins with another's.
     pub(crate) fn prefix(&self) -> Vec<u8> {
         let (code, key) = self.parts();

@@ -10,6 +10,7 @@ use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, BinaryArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray};
 use arrow_schema::{Field, Schema};
 use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3Default;
 
 /// The columns that make a series.
 pub(crate) const COLUMNS: [&str; 11] = [
@@ -67,6 +68,21 @@ impl Series {
     /// The instrumentation scope; empty where its cell is malformed.
     pub fn scope(&self) -> origin::Scope<'_> {
         origin::Scope::parse(&self.scope).unwrap_or_default()
+    }
+
+    /// A number that no other series has.
+    pub fn hash(&self) -> u128 {
+        let mut hash = Xxh3Default::new();
+        for number in [self.r#type, self.temporality, i32::from(self.is_monotonic)] {
+            hash.update(&number.to_le_bytes());
+        }
+        let texts = [&self.name, &self.service_name, &self.unit, &self.description].map(|text| text.as_bytes());
+        let cells = [&self.resource, &self.scope, &self.metadata, &self.attributes].map(|cell| &**cell);
+        for part in texts.into_iter().chain(cells) {
+            hash.update(&part.len().to_le_bytes());
+            hash.update(part);
+        }
+        hash.digest128()
     }
 
     /// Whether all but the attributes is the same.

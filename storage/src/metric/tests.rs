@@ -229,7 +229,8 @@ proptest! {
             prop_assert_eq!(&found, &expected);
         }
         for label in ["a", "b", "c"].map(|key| Label::Point(key.into())) {
-            let mut values = whole.label_values(&label);
+            let mut values = Vec::new();
+            whole.each_label_value(&label, &mut |value| values.push(value.to_owned()));
             values.sort();
             values.dedup();
             values.retain(|value| !value.is_empty());

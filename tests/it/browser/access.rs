@@ -57,14 +57,62 @@ async fn browser_finds_no_serious_violation_of_axes_rules() {
         (format!("/trace/{trace}?tab=json"), "json"),
     ];
     for theme in ["light", "dark"] {
+        let set = format!("document.documentElement.dataset.theme = '{theme}'");
         for (path, testid) in &places {
             browser.go(&format!("http://{}{path}", server.http)).await;
             browser.wait_for_some(testid).await;
-            browser.run(&format!("document.documentElement.dataset.theme = '{theme}'")).await;
+            browser.run(&set).await;
             let found = violations(&browser, &axe).await;
             assert_eq!(found, json!([]), "{path}, {theme}");
         }
+        browser.go(&format!("http://{}/explore", server.http)).await;
+        browser.wait_for_some("strips").await;
+        browser.run(&set).await;
+        for (name, open, seen, close) in FLOATING {
+            browser.run(open).await;
+            browser.wait_for(name, &format!("return document.querySelector('{seen}') !== null")).await;
+            let found = violations(&browser, &axe).await;
+            assert_eq!(found, json!([]), "{name}, {theme}");
+            browser.run(close).await;
+            browser.wait_for(name, &format!("return document.querySelector('{seen}') === null")).await;
+        }
     }
+    // What is narrow scrolls where it does not elsewhere.
+    let narrow = Browser::open(500, 800).await;
+    for path in [format!("/trace/{trace}"), format!("/trace/{trace}?tab=flame"), "/explore".to_owned()] {
+        narrow.call("POST", "/goog/cdp/execute", &phone()).await;
+        narrow.go(&format!("http://{}{path}", server.http)).await;
+        narrow
+            .wait_for("the page", "return document.querySelector('[data-testid=\"span-row\"], canvas') !== null")
+            .await;
+        assert_eq!(narrow.run("return window.innerWidth").await, 390);
+        assert_eq!(violations(&narrow, &axe).await, json!([]), "{path} at 390 pixels");
+    }
+}
+
+/// What floats above a page: its name, how it is opened, what is seen of it, how it is closed.
+const FLOATING: [(&str, &str, &str, &str); 5] = [
+    ("the palette", PALETTE, "[data-testid=\"palette\"] [aria-selected=\"true\"]", PALETTE),
+    ("the palette without a place", NO_PLACE, "[data-testid=\"palette\"] .offer-name[title*=\"zzzz\"]", PALETTE),
+    ("the sheet of keys", "window.dispatchEvent(new KeyboardEvent('keydown', { key: '?' }))", ".sheet", ESCAPE),
+    ("the range", "window.dispatchEvent(new KeyboardEvent('keydown', { key: 't' }))", ".popover.range", ESCAPE),
+    (
+        "the tenant",
+        "document.querySelector('.top [title^=\"Tenant\"]').click()",
+        ".popover.tenant",
+        "document.querySelector('.scrim').click()",
+    ),
+];
+const PALETTE: &str = "window.dispatchEvent(new KeyboardEvent('keydown', { key: 'k', ctrlKey: true }))";
+const NO_PLACE: &str = "window.dispatchEvent(new KeyboardEvent('keydown', { key: 'k', ctrlKey: true })); \
+     setTimeout(() => { const field = document.querySelector('.palette input'); field.value = 'zzzz'; \
+     field.dispatchEvent(new Event('input', { bubbles: true })) }, 200)";
+const ESCAPE: &str = "window.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape' }))";
+
+/// As wide as a phone: a window of its own is never that narrow.
+fn phone() -> Value {
+    json!({"cmd": "Emulation.setDeviceMetricsOverride",
+           "params": {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": false}})
 }
 
 /// What axe calls serious or critical: rule, and the elements that break it.

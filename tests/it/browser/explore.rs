@@ -2,7 +2,8 @@
 
 use super::driver::{Browser, ENTER};
 use super::{send, wanted};
-use crate::server::Server;
+use crate::server::{Server, request};
+use hyper::body::Bytes;
 use serde_json::{Value, json};
 
 /// Quick and slow spans of one service; what is slow is all of one pod.
@@ -135,6 +136,132 @@ async fn browser_closes_the_box_with_escape_and_says_whose_answer_stays_after_a_
             "a right answer",
             "return document.querySelectorAll('.stale, [data-testid=\"partial\"]').length === 0",
         )
+        .await;
+    browser.check_no_errors().await;
+}
+
+/// A trace with a retried call, an attribute whose key has a sign, a short id, and a record of logs.
+fn odd(start: u64) -> Value {
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let span = |number: u64| {
+        let slow = number.is_multiple_of(4);
+        let begin = start + number * 1_000_000_000;
+        let why = json!([{"timeUnixNano": begin.to_string(), "name": "retry", "attributes": [text("why", "timeout")]}]);
+        json!({"traceId": format!("{:032x}", 0x1234_5678_90ab_cd00_u64 + number), "spanId": format!("{number:016x}"), "name": "GET /",
+               "kind": 2, "startTimeUnixNano": begin.to_string(), "attributes": [text("odd=key", "yes")],
+               "endTimeUnixNano": (begin + if slow { 900_000_000 } else { 2_000_000 }).to_string(),
+               "events": if slow { why } else { json!([]) }})
+    };
+    let resource = json!({"attributes": [text("service.name", "..")]});
+    json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": (1..=40).map(span).collect::<Vec<_>>()}]}]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_finds_what_filters_cannot_say_and_draws_series_of_spans() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    send(&server, &odd(u64::try_from(now.as_nanos()).unwrap() - 300_000_000_000)).await;
+    let browser = Browser::open(1280, 800).await;
+    let at = async |path: &str| browser.go(&format!("http://{}{path}", server.http)).await;
+    let rows =
+        |count: usize| format!("return document.querySelectorAll('[data-testid=\"trace-row\"]').length === {count}");
+
+    at("/explore?from=now-15m&service=..").await;
+    browser.wait_for("all traces", "return document.querySelectorAll('[data-testid=\"trace-row\"]').length > 10").await;
+    let aside = "return document.querySelector('.explore-charts .chart-aside').textContent.includes('40 spans')";
+    browser.wait_for("the strips", aside).await;
+    browser.press(".strips", (0.08, 90.0), (0.98, 130.0)).await;
+    let value = "return document.querySelector('[data-key^=\"event\"] [data-testid=\"difference-value\"]')?.click() === undefined \
+                 && new URLSearchParams(location.search).get('q')";
+    let query = browser.wait_for("a query", value).await;
+    let query = query.as_str().unwrap();
+    assert!(query.starts_with("{ resource.service.name = \"..\" && event"), "{query}");
+    browser.wait_for("slow traces", &rows(10)).await;
+
+    // The page of a service that is called like a folder.
+    at("/service?name=..").await;
+    browser.wait_for_some("operation-row").await;
+    assert_eq!(browser.count("error").await, 0);
+
+    // A trace by its last sixteen digits; an attribute whose key has a sign.
+    at("/trace/1234567890abcd04?span=0000000000000004").await;
+    let link = "return [...document.querySelectorAll('[data-testid=\"span-details\"] a.copy')].find(link => \
+                link.closest('tr').textContent.includes('odd=key'))?.click() === undefined \
+                && new URLSearchParams(location.search).get('q')";
+    assert_eq!(browser.wait_for("a query", link).await, "{ .\"odd=key\" = \"yes\" }");
+    browser.wait_for("traces", "return document.querySelectorAll('[data-testid=\"trace-row\"]').length > 10").await;
+
+    // Series in the place of traces, as a table that the address keeps.
+    browser.run("document.querySelector('[data-testid=\"traceql\"]').select()").await;
+    browser.keys("traceql", &format!("{{ }} | rate() by (name){ENTER}")).await;
+    browser.wait_for_some("legend").await;
+    assert_eq!(browser.count("trace-row").await + browser.count("traceql-fault").await, 0);
+    browser.screenshot("explore-series").await;
+    browser.click("as-table").await;
+    browser.wait_for("the table in the address", "return location.search.includes('table=')").await;
+    at(&browser.url().await.split_once("/explore").map(|(_, rest)| format!("/explore{rest}")).unwrap()).await;
+    browser.wait_for("the table", "return document.querySelector('.chart-table td') !== null").await;
+    browser.run("document.querySelector('[data-testid=\"traceql\"]').select()").await;
+    browser.keys("traceql", &format!("{{ }} | rate() by ({ENTER}")).await;
+    browser.wait_for_some("traceql-fault").await;
+    browser.check_no_errors().await;
+
+    // What the server's end means is seen without scrolling, and columns that sort say so.
+    at("/explore?from=now-15m").await;
+    browser.wait_for("traces", "return document.querySelectorAll('[data-testid=\"trace-row\"]').length > 10").await;
+    let sorts = "return [...document.querySelectorAll('.trace-list [aria-sort]')].map(head => [head.textContent.trim(), head.ariaSort])";
+    let heads = browser.run(sorts).await;
+    assert_eq!(heads[0], json!(["Match ↓", "descending"]));
+    assert_eq!(
+        (&heads[2], &heads[3]),
+        (&json!(["Trace duration ↕, log scale", "none"]), &json!(["Longest match ↕", "none"]))
+    );
+    browser.screenshot("explore-heads").await;
+    server.kill();
+    browser.click("refresh").await;
+    browser.wait_for_some("error").await;
+    let seen = "const box = document.querySelector('[data-testid=\"error\"]').getBoundingClientRect(); return box.top >= 0 && box.bottom <= innerHeight";
+    assert_eq!(browser.run(seen).await, true);
+    browser.screenshot("explore-gone").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_keeps_in_the_address_which_records_are_open() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    let record = |number: u128| {
+        let time = now - (number / 2) * 1_000_000_000;
+        json!({"timeUnixNano": time.to_string(), "body": {"stringValue": format!("line {number}")}})
+    };
+    let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": (1..=9).map(record).collect::<Vec<_>>()}]}]});
+    let headers = [("content-type", "application/json")];
+    let sent = request(&server.otlp_http, "POST", "/v1/logs", &headers, Bytes::from(logs.to_string())).await;
+    assert_eq!(sent.0, 200, "{}", String::from_utf8_lossy(&sent.1));
+    let browser = Browser::open(1280, 800).await;
+    browser.go(&format!("http://{}/logs", server.http)).await;
+    browser.wait_for_some("log-row").await;
+    for row in [1, 2] {
+        browser.run(&format!("document.querySelectorAll('[data-testid=\"log-row\"]')[{row}].click()")).await;
+    }
+    let open = "return [...document.querySelectorAll('.log-item.open .log-line')].map(one => one.textContent).join()";
+    let two = "return document.querySelectorAll('[data-testid=\"log-details\"]').length === 2";
+    browser.wait_for("two records", two).await;
+    let (address, before) = (browser.url().await, browser.run(open).await);
+    assert!(address.contains("open="), "{address}");
+    browser.go(&address).await;
+    browser.wait_for("both again", two).await;
+    assert_eq!(browser.run(open).await, before);
+    browser.run("document.querySelector('.log-item.open [data-testid=\"log-row\"]').click()").await;
+    browser
+        .wait_for("one record", "return document.querySelectorAll('[data-testid=\"log-details\"]').length === 1")
         .await;
     browser.check_no_errors().await;
 }

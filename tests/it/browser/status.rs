@@ -2,6 +2,7 @@
 
 use super::driver::Browser;
 use super::wanted;
+use crate::kafka::batch::{Codec, batch, produce};
 use crate::kafka::{Cluster, request};
 use crate::server::Server;
 
@@ -123,5 +124,39 @@ async fn browser_shows_that_partitions_are_paused_and_why() {
     browser.screenshot("status-paused").await;
     theme(&browser, "dark").await;
     browser.screenshot("status-paused-dark").await;
+    browser.check_no_errors().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_shows_a_partition_that_stands_and_the_letter_of_what_was_passed_over() {
+    if !wanted() {
+        return;
+    }
+    let cluster = Cluster::new(&[("otlp_logs", 2), ("lines", 1)]);
+    let dir = tempfile::tempdir().unwrap();
+    let broker = cluster.bootstrap_servers();
+    cluster.send("otlp_logs", 0, &request(0..3), None);
+    cluster.send("otlp_logs", 1, &request(0..3), None);
+    cluster.flush();
+    produce(&broker, "otlp_logs", 1, &batch(1_500, Codec::Gzip, b"no gzip"));
+    let stop = [("SPANLIGHT_KAFKA_TOPICS", TOPICS), ("SPANLIGHT_KAFKA_ON_LOSS", "stop")];
+    let server = cluster.serve(dir.path(), &stop);
+    let browser = Browser::open(1280, 800).await;
+    browser.go(&format!("http://{}/status", server.http)).await;
+    let stuck = "return [...document.querySelectorAll('[data-testid=\"partition-state\"]')].map(one => one.textContent).join() === \
+                 'read here,read here,▲ stuck'";
+    browser.wait_for("the one that stands", stuck).await;
+    browser.screenshot("status-stuck").await;
+    server.terminate();
+    let server = cluster.serve(dir.path(), &[("SPANLIGHT_KAFKA_TOPICS", TOPICS)]);
+    browser.go(&format!("http://{}/status", server.http)).await;
+    browser.wait_for_some("letter-row").await;
+    says(&browser, "letter-row", "1 – 1,500").await;
+    assert_eq!(browser.count("download").await + browser.count("letter-encoding").await, 0);
+    browser.click("replay").await;
+    says(&browser, "letter-fault", "cannot be read").await;
+    browser.screenshot("status-batch").await;
+    theme(&browser, "dark").await;
+    browser.screenshot("status-batch-dark").await;
     browser.check_no_errors().await;
 }

@@ -154,3 +154,65 @@ async fn browser_says_why_a_range_is_none_and_leads_to_a_right_one() {
         .await;
     browser.check_no_errors().await;
 }
+
+/// Services in a chain, each of which calls two more beside it: as many layers as services in the chain.
+fn deep(start: u64, layers: u64) -> Value {
+    let span = |service: String, id: u64, parent: u64, kind: u64| {
+        let parent = if parent == 0 { String::new() } else { format!("{parent:016x}") };
+        let at = |milliseconds: u64| (start + milliseconds * 1_000_000).to_string();
+        let span = json!({"traceId": TRACE, "spanId": format!("{id:016x}"), "parentSpanId": parent, "name": "work", "kind": kind,
+                          "startTimeUnixNano": at(0), "endTimeUnixNano": at(50)});
+        let resource = json!({"attributes": [text("service.name", &service)]});
+        json!({"resource": resource, "scopeSpans": [{"spans": [span]}]})
+    };
+    let name = |layer: u64, which: u64| format!("recommendation-{which}-of-layer-{layer}");
+    let groups = (1..=layers).flat_map(|layer| {
+        let (server, called) = (layer * 100, if layer == 1 { 0 } else { layer * 100 - 90 });
+        let own = span(name(layer, 0), server, called, 2);
+        let calls = (0..3).flat_map(move |which| {
+            let client = span(name(layer, 0), server + 10 + which, server, 3);
+            let leaf = (which > 0).then(|| span(name(layer, which), server + 20 + which, server + 10 + which, 2));
+            [Some(client), leaf].into_iter().flatten()
+        });
+        [own].into_iter().chain(calls)
+    });
+    json!({ "resourceSpans": groups.collect::<Vec<_>>() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_shows_a_map_of_many_services_with_names_that_can_be_read_and_found() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    send(&server, &deep(incident::now() - 60 * SECOND, 14)).await;
+    let browser = Browser::open(1280, 900).await;
+    browser.go(&format!("http://{}/map", server.http)).await;
+    browser.wait_for_some("map-node").await;
+    let smallest = "const zoom = parseFloat(getComputedStyle(document.querySelector('.map')).zoom); \
+        return Math.min(...[...document.querySelectorAll('.map-name')].map(one => parseFloat(getComputedStyle(one).fontSize) * zoom))";
+    let smallest = browser.run(smallest).await.as_f64().unwrap();
+    assert!((11.0..=13.0).contains(&smallest), "{smallest}");
+    let cut = "return [...document.querySelectorAll('.map-name .whole')].filter(one => one.scrollHeight > one.clientHeight + 1).length";
+    assert_eq!(browser.run(cut).await, 0, "names are whole");
+    let in_view = "const room = document.querySelector('.map-room').getBoundingClientRect(); \
+        const one = document.querySelector('.map-node.found, .map-node.chosen')?.getBoundingClientRect(); \
+        return !!one && one.left >= room.left && one.right <= room.right";
+    browser.screenshot("map-deep").await;
+    browser.keys("map-find", "Layer-14").await;
+    browser.wait_for("what is found in view", in_view).await;
+    let told = browser.run("return document.querySelector('[data-testid=\"map-found\"]').innerText").await;
+    assert!(told.as_str().unwrap().starts_with("3 of "), "{told}");
+    browser.screenshot("map-found").await;
+    browser.key_on("[data-testid=\"map-find\"]", "Enter").await;
+    browser.wait_for("the focus in the address", "return location.search.includes('focus=')").await;
+    browser.wait_for("what is chosen in view", in_view).await;
+    // Pulled by what is between the boxes, the map moves.
+    let left = "return document.querySelector('.map-room').scrollLeft";
+    let before = browser.run(left).await.as_f64().unwrap();
+    browser.press(".map-room", (0.3, 2.0), (0.6, 2.0)).await;
+    assert!(browser.run(left).await.as_f64().unwrap() < before, "{before}");
+    assert_eq!(browser.run(BEYOND).await, json!([]));
+    browser.check_no_errors().await;
+}

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub(crate) mod batch;
 mod foreign;
 mod front;
 mod letters;
@@ -46,6 +47,10 @@ impl Cluster {
             .create()
             .unwrap();
         Cluster { mock, producer }
+    }
+
+    pub(crate) fn bootstrap_servers(&self) -> String {
+        self.mock.bootstrap_servers()
     }
 
     pub(crate) fn send(&self, topic: &str, partition: i32, payload: &[u8], header: Option<(&str, &str)>) {

@@ -13,6 +13,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::TcpListener;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -426,6 +427,90 @@ async fn what_was_read_of_a_topic_that_is_made_anew_outlives_a_kill() {
     server.kill();
     let server = brokers.serve(dir.path(), &[]);
     all_once(&server, 50 * RECORDS).await;
+}
+
+/// Its namesake is longer than what was read of the first: it has messages at the offset that comes next.
+#[tokio::test]
+async fn a_topic_that_is_made_anew_while_it_is_read_is_read_once() {
+    let Some(lib) = lib() else { return };
+    let brokers = Brokers::start(lib, 1).await;
+    let dir = tempfile::tempdir().unwrap();
+    brokers.make_topic(LOGS, 1, &[]).await;
+    let (sent, mut end) = (AtomicUsize::new(0), 40);
+    produce(&brokers.producer(&[]), 0..end, &sent);
+    let patient = r#"{ "session.timeout.ms" = "45000" }"#;
+    let server = brokers.serve(dir.path(), &[("SPANLIGHT_KAFKA_LIBRDKAFKA", patient)]);
+    let signal = |signal| {
+        let pid = rustix::process::Pid::from_raw(server.pid().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    };
+    all_once(&server, end * RECORDS).await;
+    for turn in 0..4 {
+        // It may see the topic while there is none, or while that is short, or not before that is long enough.
+        if turn > 0 {
+            signal(rustix::process::Signal::STOP);
+        }
+        brokers.admin().delete_topics(&[LOGS], &AdminOptions::new()).await.unwrap();
+        brokers.make_topic(LOGS, 1, &[]).await;
+        let next = 3 * end;
+        produce(&brokers.producer(&[]), end..next, &sent);
+        end = next;
+        if turn > 0 {
+            signal(rustix::process::Signal::CONT);
+        }
+        all_once(&server, end * RECORDS).await;
+    }
+    assert_eq!(metric(&server, "spanlight_kafka_lost_offsets_total").await, 0.0);
+    server.kill();
+    let server = brokers.serve(dir.path(), &[]);
+    all_once(&server, end * RECORDS).await;
+}
+
+/// What a disk has damaged the cluster gives as it is.
+#[tokio::test]
+async fn a_batch_that_a_broker_has_damaged_is_passed_over_and_read_once_it_is_mended() {
+    let Some(lib) = lib() else { return };
+    let brokers = Brokers::start(lib, 1).await;
+    let dir = tempfile::tempdir().unwrap();
+    brokers.make_topic(LOGS, 1, &[]).await;
+    let sent = AtomicUsize::new(0);
+    for messages in [0..3, 3..10, 10..12] {
+        // Each in a batch of its own.
+        produce(&brokers.producer(&[("linger.ms", "500")]), messages, &sent);
+    }
+    let segment = brokers.dir.path().join("log-0").join(format!("{LOGS}-0")).join("00000000000000000000.log");
+    let damage = || {
+        let mut file = std::fs::OpenOptions::new().read(true).write(true).open(&segment).unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        let place = bytes.windows(7).position(|seven| seven == format!("{:07}", 4 * RECORDS).as_bytes());
+        let place = place.unwrap_or_else(|| bytes.windows(7).position(|seven| &seven[1..] == b"000020").unwrap());
+        file.seek(SeekFrom::Start(place as u64)).unwrap();
+        file.write_all(&[bytes[place] ^ 0x80]).unwrap();
+    };
+    damage();
+    let server = brokers.serve(dir.path(), &[]);
+    all_once_but(&server, 5 * RECORDS, 3 * RECORDS..10 * RECORDS).await;
+    assert_eq!(super::batch::ranges(&server).await, [(LOGS.to_owned(), 0, 3, 10)]);
+    assert_eq!(metric(&server, "spanlight_kafka_unreadable_offsets_total").await, 7.0);
+    let id = super::batch::letters(&server).await[0]["id"].as_str().unwrap().to_owned();
+    let (status, answer) = super::batch::replay(&server, &id, "").await;
+    assert!(status == 400 && answer.to_string().contains("CRC32C"), "{status} {answer}");
+    damage();
+    let (status, answer) = super::batch::replay(&server, &id, "").await;
+    assert_eq!((status, answer["accepted"].as_u64()), (200, Some(7 * RECORDS as u64)), "{answer}");
+    all_once(&server, 12 * RECORDS).await;
+}
+
+/// Waits for so many rows, and checks that none of them has a number of those.
+async fn all_once_but(server: &Server, count: usize, numbers: Range<usize>) {
+    let found = eventually("the rest", || async {
+        let found = values_of("logs", server, "number", "", "default").await;
+        (found.len() >= count).then_some(found)
+    })
+    .await;
+    assert!(found.len() == count && found.values().all(|rows| *rows == 1), "{found:?}");
+    assert!(numbers.into_iter().all(|number| !found.contains_key(&format!("{number:07}"))), "{found:?}");
 }
 
 /// Python's own client and OpenTelemetry's generated messages.

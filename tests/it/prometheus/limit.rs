@@ -34,6 +34,38 @@ async fn series_past_the_limit_stay_out_when_the_log_is_replayed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn invented_tenants_leave_room_for_who_was_there_before_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Server::start_with(dir.path(), &[], &[("SPANLIGHT_OTLP_TENANT_ACTIVE_SERIES", "3")]);
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    async fn send(server: &Server, tenant: &str, text: String) -> (u16, String) {
+        post(&server.http, "/api/v1/import", &[("x-scope-orgid", tenant)], text).await
+    }
+    let hits = |users: std::ops::Range<u32>| -> String {
+        users.map(|user| format!("hits{{user=\"{user}\"}} 1 {now}000\n")).collect()
+    };
+    let server = start();
+    let before = now - 2 * 24 * 3_600;
+    let (status, answer) = send(&server, "old", format!("hits{{user=\"0\"}} 1 {before}000\n{}", hits(0..1))).await;
+    assert_eq!(status, 200, "{answer}");
+    server.kill();
+    let server = start();
+    for invented in 0..3 {
+        let (status, answer) = send(&server, &format!("x{invented}"), hits(0..3)).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    for invented in 3..6 {
+        let (status, answer) = send(&server, &format!("x{invented}"), hits(0..3)).await;
+        let share = "of those that have been here for less than a day 9 together, which they have now";
+        assert!(status == 400 && answer.contains(share), "{status} {answer}");
+    }
+    let (status, answer) = send(&server, "old", hits(0..3)).await;
+    assert_eq!(status, 200, "{answer}");
+    let (status, answer) = send(&server, "x0", hits(0..3)).await;
+    assert_eq!(status, 200, "what is there goes on: {answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_called_as_the_setting_says() {
     let dir = tempfile::tempdir().unwrap();
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();

@@ -1,15 +1,15 @@
 //! How are attributes read? As a table in the order of their keys, searched, copied, filtered by.
 
 use super::text;
-use crate::state::attribute;
+use crate::state::{attribute, difference};
 use leptos::prelude::*;
 use query_api::otlp::KeyValue;
 
 /// Bytes beyond which a value gets the whole width.
 const WIDE: usize = 160;
 
-/// What a click on "filter" does with `key=value`.
-pub(crate) type Filter = Option<Callback<String, String>>;
+/// Where a click on "filter" leads, given a parameter of the search.
+pub(crate) type Filter = Option<Callback<(&'static str, String), String>>;
 
 /// A group of attributes under a heading; nothing when none fits the search.
 pub(crate) fn group(
@@ -46,7 +46,7 @@ fn row(one: KeyValue, href: Filter) -> AnyView {
     let value = attribute::text(&one.value);
     let kind = attribute::kind(&one.value);
     let filter = href.filter(|_| attribute::can_filter(&one.value) && value.len() <= 512).map(|href| {
-        let target = href.run(format!("{}={value}", one.key));
+        let target = href.run(difference::search(&one));
         view! { <a class="copy" href=target title="Search for traces that have this">"filter"</a> }
     });
     let copied = value.clone();

@@ -1,5 +1,8 @@
 //! What surrounds a chart? Its title, what it shows now, and the same as a table behind `⋯`.
+//!
+//! CH1  Which charts are shown as tables is in the URL, by their titles.
 
+use super::app::{App, Entry};
 use leptos::prelude::*;
 
 /// Rows shown of a chart's table.
@@ -16,12 +19,26 @@ pub(crate) struct Table {
 
 /// A chart in its frame; `table` is asked only when a person wants to see it.
 pub(crate) fn framed(
-    title: impl IntoView + 'static,
+    title: impl Into<String>,
     aside: impl IntoView + 'static,
     chart: AnyView,
     table: impl Fn() -> Table + Send + 'static,
 ) -> AnyView {
-    let open = RwSignal::new(false);
+    let app = App::get();
+    let title = title.into();
+    let of_open = title.clone();
+    let open = Memo::new(move |_| app.params.with(|params| params.all("table").contains(&of_open)));
+    let named = title.clone();
+    let toggle = move |_| {
+        app.change(Entry::Replace, |params| {
+            let mut open = params.all("table");
+            match open.iter().position(|other| *other == named) {
+                Some(at) => drop(open.remove(at)),
+                None => open.push(named.clone()),
+            }
+            params.set_all("table", &open);
+        });
+    };
     let shown = move || open.get().then(|| data(&table()));
     view! {
         <figure class="chart" data-testid="chart">
@@ -29,7 +46,7 @@ pub(crate) fn framed(
                 <span class="chart-title">{title}</span>
                 <span class="chart-aside quiet">{aside}</span>
                 <button class="button icon" title="Data of this chart as a table" aria-label="Data as a table"
-                    aria-expanded=move || open.get().to_string() on:click=move |_| open.update(|o| *o = !*o)>"⋯"</button>
+                    aria-expanded=move || open.get().to_string() on:click=toggle data-testid="as-table">"⋯"</button>
             </figcaption>
             {chart}
             {shown}

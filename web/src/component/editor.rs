@@ -10,6 +10,7 @@
 use crate::client::fetch::{self, Failure};
 use crate::client::load::{Load, Old, load_with};
 use crate::component::effect::effect;
+use crate::component::text;
 use crate::state::query::complete::{self, Offer, Want, What};
 use crate::state::query::fault::{self, Fault};
 use crate::state::query::token::{self, Kind, Language};
@@ -272,7 +273,7 @@ fn listed(shared: Shared, id: String) -> AnyView {
         let node: NodeRef<html::Li> = NodeRef::new();
         effect(move || {
             if let Some(row) = node.get().filter(|_| here()) {
-                row.scroll_into_view_with_scroll_into_view_options(&nearest());
+                text::show(&row);
             }
         });
         view! {
@@ -288,12 +289,6 @@ fn listed(shared: Shared, id: String) -> AnyView {
         </ul>
     }
     .into_any()
-}
-
-fn nearest() -> web_sys::ScrollIntoViewOptions {
-    let options = web_sys::ScrollIntoViewOptions::new();
-    options.set_block(web_sys::ScrollLogicalPosition::Nearest);
-    options
 }
 
 /// Where the mark is, one line further down, within the frame of the text.

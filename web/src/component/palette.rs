@@ -3,11 +3,12 @@
 use super::app::{App, Overlay};
 use crate::client::load::{Old, load};
 use crate::component::effect::effect;
+use crate::component::text;
 use crate::state::lower::lower;
 use crate::state::{address, filter, hue};
 use leptos::html;
 use leptos::prelude::*;
-use leptos::web_sys::KeyboardEvent;
+use leptos::web_sys::{self, KeyboardEvent};
 use query_api::service::ServicesResponse;
 
 /// Places that the palette and the top bar know: name, path, key.
@@ -32,7 +33,7 @@ fn entries(app: App, typed: &str, services: &[String]) -> Vec<Entry> {
     let typed = typed.trim();
     let wanted = lower(typed);
     let mut found = Vec::new();
-    if let Some(id) = address::trace_id(typed) {
+    if let Some(id) = address::pasted_id(typed) {
         found.push(Entry {
             kind: "trace",
             name: format!("Open trace {id}"),
@@ -55,7 +56,7 @@ fn entries(app: App, typed: &str, services: &[String]) -> Vec<Entry> {
         let href = app.href("/service", &[("name", service)]);
         found.push(Entry { kind: "service", name: service.clone(), href, service: Some(service.clone()) });
     }
-    if !typed.is_empty() && address::trace_id(typed).is_none() {
+    if !typed.is_empty() && address::pasted_id(typed).is_none() {
         let href = app.href("/logs", &[("contains", typed)]);
         found.push(Entry { kind: "logs", name: format!("Search logs for “{typed}”"), href, service: None });
     }
@@ -101,11 +102,18 @@ pub(crate) fn palette() -> AnyView {
             input.focus().ok();
         }
     });
+    let active = move || found.with(|found| found.get(at.get()).map(|_| format!("palette-{}", at.get())));
+    effect(move || {
+        let document = web_sys::window().and_then(|window| window.document());
+        if let Some(row) = document.and_then(|document| document.get_element_by_id(&format!("palette-{}", at.get()))) {
+            text::show(&row);
+        }
+    });
     let row = move |(index, entry): (usize, Entry)| {
         let chosen = entry.clone();
         let dot = entry.service.as_ref().map(|s| view! { <i class="dot" style=format!("--svc:{}", hue::css(s))></i> });
         view! {
-            <li role="option" class:at=move || at.get() == index aria-selected=move || (at.get() == index).to_string()
+            <li role="option" id=format!("palette-{index}") class:at=move || at.get() == index aria-selected=move || (at.get() == index).to_string()
                 on:mousemove=move |_| at.set(index) on:click=move |_| go(&chosen)>
                 <span class="offer-name" title=entry.name.clone()>{dot}<span class="cutoff">{entry.name.clone()}</span></span><span class="quiet small">{entry.kind}</span>
             </li>
@@ -115,9 +123,9 @@ pub(crate) fn palette() -> AnyView {
         <div class="scrim dim" on:click=move |_| app.overlay.set(None)></div>
         <div class="palette" role="dialog" aria-modal="true" aria-label="Go to" data-testid="palette">
             <input node_ref=input placeholder="Go to a page or service, or paste a trace id" spellcheck="false" role="combobox"
-                aria-expanded="true" aria-label="Go to"
+                aria-expanded="true" aria-controls="palette-places" aria-autocomplete="list" aria-activedescendant=active aria-label="Go to"
                 on:input=move |event| { typed.set(event_target_value(&event)); at.set(0); } on:keydown=keys />
-            <ul role="listbox" aria-label="Places">{move || found.get().into_iter().enumerate().map(row).collect_view()}</ul>
+            <ul id="palette-places" role="listbox" aria-label="Places">{move || found.get().into_iter().enumerate().map(row).collect_view()}</ul>
             <p class="hint quiet small"><kbd>"↑"</kbd><kbd>"↓"</kbd>" choose "<kbd>"⏎"</kbd>" go "<kbd>"esc"</kbd>" close"</p>
         </div>
     }

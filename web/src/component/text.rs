@@ -89,7 +89,7 @@ pub(crate) fn service_name(name: &str) -> AnyView {
     view! {
         <span class="service" title=name.to_owned()>
             <i class="dot" style=format!("--svc:{}", hue::css(name))></i>
-            <span class="service-name">{format::cut(name, LINE).0.to_owned()}</span>
+            <span class="service-name">{format::name(name, LINE)}</span>
         </span>
     }
     .into_any()
@@ -98,4 +98,11 @@ pub(crate) fn service_name(name: &str) -> AnyView {
 /// A service's dot alone.
 pub(crate) fn service_dot(name: &str, title: String) -> AnyView {
     view! { <i class="dot" style=format!("--svc:{}", hue::css(name)) title=title></i> }.into_any()
+}
+
+/// Scrolls as little as shows the element.
+pub(crate) fn show(element: &web_sys::Element) {
+    let options = web_sys::ScrollIntoViewOptions::new();
+    options.set_block(web_sys::ScrollLogicalPosition::Nearest);
+    element.scroll_into_view_with_scroll_into_view_options(&options);
 }

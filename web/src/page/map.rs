@@ -26,7 +26,7 @@ pub(super) fn page() -> AnyView {
                 if answer.edges.is_empty() {
                     return nothing_here();
                 }
-                let map = map::lay(&answer.edges);
+                let map = map::lay(&answer.edges, call_map::room());
                 let near = Around::new(&map, &focus.get());
                 let seconds = (answer.end_unix_nano - answer.start_unix_nano) as f64 / 1e9;
                 let partial =

@@ -8,7 +8,7 @@ use crate::component::plot::{self, Line, Plot};
 use crate::component::{message, text};
 use crate::state::metric::grid::{Cell, Grid};
 use crate::state::trace::tree;
-use crate::state::{address, calendar, filter, format, order, service};
+use crate::state::{calendar, filter, format, order, service};
 use leptos::prelude::*;
 use query_api::service::{Operation, OperationsResponse, Service, ServicesResponse, Sparkline};
 use std::rc::Rc;
@@ -21,7 +21,8 @@ pub(super) fn page() -> AnyView {
     effect(move || super::title(&name.get()));
     let services = load::<ServicesResponse>(Old::Keep, move || Some(filter::ranged("/api/v1/services", app.span()?)));
     let operations = load::<OperationsResponse>(Old::Forget, move || {
-        Some(filter::ranged(&format!("/api/v1/services/{}/operations", address::encode(&name.get())), app.span()?))
+        let range = app.span()?;
+        Some(name.with(|name| filter::operations(name, range)))
     });
     let one = Memo::new(move |_| {
         let name = name.get();

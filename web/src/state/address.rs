@@ -129,11 +129,17 @@ pub fn decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Whether a text is a trace id: 32 hex digits, not all zero; gives it in lower case.
+/// Whether a text is a trace id: hex digits, at most 32, not all zero; gives all 32 in lower case. Zeros in front may be missing, as
+/// with the APIs: Jaeger once had ids of 16 digits.
 pub fn trace_id(text: &str) -> Option<String> {
     let text = text.trim();
-    let hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) && text.bytes().any(|b| b != b'0');
-    hex.then(|| text.to_ascii_lowercase())
+    let hex = text.len() <= 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) && text.bytes().any(|b| b != b'0');
+    hex.then(|| format!("{:0>32}", text.to_ascii_lowercase()))
+}
+
+/// The same of a text that may as well be a word, such as `cafe`: an id has 16 digits at least.
+pub fn pasted_id(text: &str) -> Option<String> {
+    trace_id(text).filter(|_| text.trim().len() >= 16)
 }
 
 #[cfg(test)]
@@ -163,7 +169,12 @@ mod tests {
     fn trace_ids_are_recognised() {
         assert_eq!(trace_id(&"AB".repeat(16)), Some("ab".repeat(16)));
         assert_eq!(trace_id(&"0".repeat(32)), None);
-        assert_eq!(trace_id("ab"), None);
+        assert_eq!(trace_id("Ab"), Some(format!("{}ab", "0".repeat(30))));
+        assert_eq!(trace_id("1234567890abcdef"), Some("00000000000000001234567890abcdef".to_owned()));
+        for none in ["", "0", "xy", "1 2", &"1".repeat(33)] {
+            assert_eq!(trace_id(none), None, "{none}");
+        }
+        assert_eq!((pasted_id("cafe"), pasted_id("1234567890abcdef")), (None, trace_id("1234567890abcdef")));
     }
 
     proptest! {

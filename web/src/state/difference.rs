@@ -2,16 +2,18 @@
 //!
 //! DI1  A share is of all spans of its side, so that an attribute that only one side has differs.
 //! DI2  Attributes are ranked by the value whose shares differ most: one of as many values as spans differs in none.
-//! DI3  Attributes that say the same (a pod's name, its uid, its host) are told once, with the others' names.
+//! DI3  Attributes that say the same (a pod's name, its uid, its host) are told once, with the others' names; key and values are of one.
+//! DI4  What filters cannot say becomes a query that says what they said, and it.
 //!
 //! Not here: how it is asked (`tempo`), what is drawn.
 
 use super::filter::TraceFilter;
 use super::order;
+use super::query::complete::quoted;
 use super::tempo::{self, Instant};
 use super::time::Range;
 use super::traceql::{self, Written};
-use query_api::otlp::AnyValue;
+use query_api::otlp::{AnyValue, KeyValue};
 use std::collections::BTreeMap;
 
 /// Values of each attribute that the server tells.
@@ -174,47 +176,69 @@ fn ranked(by_key: BTreeMap<String, Vec<Share>>) -> Vec<Difference> {
         shares.truncate(VALUES);
         let spread = |shares: &[Share]| shares.iter().map(|s| (s.inside, s.outside)).collect::<Vec<_>>();
         match list.iter_mut().find(|other| other.more == more && spread(&other.shares) == spread(&shares)) {
-            Some(other) => {
-                let told = if KNOWN.contains(&key.as_str()) { std::mem::replace(&mut other.key, key) } else { key };
+            Some(other) if KNOWN.contains(&key.as_str()) && !KNOWN.contains(&other.key.as_str()) => {
+                other.shares = shares;
+                let told = std::mem::replace(&mut other.key, key);
                 other.alike.push(told);
             }
+            Some(other) => other.alike.push(key),
             None => list.push(Difference { key, shares, more, alike: Vec::new() }),
         }
     }
     order::falling(list, |difference| difference.shares.first().map_or(0.0, Share::difference))
 }
 
-/// Adds what a value says to the filters of a search; whether there is a filter for it.
-pub fn narrow(filter: &mut TraceFilter, key: &str, value: &str, written: Written) -> bool {
+/// Adds what a value says to a search: to its filters where there is one for it.
+pub fn narrow(filter: &mut TraceFilter, key: &str, value: &str, written: Written) {
+    let attribute = key.strip_prefix("resource.").or_else(|| key.strip_prefix("span."));
     match key {
         _ if !filter.query.is_empty() => {
             filter.query = traceql::narrowed(&filter.query, &traceql::condition(key, value, written))
         }
-        "resource.service.name" => {
+        // No text is no filter.
+        "resource.service.name" if !value.is_empty() => {
             // Operations belong to services.
             if filter.service != value {
                 filter.operation.clear();
             }
             filter.service = value.to_owned();
         }
-        "name" => filter.operation = value.to_owned(),
+        "name" if !value.is_empty() => filter.operation = value.to_owned(),
         "status" => filter.status = value.to_owned(),
-        "kind" | "statusMessage" => return false,
-        key => {
-            let key = key.strip_prefix("resource.").or_else(|| key.strip_prefix("span.")).unwrap_or(key);
-            let pair = format!("{key}={value}");
-            if !filter.attributes.contains(&pair) {
-                filter.attributes.push(pair);
+        key => match attribute.filter(|name| is_filter(name) && key != "resource.service.name") {
+            Some(name) => {
+                let pair = format!("{name}={value}");
+                if !filter.attributes.contains(&pair) {
+                    filter.attributes.push(pair);
+                }
             }
-        }
+            None => {
+                let query = traceql::spans_that(filter, &traceql::condition(key, value, written));
+                *filter = TraceFilter { query, order: std::mem::take(&mut filter.order), ..TraceFilter::default() };
+            }
+        },
     }
-    true
+}
+
+/// Whether `key=value` names this attribute: its first `=` ends the key.
+fn is_filter(key: &str) -> bool {
+    !key.contains('=') && !key.trim().is_empty()
+}
+
+/// What finds the spans with an attribute, whichever of them has it: a parameter of the search's address.
+pub fn search(attribute: &KeyValue) -> (&'static str, String) {
+    let value = super::attribute::text(&attribute.value);
+    if is_filter(&attribute.key) {
+        return ("attr", format!("{}={value}", attribute.key));
+    }
+    // A key that is no filter's needs quotes here, too.
+    let literal = if written(&attribute.value) == Written::Bare { value } else { quoted(&value) };
+    ("q", format!("{{ .{} = {literal} }}", quoted(&attribute.key)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use query_api::otlp::KeyValue;
 
     fn one(side: &str, key: &str, value: &str, count: f64) -> tempo::Value {
         let label = |key: &str, value: &str| KeyValue { key: key.into(), value: AnyValue::StringValue(value.into()) };
@@ -294,14 +318,74 @@ mod tests {
     fn a_value_narrows_the_search_where_there_is_a_filter_for_it() {
         let mut filter = TraceFilter { operation: "x".into(), ..TraceFilter::default() };
         let narrow = |filter: &mut TraceFilter, key, value| narrow(filter, key, value, Written::Quoted);
-        assert!(narrow(&mut filter, "resource.service.name", "a"));
-        assert!(narrow(&mut filter, "span.http.route", "/y"));
-        assert!(narrow(&mut filter, "span.http.route", "/y"));
-        assert!(!narrow(&mut filter, "kind", "server"));
+        narrow(&mut filter, "resource.service.name", "a");
+        narrow(&mut filter, "span.http.route", "/y");
+        narrow(&mut filter, "span.http.route", "/y");
         assert_eq!((filter.service.as_str(), filter.operation.as_str()), ("a", ""));
         assert_eq!(filter.attributes, ["http.route=/y"]);
+        assert_eq!(filter.query, "");
         filter.query = "{ }".into();
-        assert!(narrow(&mut filter, "kind", "server"));
+        narrow(&mut filter, "kind", "server");
         assert_eq!(filter.query, "{ } | { kind = server }");
+    }
+
+    #[test]
+    fn di4_what_filters_cannot_say_becomes_a_query_with_what_they_said() {
+        let said = |key: &str, value: &str, written| {
+            let attributes = vec!["n=5".to_owned()];
+            let order = "longest".to_owned();
+            let mut filter = TraceFilter { service: "a".into(), attributes, order, ..TraceFilter::default() };
+            narrow(&mut filter, key, value, written);
+            assert_eq!((filter.service.as_str(), filter.attributes.len(), filter.order.as_str()), ("", 0, "longest"));
+            let told = r#"{ resource.service.name = "a" && (.n = "5" || .n = 5) && "#;
+            filter.query.strip_prefix(told).unwrap().strip_suffix(" }").unwrap().to_owned()
+        };
+        for (key, value, written, expected) in [
+            ("kind", "server", Written::Quoted, "kind = server"),
+            ("statusMessage", "x y", Written::Quoted, r#"statusMessage = "x y""#),
+            ("event.why", "timeout", Written::Quoted, r#"event.why = "timeout""#),
+            ("event.n", "7", Written::Bare, "event.n = 7"),
+            ("link.rel", "x", Written::Quoted, r#"link.rel = "x""#),
+            ("event:name", "retry", Written::Quoted, r#"event:name = "retry""#),
+            ("instrumentation:name", "lib", Written::Quoted, r#"instrumentation:name = "lib""#),
+            ("instrumentation.a b", "c", Written::Quoted, r#"instrumentation."a b" = "c""#),
+            ("rootName", "GET /", Written::Quoted, r#"rootName = "GET /""#),
+            ("rootServiceName", "front", Written::Quoted, r#"rootServiceName = "front""#),
+            ("span.a=b", "c", Written::Quoted, r#"span."a=b" = "c""#),
+            ("name", "", Written::Quoted, "name = \"\""),
+            ("resource.service.name", "", Written::Quoted, "resource.service.name = \"\""),
+        ] {
+            assert_eq!(said(key, value, written), expected, "{key}");
+        }
+        let mut empty = TraceFilter::default();
+        narrow(&mut empty, "event:name", "retry", Written::Quoted);
+        assert_eq!(empty.query, r#"{ event:name = "retry" }"#);
+    }
+
+    #[test]
+    fn di3_key_and_values_are_of_one_attribute() {
+        let side =
+            |key: &str, value: &str| [("selection", 5.0), ("baseline", 10.0)].map(|(of, n)| one(of, key, value, n));
+        let mut series = vec![one("selection", "kind", "server", 10.0), one("baseline", "kind", "server", 100.0)];
+        for (key, value) in [
+            ("event.why", "timeout"),
+            ("name", "GET /slow"),
+            ("resource.service.name", "checkout"),
+            ("status", "error"),
+        ] {
+            series.extend(side(key, value));
+        }
+        let found = Differences::new(&Instant { series, ..Instant::default() });
+        let told: Vec<_> = found.list.iter().map(|one| (one.key.as_str(), one.shares[0].value.as_str())).collect();
+        assert_eq!(told, [("name", "GET /slow")]);
+        assert_eq!(found.list[0].alike, ["event.why", "resource.service.name", "status"]);
+    }
+
+    #[test]
+    fn an_attribute_whose_key_has_a_sign_is_found_by_a_query() {
+        let with = |key: &str, value| search(&KeyValue { key: key.into(), value });
+        assert_eq!(with("a", AnyValue::StringValue("b=c".into())), ("attr", "a=b=c".into()));
+        assert_eq!(with("a=b", AnyValue::StringValue("c".into())), ("q", r#"{ ."a=b" = "c" }"#.into()));
+        assert_eq!(with("a=b", AnyValue::IntValue(5)), ("q", r#"{ ."a=b" = 5 }"#.into()));
     }
 }

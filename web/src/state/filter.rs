@@ -228,10 +228,25 @@ pub fn ranged(path: &str, range: Range) -> String {
     params.behind(path)
 }
 
+/// Asks for the operations of a service: by a parameter, since browsers take `..` out of a path, however it is written.
+pub fn operations(service: &str, range: Range) -> String {
+    let mut params = Params::default();
+    params.set("service", Some(service));
+    within(&mut params, range);
+    params.behind("/api/v1/operations")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn operations_are_asked_for_by_a_parameter_whatever_the_service_is_called() {
+        let asked = |name| operations(name, Range { start: 1, end: 2 });
+        assert_eq!(asked(".."), "/api/v1/operations?service=..&start=1&end=2");
+        assert_eq!(asked("a/b"), "/api/v1/operations?service=a%2Fb&start=1&end=2");
+    }
 
     #[test]
     fn faults_are_told_with_their_field() {

@@ -231,7 +231,7 @@ pub fn tick(value: f64, unit: &str) -> String {
 /// The unit that a chart's title tells, where its ticks do not.
 pub fn title_unit(unit: &str) -> String {
     match unit {
-        "" | "1" | "s" | "ms" | "us" | "µs" | "ns" | "min" | "h" | "By" | "By/s" => String::new(),
+        "" | "1" | "s" | "ms" | "us" | "µs" | "ns" | "min" | "h" | "By" | "By/s" | "/s" => String::new(),
         other => unit_word(other),
     }
 }
@@ -263,10 +263,21 @@ pub fn cut(text: &str, limit: usize) -> (&str, usize) {
     (&text[..end], text.len() - end)
 }
 
+/// A name as it is shown: of blanks alone, in quotes, so that there is something to see and to follow.
+pub fn name(name: &str, limit: usize) -> String {
+    let shown = cut(name, limit).0;
+    if shown.trim().is_empty() { format!("\"{shown}\"") } else { shown.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn names_of_blanks_are_shown() {
+        assert_eq!([name("cart", 9), name("   ", 9), name("", 9)], ["cart", "\"   \"", "\"\""]);
+    }
 
     #[test]
     fn durations_have_three_digits_and_a_fitting_unit() {
@@ -332,6 +343,7 @@ mod tests {
         assert_eq!(tick(12_500.0, "{order}"), "12.5 k");
         assert_eq!(tick(0.25, "s"), "250 ms");
         assert_eq!((title_unit("{order}/s").as_str(), title_unit("s").as_str()), ("order/s", ""));
+        assert_eq!(title_unit("/s"), "", "a chart of rates says so");
     }
 
     proptest! {

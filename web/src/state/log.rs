@@ -80,9 +80,65 @@ pub fn line(record: &LogRecord) -> String {
     }
 }
 
+/// Opened records that the URL keeps.
+const KEPT: usize = 32;
+
+/// How the URL names a record: its time, and which of those of that time, if it is not the first.
+fn named(records: &[LogRecord], index: usize) -> Option<String> {
+    let time = records.get(index)?.time_unix_nano;
+    let before = records.iter().take(index).rev().take_while(|one| one.time_unix_nano == time).count();
+    Some(if before == 0 { time.to_string() } else { format!("{time}.{before}") })
+}
+
+/// Which records of a list in the order of time are open, as the URL says.
+pub fn opened(records: &[LogRecord], text: &str) -> Vec<usize> {
+    let wanted = text.split(',').take(KEPT).filter_map(|one| {
+        let (time, skipped) = one.split_once('.').unwrap_or((one, "0"));
+        let (time, skipped) = (time.parse::<i64>().ok()?, skipped.parse::<usize>().ok()?);
+        let same = records.iter().enumerate().filter(|(_, record)| record.time_unix_nano == time);
+        same.map(|(index, _)| index).nth(skipped)
+    });
+    wanted.collect()
+}
+
+/// The text of the URL where one more record is open, or one less; those that are not in the list stay as they are.
+pub fn toggled(records: &[LogRecord], text: &str, index: usize) -> String {
+    let Some(name) = named(records, index) else { return text.to_owned() };
+    let mut open: Vec<&str> = text.split(',').filter(|one| !one.is_empty()).collect();
+    match open.iter().position(|one| *one == name) {
+        Some(at) => drop(open.remove(at)),
+        // The oldest gives way.
+        None => {
+            open.push(&name);
+            let spare = open.len().saturating_sub(KEPT);
+            open.drain(..spare);
+        }
+    }
+    open.join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn opened_records_are_named_by_their_time_and_place_among_equals() {
+        let record = |time_unix_nano| LogRecord { time_unix_nano, ..LogRecord::default() };
+        let records = [9, 7, 7, 7, 5].map(record);
+        let one = toggled(&records, "", 0);
+        let two = toggled(&records, &one, 2);
+        assert_eq!(two, "9,7.1");
+        assert_eq!(opened(&records, &two), [0, 2]);
+        assert_eq!(toggled(&records, &two, 0), "7.1");
+        assert_eq!(toggled(&records, "7.1", 2), "");
+        // Others that come before it make no difference.
+        assert_eq!(opened(&[12, 9, 7, 7].map(record), &two), [1, 3]);
+        assert_eq!(opened(&records, "x,7.9,,-,8"), Vec::<usize>::new());
+        assert_eq!(toggled(&records, "1", 99), "1");
+        let many = (0..40).map(record).collect::<Vec<_>>();
+        let all = (0..40).fold(String::new(), |text, index| toggled(&many, &text, index));
+        assert_eq!(opened(&many, &all).len(), KEPT);
+    }
 
     #[test]
     fn numbers_fall_into_six_levels() {

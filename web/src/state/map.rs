@@ -3,21 +3,30 @@
 //! M1  The same answer gives the same map; the server puts calls in order.
 //! M2  A call that leads back to who called before decides no layer; it is drawn as such.
 //! M3  A long call bends where it passes a layer, so that it runs between what stands there.
+//! M4  Names can be read at the first look: boxes become narrower, and their names two lines, where a room would be too small for many
+//!     layers; a map that is still wider than its room is shown no smaller than [`READABLE`] before somebody asks for all of it.
 //!
 //! Not here: what is drawn of it.
 
 use super::order;
 use query_api::service::{Connection, GraphEdge};
 
-/// Width and height of who calls or is called.
-pub const NODE: (f64, f64) = (164.0, 44.0);
-/// From layer to layer: as far as there is room for, within these.
+/// Width and height of who calls or is called, where there is room: a name has up to two lines.
+const WIDE: (f64, f64) = (164.0, 52.0);
+/// The same where there is less, and at its narrowest, with names of up to three lines.
+const NARROWER: (f64, f64) = (128.0, 58.0);
+const NARROW: (f64, f64) = (112.0, 66.0);
+/// From layer to layer where there is room: as far as that is, within these.
 const COLUMN: (f64, f64) = (206.0, 240.0);
-/// A map is not wider than this where its layers can stand nearer together: it is what a window of 1280 pixels has.
-const WIDTH: f64 = 1_228.0;
-/// Heights that a layer gives to those that stand in it, and to a call that passes.
-const ROW: f64 = 60.0;
+/// Between narrow boxes, for the calls.
+const GAP: f64 = 24.0;
+/// What a window of 1280 pixels has for a map.
+pub const ROOM: f64 = 1_215.0;
+/// What stands between two boxes of a layer, and the height that a layer gives to a call that passes.
+const SPACE: f64 = 14.0;
 const PASS: f64 = 20.0;
+/// The share of its size at which names are as large as the smallest text that there is.
+const READABLE: f64 = 0.85;
 const MARGIN: f64 = 8.0;
 /// Sweeps that put each beside those it is joined with.
 const SWEEPS: usize = 6;
@@ -72,13 +81,15 @@ pub struct Map {
     pub nodes: Vec<Node>,
     /// In the order of the answer.
     pub arrows: Vec<Arrow>,
+    /// Width and height of each.
+    pub size: (f64, f64),
     /// Of all.
     pub width: f64,
     /// Of all.
     pub height: f64,
 }
 
-/// How large a map is shown in the room that there is: whole, until a person zooms.
+/// How large a map is shown in the room that there is: whole if names can be read then (M4), until a person zooms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
     /// Widths of the map as it is laid out, and of the room once it is known.
@@ -106,7 +117,7 @@ impl Scale {
 
     /// Its size, as a share of what it is laid out as.
     pub fn factor(&self) -> f64 {
-        self.chosen.map_or(self.whole(), |chosen| chosen.clamp(self.whole(), 1.0))
+        self.chosen.unwrap_or(READABLE).clamp(self.whole(), 1.0)
     }
 
     /// Whether it does not fit as it is laid out.
@@ -121,7 +132,7 @@ impl Scale {
 
     /// Shows all of it.
     pub fn fit(&mut self) {
-        self.chosen = None;
+        self.chosen = Some(0.0);
     }
 }
 
@@ -137,24 +148,73 @@ pub fn caller(edge: &GraphEdge) -> &str {
     if edge.client_side.is_none() { "outside" } else { &edge.client }
 }
 
-/// Lays a map out.
-pub fn lay(edges: &[GraphEdge]) -> Map {
+/// How large boxes are, and how far apart.
+#[derive(Debug, Clone, Copy)]
+struct Boxes {
+    size: (f64, f64),
+    /// From layer to layer.
+    column: f64,
+}
+
+impl Boxes {
+    /// As wide as there is room for, within bounds.
+    fn new(layers: usize, room: f64) -> Boxes {
+        let free = room - 2.0 * MARGIN;
+        let gaps = layers.saturating_sub(1).max(1) as f64;
+        let column = ((free - WIDE.0) / gaps).floor();
+        if column >= COLUMN.0 {
+            return Boxes { size: WIDE, column: column.min(COLUMN.1) };
+        }
+        let width = |free: f64| ((free - gaps * GAP) / layers.max(1) as f64).floor();
+        let size = if width(free) >= NARROWER.0 {
+            (width(free).min(WIDE.0), NARROWER.1)
+        } else {
+            (width(room / READABLE - 2.0 * MARGIN).clamp(NARROW.0, NARROWER.0), NARROW.1)
+        };
+        Boxes { size, column: size.0 + GAP }
+    }
+
+    /// What a layer gives to a box.
+    fn row(&self) -> f64 {
+        self.size.1 + SPACE
+    }
+}
+
+/// Whether a box has room for little below its name.
+pub fn is_narrow(size: (f64, f64)) -> bool {
+    size.0 < WIDE.0
+}
+
+/// A name that may break behind what divides it, as it does behind a hyphen by itself.
+pub fn breakable(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        text.push(letter);
+        if matches!(letter, '/' | '.' | '_' | ':') {
+            text.push('\u{200b}');
+        }
+    }
+    text
+}
+
+/// Lays a map out for a room of a width.
+pub fn lay(edges: &[GraphEdge], room: f64) -> Map {
     let (mut nodes, ends) = nodes(edges);
     let forward = forward(nodes.len(), &ends);
     let layers = layers(nodes.len(), &forward);
-    let mut room = Room::new(&layers, &forward);
+    let mut room = Room::new(&layers, &forward, room);
     room.sweep();
     let (places, size) = room.places();
     for (node, (x, y)) in nodes.iter_mut().zip(&places) {
-        (node.x, node.y) = (*x, *y - NODE.1 / 2.0);
+        (node.x, node.y) = (*x, *y - room.boxes.size.1 / 2.0);
     }
     let arrow = |(edge, &(from, to)): (usize, &(usize, usize))| {
         let passes = room.passes.iter().filter(|(ends, _)| *ends == (from, to));
         let bends: Vec<(f64, f64)> = passes.filter_map(|(_, item)| places.get(*item).copied()).collect();
-        Some(Arrow { from, to, edge, path: path(places.get(from)?, places.get(to)?, &bends) })
+        Some(Arrow { from, to, edge, path: room.path(places.get(from)?, places.get(to)?, &bends) })
     };
     let arrows = ends.iter().enumerate().filter_map(arrow).collect();
-    Map { nodes, arrows, width: size.0, height: size.1 }
+    Map { nodes, arrows, size: room.boxes.size, width: size.0, height: size.1 }
 }
 
 /// Who calls and is called, and the ends of each call among them.
@@ -247,6 +307,7 @@ fn layers(count: usize, forward: &[(usize, usize)]) -> Vec<usize> {
 
 /// What stands where, layer by layer.
 struct Room {
+    boxes: Boxes,
     items: Vec<Item>,
     /// Items from top to bottom.
     layers: Vec<Vec<usize>>,
@@ -257,9 +318,10 @@ struct Room {
 }
 
 impl Room {
-    fn new(layer_of: &[usize], forward: &[(usize, usize)]) -> Room {
+    fn new(layer_of: &[usize], forward: &[(usize, usize)], width: f64) -> Room {
         let depth = layer_of.iter().max().map_or(0, |last| last + 1);
         let mut room = Room {
+            boxes: Boxes::new(depth, width),
             items: (0..layer_of.len()).map(Item::Node).collect(),
             layers: vec![Vec::new(); depth],
             joins: Vec::new(),
@@ -311,7 +373,7 @@ impl Room {
     }
 
     fn height_of(&self, item: usize) -> f64 {
-        if self.items[item] == Item::Pass { PASS } else { ROW }
+        if self.items[item] == Item::Pass { PASS } else { self.boxes.row() }
     }
 
     fn height(&self) -> f64 {
@@ -333,50 +395,45 @@ impl Room {
         heights
     }
 
-    /// From one layer to the next.
-    fn column(&self) -> f64 {
-        let gaps = self.layers.len().saturating_sub(1).max(1) as f64;
-        ((WIDTH - 2.0 * MARGIN - NODE.0) / gaps).floor().clamp(COLUMN.0, COLUMN.1)
-    }
-
     /// The left end and middle of each item, and the size of all.
     fn places(&self) -> (Vec<(f64, f64)>, (f64, f64)) {
         let mut places: Vec<(f64, f64)> = self.heights().into_iter().map(|y| (MARGIN, y)).collect();
         for (layer, list) in self.layers.iter().enumerate() {
             for item in list {
-                places[*item].0 = MARGIN + self.column() * layer as f64;
+                places[*item].0 = MARGIN + self.boxes.column * layer as f64;
             }
         }
-        let width = self.column() * self.layers.len().saturating_sub(1) as f64 + NODE.0;
+        let width = self.boxes.column * self.layers.len().saturating_sub(1) as f64 + self.boxes.size.0;
         (places, (width + 2.0 * MARGIN, self.height() + 2.0 * MARGIN))
     }
-}
 
-/// From the right of one to the left of another, by the layers that it passes; what leads back runs below.
-fn path(from: &(f64, f64), to: &(f64, f64), bends: &[(f64, f64)]) -> String {
-    let (start, end) = ((from.0 + NODE.0, from.1), *to);
-    let mut path = String::from("M");
-    // Whole pixels do.
-    path.push_str(&format!("{} {}C", start.0 as i64, start.1 as i64));
-    let mut put = |points: &[(f64, f64)]| {
-        points.iter().for_each(|(x, y)| path.push_str(&format!("{} {} ", *x as i64, *y as i64)))
-    };
-    if end.0 <= start.0 {
-        let (reach, low) = (COLUMN.1 / 4.0, start.1.max(end.1) + ROW * 0.8);
-        put(&[(start.0 + reach, low), (end.0 - reach, low), end]);
-        return path;
-    }
-    let mut at = start;
-    // Straight past what stands where it bends.
-    for (to, past) in bends.iter().map(|bend| (*bend, NODE.0)).chain([(end, 0.0)]) {
-        let middle = (at.0 + to.0) / 2.0;
-        put(&[(middle, at.1), (middle, to.1), to]);
-        at = (to.0 + past, to.1);
-        if past > 0.0 {
-            put(&[to, at, at]);
+    /// From the right of one to the left of another, by the layers that it passes; what leads back runs below.
+    fn path(&self, from: &(f64, f64), to: &(f64, f64), bends: &[(f64, f64)]) -> String {
+        let width = self.boxes.size.0;
+        let (start, end) = ((from.0 + width, from.1), *to);
+        let mut path = String::from("M");
+        // Whole pixels do.
+        path.push_str(&format!("{} {}C", start.0 as i64, start.1 as i64));
+        let mut put = |points: &[(f64, f64)]| {
+            points.iter().for_each(|(x, y)| path.push_str(&format!("{} {} ", *x as i64, *y as i64)))
+        };
+        if end.0 <= start.0 {
+            let (reach, low) = (self.boxes.column / 4.0, start.1.max(end.1) + self.boxes.row() * 0.8);
+            put(&[(start.0 + reach, low), (end.0 - reach, low), end]);
+            return path;
         }
+        let mut at = start;
+        // Straight past what stands where it bends.
+        for (to, past) in bends.iter().map(|bend| (*bend, width)).chain([(end, 0.0)]) {
+            let middle = (at.0 + to.0) / 2.0;
+            put(&[(middle, at.1), (middle, to.1), to]);
+            at = (to.0 + past, to.1);
+            if past > 0.0 {
+                put(&[to, at, at]);
+            }
+        }
+        path
     }
-    path
 }
 
 /// Who leads to one, and where it leads; itself is both. Everybody where there is no such one.
@@ -458,11 +515,16 @@ mod tests {
     }
 
     #[test]
-    fn a_map_that_is_wider_than_its_room_is_shown_whole_until_it_is_zoomed() {
+    fn m4_a_map_is_no_smaller_than_names_can_be_read_until_somebody_asks_for_all_of_it() {
         let mut scale = Scale::new(4_000.0);
         assert_eq!((scale.factor(), scale.is_scaled()), (1.0, false), "no room is known");
         scale.within(1_000.0);
-        assert_eq!((scale.factor(), scale.is_scaled()), (0.25, true));
+        assert_eq!((scale.factor(), scale.is_scaled()), (READABLE, true));
+        scale.within(3_600.0);
+        assert_eq!(scale.factor(), 0.9, "so it is seen whole");
+        scale.within(1_000.0);
+        scale.fit();
+        assert_eq!(scale.factor(), 0.25);
         scale.zoom(2.0);
         assert_eq!(scale.factor(), 0.5);
         scale.zoom(100.0);
@@ -478,8 +540,14 @@ mod tests {
     }
 
     #[test]
+    fn names_break_behind_what_divides_them() {
+        assert_eq!(breakable("postgresql/orders"), "postgresql/\u{200b}orders");
+        assert_eq!(breakable("é-b"), "é-b");
+    }
+
+    #[test]
     fn callers_stand_before_those_they_call() {
-        let map = lay(&shop());
+        let map = lay(&shop(), ROOM);
         let x = |name: &str| node(&map, name).x;
         for (before, after) in [("outside", "gateway"), ("gateway", "order"), ("order", "cart"), ("cart", "redis/0")] {
             assert!(x(before) < x(after), "{before} {after}");
@@ -496,27 +564,37 @@ mod tests {
             edges.push(edge(&format!("a{}", number % 7), &format!("b{}", number % 11), Connection::Direct));
             edges.push(edge(&format!("b{}", number % 11), &format!("a{}", number % 5), Connection::Direct));
         }
-        let map = lay(&edges);
+        let map = lay(&edges, ROOM);
         for (at, one) in map.nodes.iter().enumerate() {
-            assert!(one.x >= 0.0 && one.x + NODE.0 <= map.width && one.y >= 0.0 && one.y + NODE.1 <= map.height);
-            let apart = |other: &Node| (one.x - other.x).abs() >= NODE.0 || (one.y - other.y).abs() >= NODE.1;
+            let (width, height) = map.size;
+            assert!(one.x >= 0.0 && one.x + width <= map.width && one.y >= 0.0 && one.y + height <= map.height);
+            let apart = |other: &Node| (one.x - other.x).abs() >= width || (one.y - other.y).abs() >= height;
             assert!(map.nodes.iter().skip(at + 1).all(apart), "{}", one.name);
         }
         assert!(map.arrows.iter().all(|arrow| arrow.path.starts_with('M') && !arrow.path.contains("NaN")));
     }
 
     #[test]
-    fn six_layers_fit_into_a_window_of_1280_pixels() {
-        let chain: Vec<GraphEdge> =
-            (0..5).map(|at| edge(&format!("s{at}"), &format!("s{}", at + 1), Connection::Direct)).collect();
-        let map = lay(&chain);
-        assert!(map.width <= WIDTH, "{}", map.width);
-        assert_eq!(lay(&chain[..1]).width, COLUMN.1 + NODE.0 + 2.0 * MARGIN);
+    fn m4_boxes_are_as_wide_as_the_room_lets_them() {
+        let chain = |layers: usize| -> Vec<GraphEdge> {
+            (1..layers).map(|at| edge(&format!("s{}", at - 1), &format!("s{at}"), Connection::Direct)).collect()
+        };
+        let laid = |layers: usize, room: f64| lay(&chain(layers), room);
+        assert_eq!((laid(2, ROOM).width, laid(2, ROOM).size), (COLUMN.1 + WIDE.0 + 2.0 * MARGIN, WIDE));
+        for layers in 3..=10 {
+            let map = laid(layers, ROOM);
+            let seen = if layers <= 8 { ROOM } else { ROOM / READABLE };
+            assert!(map.width <= seen && map.size.0 >= NARROW.0, "{layers}: {} {:?}", map.width, map.size);
+        }
+        assert_eq!((laid(6, ROOM).size, laid(8, ROOM).size), (WIDE, NARROWER));
+        let deep = laid(20, ROOM);
+        assert_eq!((deep.size, deep.width > ROOM), (NARROW, true));
+        assert_eq!(laid(8, 1_868.0).size, WIDE, "a larger window has room for more");
     }
 
     #[test]
     fn a_focus_has_all_paths_through_it() {
-        let map = lay(&shop()[..6]);
+        let map = lay(&shop()[..6], ROOM);
         let near = |name: &str| {
             let around = Around::new(&map, name);
             let nodes = map.nodes.iter().enumerate().filter(|(at, _)| around.has(*at));
@@ -532,6 +610,6 @@ mod tests {
         assert_eq!(near("order"), ["cart", "gateway", "mails", "order", "outside", "redis/0"]);
         assert_eq!(near("mails"), ["gateway", "mails", "order", "outside"]);
         assert_eq!(near("nobody").len(), map.nodes.len());
-        assert_eq!(lay(&[]).nodes, []);
+        assert_eq!(lay(&[], ROOM).nodes, []);
     }
 }

@@ -2,6 +2,8 @@
 
 use super::address::Params;
 use super::attribute;
+use super::format;
+use super::metric::names::Labels;
 use super::time::Range;
 use query_api::nanos;
 use query_api::otlp::{KeyValue, double};
@@ -60,6 +62,31 @@ pub struct Value {
     pub value: f64,
 }
 
+impl Series {
+    /// What tells it from its sisters.
+    pub fn names(&self) -> Labels {
+        let told = self.labels.iter().map(|label| (label.key.clone(), attribute::text(&label.value))).collect();
+        Labels { told, spare: Vec::new() }
+    }
+
+    /// Its moments in nanoseconds, and values.
+    pub fn moments(&self) -> Vec<(i64, f64)> {
+        self.samples.iter().map(|one| (one.timestamp_ms.saturating_mul(1_000_000), one.value)).collect()
+    }
+}
+
+/// The unit of what a query answers, as far as its functions tell it.
+pub fn unit(query: &str) -> String {
+    let of_duration = ["quantile_over_time", "avg_over_time", "max_over_time", "min_over_time", "sum_over_time"];
+    if query.contains("rate(") {
+        format::rate_unit("")
+    } else if of_duration.iter().any(|function| query.contains(&format!("{function}(duration"))) {
+        "s".to_owned()
+    } else {
+        String::new()
+    }
+}
+
 /// The text of a label.
 pub fn label(labels: &[KeyValue], key: &str) -> String {
     attribute::find(labels, key).unwrap_or_default()
@@ -82,4 +109,22 @@ fn asked(query: &str, range: Range) -> Params {
     params.set("q", Some(query));
     super::filter::within(&mut params, range);
     params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use query_api::otlp::AnyValue;
+
+    #[test]
+    fn a_series_tells_its_labels_and_moments_and_a_query_its_unit() {
+        let labels = vec![KeyValue { key: "span.code".into(), value: AnyValue::IntValue(5) }];
+        let one = Series { labels, samples: vec![Sample { timestamp_ms: 2, value: 0.5 }] };
+        assert_eq!(one.names().told, [("span.code".to_owned(), "5".to_owned())]);
+        assert_eq!(one.moments(), [(2_000_000, 0.5)]);
+        assert_eq!(unit("{ } | rate() by (name)"), "/s");
+        assert_eq!(unit("{ } | quantile_over_time(duration, .9)"), "s");
+        assert_eq!(unit("{ } | quantile_over_time(span.size, .9)"), "");
+        assert_eq!(unit("{ } | count_over_time()"), "");
+    }
 }

@@ -24,6 +24,22 @@ pub fn spans(filter: &TraceFilter) -> String {
     if !filter.query.is_empty() {
         return filter.query.clone();
     }
+    all_of(&said(filter))
+}
+
+/// The spans that match filters and of which something holds as well, as one set.
+pub fn spans_that(filter: &TraceFilter, condition: &str) -> String {
+    let mut parts = said(filter);
+    parts.push(condition.to_owned());
+    all_of(&parts)
+}
+
+fn all_of(parts: &[String]) -> String {
+    if parts.is_empty() { "{ }".to_owned() } else { format!("{{ {} }}", parts.join(" && ")) }
+}
+
+/// What each filter says.
+fn said(filter: &TraceFilter) -> Vec<String> {
     let mut parts = Vec::new();
     let named = [("resource.service.name", &filter.service), ("name", &filter.operation), ("status", &filter.status)];
     parts.extend(
@@ -35,24 +51,29 @@ pub fn spans(filter: &TraceFilter) -> String {
         }
     }
     let pairs = filter.attributes.iter().filter_map(|pair| pair.split_once('='));
-    parts.extend(pairs.map(|(key, value)| equal(attribute("span", key).text.trim_start_matches("span"), value)));
-    if parts.is_empty() { "{ }".to_owned() } else { format!("{{ {} }}", parts.join(" && ")) }
+    parts.extend(pairs.map(|(key, value)| equal(&scoped("", key), value)));
+    parts
 }
 
-/// That a span has a value of what `compare` calls so: `name`, `kind`, `status`, `statusMessage`, `resource.KEY`, `span.KEY`.
+/// That a span has a value of what `compare` calls so: an intrinsic (`name`, `kind`, `rootName`, `event:name`), or an attribute with
+/// its scope before a dot (`resource.KEY`, `event.KEY`).
 pub fn condition(key: &str, value: &str, written: Written) -> String {
     let of = |scope: &str, key: &str| {
         let literal = if written == Written::Bare { value.to_owned() } else { quoted(value) };
-        format!("{} = {literal}", attribute(scope, key).text)
+        format!("{} = {literal}", scoped(scope, key))
     };
     match (key, key.split_once('.')) {
         ("kind" | "status", _) => format!("{key} = {value}"),
-        ("name" | "statusMessage", _) => format!("{key} = {}", quoted(value)),
         // Every span has a service, and it is always a text.
-        ("resource.service.name", _) => format!("{key} = {}", quoted(value)),
+        ("resource.service.name", _) | (_, None) => format!("{key} = {}", quoted(value)),
         (_, Some((scope, key))) => of(scope, key),
-        (key, None) => of("span", key),
     }
+}
+
+/// An attribute behind its scope; without one, whichever has it.
+fn scoped(scope: &str, key: &str) -> String {
+    let name = attribute("span", key).text;
+    format!("{scope}{}", name.strip_prefix("span").unwrap_or(&name))
 }
 
 fn equal(name: &str, value: &str) -> String {

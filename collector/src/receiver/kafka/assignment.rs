@@ -67,6 +67,8 @@ pub(super) struct Partitions {
     pub(super) stages: BTreeMap<Key, Stage>,
     /// What came first after a gap, when it was begun the last time: who sees it again knows that the gap is Kafka's.
     pub(super) gaps: BTreeMap<Key, u64>,
+    /// Until when those rest that were read and cannot be read on.
+    pub(super) rests: BTreeMap<Key, Duration>,
 }
 
 /// What librdkafka calls back.
@@ -74,11 +76,18 @@ pub(super) struct Context {
     engine: Arc<Engine>,
     partitions: Mutex<Partitions>,
     metrics: Arc<KafkaMetrics>,
+    /// What was said of the last error: the client gives it here, and then the error without it to whoever asks for messages.
+    heard: Mutex<String>,
 }
 
 impl Context {
     pub(super) fn new(engine: Arc<Engine>, metrics: Arc<KafkaMetrics>) -> Self {
-        Context { engine, partitions: Mutex::default(), metrics }
+        Context { engine, partitions: Mutex::default(), metrics, heard: Mutex::default() }
+    }
+
+    /// What was said of the error that was just given.
+    pub(super) fn heard(&self) -> String {
+        std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn partitions(&self) -> MutexGuard<'_, Partitions> {
@@ -100,6 +109,7 @@ impl Context {
         for element in list.elements() {
             let key: Key = (element.topic().into(), element.partition());
             partitions.gaps.remove(&key);
+            partitions.rests.remove(&key);
             if let Some(Stage::Reading(_)) = partitions.stages.remove(&key) {
                 read.add_partition(element.topic(), element.partition());
             }
@@ -138,6 +148,7 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         self.metrics.trouble(&format!("{error}: {reason}"));
         tracing::debug!(%error, reason, "kafka");
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = reason.to_owned();
     }
 }
 
@@ -165,10 +176,11 @@ impl ConsumerContext for Context {
 }
 
 impl Partitions {
-    /// Those that are to be begun.
-    pub(super) fn pending(&self) -> Vec<Key> {
+    /// Those that are to be begun, and do not rest.
+    pub(super) fn pending(&mut self, now: Duration) -> Vec<Key> {
+        self.rests.retain(|_, until| *until > now);
         let pending = self.stages.iter().filter(|(_, stage)| **stage == Stage::Pending);
-        pending.map(|(key, _)| key.clone()).collect()
+        pending.map(|(key, _)| key.clone()).filter(|key| !self.rests.contains_key(key)).collect()
     }
 
     /// Stops the reading of all, to begin them anew; gives those that were read.

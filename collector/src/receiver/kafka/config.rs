@@ -6,6 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use regex_automata::nfa::thompson::pikevm::PikeVM;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use storage::model::{Signal, TenantId};
 
 /// Kafka, as a person writes it in the settings file.
@@ -146,6 +147,7 @@ impl KafkaConfig {
         if self.is_read() && (self.group.is_empty() || self.topics.is_empty()) {
             return Err("`kafka.group` or `kafka.topics` is empty, and `kafka.brokers` is not".into());
         }
+        check_brokers(&self.brokers)?;
         Topics::new(self)?;
         if self.tenant_header.contains(char::is_control) {
             return Err("`kafka.tenant_header` has a control character".into());
@@ -182,6 +184,39 @@ impl KafkaConfig {
         let [spans, logs, metrics] = Signal::ALL.map(find);
         Ok([spans?, logs?, metrics?])
     }
+}
+
+/// Whether these are addresses, or there are none.
+fn check_brokers(brokers: &str) -> Result<(), String> {
+    if brokers.is_empty() {
+        return Ok(());
+    }
+    let wrong = brokers.split(',').map(str::trim).find(|broker| !is_broker(broker));
+    wrong.map_or(Ok(()), |broker| {
+        Err(format!("`kafka.brokers`: `{broker}` is no `host:port`; commas stand between several"))
+    })
+}
+
+/// Whether a text is `host`, `host:port`, or that after a protocol and `://`.
+fn is_broker(text: &str) -> bool {
+    const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
+    let address = match text.split_once("://") {
+        Some((protocol, _)) if PROTOCOLS.iter().all(|known| !known.eq_ignore_ascii_case(protocol)) => return false,
+        Some((_, address)) => address,
+        None => text,
+    };
+    let is_v6 = |host: &str| host.parse::<Ipv6Addr>().is_ok();
+    let (is_host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (is_v6(host), None),
+        Some((host, port)) => (is_v6(host), Some(port.strip_prefix(':').unwrap_or_default())),
+        None if is_v6(address) => (true, None),
+        None => {
+            let (host, port) = address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port)));
+            let fits = |letter: char| letter.is_alphanumeric() || ['.', '-', '_'].contains(&letter);
+            (!host.is_empty() && host.chars().all(fits), port)
+        }
+    };
+    is_host && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// The topics, ready to be looked up.
@@ -320,6 +355,34 @@ mod tests {
         assert!(error(Role::Front, "message.max.bytes", "1000").contains("less than"));
         if !cfg!(feature = "kafka-tls") {
             assert!(error(Role::Front, "security.protocol", "SASL_SSL").contains("--features kafka-tls"));
+        }
+    }
+
+    #[test]
+    fn lists_of_brokers_that_are_none_are_told() {
+        let check = |brokers: &str| KafkaConfig { brokers: brokers.into(), ..KafkaConfig::default() }.check();
+        let good = "a, b-1.example.org:9092,SASL_SSL://c:9093,ssl://d,10.0.0.1:1,[::1]:9092,::1,[fe80::1],kafka_0:9092,bücher:1";
+        for brokers in good.split(',').chain([good]) {
+            assert_eq!(check_brokers(brokers), Ok(()), "{brokers}");
+        }
+        for (brokers, wrong) in [
+            ("a:9092,", "``"),
+            ("a:9092,,b", "``"),
+            ("a:9092 b:9092", "`a:9092 b:9092`"),
+            ("a:9092;b:9092", "`a:9092;b:9092`"),
+            ("http://a:9092", "`http://a:9092`"),
+            ("a:port", "`a:port`"),
+            ("a:0", "`a:0`"),
+            ("a:65536", "`a:65536`"),
+            ("a:", "`a:`"),
+            (":9092", "`:9092`"),
+            ("a:9092/topic", "`a:9092/topic`"),
+            ("[::1", "`[::1`"),
+            ("[::1]9092", "`[::1]9092`"),
+            ("b:1,a\u{0}:1", "`a\u{0}:1`"),
+        ] {
+            let error = check(brokers).unwrap_err();
+            assert!(error.starts_with("`kafka.brokers`") && error.contains(wrong), "{brokers}: {error}");
         }
     }
 

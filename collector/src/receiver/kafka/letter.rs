@@ -20,6 +20,8 @@ pub(super) const ID: &str = "spanlight.dead_letter.id";
 /// The attribute that says when the message was sent, in Unix nanoseconds.
 const SENT: &str = "spanlight.message.time";
 
+/// The attribute that says behind which offset a batch ends.
+const END: &str = "spanlight.message.end";
 /// The attribute that says how long its key is.
 const KEY_SIZE: &str = "spanlight.message.key.size";
 /// Bytes of a key that are kept: lists of letters hold what stands in attributes.
@@ -29,6 +31,8 @@ const MOST_OF_KEY: usize = 1_024;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Letter<'a> {
     pub(super) place: Place<'a>,
+    /// The offset behind the last of the messages that it stands for, where those are a batch that cannot be read and the letter holds none of them.
+    pub(super) end: Option<u64>,
     /// When the message was sent, if its producer said so.
     pub(super) sent: Option<i64>,
     /// When it is kept.
@@ -78,6 +82,9 @@ pub(super) fn rows(letter: &Letter<'_>, topic: Option<&Topic>) -> Result<Batch, 
     if let Some(key) = letter.key {
         attributes.push("messaging.kafka.message.key", Value::Bytes(key.get(..MOST_OF_KEY).unwrap_or(key)));
         attributes.push(KEY_SIZE, Value::Int(key.len().try_into().unwrap_or(i64::MAX)));
+    }
+    if let Some(end) = letter.end {
+        attributes.push(END, Value::Int(end.try_into().unwrap_or(i64::MAX)));
     }
     attributes.push("messaging.message.body.size", Value::Int(letter.payload.len().try_into().unwrap_or(i64::MAX)));
     attributes.push(ID, Value::String(&letter.id()));
@@ -144,8 +151,17 @@ mod tests {
         let (key, reason) = (vec![b'k'; 900_000], "r".repeat(900_000));
         let place = Place { topic: "lines", topic_id: "id", partition: 0, offset: 7 };
         let key = Some(key.as_slice());
-        let letter =
-            Letter { place, sent: None, time: 1, key, payload: b"\xff", tenant: "", reason: &reason, partial: false };
+        let letter = Letter {
+            place,
+            end: None,
+            sent: None,
+            time: 1,
+            key,
+            payload: b"\xff",
+            tenant: "",
+            reason: &reason,
+            partial: false,
+        };
         let batch = rows(&letter, None).unwrap();
         assert!(batch.memory_bytes() < 64 << 10, "{}", batch.memory_bytes());
     }

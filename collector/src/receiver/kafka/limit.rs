@@ -7,7 +7,8 @@
 //!
 //! Not here: which series there are, and how many there may be (`admission::series`).
 
-use super::reader::{Portion, Reader};
+use super::intake::Portion;
+use super::reader::Reader;
 use super::report::ACTIVE_SERIES;
 use storage::model::{Signal, TenantId};
 

@@ -9,40 +9,38 @@
 //!     blocks: the rest of it is for senders who cannot wait as Kafka's messages can.
 //! R4  What stands between messages and is none, as the end of a transaction, is passed over once nothing else is waiting: a partition whose end
 //!     it is has no lag, and nothing is lost when the cluster deletes it.
-//! R5  The group is told how far the blocks are, after the fact, for those who look at its lag. Nothing here reads that.
+//! R5  Rows are given to the store once their topic was looked at after they were fetched, and was the one that their source names: a namesake that
+//!     was made meanwhile has offsets, too. What was gathered of both is let go of, as it cannot be told apart; the namesake is read from its
+//!     beginning.
+//! R6  The group is told how far the blocks are, after the fact, for those who look at its lag. Nothing here reads that.
 //!
-//! Not here: what comes and goes (`assignment`), what a message holds (`message`), which points have no room (`limit`).
+//! Not here: what comes and goes (`assignment`), what becomes of a message (`intake`), which points have no room (`limit`), batches that cannot
+//! be read (`standing`).
 
 use super::assignment::{Context, Key, Position, Stage, list_of};
-use super::config::{Begin, KafkaConfig, OnLoss, Topics};
-use super::letter::{self, Letter, Place};
-use super::limit::LeftOut;
-use super::message::{self, Message, MessageBounds, Rows};
-use super::report::{KafkaMetrics, MALFORMED, PartitionReport};
+use super::config::{Begin, OnLoss};
+use super::intake::{Intake, Portion};
+use super::report::KafkaMetrics;
+use super::scout::{Ear, refused};
+use super::standing::Suspects;
 use super::topic_id;
 use crate::Collector;
-use crate::collector::shorten;
+use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message as _};
-use rdkafka::{Offset, Timestamp};
+use rdkafka::message::{BorrowedMessage, Message as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use storage::engine::{Consumption, Engine};
 use storage::fs::Clock;
-use storage::model::{Batch, TenantId};
 
 /// A portion ends with so many messages, or bytes of messages: it is decoded before it is visible.
 const PORTION_MESSAGES: usize = 2_000;
 const PORTION_BYTES: usize = 8 << 20;
 /// Or with so much memory for what they hold.
 const PORTION_MEMORY: usize = 64 << 20;
-/// What a dead letter becomes: an encoded value, and a cell of a column.
-const LETTER_COPIES: usize = 2;
-/// Bytes of a header's tenant that are looked at.
-const MOST_NAMED: usize = 200;
 /// How long the next message is waited for, which is how soon the end is noticed.
 const WAIT: Duration = Duration::from_millis(100);
 /// How long the store's blocks are waited for before a portion, and how often it is looked at meanwhile.
@@ -57,6 +55,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const TELL_REST: Duration = Duration::from_secs(5);
 /// How often it is asked what stands behind the last messages.
 const PASS_EVERY: Duration = Duration::from_millis(500);
+/// How long a broker may take to say which topics there are, and how often it is asked at most where little comes at a time.
+const LOOK: Duration = Duration::from_secs(2);
+const HAND_OVER_EVERY: Duration = Duration::from_millis(100);
 /// How long what failed rests.
 const RETRY_MIN: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(10);
@@ -64,9 +65,9 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 /// Reads until told to stop.
 pub(super) struct Reader {
     pub(super) consumer: BaseConsumer<Context>,
-    pub(super) config: KafkaConfig,
-    pub(super) topics: Topics,
-    pub(super) bounds: MessageBounds,
+    /// Asks which topics there are while the other one waits for messages: brokers answer what comes by a connection one after the other.
+    pub(super) asking: BaseConsumer<Ear>,
+    pub(super) intake: Arc<Intake>,
     pub(super) collector: Collector,
     pub(super) engine: Arc<Engine>,
     pub(super) clock: Arc<dyn Clock>,
@@ -84,22 +85,14 @@ struct Pace {
     looked_at: Duration,
     rest_told_at: Duration,
     pass_at: Duration,
+    /// When portions were given to the store last, and which broker said then which topics there were.
+    given_at: Duration,
+    teller: Option<i32>,
+    suspects: Suspects,
     /// The topics that there were when this process began, where it matters.
     known: Option<Known>,
     /// Topics of which it was told that the cluster has none of that name.
     absent: BTreeSet<String>,
-}
-
-/// What was read of a partition and is not given to the store yet.
-#[derive(Debug, Default)]
-pub(super) struct Portion {
-    source: Option<Arc<str>>,
-    from: u64,
-    to: u64,
-    pub(super) rows: Vec<(TenantId, Batch)>,
-    /// What of its messages is not among the rows.
-    pub(super) left_out: Vec<LeftOut>,
-    pub(super) told: PartitionReport,
 }
 
 type Portions = BTreeMap<Key, Portion>;
@@ -119,6 +112,7 @@ impl Reader {
             self.wait_for_store();
             let portions = self.gather(&mut pace);
             self.take(portions, &mut pace);
+            self.pass_unreadable(&mut pace.suspects);
             self.tell(&mut pace);
         }
         if !self.engine.hand_over(2 * ANSWER / 5) {
@@ -161,8 +155,8 @@ impl Reader {
     }
 
     fn begin_pending(&self, pace: &mut Pace) {
-        let pending = self.consumer.context().partitions().pending();
         let now = self.clock.monotonic();
+        let pending = self.consumer.context().partitions().pending(now);
         if pending.is_empty() {
             return self.metrics.stuck(None);
         }
@@ -215,7 +209,7 @@ impl Reader {
     }
 
     /// The ids of the topics that partitions belong to.
-    fn ids_of(&self, keys: &[Key]) -> Result<BTreeMap<String, String>, String> {
+    pub(super) fn ids_of(&self, keys: &[Key]) -> Result<BTreeMap<String, String>, String> {
         let mut names: Vec<String> = keys.iter().map(|(topic, _)| topic.to_string()).collect();
         names.dedup();
         topic_id::of_topics(self.consumer.client(), &names, ANSWER)
@@ -238,7 +232,7 @@ impl Reader {
                     found.push((key, source, low, high));
                 }
                 Err(what) => {
-                    self.metrics.of(&key.0, key.1, |told| told.ours = true);
+                    self.metrics.of(&key.0, key.1, |told| (told.ours, told.stuck) = (true, Some(what.clone())));
                     failed.get_or_insert(format!("{}/{}: {what}", key.0, key.1));
                 }
             }
@@ -253,7 +247,10 @@ impl Reader {
             self.metrics.of(&key.0, key.1, |told| (told.position, told.end, told.ours) = (at, high, true));
             match self.start_of(key, &source, (low, high)) {
                 Ok(at) => starts.push((key, Position { source, began: at, next: at, before: None }, high)),
-                Err(what) => drop(failed.get_or_insert(format!("{}/{}: {what}", key.0, key.1))),
+                Err(what) => {
+                    self.metrics.of(&key.0, key.1, |told| told.stuck = Some(what.clone()));
+                    failed.get_or_insert(format!("{}/{}: {what}", key.0, key.1));
+                }
             }
         }
         self.assign(starts).map_err(|error| error.to_string())?;
@@ -267,12 +264,12 @@ impl Reader {
             Some((partitions, is_read)) => *is_read || *partition >= *partitions,
             None => true,
         };
-        self.config.begin == Begin::Earliest || self.namesake(topic, source).is_some() || has_come()
+        self.intake.config.begin == Begin::Earliest || !self.namesakes(topic, source).is_empty() || has_come()
     }
 
     /// Takes note of the topics that there are, the first time that the cluster answers.
     fn know_topics(&self, pace: &mut Pace) -> Result<(), String> {
-        if pace.known.is_some() || self.config.begin == Begin::Earliest {
+        if pace.known.is_some() || self.intake.config.begin == Begin::Earliest {
             return Ok(());
         }
         self.engine.refresh().map_err(|error| error.to_string())?;
@@ -311,31 +308,27 @@ impl Reader {
         for (key, mut position, high) in starts {
             let ((topic, partition), next) = (key, position.next);
             position.before = before.get(key).copied().flatten();
-            self.metrics.of(topic, *partition, |told| (told.position, told.end) = (next, high));
+            self.metrics.of(topic, *partition, |told| (told.position, told.end, told.stuck) = (next, high, None));
             partitions.stages.insert((Arc::clone(topic), *partition), Stage::Reading(position));
         }
         self.metrics.own(|topic, partition| partitions.stages.contains_key(&(Arc::from(topic), partition)));
         Ok(())
     }
 
-    /// A partition of another topic that had that name.
-    fn namesake(&self, topic: &str, source: &str) -> Option<String> {
-        let (own, _) = source.rsplit_once('/')?;
-        let known = self.engine.sources(&format!("kafka/{topic}/"));
-        known.into_iter().find(|name| name.rsplit_once('/').is_some_and(|(other, _)| other != own))
+    /// The partitions of other topics that had that name.
+    fn namesakes(&self, topic: &str, source: &str) -> Vec<String> {
+        let own = source.rsplit_once('/').map(|(own, _)| own);
+        let mut known = self.engine.sources(&format!("kafka/{topic}/"));
+        known.retain(|name| name.rsplit_once('/').map(|(other, _)| other) != own);
+        known
     }
 
     /// Says that a topic was made anew: what was read of its namesake stays, and is nowhere else.
     fn tell_of_new(&self, topic: &str, partition: i32, source: &str) {
-        if let Some(namesake) = self.namesake(topic, source) {
-            self.save(&namesake);
-            tracing::warn!(
-                topic,
-                partition,
-                source,
-                namesake,
-                "a topic of kafka was made anew; it is read from its beginning"
-            );
+        let namesakes = self.namesakes(topic, source);
+        namesakes.iter().for_each(|namesake| self.save(namesake));
+        if !namesakes.is_empty() {
+            tracing::warn!(topic, partition, source, "a topic of kafka was made anew; it is read from its beginning");
         }
     }
 
@@ -357,7 +350,7 @@ impl Reader {
         } else {
             return Ok(at);
         };
-        if self.config.on_loss == OnLoss::Stop {
+        if self.intake.config.on_loss == OnLoss::Stop {
             let place = format!("it was read up to {at}, the cluster has {low} to {high}");
             return Err(format!("{what}, and `kafka.on_loss` is `stop`: {place}"));
         }
@@ -379,6 +372,11 @@ impl Reader {
         while messages < PORTION_MESSAGES && bytes < PORTION_BYTES && memory < PORTION_MEMORY {
             match self.consumer.poll(wait) {
                 None => {
+                    let rest = (pace.given_at + HAND_OVER_EVERY).saturating_sub(self.clock.monotonic());
+                    if !portions.is_empty() && !rest.is_zero() {
+                        wait = rest;
+                        continue;
+                    }
                     self.pass_over(&mut portions, pace);
                     break;
                 }
@@ -391,7 +389,7 @@ impl Reader {
                     }
                 }
                 Some(Err(error)) => {
-                    self.complain(&error);
+                    self.complain(&error, pace);
                     break;
                 }
             }
@@ -430,23 +428,16 @@ impl Reader {
         Ok(told.collect())
     }
 
-    /// Where an offset is out of range, where to go on is found out anew.
-    fn complain(&self, error: &KafkaError) {
-        let is_packed = error.rdkafka_error_code() == Some(RDKafkaErrorCode::BadCompression);
-        let hint = match is_packed {
-            true => {
-                "; a partition does not go on: a batch may have more bytes unpacked than `receive.message.max.bytes` of `kafka.librdkafka`"
-            }
-            false => "",
-        };
-        self.metrics.trouble(&format!("{error}{hint}"));
-        if is_packed {
-            self.metrics.stopped(format!("{error}{hint}"), self.clock.monotonic());
+    /// Where an offset is out of range, where to go on is found out anew; where a batch cannot be read, who stands is suspected.
+    fn complain(&self, error: &KafkaError, pace: &mut Pace) {
+        let (code, said, now) = (error.rdkafka_error_code(), self.consumer.context().heard(), self.clock.monotonic());
+        if let Some(refused) = refused(code, &said) {
+            self.suspect(&mut pace.suspects, refused.batch);
+            self.metrics.stopped(said.clone(), now);
         }
-        if self.metrics.may_log("client", self.clock.monotonic()).is_some() {
-            tracing::warn!(%error, "kafka{hint}");
+        if self.metrics.may_log("client", now).is_some() {
+            tracing::warn!(%error, said, "kafka");
         }
-        let code = error.rdkafka_error_code();
         let moved = [RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::AutoOffsetReset];
         if code.is_some_and(|code| moved.contains(&code)) {
             self.suspend();
@@ -476,104 +467,7 @@ impl Reader {
         let portion =
             portions.entry(key).or_insert_with(|| Portion { from, source: Some(source), ..Portion::default() });
         portion.to = offset + 1;
-        Some(self.decode(read, portion))
-    }
-
-    fn decode(&self, read: &BorrowedMessage<'_>, portion: &mut Portion) -> usize {
-        let sent = match read.timestamp() {
-            Timestamp::CreateTime(millis) | Timestamp::LogAppendTime(millis) if millis >= 0 => {
-                Some(millis.saturating_mul(1_000_000))
-            }
-            _ => None,
-        };
-        let time = sent.unwrap_or_else(|| self.clock.now_unix_nano());
-        portion.told.messages += 1;
-        let Some(payload) = read.payload() else {
-            portion.told.tombstones += 1;
-            return 0;
-        };
-        portion.told.bytes += payload.len() as u64;
-        let topic = self.topics.find(read.topic());
-        let named = self.tenant_of(read);
-        let decoded = match (topic, &named) {
-            (None, _) => Err("no setting says what its topic holds".to_owned()),
-            (_, Some(Err(why))) => Err(why.clone()),
-            (Some(topic), _) => message::decode(Message { payload, topic: read.topic(), time }, topic, &self.bounds),
-        };
-        let tenant = match (&named, topic) {
-            (Some(Ok(tenant)), _) => tenant.clone(),
-            (_, Some(topic)) => topic.tenant.clone(),
-            (_, None) => TenantId::default(),
-        };
-        match decoded {
-            Ok(Rows { batch, rejected, message, mut held }) => {
-                let rows = batch.num_rows();
-                portion.told.rows += rows as u64;
-                portion.told.rejected += rejected;
-                if rejected > 0 {
-                    let first = shorten(message.unwrap_or_default());
-                    let reason = format!("{rejected} of its records were left out: {first}");
-                    self.keep(read, (tenant.as_str(), sent), &reason, rows > 0, portion);
-                    held += LETTER_COPIES * payload.len();
-                    let (tenant, said) = (tenant.clone(), first);
-                    portion.left_out.push(LeftOut { tenant, reason: MALFORMED, records: rejected, said });
-                }
-                if rows > 0 {
-                    portion.rows.push((tenant, batch));
-                }
-                held
-            }
-            Err(reason) => {
-                // Whose it is nobody knows whose header is wrong: who replays it says so.
-                let tenant = if matches!(named, Some(Err(_))) { "" } else { tenant.as_str() };
-                self.keep(read, (tenant, sent), &reason, false, portion);
-                LETTER_COPIES * payload.len()
-            }
-        }
-    }
-
-    /// Keeps a message that could not be stored, or not as a whole.
-    fn keep(
-        &self,
-        read: &BorrowedMessage<'_>,
-        (tenant, sent): (&str, Option<i64>),
-        reason: &str,
-        partial: bool,
-        portion: &mut Portion,
-    ) {
-        let (name, partition, offset) = (read.topic(), read.partition(), read.offset());
-        if let Some(unsaid) = self.metrics.may_log(name, self.clock.monotonic()) {
-            tracing::warn!(
-                topic = name,
-                partition,
-                offset,
-                reason,
-                unsaid,
-                "a message of kafka is kept as a dead letter"
-            );
-        }
-        let (key, payload) = (read.key(), read.payload().unwrap_or_default());
-        let time = self.clock.now_unix_nano();
-        let topic_id = portion.source.as_deref().and_then(|source| source.rsplit('/').nth(1)).unwrap_or_default();
-        let place = Place { topic: name, topic_id, partition, offset };
-        let letter = Letter { place, sent, time, key, payload, tenant, reason, partial };
-        match letter::rows(&letter, self.topics.find(name)) {
-            Ok(batch) => {
-                portion.told.dead_letters += 1;
-                portion.rows.push((TenantId::dead_letters(), batch));
-            }
-            Err(what) => tracing::error!(topic = name, partition, offset, what, "a dead letter could not be written"),
-        }
-    }
-
-    /// The tenant that a message's header names, if it does; an `Err` says why it may not.
-    fn tenant_of(&self, read: &BorrowedMessage<'_>) -> Option<Result<TenantId, String>> {
-        let headers = read.headers()?;
-        let named = headers.iter().find(|header| header.key.eq_ignore_ascii_case(&self.config.tenant_header))?;
-        let value = named.value?;
-        // What is longer is no tenant, and is not quoted whole.
-        let name = String::from_utf8_lossy(value.get(..MOST_NAMED).unwrap_or(value));
-        Some(letter::tenant_of_others(&name))
+        Some(self.intake.take_in(read, portion))
     }
 
     /// Gives portions to the store (R2).
@@ -584,6 +478,15 @@ impl Reader {
             partitions.position(key).map(|position| &position.source) == portion.source.as_ref()
         });
         drop(partitions);
+        if portions.is_empty() {
+            return;
+        }
+        pace.given_at = self.clock.monotonic();
+        if let Err(what) = self.let_go_of_namesakes(&mut portions, pace) {
+            tracing::debug!(what, "kafka does not say which topics it has; what was read is read again");
+            pace.retry_at = self.clock.monotonic() + RETRY_MIN;
+            return self.suspend();
+        }
         if portions.is_empty() {
             return;
         }
@@ -613,12 +516,50 @@ impl Reader {
                 told.tombstones += portion.told.tombstones;
                 told.dead_letters += portion.told.dead_letters;
                 told.position = portion.to;
+                (told.stuck, told.stands) = (None, None);
                 told.end = told.end.max(portion.to);
             });
         }
     }
 
-    /// From time to time tells the group how far the blocks are (R5), and looks whether topics were made anew.
+    /// Lets go of what was read of topics that were made anew meanwhile (R5). An `Err` says why that is not known.
+    fn let_go_of_namesakes(&self, portions: &mut Portions, pace: &mut Pace) -> Result<(), String> {
+        let (client, begun) = (self.asking.client(), self.clock.monotonic());
+        let mut names: Vec<String> = portions.keys().map(|(topic, _)| topic.to_string()).collect();
+        names.dedup();
+        // What it complains of the other one says, too.
+        while self.asking.poll(Duration::ZERO).is_some() {}
+        let known = pace.teller.take().map(|broker| (broker, topic_id::told_by(client, broker, &names, LOOK)));
+        let (broker, ids) = match known {
+            Some((broker, Ok(ids))) => (broker, ids),
+            // It may be away.
+            _ => {
+                let broker = topic_id::teller(client, &names, LOOK)?;
+                (broker, topic_id::told_by(client, broker, &names, LOOK)?)
+            }
+        };
+        pace.teller = Some(broker);
+        let took = self.clock.monotonic().saturating_sub(begun).as_micros();
+        tracing::debug!(topics = names.len(), took, "looked which topics kafka has");
+        // Where there is none of that name any more, what was read was of the one that there was.
+        let is_another = |(topic, partition): &Key, portion: &Portion| {
+            let now = ids.get(&**topic).map(|id| format!("kafka/{topic}/{id}/{partition}"));
+            now.is_some_and(|now| portion.source.as_deref() != Some(now.as_str()))
+        };
+        let count = portions.len();
+        portions.retain(|key, portion| !is_another(key, portion));
+        if portions.len() < count {
+            tracing::warn!(
+                "a topic of kafka was made anew while it was read; what was just read under its name is let go of"
+            );
+            // What is left of the others is read again, too.
+            portions.clear();
+            self.suspend();
+        }
+        Ok(())
+    }
+
+    /// From time to time tells the group how far the blocks are (R6), and looks whether topics were made anew.
     fn tell(&self, pace: &mut Pace) {
         let now = self.clock.monotonic();
         if now.saturating_sub(pace.told_at) >= TELL_EVERY {
@@ -651,13 +592,13 @@ impl Reader {
     fn look_at_topics(&self, pace: &mut Pace) {
         let reading = self.consumer.context().partitions().reading();
         let read = reading.iter().map(|((topic, _), _)| &**topic);
-        let names: BTreeSet<String> = read.chain(self.topics.names()).map(str::to_owned).collect();
+        let names: BTreeSet<String> = read.chain(self.intake.topics.names()).map(str::to_owned).collect();
         if names.is_empty() {
             return;
         }
         let names = Vec::from_iter(names);
         let Ok(ids) = topic_id::of_topics(self.consumer.client(), &names, ANSWER) else { return };
-        for topic in self.topics.names() {
+        for topic in self.intake.topics.names() {
             if ids.contains_key(topic) {
                 pace.absent.remove(topic);
             } else if pace.absent.insert(topic.to_owned()) {

@@ -9,8 +9,9 @@
 
 use super::config::Topic;
 use super::message::{Encoding, Message, to_otlp};
-use super::{KafkaReceiver, letter};
+use super::{KafkaReceiver, letter, reread};
 use crate::collector::{self, Accepted, Collector, Sink};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::engine::Write;
@@ -29,8 +30,8 @@ pub struct ReplayedLetter {
     pub topic: String,
     /// The partition of that.
     pub partition: u64,
-    /// Its offset there.
-    pub offset: u64,
+    /// Its offset there, or those of the batch that it stands for.
+    pub offsets: Range<u64>,
     /// `spans`, `logs` or `metrics`.
     pub signal: String,
     /// How it is written, by the name that settings give it.
@@ -41,8 +42,8 @@ pub struct ReplayedLetter {
     pub time: i64,
     /// When the message was sent.
     pub sent: i64,
-    /// The message.
-    pub payload: Vec<u8>,
+    /// The message; where it stands for a batch, its messages are in the topic only.
+    pub payload: Option<Vec<u8>>,
     /// By which turn of the store.
     pub turn: u64,
 }
@@ -52,7 +53,10 @@ impl KafkaReceiver {
     /// cannot be now.
     pub async fn replay(&self, door: &Collector, letter: ReplayedLetter) -> Result<Accepted, String> {
         let unfit = |why: String| Ok(Accepted { message: Some(why), ..Accepted::default() });
-        let (tenant, signal, request) = match read(&letter, door.config().max_request_bytes) {
+        let Some(payload) = &letter.payload else {
+            return self.replay_batch(door, letter).await.or_else(unfit);
+        };
+        let (tenant, signal, request) = match read(&letter, payload, door.config().max_request_bytes) {
             Ok(read) => read,
             Err(why) => return unfit(why),
         };
@@ -63,6 +67,36 @@ impl KafkaReceiver {
             Err(refusal) if refusal.retry_after().is_none() => unfit(refusal.to_string()),
             Err(refusal) => Err(refusal.to_string()),
         }
+    }
+
+    /// The same of a batch, whose messages are read from the topic. An `Err` says why that cannot be.
+    async fn replay_batch(&self, door: &Collector, letter: ReplayedLetter) -> Result<Accepted, String> {
+        let running = self.running.clone().ok_or("this server does not read kafka, where its messages are")?;
+        let (engine, door) = (Arc::clone(&self.engine), door.clone());
+        let taking = tokio::task::spawn_blocking(move || {
+            let portion = reread::read(&running.intake, &letter)?;
+            let mut accepted = Accepted { rejected: portion.told.rejected, ..Accepted::default() };
+            let mut rows = portion.rows;
+            for (tenant, batch) in rows.iter_mut().filter(|(_, batch)| batch.signal() == Signal::Metrics) {
+                if let Some(left_out) = door.limit_read(tenant, batch) {
+                    door.left_out_of_read(left_out.rows.len());
+                    accepted.rejected += left_out.rows.len() as u64;
+                    accepted.message = Some(left_out.message);
+                }
+            }
+            rows.retain(|(_, batch)| batch.num_rows() > 0);
+            accepted.accepted = rows.iter().map(|(_, batch)| batch.num_rows() as u64).sum();
+            if accepted.accepted == 0 {
+                return Err(accepted
+                    .message
+                    .unwrap_or_else(|| "the batch holds no messages that are to be seen".into()));
+            }
+            let (own, what) = (TenantId::dead_letters(), format!("read from the topic: {} records", accepted.accepted));
+            rows.push((own.clone(), letter::word(&letter.id, letter.time, &own, &what)?));
+            engine.take_turn(letter.turn, rows, AT_MOST).map_err(|error| error.to_string())?;
+            Ok(accepted)
+        });
+        taking.await.map_err(|_| "a replay ended early".to_owned())?
     }
 
     /// Takes the records of a letter together with the word of its replay.
@@ -84,12 +118,12 @@ impl KafkaReceiver {
 }
 
 /// The request that a letter is.
-fn read(letter: &ReplayedLetter, limit: usize) -> Result<(TenantId, Signal, Vec<u8>), String> {
+fn read(letter: &ReplayedLetter, payload: &[u8], limit: usize) -> Result<(TenantId, Signal, Vec<u8>), String> {
     let signal = Signal::from_name(&letter.signal)
         .ok_or_else(|| format!("`{}` is none of spans, logs, metrics", letter.signal))?;
     let encoding = Encoding::from_name(&letter.encoding, signal)?;
     let tenant = letter::tenant_of_others(&letter.tenant)?;
     let topic = Topic { signal, encoding, tenant: tenant.clone() };
-    let message = Message { payload: &letter.payload, topic: &letter.topic, time: letter.sent };
+    let message = Message { payload, topic: &letter.topic, time: letter.sent };
     Ok((tenant, signal, to_otlp(message, &topic, limit)?))
 }

@@ -40,6 +40,8 @@ pub struct PartitionReport {
     pub dead_letters: u64,
     /// Offsets that the cluster deleted before they were read.
     pub lost: u64,
+    /// Offsets of batches that the client could not read; dead letters name them.
+    pub unreadable: u64,
     /// How often the partition ended before what had been read of it: what was written anew below its end was not read.
     pub truncations: u64,
     /// The offset that comes next.
@@ -50,6 +52,10 @@ pub struct PartitionReport {
     pub end: u64,
     /// Whether it is read by this process now.
     pub ours: bool,
+    /// Why it is ours and does not go on, if it does not.
+    pub stuck: Option<String>,
+    /// What it stands before, until it goes on; it is tried again meanwhile.
+    pub(super) stands: Option<String>,
 }
 
 impl PartitionReport {
@@ -109,12 +115,20 @@ impl KafkaMetrics {
         let stopped = stopped.filter(|(at, _)| now.saturating_sub(*at) < STOPPED_FOR).map(|(_, what)| what);
         let mut report = self.report().clone();
         report.trouble = stuck.or(stopped).or(report.trouble);
+        for told in report.partitions.values_mut() {
+            told.stuck = told.stuck.take().or(told.stands.take());
+        }
         report
     }
 
     /// Says what keeps a partition where it is.
     pub(super) fn stopped(&self, what: String, now: Duration) {
         *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, what));
+    }
+
+    /// Says that it goes on.
+    pub(super) fn goes_on(&self) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Says why partitions cannot be begun, or that all are.
@@ -146,6 +160,11 @@ impl KafkaMetrics {
         }
     }
 
+    /// The end of a partition, as it was seen last.
+    pub(super) fn end(&self, topic: &str, partition: i32) -> u64 {
+        self.report().partitions.get(&(topic.to_owned(), partition)).map_or(0, |told| told.end)
+    }
+
     /// Changes what is told of a partition.
     pub(super) fn of(&self, topic: &str, partition: i32, change: impl FnOnce(&mut PartitionReport)) {
         change(self.report().partitions.entry((topic.to_owned(), partition)).or_default());
@@ -166,7 +185,11 @@ impl KafkaMetrics {
     /// Says of each partition whether it is ours.
     pub(super) fn own(&self, ours: impl Fn(&str, i32) -> bool) {
         let mut report = self.report();
-        report.partitions.iter_mut().for_each(|((topic, partition), told)| told.ours = ours(topic, *partition));
+        for ((topic, partition), told) in &mut report.partitions {
+            told.ours = ours(topic, *partition);
+            told.stuck = told.stuck.take().filter(|_| told.ours);
+            told.stands = told.stands.take().filter(|_| told.ours);
+        }
     }
 
     /// What was taken, and that the client works.
@@ -224,7 +247,7 @@ impl KafkaReport {
 
     /// Appends it in Prometheus' text format.
     pub fn render(&self, out: &mut String) {
-        let families: [(&str, &str, &str, Read); 11] = [
+        let families: [(&str, &str, &str, Read); 13] = [
             ("messages_total", "counter", "Messages whose rows are visible.", |told| told.messages),
             ("bytes_total", "counter", "Bytes of those messages.", |told| told.bytes),
             ("rows_total", "counter", "Rows of those messages.", |told| told.rows),
@@ -234,12 +257,19 @@ impl KafkaReport {
             ("tombstones_total", "counter", "Messages without a value.", |told| told.tombstones),
             ("dead_letters_total", "counter", "Messages that were kept as dead letters.", |told| told.dead_letters),
             ("lost_offsets_total", "counter", "Offsets that were deleted before they were read.", |told| told.lost),
+            (
+                "unreadable_offsets_total",
+                "counter",
+                "Offsets of batches that cannot be read; dead letters name them.",
+                |told| told.unreadable,
+            ),
             ("truncations_total", "counter", "Ends of partitions before what had been read of them.", |told| {
                 told.truncations
             }),
             ("position", "gauge", "The offset that comes next.", |told| told.position),
             ("committed_position", "gauge", "The offset up to which rows are in blocks.", |told| told.committed),
             ("lag", "gauge", "Messages that are there and not read yet.", PartitionReport::lag),
+            ("stuck", "gauge", "Whether the partition cannot be read on.", |told| told.stuck.is_some().into()),
         ];
         for (name, kind, help, read) in families {
             let name = format!("spanlight_kafka_{name}");

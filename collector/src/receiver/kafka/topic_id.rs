@@ -44,11 +44,24 @@ pub(super) fn of_topics<C: ClientContext>(
     names: &[String],
     at_most: Duration,
 ) -> Result<BTreeMap<String, String>, String> {
-    // Any broker can tell; librdkafka would ask the controller, and wait for one.
+    told_by(client, teller(client, names, at_most)?, names, at_most)
+}
+
+/// A broker that tells: any can. librdkafka would ask the controller, and wait for one.
+pub(super) fn teller<C: ClientContext>(client: &Client<C>, names: &[String], at_most: Duration) -> Result<i32, String> {
     let metadata =
         client.fetch_metadata(names.first().map(String::as_str), at_most).map_err(|error| error.to_string())?;
     let known = metadata.brokers().iter().map(rdkafka::metadata::MetadataBroker::id);
-    let broker = known.min_by_key(|id| (*id != metadata.orig_broker_id(), *id)).ok_or("the cluster has no broker")?;
+    Ok(known.min_by_key(|id| (*id != metadata.orig_broker_id(), *id)).ok_or("the cluster has no broker")?)
+}
+
+/// The ids of topics, by name, as a broker tells them.
+pub(super) fn told_by<C: ClientContext>(
+    client: &Client<C>,
+    broker: i32,
+    names: &[String],
+    at_most: Duration,
+) -> Result<BTreeMap<String, String>, String> {
     let names: Vec<CString> = names.iter().filter_map(|name| CString::new(name.as_str()).ok()).collect();
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let millis = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);

@@ -28,6 +28,9 @@ pub(in super::super) struct HttpSettings {
     pub(in super::super) oauth2: Option<OAuth2>,
     pub(in super::super) tls: TlsSettings,
     pub(in super::super) proxy_url: Option<Secret>,
+    /// Hosts that are asked without the proxy, with commas between them.
+    pub(in super::super) no_proxy: String,
+    pub(in super::super) proxy_from_environment: bool,
     pub(in super::super) follow_redirects: bool,
     pub(in super::super) enable_http2: bool,
     pub(in super::super) headers: BTreeMap<String, HeaderValues>,
@@ -43,6 +46,8 @@ impl Default for HttpSettings {
             oauth2: None,
             tls: TlsSettings::default(),
             proxy_url: None,
+            no_proxy: String::new(),
+            proxy_from_environment: false,
             follow_redirects: true,
             enable_http2: true,
             headers: BTreeMap::new(),
@@ -157,6 +162,8 @@ impl HttpSettings {
             "bearer_token_file" => self.bearer_token_file = map.next_value()?,
             "tls_config" => self.tls = map.next_value()?,
             "proxy_url" => self.proxy_url = map.next_value()?,
+            "no_proxy" => self.no_proxy = map.next_value()?,
+            "proxy_from_environment" => self.proxy_from_environment = map.next_value()?,
             "follow_redirects" => self.follow_redirects = map.next_value()?,
             "enable_http2" => self.enable_http2 = map.next_value()?,
             "http_headers" => self.headers = map.next_value()?,
@@ -195,6 +202,12 @@ impl HttpSettings {
         }
         if let Some(Secret(url)) = &self.proxy_url {
             reqwest::Proxy::all(url).map_err(|error| format!("proxy_url: {error}"))?;
+        }
+        if self.proxy_from_environment && (self.proxy_url.is_some() || !self.no_proxy.is_empty()) {
+            return Err("proxy_from_environment stands without proxy_url and no_proxy".to_owned());
+        }
+        if self.proxy_url.is_none() && !self.no_proxy.is_empty() {
+            return Err("no_proxy needs a proxy_url".to_owned());
         }
         for (name, values) in &mut self.headers {
             let is_reserved = RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str());

@@ -5,7 +5,9 @@ use super::quantity::{duration, size};
 use crate::scrape::discovery::Group;
 use crate::scrape::relabel::Rule;
 use crate::scrape::target::Target;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -47,6 +49,74 @@ pub(super) struct Global {
     label_limit: usize,
     label_name_length_limit: usize,
     label_value_length_limit: usize,
+    keep_dropped_targets: usize,
+    metric_name_escaping_scheme: Option<Escaping>,
+    #[serde(rename = "metric_name_validation_scheme", deserialize_with = "utf8")]
+    _metric_name_validation_scheme: (),
+    #[serde(rename = "convert_classic_histograms_to_nhcb", deserialize_with = "no_conversion")]
+    _convert_classic_histograms_to_nhcb: (),
+    #[serde(rename = "scrape_failure_log_file", deserialize_with = "no_failure_log")]
+    _scrape_failure_log_file: (),
+    // What is about something else than scraping.
+    evaluation_interval: Option<IgnoredAny>,
+    external_labels: Option<IgnoredAny>,
+    query_log_file: Option<IgnoredAny>,
+    rule_query_offset: Option<IgnoredAny>,
+}
+
+/// How a target is asked to write names that were none before UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(in super::super) enum Escaping {
+    #[default]
+    #[serde(rename = "allow-utf-8")]
+    None,
+    Underscores,
+    Dots,
+    Values,
+}
+
+impl Escaping {
+    pub(in super::super) fn name(self) -> &'static str {
+        match self {
+            Escaping::None => "allow-utf-8",
+            Escaping::Underscores => "underscores",
+            Escaping::Dots => "dots",
+            Escaping::Values => "values",
+        }
+    }
+}
+
+/// Takes the value that switches a key off, or says that it is as it is here anyway.
+fn only<'de, D: Deserializer<'de>>(deserializer: D, as_here: &str, otherwise: &str) -> Result<(), D::Error> {
+    let is_known = match Value::deserialize(deserializer)? {
+        Value::Null => true,
+        Value::Bool(is_on) => !is_on,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty() || text == as_here,
+        Value::Array(_) | Value::Object(_) => false,
+    };
+    if is_known { Ok(()) } else { Err(serde::de::Error::custom(otherwise)) }
+}
+
+fn utf8<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    only(deserializer, "utf8", "metric_name_validation_scheme: names are any UTF-8 here; there is no other than utf8")
+}
+
+fn no_conversion<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    only(deserializer, "false", "convert_classic_histograms_to_nhcb: classic histograms are kept as they are told here")
+}
+
+fn no_failure_log<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    only(deserializer, "", "scrape_failure_log_file: scrapes that fail are told in the server's own log only")
+}
+
+fn no_bucket_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    only(deserializer, "0", "native_histogram_bucket_limit: buckets are not limited by job here")
+}
+
+fn no_bucket_factor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    only(deserializer, "0", "native_histogram_min_bucket_factor: buckets are kept as fine as they are told here")
 }
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -65,6 +135,17 @@ impl Global {
         }
         check_protocols(&self.scrape_protocols)?;
         Ok(self)
+    }
+
+    /// Keys that are there and mean nothing here.
+    pub(super) fn ignored(&self) -> impl Iterator<Item = &'static str> {
+        let keys = [
+            ("global.evaluation_interval", self.evaluation_interval.is_some()),
+            ("global.external_labels", self.external_labels.is_some()),
+            ("global.query_log_file", self.query_log_file.is_some()),
+            ("global.rule_query_offset", self.rule_query_offset.is_some()),
+        ];
+        keys.into_iter().filter_map(|(key, is_there)| is_there.then_some(key))
     }
 }
 
@@ -122,6 +203,20 @@ pub(in super::super) struct JobKeys {
     pub(in super::super) label_name_length_limit: usize,
     #[serde(default)]
     pub(in super::super) label_value_length_limit: usize,
+    #[serde(default)]
+    pub(in super::super) keep_dropped_targets: usize,
+    #[serde(default)]
+    pub(in super::super) metric_name_escaping_scheme: Option<Escaping>,
+    #[serde(default, rename = "metric_name_validation_scheme", deserialize_with = "utf8")]
+    _metric_name_validation_scheme: (),
+    #[serde(default, rename = "convert_classic_histograms_to_nhcb", deserialize_with = "no_conversion")]
+    _convert_classic_histograms_to_nhcb: (),
+    #[serde(default, rename = "scrape_failure_log_file", deserialize_with = "no_failure_log")]
+    _scrape_failure_log_file: (),
+    #[serde(default, rename = "native_histogram_bucket_limit", deserialize_with = "no_bucket_limit")]
+    _native_histogram_bucket_limit: (),
+    #[serde(default, rename = "native_histogram_min_bucket_factor", deserialize_with = "no_bucket_factor")]
+    _native_histogram_min_bucket_factor: (),
     #[serde(default)]
     pub(in super::super) static_configs: Vec<Group>,
     #[serde(default)]
@@ -257,6 +352,7 @@ impl Job {
     fn inherit(&mut self, global: &Global) {
         let native = *self.scrape_native_histograms.get_or_insert(global.scrape_native_histograms);
         self.always_scrape_classic_histograms.get_or_insert(global.always_scrape_classic_histograms);
+        self.metric_name_escaping_scheme = self.metric_name_escaping_scheme.or(global.metric_name_escaping_scheme);
         if self.scrape_protocols.is_empty() {
             self.scrape_protocols.clone_from(&global.scrape_protocols);
         }
@@ -271,6 +367,7 @@ impl Job {
             (&mut keys.label_limit, global.label_limit),
             (&mut keys.label_name_length_limit, global.label_name_length_limit),
             (&mut keys.label_value_length_limit, global.label_value_length_limit),
+            (&mut keys.keep_dropped_targets, global.keep_dropped_targets),
         ] {
             if *own == 0 {
                 *own = all;

@@ -1,10 +1,11 @@
 //! Is what the file of jobs says taken as Prometheus takes it, and told with its place where it cannot be?
 
+use super::job::Escaping;
 use super::*;
 use std::time::Duration;
 
 fn read(text: &str) -> Result<Vec<Job>, String> {
-    parse(text, Path::new("/etc/jobs")).map_err(|error| error.to_string())
+    parse(text, Path::new("/etc/jobs")).map(|jobs| jobs.list).map_err(|error| error.to_string())
 }
 
 /// A file with one job that has these further lines.
@@ -29,7 +30,7 @@ fn unknown_keys_are_told_with_their_line() {
         (with("etcd_sd_configs:\n- endpoints: ['http://a']\n  prefix: /s\n  key: x"), "key", 6),
         (with("dns_sd_configs:\n- names: [a]\n  typ: A"), "typ", 5),
         (with("relabel_configs:\n- action: keep\n  regx: a"), "regx", 5),
-        ("global:\n  external_labels: {}\n".to_owned(), "external_labels", 2),
+        ("global:\n  external_lables: {}\n".to_owned(), "external_lables", 2),
         ("remote_write: []\n".to_owned(), "remote_write", 1),
     ] {
         let error = read(&text).unwrap_err();
@@ -75,6 +76,17 @@ fn what_is_wrong_in_the_file_is_told() {
         ("etcd_sd_configs: [{endpoints: [a], prefix: /a}]", "etcd_sd_configs: endpoint \"a\" is no URL"),
         ("etcd_sd_configs: [{endpoints: ['http://a'], prefix: /a, bearer_token: x}]", "users and passwords only"),
         ("static_configs: [{targets: [a], labels: {'': b}}]", "a label has an empty name"),
+        ("convert_classic_histograms_to_nhcb: true", "convert_classic_histograms_to_nhcb: classic histograms are kept"),
+        ("metric_name_validation_scheme: legacy", "metric_name_validation_scheme: names are any UTF-8 here"),
+        ("metric_name_escaping_scheme: none", "unknown variant `none`"),
+        ("native_histogram_bucket_limit: 100", "native_histogram_bucket_limit: buckets are not limited"),
+        ("native_histogram_min_bucket_factor: 1.1", "native_histogram_min_bucket_factor: buckets are kept as fine"),
+        (
+            "scrape_failure_log_file: f.log",
+            "scrape_failure_log_file: scrapes that fail are told in the server's own log",
+        ),
+        ("proxy_from_environment: true\nproxy_url: http://p:1", "proxy_from_environment stands without proxy_url"),
+        ("no_proxy: a", "no_proxy needs a proxy_url"),
     ] {
         let error = read(&with(lines)).unwrap_err();
         assert!(error.contains(expected), "{lines}: {error}");
@@ -155,4 +167,29 @@ fn a_target_that_no_rule_rewrites_is_an_address() {
     // As for Prometheus's blackbox exporter, whose targets are URLs until rules have made a parameter of them.
     let rules = "relabel_configs: [{source_labels: [__address__], target_label: __param_target}, {target_label: __address__, replacement: 'b:1'}]";
     assert!(read(&with(&format!("static_configs: [{{targets: ['http://x:1/metrics']}}]\n{rules}"))).is_ok());
+}
+
+#[test]
+fn the_file_that_prometheus_comes_with_is_taken_and_what_means_nothing_is_named() {
+    let text = "global:\n  scrape_interval: 15s\n  evaluation_interval: 15s\n  external_labels: {a: b}\nalerting:\n  alertmanagers:\n    \
+                - static_configs:\n        - targets:\n          # - alertmanager:9093\nrule_files:\n  - first.yml\nscrape_configs:\n  \
+                - job_name: prometheus\n    static_configs:\n      - targets: ['localhost:9090']\n        labels:\n          app: p\n";
+    let jobs = parse(text, Path::new("")).unwrap();
+    assert_eq!(jobs.list[0].static_configs[0].targets, ["localhost:9090"]);
+    assert_eq!(jobs.ignored, ["rule_files", "alerting", "global.evaluation_interval", "global.external_labels"]);
+    assert_eq!(parse("rule_files:\nscrape_configs:\n", Path::new("")).unwrap().ignored, [""; 0]);
+}
+
+#[test]
+fn keys_of_prometheus_3_are_taken_where_they_say_what_is_so_here() {
+    let job = job(
+        "keep_dropped_targets: 5\nconvert_classic_histograms_to_nhcb: false\nmetric_name_validation_scheme: utf8\n\
+         metric_name_escaping_scheme: underscores\nnative_histogram_bucket_limit: 0\nnative_histogram_min_bucket_factor: 0\n\
+         scrape_failure_log_file: ''\nproxy_from_environment: true",
+    );
+    assert_eq!((job.keep_dropped_targets, job.metric_name_escaping_scheme), (5, Some(Escaping::Underscores)));
+    assert!(job.http.proxy_from_environment);
+    let global = "global: {keep_dropped_targets: 7, metric_name_escaping_scheme: dots, convert_classic_histograms_to_nhcb: false}";
+    let jobs = read(&format!("{global}\nscrape_configs: [{{job_name: a}}]\n")).unwrap();
+    assert_eq!((jobs[0].keep_dropped_targets, jobs[0].metric_name_escaping_scheme), (7, Some(Escaping::Dots)));
 }

@@ -18,6 +18,7 @@ use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Keys that one prefix may have.
 const MAX_KEYS: usize = 10_000;
@@ -27,7 +28,7 @@ const MAX_WATCH_BYTES: usize = 1 << 20;
 /// A prefix and whom to ask.
 pub(super) struct Prefix {
     settings: EtcdDiscovery,
-    client: Client,
+    client: Arc<Client>,
     /// The member that answered last.
     member: usize,
     token: Option<String>,
@@ -41,7 +42,7 @@ pub(super) struct Prefix {
 struct Range {
     header: Header,
     #[serde(default)]
-    kvs: Vec<KeyValue>,
+    kvs: Option<Vec<KeyValue>>,
     #[serde(default)]
     more: bool,
 }
@@ -63,7 +64,7 @@ struct KeyValue {
 }
 
 impl Prefix {
-    pub(super) fn new(settings: EtcdDiscovery, client: Client) -> Self {
+    pub(super) fn new(settings: EtcdDiscovery, client: Arc<Client>) -> Self {
         Prefix { settings, client, member: 0, token: None, seen: None, told_bad: false }
     }
 
@@ -90,7 +91,7 @@ impl Prefix {
         }
         self.seen = range.header.revision.parse().ok();
         let (mut groups, mut first_bad) = (Vec::new(), None);
-        for pair in &range.kvs {
+        for pair in range.kvs.iter().flatten() {
             match group(pair, &self.settings.prefix) {
                 Ok(group) => groups.push(group),
                 Err(error) => drop(first_bad.get_or_insert(error)),
@@ -226,8 +227,11 @@ fn group(pair: &KeyValue, prefix: &str) -> Result<Group, String> {
     Ok(group)
 }
 
-/// What a value says.
+/// What a value says; null says that there is nothing.
 fn registered(value: &str) -> Result<Group, String> {
+    if value == "null" {
+        return Ok(Group::default());
+    }
     if !value.starts_with(['{', '[']) {
         return Ok(Group { targets: vec![value.to_owned()], labels: BTreeMap::new() });
     }
@@ -251,4 +255,20 @@ fn registered(value: &str) -> Result<Group, String> {
         labels.insert(format!("__meta_etcd_value_{name}"), text);
     }
     Ok(Group { targets: vec![address], labels })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_null_is_empty() {
+        for nothing in ["null", "{\"targets\": null, \"labels\": null}"] {
+            assert_eq!(registered(nothing), Ok(Group::default()), "{nothing}");
+        }
+        let group = registered("{\"targets\": [\"a:1\"], \"labels\": null}").unwrap();
+        assert_eq!((group.targets.len(), group.labels.len()), (1, 0));
+        let range: Range = serde_json::from_str("{\"header\": {\"revision\": \"5\"}, \"kvs\": null}").unwrap();
+        assert!(range.kvs.is_none());
+    }
 }

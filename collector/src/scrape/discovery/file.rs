@@ -60,16 +60,13 @@ fn read_files(patterns: &[PathBuf]) -> ReadFiles {
 
 fn groups(path: &Path, bytes: &[u8]) -> Result<Vec<Group>, String> {
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-    let mut groups: Vec<Group> = if is_json {
+    let groups: Option<Vec<Group>> = if is_json {
         serde_json::from_slice(bytes).map_err(|error| error.to_string())?
     } else {
         let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-        if text.trim().is_empty() {
-            Vec::new()
-        } else {
-            serde_saphyr::from_str(text).map_err(|error| error.to_string())?
-        }
+        if text.trim().is_empty() { None } else { serde_saphyr::from_str(text).map_err(|error| error.to_string())? }
     };
+    let mut groups = groups.unwrap_or_default();
     groups.iter().try_for_each(Group::check)?;
     note(&mut groups, "__meta_filepath", &path.to_string_lossy());
     Ok(groups)

@@ -17,10 +17,11 @@ use super::Servers;
 use super::client::Client;
 use super::config::{EtcdDiscovery, FileDiscovery, HttpDiscovery, Job};
 use super::relabel::Labels;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 pub(super) use dns::Dns;
@@ -32,14 +33,24 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between looks at files, and at a place that could not be read.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Targets with labels in common.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Targets with labels in common. What is null is empty, as for Go, which writes empty lists and maps so.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Group {
-    #[serde(default)]
+    #[serde(deserialize_with = "texts")]
     pub(super) targets: Vec<String>,
-    #[serde(default)]
+    #[serde(deserialize_with = "labels")]
     pub(super) labels: Labels,
+}
+
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts = Option::<Vec<Option<String>>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(texts.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
+    let labels = Option::<BTreeMap<String, Option<String>>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(labels.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect())
 }
 
 impl Group {
@@ -53,22 +64,23 @@ impl Group {
 #[derive(Debug)]
 pub(super) struct Discovery {
     found: Arc<Found>,
-    job: Arc<Job>,
     /// Those who look; they end with this.
     _watchers: JoinSet<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Found {
     by_place: Mutex<Vec<Vec<Group>>>,
     changed: Notify,
+    /// A permit for each place that was looked at.
+    looked: Semaphore,
 }
 
 /// Where targets are listed.
 enum Place {
     Files(file::Files),
-    Url(HttpDiscovery, Client),
-    Dns(dns::Records),
+    Url(HttpDiscovery, Arc<Client>),
+    Dns(Box<dns::Records>),
     Etcd(etcd::Prefix),
 }
 
@@ -95,32 +107,40 @@ impl Place {
 
 impl Discovery {
     /// Begins to look.
-    pub(super) fn start(job: &Arc<Job>, servers: Servers, dns: &Dns) -> Self {
+    pub(super) fn start(job: &Arc<Job>, servers: &Servers, dns: &Dns) -> Self {
         let mut places = Vec::new();
         places.extend(job.file_sd_configs.iter().map(|files: &FileDiscovery| Place::Files(files.into())));
-        let lists = job.http_sd_configs.iter().zip(servers.lists);
-        places.extend(lists.map(|(list, client)| Place::Url(HttpDiscovery::clone(list), client)));
+        let lists = job.http_sd_configs.iter().zip(&servers.lists);
+        places.extend(lists.map(|(list, client)| Place::Url(HttpDiscovery::clone(list), Arc::clone(client))));
         for records in &job.dns_sd_configs {
             let names = records.names.iter();
-            places.extend(names.map(|name| Place::Dns(dns::Records::new(name, records, dns.clone()))));
+            places.extend(names.map(|name| Place::Dns(Box::new(dns::Records::new(name, records, dns.clone())))));
         }
-        let prefixes = job.etcd_sd_configs.iter().zip(servers.etcd);
+        let prefixes = job.etcd_sd_configs.iter().zip(&servers.etcd);
         places.extend(
-            prefixes.map(|(prefix, client)| Place::Etcd(etcd::Prefix::new(EtcdDiscovery::clone(prefix), client))),
+            prefixes.map(|(prefix, client)| {
+                Place::Etcd(etcd::Prefix::new(EtcdDiscovery::clone(prefix), Arc::clone(client)))
+            }),
         );
-        let found = Arc::new(Found::default());
-        found.by_place().resize(places.len(), Vec::new());
+        let by_place = Mutex::new(vec![Vec::new(); places.len()]);
+        let found = Arc::new(Found { by_place, changed: Notify::new(), looked: Semaphore::new(0) });
         let mut watchers = JoinSet::new();
         for (number, place) in places.into_iter().enumerate() {
             watchers.spawn(watch(place, number, Arc::clone(&found), Arc::clone(job)));
         }
-        Discovery { found, job: Arc::clone(job), _watchers: watchers }
+        Discovery { found, _watchers: watchers }
     }
 
-    /// All groups as of now.
-    pub(super) fn groups(&self) -> Vec<Group> {
+    /// Resolves when every place was looked at once, whether it could be read or not.
+    pub(super) async fn looked(&self) {
+        let count = u32::try_from(self.found.by_place().len()).unwrap_or(u32::MAX);
+        drop(tokio::time::timeout(2 * LIST_TIMEOUT, self.found.looked.acquire_many(count)).await);
+    }
+
+    /// All groups as of now, those that the job itself names before others.
+    pub(super) fn groups(&self, job: &Job) -> Vec<Group> {
         let by_place = self.found.by_place();
-        self.job.static_configs.iter().chain(by_place.iter().flatten()).cloned().collect()
+        job.static_configs.iter().chain(by_place.iter().flatten()).cloned().collect()
     }
 
     /// Resolves when there are others.
@@ -144,7 +164,7 @@ impl Found {
 }
 
 async fn watch(mut place: Place, number: usize, found: Arc<Found>, job: Arc<Job>) {
-    let mut told: Option<String> = None;
+    let (mut told, mut is_first): (Option<String>, bool) = (None, true);
     loop {
         let looked = place.look().await;
         let checked = looked.and_then(|groups| groups.iter().try_for_each(Group::check).map(|()| groups));
@@ -158,6 +178,10 @@ async fn watch(mut place: Place, number: usize, found: Arc<Found>, job: Arc<Job>
                 told = Some(error);
             }
             Err(_) => {}
+        }
+        if is_first {
+            found.looked.add_permits(1);
+            is_first = false;
         }
         place.wait().await;
     }

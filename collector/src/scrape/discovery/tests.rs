@@ -12,7 +12,7 @@ use tokio::net::UdpSocket;
 
 fn job(lines: &str, folder: &Path) -> Job {
     let indented: String = lines.lines().map(|line| format!("  {line}\n")).collect();
-    config::parse(&format!("scrape_configs:\n- job_name: j\n{indented}"), folder).unwrap().remove(0)
+    config::parse(&format!("scrape_configs:\n- job_name: j\n{indented}"), folder).unwrap().list.remove(0)
 }
 
 fn targets(groups: &[Group]) -> Vec<&str> {
@@ -59,6 +59,29 @@ async fn s5_a_file_that_cannot_be_read_keeps_its_targets_and_others_go_on() {
     assert_eq!(targets(&files.look().await.unwrap()), ["a:1", "b:2"]);
     std::fs::remove_file(dir.path().join("a.json")).unwrap();
     assert_eq!(targets(&files.look().await.unwrap()), ["b:2"], "a file that is gone lists nothing");
+}
+
+#[tokio::test]
+async fn what_is_null_is_empty_as_for_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    let job = job("file_sd_configs: [{files: ['a.json', 'b.yml']}]", dir.path());
+    let mut files = Files::from(&job.file_sd_configs[0]);
+    write("a.json", "[{\"targets\": [\"a:1\"], \"labels\": {\"x\": null}}]");
+    write("b.yml", "- targets: [b:1]\n  labels:\n");
+    let found = files.look().await.unwrap();
+    assert_eq!((targets(&found), found[0].labels["x"].as_str()), (vec!["a:1", "b:1"], ""));
+    write("a.json", "[{\"targets\": null, \"labels\": null}, {\"targets\": [\"a:2\"], \"labels\": null}]");
+    write("b.yml", "- targets:\n");
+    assert_eq!(targets(&files.look().await.unwrap()), ["a:2"]);
+    write("a.json", "null");
+    write("b.yml", "null\n");
+    assert_eq!(files.look().await.unwrap(), []);
+    // A group that is null is a mistake, for Prometheus as well: what the file listed last stays.
+    write("a.json", "[{\"targets\": [\"a:3\"]}]");
+    assert_eq!(targets(&files.look().await.unwrap()), ["a:3"]);
+    write("a.json", "[null]");
+    assert_eq!(targets(&files.look().await.unwrap()), ["a:3"]);
 }
 
 /// A name server that knows some records, by name and type.

@@ -24,7 +24,8 @@ pub(super) async fn look(settings: &HttpDiscovery, client: &Client) -> Result<Ve
     if essence != "application/json" {
         return Err(told(format!("Content-Type {:?} is not application/json", answer.content_type)));
     }
-    let mut groups: Vec<Group> = serde_json::from_slice(&answer.body).map_err(|error| told(error.to_string()))?;
+    let groups: Option<Vec<Group>> = serde_json::from_slice(&answer.body).map_err(|error| told(error.to_string()))?;
+    let mut groups = groups.unwrap_or_default();
     note(&mut groups, "__meta_url", &settings.url);
     Ok(groups)
 }

@@ -19,6 +19,7 @@ const HOUR: i64 = 3_600_000 * MILLIS;
 const USUAL_STEP: i64 = 5_000 * MILLIS;
 /// The least step that can be asked for, in milliseconds.
 pub(super) const MIN_STEP: i64 = 1_000;
+const ALL: &str = "with(extrapolate=true)";
 const KINDS: [&str; 6] = ["unspecified", "internal", "server", "client", "producer", "consumer"];
 
 /// What is asked for.
@@ -80,11 +81,12 @@ pub(super) fn family(control: &Control, request: &Request, measure: Measure) -> 
     let (spans, by) = asked(request, by_operation)?;
     let axis = Axis::steps(TimeRange { start: range.start, end: range.end }, step)?;
     let ask = |text: String| Ok::<_, Error>(traceql::parse(&text)?.metrics()?.series(control, &axis, 0)?.series);
-    let calls = || ask(format!("{{ {spans} }} | rate() {by}"));
+    // Spans stand for as many as there were where samples were taken.
+    let calls = || ask(format!("{{ {spans} }} | rate() {by} {ALL}"));
     let series = match measure {
-        Measure::Latencies => ask(format!("{{ {spans} }} | quantile_over_time(duration, {quantile}) {by}"))?,
+        Measure::Latencies => ask(format!("{{ {spans} }} | quantile_over_time(duration, {quantile}) {by} {ALL}"))?,
         Measure::Calls => calls()?,
-        Measure::Errors => shares(calls()?, &ask(format!("{{ {spans} && status = error }} | rate() {by}"))?),
+        Measure::Errors => shares(calls()?, &ask(format!("{{ {spans} && status = error }} | rate() {by} {ALL}"))?),
     };
     let scale = if measure == Measure::Latencies { 1e3 } else { 1.0 };
     let point = |(place, value): (usize, f64)| {

@@ -184,11 +184,17 @@ async fn operations_v3(state: State<Arc<QueryState>>, headers: HeaderMap, query:
 async fn search_v1(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQuery) -> Response {
     run(Version::First, (state, headers, query), |control, request| {
         let ids = request.trace_ids()?;
-        let traces: Vec<TracesData> = match ids.is_empty() {
-            true => found(control, &request.search_v1()?)?,
-            false => ids.into_iter().filter_map(|id| there(crate::trace::by_id(control, id))).collect::<Result<_>>()?,
-        };
-        Envelope::new(traces.iter().map(Trace::new).collect::<Vec<_>>()).to_value()
+        let (mut traces, mut lost) = (Vec::new(), Vec::new());
+        if ids.is_empty() {
+            traces = found(control, &request.search_v1()?)?;
+        }
+        for id in ids {
+            match there(crate::trace::by_id(control, id)).transpose()? {
+                Some(trace) => traces.push(trace),
+                None => lost.push(id),
+            }
+        }
+        Envelope::new(traces.iter().map(Trace::new).collect::<Vec<_>>()).without(&lost).to_value()
     })
     .await
 }
@@ -228,6 +234,9 @@ fn found(control: &Control, asked: &Search) -> Result<Vec<TracesData>> {
 async fn search_v3(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQuery) -> Response {
     run(Version::Third, (state, headers, query), |control, request| {
         let traces = found(control, &request.search_v3()?)?;
+        if traces.is_empty() {
+            return Err(Error::NotFound { what: "No traces found".to_owned() });
+        }
         Ok(otlp::Answer::new(traces.into_iter().flat_map(|trace| trace.resource_spans).collect()))
     })
     .await
@@ -280,8 +289,10 @@ fn by_id(control: &Control, id: &str) -> Result<TracesData> {
 
 async fn dependencies_v1(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQuery) -> Response {
     run(Version::First, (state, headers, query), |control, request| {
-        let calls = calls(control, request.lookback(request::DAY)?)?;
-        Ok(Envelope::counted(calls.into_iter().map(model::Dependency::from).collect()))
+        let calls = calls(control, request.lookback(request::DAY)?)?.into_iter().map(model::Dependency::from);
+        let service = request.text("service").filter(|name| !name.is_empty());
+        let is_asked = |call: &model::Dependency| service.is_none_or(|name| call.parent == name || call.child == name);
+        Ok(Envelope::counted(calls.filter(is_asked).collect()))
     })
     .await
 }

@@ -11,6 +11,7 @@ use query_api::otlp::{AnyValue, Event, KeyValue, Link, Resource, ResourceSpans, 
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
+use storage::model::TraceId;
 use storage::model::origin::UNKNOWN_SERVICE;
 
 const SERVICE_NAME: &str = "service.name";
@@ -35,6 +36,13 @@ impl<T: Serialize> Envelope<T> {
     /// A list whose total Jaeger does not tell.
     pub(super) fn new(data: Vec<T>) -> Self {
         Envelope { data, total: 0, limit: 0, offset: 0, errors: None }
+    }
+
+    /// Says of some traces that were asked for that they are not there.
+    pub(super) fn without(self, lost: &[TraceId]) -> Self {
+        let error = |id: &TraceId| json!({ "msg": "trace not found", "traceID": id.to_string() });
+        let errors = (!lost.is_empty()).then(|| lost.iter().map(error).collect());
+        Envelope { errors, ..self }
     }
 
     pub(super) fn counted(data: Vec<T>) -> Self {

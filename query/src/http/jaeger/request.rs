@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::time;
 use crate::trace::Position;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use std::fmt::Write;
 use storage::model::TraceId;
 use storage::scan::TimeRange;
@@ -195,12 +196,17 @@ fn tags_of(name: &str, text: &str) -> Result<Vec<(String, String)>> {
     tags.into_iter().map(tag).collect()
 }
 
-/// 32 hex digits, of which leading zeros may be missing, or 16 bytes as base64.
+/// 32 hex digits, of which leading zeros may be missing, or 16 bytes as base64, of either alphabet, padded or not.
 pub(super) fn trace_id(text: &str) -> Result<TraceId> {
     let is_hex = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let id = match is_hex {
         true => format!("{text:0>32}").parse().ok(),
-        false => STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).map(TraceId),
+        false => {
+            let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+            let decode = |alphabet| GeneralPurpose::new(alphabet, config).decode(text).ok();
+            let bytes = [STANDARD, URL_SAFE].iter().find_map(decode);
+            bytes.and_then(|bytes| bytes.try_into().ok()).map(TraceId)
+        }
     };
     id.filter(|id| id.0 != [0; 16]).ok_or_else(|| {
         Error::parameter("traceID", "a trace id has 1 to 32 hex digits, or is base64 of 16 bytes, and is not zero")
@@ -364,6 +370,11 @@ mod tests {
     fn ids_are_hex_or_base64() {
         let id = trace_id("0102030405060708090a0b0c0d0e0f10").unwrap();
         assert_eq!(trace_id("AQIDBAUGBwgJCgsMDQ4PEA==").unwrap(), id);
+        assert_eq!(trace_id("AQIDBAUGBwgJCgsMDQ4PEA").unwrap(), id);
+        let odd = trace_id("fbfffefbfffefbfffefbfffefbfffe09").unwrap();
+        for form in ["+//++//++//++//++//+CQ==", "-__--__--__--__--__-CQ==", "-__--__--__--__--__-CQ"] {
+            assert_eq!(trace_id(form).unwrap(), odd, "{form}");
+        }
         assert_eq!(trace_id("7").unwrap().to_string(), "00000000000000000000000000000007");
         for none in ["", "0", "xyz", "AAAAAAAAAAAAAAAAAAAAAA==", "AQID"] {
             assert!(trace_id(none).is_err(), "{none}");

@@ -197,6 +197,8 @@ async fn a_search_finds_traces_by_one_span_that_meets_all_of_it() {
     assert_eq!(server.found("").await.len(), 4);
     assert_eq!(server.found("limit=1").await, whole, "the newest first");
     assert_eq!(server.found(&format!("traceID={}&traceID=77", trace(1))).await, whole);
+    let errors = server.get(&format!("/api/traces?traceID={}&traceID=77", trace(1))).await["errors"].clone();
+    assert_eq!(errors, json!([{ "msg": "trace not found", "traceID": format!("{:0>32}", 77) }]));
     let before = (NOW - 15 * SECOND) / 1_000;
     assert_eq!(server.found(&format!("end={before}")).await, ["GET /"]);
     assert_eq!(server.ask("/api/traces?start=5&end=1").await.0, 400);
@@ -221,6 +223,8 @@ async fn the_third_api_tells_of_traces_in_short() {
     });
     assert_eq!(answer["summaries"][0], first);
     assert_eq!(answer["summaries"][1]["orphanSpanCount"], 1);
+    let (status, error) = server.ask(&format!("/api/v3/traces?{range}&query.serviceName=nobody")).await;
+    assert_eq!((status, &error["error"]["message"]), (404, &json!("No traces found")));
     let one = server.get(&format!("/api/v3/traces?{range}&query.service_name=cart")).await;
     assert_eq!(one["result"]["resourceSpans"].as_array().unwrap().len(), 3);
     let (status, error) = server.ask("/api/v3/trace-summaries?query.serviceName=cart").await;
@@ -237,6 +241,10 @@ async fn dependencies_are_calls_between_services() {
     ]);
     assert_eq!(answer, envelope(calls, 2));
     assert_eq!(server.get("/api/dependencies?endTs=1000&lookback=5").await, envelope(json!([]), 0));
+    let of = |service: &str| format!("/api/dependencies?endTs={}&lookback=60000&service={service}", NOW / 1_000_000);
+    assert_eq!(server.get(&of("cart")).await["data"], answer["data"]);
+    assert_eq!(server.get(&of("gateway")).await["data"], json!([answer["data"][1]]));
+    assert_eq!(server.get(&of("nobody")).await["data"], json!([]));
 }
 
 #[tokio::test]
@@ -287,6 +295,29 @@ async fn a_file_is_shown_without_being_stored() {
     let (status, error) = server.send(post("{".to_owned())).await;
     assert_eq!(status, StatusCode::BAD_REQUEST.as_u16());
     assert!(error["errors"][0]["msg"].as_str().unwrap().contains("line 1"), "{error}");
+}
+
+#[tokio::test]
+async fn services_are_measured_by_the_spans_that_there_were() {
+    let server = Server::new().await;
+    let span = |number, status, trace_state| TestSpan {
+        trace: number,
+        service: "sampled",
+        status,
+        trace_state,
+        start: NOW - 10 * SECOND,
+        ..TestSpan::default()
+    };
+    // All that fail are kept, and one of four of the others.
+    server.fixture.put(spans(&[span(11, 2, ""), span(12, 0, "ot=th:c"), span(13, 0, "ot=th:c")])).await;
+    let asked = format!("service=sampled&endTs={}&lookback=60000&step=60000", NOW / 1_000_000);
+    let most = async |measure: &str| {
+        let family = server.get(&format!("/api/metrics/{measure}?{asked}")).await;
+        let points = family["metrics"][0]["metricPoints"].as_array().unwrap().iter();
+        points.filter_map(|point| point["gaugeValue"]["doubleValue"].as_f64()).fold(0.0, f64::max)
+    };
+    assert!((most("calls").await - 9.0 / 60.0).abs() < 1e-9);
+    assert!((most("errors").await - 1.0 / 9.0).abs() < 1e-9);
 }
 
 #[tokio::test]

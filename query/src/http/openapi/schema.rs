@@ -174,6 +174,7 @@ fn deletions() -> Vec<Named> {
         Always("topic", text()),
         Always("partition", count()),
         Always("offset", count()),
+        Sometimes("end", count()),
         Always("reason", text()),
         Always("tenant", text()),
         Sometimes("signal", choice(&["spans", "logs", "metrics"])),
@@ -520,9 +521,10 @@ fn status() -> Vec<Named> {
     let reason = choice(&["malformed", "active_series"]);
     let left_out =
         [Always("topic", text()), Always("reason", reason), Always("records", count()), Always("said", text())];
-    let counts = ["position", "committed", "lag", "messages", "rows", "dead_letters", "lost"];
+    let counts = ["position", "committed", "lag", "messages", "rows", "dead_letters", "lost", "unreadable"];
     let partition = [Always("topic", text()), Always("partition", count()), Always("ours", flag())];
     let partition = partition.into_iter().chain(counts.map(|name| Always(name, count())));
+    let partition = partition.chain([Sometimes("stuck", text())]);
     let signal = [
         Always("signal", choice(&["spans", "logs", "metrics"])),
         Always("rows", count()),

@@ -115,7 +115,8 @@ impl Asked {
     pub(super) fn settings(&self) -> Result<Settings> {
         let lookback = self.parsed("lookback_delta", duration)?.filter(|lookback| *lookback > 0);
         let default = Settings::default();
-        Ok(Settings { lookback: lookback.unwrap_or(default.lookback), ..default })
+        let tells_samples = self.text("stats").is_some();
+        Ok(Settings { lookback: lookback.unwrap_or(default.lookback), tells_samples, ..default })
     }
 
     /// `start` and `end`, all of time where they are not given.
@@ -181,13 +182,27 @@ fn time(text: &str) -> Result<i64, String> {
         if (FIRST as f64..=LAST as f64).contains(&milliseconds) {
             return Ok(milliseconds as i64);
         }
-    } else if let Ok(moment) = text.parse::<jiff::Timestamp>() {
+    } else if let (true, Ok(moment)) = (is_rfc3339(text), text.parse::<jiff::Timestamp>()) {
         return Ok(moment.as_millisecond());
     } else if text == "-292273086-05-16T16:47:06Z" || text == "292277025-08-18T07:12:54.999999999Z" {
         // What Prometheus's own client sends for the first and the last moment.
         return Ok(if text.starts_with('-') { FIRST } else { LAST });
     }
     Err(format!("cannot parse {} to a valid timestamp", quoted(text.as_bytes())))
+}
+
+/// Whether a text has the shape of RFC 3339 as Go reads it: `T` between date and time, seconds, `Z` or hours and minutes behind.
+fn is_rfc3339(text: &str) -> bool {
+    let fits = |text: &str, shape: &str| {
+        let fits = |(own, wanted): (u8, u8)| if wanted == b'0' { own.is_ascii_digit() } else { own == wanted };
+        text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
+    };
+    let Some((moment, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else { return false };
+    let fraction = rest.strip_prefix(['.', ',']);
+    let zone = fraction.map_or(rest, |digits| digits.trim_start_matches(|letter: char| letter.is_ascii_digit()));
+    let has_digits = fraction.is_none_or(|fraction| fraction.len() > zone.len());
+    let is_zone = zone == "Z" || fits(zone, "+00:00") || fits(zone, "-00:00");
+    fits(moment, "0000-00-00T00:00:00") && has_digits && is_zone
 }
 
 /// Seconds, or a duration as `5m`; in milliseconds.
@@ -213,6 +228,23 @@ mod tests {
         assert_eq!(time("1970-01-01T00:00:01+01:00"), Ok(-3_599_000));
         assert!(time("NaN").is_err());
         assert!(time("1e30").is_err());
+        for (text, expected) in [("2026-11-28T00:00:00Z", 0), ("2026-11-28T02:00:00.5+02:00", 500)] {
+            assert_eq!(time(text), Ok(1_795_824_000_000 + expected), "{text}");
+        }
+        for text in [
+            "2026-11-28 00:00:00Z",
+            "2026-11-28t00:00:00Z",
+            "2026-11-28T00:00:00z",
+            "2026-11-28T00:00:00",
+            "2026-11-28T00:00:00.Z",
+            "2026-11-28T00:00Z",
+            "2026-11-28T00:00:00+0200",
+            "20261128T000000Z",
+            "2026-11-28T00:00:00Z[UTC]",
+            "2026-13-28T00:00:00Z",
+        ] {
+            assert!(time(text).is_err(), "{text}");
+        }
         assert_eq!(duration("0.25"), Ok(250));
         assert_eq!(duration("1h30m"), Ok(5_400_000));
         assert!(duration("1e30").is_err());

@@ -3,7 +3,8 @@
 //! G1  Paths, parameters, answers and errors are Prometheus's to the letter: `resultType` before `result`, values as texts,
 //!     whole seconds without a fraction, others with three digits.
 //! G2  GET takes the query string, POST a form in the body too. Parameters that are not known are ignored, as there.
-//! G3  What this server does not have (alertmanagers) is answered as by a Prometheus that has none.
+//! G3  What this server does not have (alertmanagers) is answered as by a Prometheus that has none, or that has it switched off
+//!     (administration).
 //! G4  What is no path of the API is none of the UI's pages either: everything else under `/prometheus` is not found.
 //!
 //! - `ask`: parameters.
@@ -12,6 +13,8 @@
 //! - `read`: remote read.
 //! - `rules`: rules and alerts; `targets`: what is scraped.
 //! - `write`: values as JSON; `tree`: expressions as JSON.
+//! - `tsdb`: what there is most of.
+//! - `origin`: which pages of a browser may read answers.
 //! - `refusal`: errors.
 //!
 //! Not here: PromQL (`promql`), names of metrics (`prometheus`), the evaluation of rules (`rule`).
@@ -19,6 +22,7 @@
 mod ask;
 mod family;
 mod federate;
+mod origin;
 mod read;
 mod refusal;
 mod reply;
@@ -27,6 +31,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod tsdb;
 mod write;
 
 use super::answer::{self, Body};
@@ -78,10 +83,13 @@ pub(super) enum Call {
     ScrapePools,
     Alertmanagers,
     Notifications,
+    Features,
+    Blocks,
+    Admin,
 }
 
-/// All paths, and whether they can be posted to.
-const PATHS: [(&str, Call, bool); 22] = [
+/// All paths, and whether they can be posted to, too.
+const PATHS: [(&str, Call, bool); 25] = [
     ("/query", Call::Query, true),
     ("/query_range", Call::QueryRange, true),
     ("/query_exemplars", Call::QueryExemplars, true),
@@ -104,13 +112,20 @@ const PATHS: [(&str, Call, bool); 22] = [
     ("/scrape_pools", Call::ScrapePools, false),
     ("/alertmanagers", Call::Alertmanagers, false),
     ("/notifications", Call::Notifications, false),
+    ("/features", Call::Features, false),
+    ("/status/tsdb/blocks", Call::Blocks, false),
+    ("/admin/tsdb/{what}", Call::Admin, true),
 ];
 
 /// The API, ready to be merged into the server's router.
 pub(super) fn router(state: Arc<QueryState>) -> Router {
     let mut api: Router<Arc<QueryState>> = Router::new();
     for (path, call, is_posted) in PATHS {
-        let filter = if is_posted { MethodFilter::GET.or(MethodFilter::POST) } else { MethodFilter::GET };
+        let filter = match (call, is_posted) {
+            (Call::Admin, _) => MethodFilter::POST.or(MethodFilter::PUT),
+            (_, true) => MethodFilter::GET.or(MethodFilter::POST),
+            (_, false) => MethodFilter::GET,
+        };
         let handler = move |state, path, request| serve(call, state, path, request);
         api = api.route(path, on(filter, handler));
     }
@@ -132,7 +147,7 @@ pub(super) fn router(state: Arc<QueryState>) -> Router {
         .route(&format!("{ROOT}/{{*path}}"), any(unknown))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(state);
-    Router::new().nest(PREFIX, api).merge(others)
+    Router::new().nest(PREFIX, api).merge(others).layer(axum::middleware::from_fn(origin::told))
 }
 
 async fn unknown() -> Response {
@@ -208,12 +223,21 @@ async fn asked(
     let mut pairs = Vec::new();
     if parts.method == Method::POST {
         let form = axum::body::to_bytes(body, MOST_BODY_BYTES).await;
-        let form = form.map_err(|_| Refusal::bad_data("error parsing form values: the form cannot be read"))?;
+        let form = form.map_err(|error| Refusal::bad_data(format!("error parsing form values: {}", unread(&error))))?;
         let form = std::str::from_utf8(&form).map_err(|_| Refusal::bad_data("error parsing form values: not UTF-8"))?;
         pairs = super::parameter::decode(form).map_err(Refusal::from)?;
     }
     pairs.extend(super::parameter::decode(parts.uri.query().unwrap_or_default()).map_err(Refusal::from)?);
     Ok((parts, Asked { path, pairs, now: state.now().div_euclid(1_000_000) }))
+}
+
+/// Why a form was not read.
+fn unread(error: &axum::Error) -> String {
+    let source = std::error::Error::source(error);
+    match source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
+        true => format!("the form is longer than {MOST_BODY_BYTES} bytes"),
+        false => "the form cannot be read".to_owned(),
+    }
 }
 
 /// Answers `/federate`; what goes wrong is told as a text, as by Prometheus.

@@ -35,6 +35,10 @@ impl Refusal {
         Refusal { kind: Kind::NotFound, message: message.into() }
     }
 
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+        Refusal { kind: Kind::Unavailable, message: message.into() }
+    }
+
     pub(super) fn internal() -> Self {
         Refusal { kind: Kind::Internal, message: "a defect of Spanlight; the server's log has the details".into() }
     }

@@ -6,17 +6,17 @@ use super::refusal::Refusal;
 use super::rules;
 use super::targets;
 use super::tree::tree;
+use super::tsdb;
 use super::write;
 use crate::exec::Control;
 use crate::http::state::QueryState;
 use crate::prometheus::{Catalogue, Store};
-use crate::promql::{self, Answer, Expr, Fault, Frame, Level, Matcher, Outcome};
-use crate::series::NAME;
+use crate::promql::{self, Answer, Expr, Fault, Frame, Level, Matcher, Outcome, Tally};
 use crate::series::number::json as number;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Instant;
-use storage::model::TenantId;
+use storage::model::{Signal, TenantId};
 
 /// The version of Prometheus whose API this is. Readers choose by it what they ask.
 const LIKE_PROMETHEUS: &str = "3.14.0";
@@ -24,8 +24,15 @@ const LIKE_PROMETHEUS: &str = "3.14.0";
 /// What is said where not all of an answer is told.
 const TRUNCATED: &str = "results truncated due to limit";
 
-/// For how long before now `/status/tsdb` counts series.
-const STATUS_RANGE: i64 = 2 * 3_600_000;
+/// Of what Prometheus has to be told to switch on, what is always on here.
+const FEATURES: [&str; 6] = [
+    "exemplar-storage",
+    "native-histograms",
+    "promql-delayed-name-removal",
+    "promql-duration-expr",
+    "promql-experimental-functions",
+    "promql-extended-range-selectors",
+];
 
 /// How an answer begins.
 const SUCCESS: &str = "{\"status\":\"success\",\"data\":";
@@ -62,7 +69,7 @@ pub(super) fn known(call: Call, asked: &Asked, state: &QueryState, tenant: &Tena
         promql::parse(text).map_err(|fault| Refusal::of_expression(fault, "query", text))
     };
     let data = match call {
-        Call::FormatQuery => json!(parsed()?.to_string()),
+        Call::FormatQuery => json!(promql::pretty(&parsed()?)),
         Call::ParseQuery => return Ok(Some(success(&tree(&parsed()?), &[], &[]))),
         Call::BuildInfo => json!({
             "version": LIKE_PROMETHEUS,
@@ -72,7 +79,7 @@ pub(super) fn known(call: Call, asked: &Asked, state: &QueryState, tenant: &Tena
             "buildDate": "",
             "goVersion": "",
         }),
-        Call::RuntimeInfo => runtime(asked, state),
+        Call::RuntimeInfo => runtime(asked, state, &targets::loading(state, tenant)),
         Call::Config => targets::config(state, tenant),
         Call::Flags => targets::flags(state.executor().config()),
         Call::WalReplay => json!({ "min": 0, "max": 0, "current": 0 }),
@@ -82,13 +89,18 @@ pub(super) fn known(call: Call, asked: &Asked, state: &QueryState, tenant: &Tena
         Call::TargetsMetadata => targets::metadata(asked, state, tenant)?,
         Call::ScrapePools => targets::pools(state, tenant),
         Call::Notifications => json!([]),
+        Call::Features => json!(FEATURES),
+        Call::Admin => {
+            let instead = "rows are deleted by POST /api/v1/deletions of Spanlight's own API";
+            return Err(Refusal::unavailable(format!("admin APIs disabled; {instead}")));
+        }
         Call::Alertmanagers => json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }),
         _ => return Ok(None),
     };
     Ok(Some(success(&data.to_string(), &[], &[])))
 }
 
-fn runtime(asked: &Asked, state: &QueryState) -> serde_json::Value {
+fn runtime(asked: &Asked, state: &QueryState, loading: &targets::Loading) -> serde_json::Value {
     let uptime = i64::try_from(state.uptime_seconds()).unwrap_or_default().saturating_mul(1000);
     let moment = |milliseconds: i64| {
         jiff::Timestamp::from_millisecond(milliseconds).map(|moment| moment.to_string()).unwrap_or_default()
@@ -99,8 +111,8 @@ fn runtime(asked: &Asked, state: &QueryState) -> serde_json::Value {
         "CWD": "",
         "hostname": "",
         "serverTime": moment(asked.now),
-        "reloadConfigSuccess": true,
-        "lastConfigTime": started,
+        "reloadConfigSuccess": loading.is_success,
+        "lastConfigTime": loading.time.map_or(started, moment),
         "corruptionCount": 0,
         "goroutineCount": 0,
         "GOMAXPROCS": std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
@@ -118,23 +130,24 @@ pub(super) fn computed(call: Call, asked: &Asked, control: &Control) -> Result<S
         Call::QueryRange => evaluated(asked, control, asked.steps()?),
         Call::QueryExemplars => exemplars(asked, control),
         Call::Labels => {
-            let names = catalogue(asked, control)?.labels(&asked.selectors()?)?;
-            listed(asked, names.iter(), |out, name| write::text(out, name))
+            let names = catalogue(asked, control)?.labels(&asked.selectors()?, one_more(asked)?)?;
+            listed(asked, control, names.iter(), |out, name| write::text(out, name))
         }
         Call::LabelValues => {
-            let values = catalogue(asked, control)?.values(&asked.label()?, &asked.selectors()?)?;
-            listed(asked, values.iter(), |out, value| write::text(out, value))
+            let values = catalogue(asked, control)?.values(&asked.label()?, &asked.selectors()?, one_more(asked)?)?;
+            listed(asked, control, values.iter(), |out, value| write::text(out, value))
         }
         Call::Series => {
             let selectors = asked.selectors()?;
             if selectors.is_empty() {
                 return Err(Refusal::bad_data("no match[] parameter provided"));
             }
-            let found = catalogue(asked, control)?.series(&selectors)?;
-            listed(asked, found.iter(), write::labels)
+            let found = catalogue(asked, control)?.series(&selectors, one_more(asked)?)?;
+            listed(asked, control, found.iter(), write::labels)
         }
         Call::Metadata => metadata(asked, control),
-        Call::Tsdb => tsdb(asked, control),
+        Call::Blocks => Ok(success(&blocks(control).to_string(), &[], &[])),
+        Call::Tsdb => Ok(success(&tsdb::status(asked, control)?.to_string(), &[], &[])),
         _ => Err(Refusal::internal()),
     }
 }
@@ -144,22 +157,38 @@ fn catalogue<'c>(asked: &Asked, control: &'c Control) -> Result<Catalogue<'c>> {
     Ok(Catalogue::new(control, start, end))
 }
 
+/// How many are looked for: one more than are told says that there are more.
+fn one_more(asked: &Asked) -> Result<usize> {
+    Ok(asked.limit("limit")?.unwrap_or(usize::MAX).saturating_add(1))
+}
+
 fn listed<T>(
     asked: &Asked,
+    control: &Control,
     items: impl ExactSizeIterator<Item = T>,
     write: impl FnMut(&mut String, T),
 ) -> Result<String> {
     let limit = asked.limit("limit")?.unwrap_or(usize::MAX);
-    let warnings: &[String] = if items.len() > limit { &[TRUNCATED.to_owned()] } else { &[] };
-    let mut data = String::new();
-    write::list(&mut data, items.take(limit), write);
-    Ok(success(&data, warnings, &[]))
+    let mut warnings = Vec::new();
+    if items.len() > limit {
+        warnings.push(TRUNCATED.to_owned());
+    }
+    warnings.extend(incomplete(control));
+    let mut out = SUCCESS.to_owned();
+    write::admitted(&mut out, items.take(limit), &mut |bytes| admit(control, bytes), write)?;
+    Ok(finished(out, &warnings, &[]))
+}
+
+/// Whether an answer may be so many bytes longer.
+fn admit(control: &Control, bytes: usize) -> Result<()> {
+    control.check()?;
+    Ok(control.charge(bytes)?)
 }
 
 fn evaluated(asked: &Asked, control: &Control, frame: Frame) -> Result<String> {
     let (text, started) = (asked.query(), Instant::now());
     let (settings, limit) = (asked.settings()?, asked.limit("limit")?.unwrap_or(usize::MAX));
-    let Outcome { answer, notes, samples } = promql::evaluate(&Store::new(control), settings, text, frame);
+    let Outcome { answer, notes, samples, tally } = promql::evaluate(&Store::new(control), settings, text, frame);
     let mut answer = answer.map_err(|fault| match fault {
         Fault::Evaluation(message) if message.starts_with("invalid expression type") => {
             Refusal::parameter("query", message)
@@ -174,20 +203,34 @@ fn evaluated(asked: &Asked, control: &Control, frame: Frame) -> Result<String> {
         warnings.push(missing);
     }
     let mut out = [SUCCESS, "{"].concat();
-    write::answer(&mut out, &answer, (frame.grid(), frame.step != 0), |bytes| {
-        control.check()?;
-        control.charge(bytes)
-    })?;
-    if asked.text("stats").is_some() {
+    write::answer(&mut out, &answer, (frame.grid(), frame.step != 0), |bytes| admit(control, bytes))?;
+    if let Some(tally) = tally {
         let seconds = started.elapsed().as_secs_f64();
-        let timings = ["evalTotalTime", "innerEvalTime", "execTotalTime"].map(|name| (name, seconds));
-        let others = ["resultSortTime", "queryPreparationTime", "execQueueTime"].map(|name| (name, 0.0));
-        let timings: BTreeMap<&str, f64> = timings.into_iter().chain(others).collect();
-        let samples = json!({ "totalQueryableSamples": samples, "peakSamples": samples });
-        out.push_str(&format!(",\"stats\":{}", json!({ "timings": timings, "samples": samples })));
+        let stats = statistics(asked, frame, (&tally, samples), seconds);
+        control.charge(stats.len())?;
+        out.push_str(&format!(",\"stats\":{stats}"));
     }
     out.push('}');
     Ok(finished(out, &warnings, &notes.texts(Level::Info, text)))
+}
+
+/// What `stats` asks for: `all` for what each step looked at, too. No more samples were held at once than were read and computed in all.
+fn statistics(asked: &Asked, frame: Frame, (tally, samples): (&Tally, usize), seconds: f64) -> String {
+    let timings = ["evalTotalTime", "innerEvalTime", "execTotalTime"].map(|name| (name, seconds));
+    let others = ["resultSortTime", "queryPreparationTime", "execQueueTime"].map(|name| (name, 0.0));
+    let timings: BTreeMap<&str, f64> = timings.into_iter().chain(others).collect();
+    let mut out = format!("{{\"timings\":{},\"samples\":{{", json!(timings));
+    out.push_str(&format!("\"totalQueryableSamples\":{},\"peakSamples\":{samples}", tally.total()));
+    if asked.text("stats") == Some("all") {
+        out.push_str(",\"totalQueryableSamplesPerStep\":");
+        write::list(&mut out, frame.grid().times().zip(&tally.by_step), |out, (time, samples)| {
+            out.push('[');
+            write::moment(out, time);
+            out.push_str(&format!(",{samples}]"));
+        });
+    }
+    out.push_str(&format!(",\"samplesRead\":{}}}}}", tally.read));
+    out
 }
 
 /// Whether something had to be left out.
@@ -227,8 +270,8 @@ fn exemplars(asked: &Asked, control: &Control) -> Result<String> {
     let text = asked.query();
     let expr = promql::parse(text).map_err(|fault| Refusal::of_expression(fault, "query", text))?;
     let found = catalogue(asked, control)?.exemplars(&selectors(&expr))?;
-    let mut data = String::new();
-    write::list(&mut data, &found, |out, (series, exemplars)| {
+    let mut out = SUCCESS.to_owned();
+    write::admitted(&mut out, &found, &mut |bytes| admit(control, bytes), |out, (series, exemplars)| {
         out.push_str("{\"seriesLabels\":");
         write::labels(out, series);
         out.push_str(",\"exemplars\":");
@@ -240,8 +283,23 @@ fn exemplars(asked: &Asked, control: &Control) -> Result<String> {
             out.push('}');
         });
         out.push('}');
+    })?;
+    Ok(finished(out, &[], &[]))
+}
+
+/// The blocks of metrics, in milliseconds. None is made of others by Prometheus's levels.
+fn blocks(control: &Control) -> serde_json::Value {
+    let blocks = control.blocks(Signal::Metrics).into_iter().map(|block| {
+        json!({
+            "ulid": block.id.to_string(),
+            "minTime": block.min_time.div_euclid(1_000_000),
+            "maxTime": block.max_time.div_euclid(1_000_000),
+            "stats": { "numSamples": block.rows },
+            "compaction": { "level": 1, "sources": [block.id.to_string()] },
+            "version": 1,
+        })
     });
-    Ok(success(&data, &[], &[]))
+    json!({ "blocks": blocks.collect::<Vec<_>>() })
 }
 
 fn metadata(asked: &Asked, control: &Control) -> Result<String> {
@@ -259,48 +317,4 @@ fn metadata(asked: &Asked, control: &Control) -> Result<String> {
         })
         .collect();
     Ok(success(&serde_json::Value::Object(data).to_string(), &[], &[]))
-}
-
-/// What there is most of, among the series of the last hours.
-fn tsdb(asked: &Asked, control: &Control) -> Result<String> {
-    const MOST: usize = 10_000;
-    let limit = asked.limit("limit")?.unwrap_or(10);
-    if limit > MOST {
-        return Err(Refusal::parameter("limit", format!("limit must be at most {MOST}")));
-    }
-    let start = asked.now.saturating_sub(STATUS_RANGE);
-    let found = Catalogue::new(control, start, asked.now).series(&[])?;
-    let mut by_metric: BTreeMap<String, usize> = BTreeMap::new();
-    let mut by_pair: BTreeMap<String, usize> = BTreeMap::new();
-    let mut by_label: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for labels in &found {
-        control.check()?;
-        *by_metric.entry(labels.get(NAME).to_owned()).or_default() += 1;
-        for (name, value) in labels.iter() {
-            *by_pair.entry(format!("{name}={value}")).or_default() += 1;
-            by_label.entry(name.to_owned()).or_default().insert(value.to_owned());
-        }
-    }
-    let bytes = |values: &BTreeSet<String>| values.iter().map(String::len).sum::<usize>();
-    let data = json!({
-        "headStats": {
-            "numSeries": found.len(),
-            "numLabelPairs": by_pair.len(),
-            "chunkCount": 0,
-            "minTime": start,
-            "maxTime": asked.now,
-        },
-        "seriesCountByMetricName": largest(by_metric, limit),
-        "labelValueCountByLabelName":
-            largest(by_label.iter().map(|(name, values)| (name.clone(), values.len())), limit),
-        "memoryInBytesByLabelName": largest(by_label.iter().map(|(name, values)| (name.clone(), bytes(values))), limit),
-        "seriesCountByLabelValuePair": largest(by_pair, limit),
-    });
-    Ok(success(&data.to_string(), &[], &[]))
-}
-
-fn largest(counts: impl IntoIterator<Item = (String, usize)>, limit: usize) -> serde_json::Value {
-    let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
-    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    counts.into_iter().take(limit).map(|(name, value)| json!({ "name": name, "value": value })).collect()
 }

@@ -81,6 +81,20 @@ pub(super) fn config(state: &QueryState, tenant: &TenantId) -> Value {
     json!({ "yaml": yaml })
 }
 
+/// How files were read that are read again when they change.
+pub(super) struct Loading {
+    /// Whether all of them could be used the last time.
+    pub(super) is_success: bool,
+    /// Since when the file of jobs is used as it is, in milliseconds.
+    pub(super) time: Option<i64>,
+}
+
+pub(super) fn loading(state: &QueryState, tenant: &TenantId) -> Loading {
+    let told = &told(state, tenant)["loading"];
+    let is_success = state.rules().is_usable() && told["isUsable"].as_bool().unwrap_or(true);
+    Loading { is_success, time: told["since"].as_i64() }
+}
+
 /// `/status/flags`: those of Prometheus's flags that mean something here.
 pub(super) fn flags(config: &Config) -> Value {
     let (settings, seconds) = (Settings::default(), config.timeout.as_secs());
@@ -110,6 +124,7 @@ mod tests {
             "droppedTargetCounts": { "a": 1, "b": 0 },
             "metadata": [metadata("a", "up"), metadata("b", "up"), metadata("b", "hits")],
             "config": "scrape_configs: []\n",
+            "loading": { "isUsable": false, "since": 5 },
         });
         let host = Host { targets: Box::new(move |_| told.clone()), ..Host::default() };
         QueryState::new(Config::default(), fixture.engine.clone(), fixture.clock.clone(), host).unwrap()
@@ -134,6 +149,8 @@ mod tests {
         assert_eq!(counts(&[("scrapePool", "b")]), [1, 0]);
         assert_eq!(pools(&state, &tenant), json!({ "scrapePools": ["a", "b"] }));
         assert_eq!(config(&state, &tenant)["yaml"], "scrape_configs: []\n");
+        let Loading { is_success, time } = loading(&state, &tenant);
+        assert_eq!((is_success, time), (false, Some(5)));
         assert_eq!(flags(&Config::default())["query.lookback-delta"], "300s");
     }
 

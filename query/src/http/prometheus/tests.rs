@@ -1,5 +1,6 @@
 mod family;
 mod limit;
+mod memory;
 
 use super::*;
 use crate::config::Config;
@@ -141,7 +142,7 @@ async fn g1_a_number_is_answered_to_the_letter() {
     let expected = r#"{"status":"success","data":{"resultType":"scalar","result":[4,"2"]}}"#;
     assert_eq!(server.text("/query?query=1%2B1&time=4").await, (StatusCode::OK, expected.to_owned()));
     assert_eq!(server.post("/query", "query=1%2B1&time=4").await, (StatusCode::OK, expected.to_owned()));
-    let expected = r#"{"status":"success","data":{"resultType":"string","result":[4.500,"a\"b"]}}"#;
+    let expected = r#"{"status":"success","data":{"resultType":"string","result":[4.5,"a\"b"]}}"#;
     assert_eq!(server.text("/query?query='a%22b'&time=4.5").await.1, expected);
     let expected = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[0,"1e-07"],[0.500,"1e-07"]]}]}}"#;
     assert_eq!(server.text("/query_range?query=1e-7&start=0&end=0.7&step=0.5").await.1, expected);
@@ -239,6 +240,9 @@ async fn metadata_and_exemplars_are_told() {
 async fn expressions_are_formatted_and_parsed() {
     let server = server().await;
     assert_eq!(server.data("/format_query?query=sum(a)by(b)").await, json!("sum by (b) (a)"));
+    let long = format!("vector({})", "1".repeat(100));
+    let laid = json!(format!("vector(\n  {}\n)", "1".repeat(100).parse::<f64>().unwrap()));
+    assert_eq!(server.data(&format!("/format_query?query={long}")).await, laid);
     let (status, text) = server.text("/parse_query?query=-a%5B5m%5D").await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
     let tree = server.data("/parse_query?query=rate(a%7Bb!='c'%7D%5B5m%5D%20offset%201m)*2").await;
@@ -274,6 +278,9 @@ async fn chains_of_thousands_and_nesting_to_its_limit_end_in_an_answer() {
     assert!(status.is_success() && text.contains("\"240\""), "{text}");
     let (status, text) = posted("/query", chain("%2Bhttp_requests_total", 999)).await;
     assert!(status.is_success() && text.contains("\"240000\""), "{text}");
+    let (status, text) = posted("/query", "1".repeat(MOST_BODY_BYTES)).await;
+    let told = "error parsing form values: the form is longer than 2097152 bytes";
+    assert!(status == StatusCode::BAD_REQUEST && text.contains(told), "{text}");
     let (status, text) = posted("/query", format!("1{}", "%2B1".repeat(100_000))).await;
     assert!(status.is_success() && text.contains("\"100001\""), "{text}");
     let (status, text) = posted("/format_query", format!("1{}", "%2B1".repeat(100_000))).await;
@@ -338,6 +345,83 @@ async fn g3_what_is_not_here_is_answered_as_none() {
 }
 
 #[tokio::test]
+async fn newer_paths_are_answered_as_by_a_prometheus_without_them() {
+    let server = server().await;
+    let blocks = server.data("/status/tsdb/blocks").await;
+    let block = &blocks["blocks"][0];
+    assert_eq!((&block["stats"]["numSamples"], &block["maxTime"]), (&json!(2), &json!((T - 180) * 1000)), "{blocks}");
+    assert!(server.data("/features").await.as_array().unwrap().contains(&json!("native-histograms")));
+    let (status, text) = server.post("/admin/tsdb/delete_series", "match[]=up").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text.contains("\"errorType\":\"unavailable\",\"error\":\"admin APIs disabled"), "{text}");
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_are_told_whether_they_may_read() {
+    let server = server().await;
+    let asked = async |method: &str, path: &str, origin: &str| {
+        let request =
+            axum::http::Request::builder().method(method).uri(format!("{ROOT}{path}")).header("origin", origin);
+        let response = server.router.clone().oneshot(request.body(HttpBody::empty()).unwrap()).await.unwrap();
+        let allowed =
+            response.headers().get("access-control-allow-origin").map(|origin| origin.to_str().unwrap().to_owned());
+        (response.status(), allowed)
+    };
+    let local = "http://localhost:3000";
+    for path in ["/api/v1/query", "/api/v1/labels", "/federate"] {
+        assert_eq!(asked("OPTIONS", path, local).await, (StatusCode::NO_CONTENT, Some(local.to_owned())), "{path}");
+        assert_eq!(asked("OPTIONS", path, "https://example.com").await, (StatusCode::NO_CONTENT, None), "{path}");
+    }
+    let (status, allowed) = asked("GET", "/api/v1/query?query=1", local).await;
+    assert_eq!((status, allowed.as_deref()), (StatusCode::OK, Some(local)));
+    assert_eq!(asked("GET", "/api/v1/query?query=1", "https://example.com").await, (StatusCode::OK, None));
+}
+
+#[tokio::test]
+async fn samples_are_told_by_step_where_all_statistics_are_asked_for() {
+    let server = server().await;
+    // At minutes 4 to 1 before T there are 1, 2, 3, 4 samples of the counter.
+    let samples = async |query: &str, stats: &str| {
+        let path = format!("/query_range?query={query}&start={}&end={T}&step=120{stats}", T - 240);
+        server.data(&path).await["stats"]["samples"].clone()
+    };
+    let steps = |counts: [u64; 3]| json!([[T - 240, counts[0]], [T - 120, counts[1]], [T, counts[2]]]);
+    for (query, counts, read) in [
+        ("http_requests_total", [1, 1, 1], 4),
+        ("count_over_time(http_requests_total%5B10m%5D)", [1, 3, 4], 4),
+        ("sum(http_requests_total)%2Bsum(rate(http_requests_total%5B2m%5D))", [2, 3, 2], 8),
+        ("count_over_time(http_requests_total%5B4m:1m%5D)", [1, 3, 4], 0),
+        ("sum(http_requests_total%20@%20end())", [1, 1, 1], 4),
+        ("1", [0, 0, 0], 0),
+    ] {
+        let told = samples(query, "&stats=all").await;
+        assert_eq!(told["totalQueryableSamplesPerStep"], steps(counts), "{query}: {told}");
+        assert_eq!(told["totalQueryableSamples"], json!(counts.iter().sum::<u64>()), "{query}");
+        assert_eq!(told["samplesRead"], json!(read), "{query}");
+        assert!(told["peakSamples"].as_u64().unwrap() >= told["samplesRead"].as_u64().unwrap());
+    }
+    let told = samples("http_requests_total", "&stats=true").await;
+    assert!(told["totalQueryableSamplesPerStep"].is_null() && told["totalQueryableSamples"] == json!(3), "{told}");
+    assert!(samples("http_requests_total", "").await.is_null());
+}
+
+#[tokio::test]
+async fn g1_scalars_and_strings_are_written_as_by_gos_own_encoder() {
+    let server = server().await;
+    for (query, time, expected) in [
+        ("0.0000001", "5.1", "\"scalar\",\"result\":[5.1,\"0.0000001\"]"),
+        ("1e21", "5.001", "\"scalar\",\"result\":[5.001,\"1000000000000000000000\"]"),
+        ("-Inf", "1500000000", "\"scalar\",\"result\":[1500000000,\"-Inf\"]"),
+        ("NaN", "-0.25", "\"scalar\",\"result\":[-0.25,\"NaN\"]"),
+        ("%22%3Ca%26b%3E%22", "5.1", "\"string\",\"result\":[5.1,\"\\u003ca\\u0026b\\u003e\"]"),
+        ("vector(0.0000001)", "5.1", "\"vector\",\"result\":[{\"metric\":{},\"value\":[5.100,\"1e-07\"]}]"),
+    ] {
+        let (_, text) = server.text(&format!("/query?query={query}&time={time}")).await;
+        assert_eq!(text, format!("{{\"status\":\"success\",\"data\":{{\"resultType\":{expected}}}}}"), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn notes_of_an_answer_are_told_beside_it() {
     let server = server().await;
     let (_, text) = server.text(&format!("/query?query=quantile(2,gc_seconds)&time={T}&stats=all")).await;
@@ -345,6 +429,8 @@ async fn notes_of_an_answer_are_told_beside_it() {
     let warning = "PromQL warning: quantile value should be between 0 and 1, got 2 (1:10)";
     assert_eq!(answer["warnings"], json!([warning]));
     assert!(answer["data"]["stats"]["samples"]["peakSamples"].is_u64());
+    let samples = &answer["data"]["stats"]["samples"];
+    assert_eq!(samples["totalQueryableSamplesPerStep"], json!([[T, 1]]));
     let (_, text) = server.text(&format!("/query?query=rate(gc_seconds%5B5m%5D)&time={T}")).await;
     let answer: Value = serde_json::from_str(&text).unwrap();
     assert!(answer["infos"][0].as_str().unwrap().ends_with("\"gc_seconds\" (1:6)"), "{text}");

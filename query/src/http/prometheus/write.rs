@@ -1,7 +1,7 @@
 //! How are values written (G1)?
 
 use crate::promql::Answer;
-use crate::series::number::json;
+use crate::series::number::{json, plain};
 use crate::series::{Grid, Histogram, Labels, RawSeries, Row, Value};
 
 /// A text of JSON.
@@ -37,7 +37,7 @@ pub(super) fn list<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut 
 }
 
 /// The same of what an answer may be too long for: `admit` is told how many bytes each item has taken.
-fn admitted<T, E>(
+pub(super) fn admitted<T, E>(
     out: &mut String,
     items: impl IntoIterator<Item = T>,
     admit: &mut impl FnMut(usize) -> Result<(), E>,
@@ -78,6 +78,11 @@ pub(super) fn moment(out: &mut String, milliseconds: i64) {
     if !size.is_multiple_of(1000) {
         out.push_str(&format!(".{:03}", size % 1000));
     }
+}
+
+/// The same as scalars and strings have it: as few digits as there need be.
+fn seconds(milliseconds: i64) -> String {
+    plain(milliseconds as f64 / 1000.0)
 }
 
 fn number(out: &mut String, value: f64) {
@@ -156,15 +161,15 @@ pub(super) fn answer<E>(
     };
     match answer {
         Answer::Scalar(values) if !is_range => {
-            out.push_str("\"resultType\":\"scalar\",\"result\":");
-            float_point(out, grid.start, values.first().copied().unwrap_or(f64::NAN));
+            let value = plain(values.first().copied().unwrap_or(f64::NAN));
+            out.push_str(&format!("\"resultType\":\"scalar\",\"result\":[{},\"{value}\"]", seconds(grid.start)));
         }
         Answer::Text(bytes) => {
-            out.push_str("\"resultType\":\"string\",\"result\":[");
-            moment(out, grid.start);
-            out.push(',');
-            text(out, &String::from_utf8_lossy(bytes));
-            out.push(']');
+            let mut told = String::new();
+            text(&mut told, &String::from_utf8_lossy(bytes));
+            // Go's own encoder writes this one, so that it may stand in a page.
+            let told = told.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+            out.push_str(&format!("\"resultType\":\"string\",\"result\":[{},{told}]", seconds(grid.start)));
         }
         Answer::Scalar(values) => {
             let cells = values.iter().map(|value| Some(Value::Float(*value))).collect();

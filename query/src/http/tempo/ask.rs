@@ -22,7 +22,7 @@ pub(super) fn search(request: &Request) -> Result<(Search, SearchQuery)> {
 
 /// Series over steps, and how many exemplars each has.
 pub(super) fn range(request: &Request) -> Result<(MetricsQuery, Axis, usize)> {
-    let query = traceql::parse(request.text("q").unwrap_or_default())?;
+    let query = traceql::parse(request.query())?;
     let range = request.range_or_recent()?;
     let step = request.step()?.unwrap_or_else(|| Axis::usual_step(range));
     Ok((query.metrics()?, Axis::steps(range, step)?, request.exemplars(&query)?))
@@ -30,6 +30,6 @@ pub(super) fn range(request: &Request) -> Result<(MetricsQuery, Axis, usize)> {
 
 /// Series of one value.
 pub(super) fn instant(request: &Request) -> Result<(MetricsQuery, Axis)> {
-    let query = traceql::parse(request.text("q").unwrap_or_default())?;
+    let query = traceql::parse(request.query())?;
     Ok((query.metrics()?, Axis::whole(request.range_or_recent()?)))
 }

@@ -9,6 +9,9 @@
 mod ask;
 mod diff;
 mod json;
+mod llm;
+mod mcp;
+mod overrides;
 mod protobuf;
 mod request;
 mod series;
@@ -16,6 +19,7 @@ mod stream;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use super::answer::{Body, accepts_gzip, large, small};
 use super::{QueryState, panicked, tenant};
@@ -26,14 +30,14 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
-use json::{Batches, SearchResponse, Trace, TraceById};
+use json::SearchResponse;
 use query_api::error::Class;
 use request::Request;
 use serde_json::json;
 use series::{QueryInstantResponse, QueryRangeResponse};
 use std::sync::Arc;
-use storage::model::TraceId;
 use tower_http::catch_panic::CatchPanicLayer;
+use trace::Shape;
 
 /// Where the API lives; a data source is given the server's address with this behind it.
 const PREFIX: &str = "/tempo";
@@ -47,8 +51,8 @@ pub(super) fn router(state: Arc<QueryState>) -> Router {
         .route("/api/echo", get(async || text(StatusCode::OK, "echo")))
         .route("/ready", get(async || text(StatusCode::OK, "ready")))
         .route("/api/status/buildinfo", get(buildinfo))
-        .route("/api/traces/{id}", get(trace_v1))
-        .route("/api/v2/traces/{id}", get(trace_v2))
+        .route("/api/traces/{id}", get(trace::v1))
+        .route("/api/v2/traces/{id}", get(trace::v2))
         .route("/api/v2/traces/diff", post(diff::diff))
         .route("/api/search", get(search))
         .route("/api/metrics/query_range", get(query_range))
@@ -57,6 +61,8 @@ pub(super) fn router(state: Arc<QueryState>) -> Router {
         .route("/api/v2/search/tags", get(tags_v2))
         .route("/api/search/tag/{*tag}", get(values_v1))
         .route("/api/v2/search/tag/{*tag}", get(values_v2))
+        .route("/api/overrides", get(overrides::get))
+        .route("/api/mcp", post(mcp::post))
         .fallback(async || text(StatusCode::NOT_FOUND, "404 page not found"))
         .layer(CatchPanicLayer::custom(panicked))
         .with_state(Arc::clone(&state));
@@ -153,6 +159,12 @@ async fn values_v1(state: State<Arc<QueryState>>, headers: HeaderMap, path: Path
 }
 
 async fn values_v2(state: State<Arc<QueryState>>, headers: HeaderMap, path: Path<String>, query: RawQuery) -> Response {
+    if Shape::accepted(&headers) == Shape::Llm {
+        let values = run((state, headers, query), move |control, request| {
+            Ok(Box::new(llm::TagValues::new(tag::typed_values(control, &request, &tag_of(&path)?)?)))
+        });
+        return Shape::Llm.typed(values.await);
+    }
     run((state, headers, query), move |control, request| {
         Ok(Box::new(tag::typed_values(control, &request, &tag_of(&path)?)?))
     })
@@ -166,59 +178,6 @@ fn tag_of(path: &str) -> Result<String> {
         _ => {
             Err(Error::NotFound { what: "no such path; a tag's values are at `…/search/tag/TAG/values`".to_owned() })
         }
-    }
-}
-
-async fn trace_v1(state: State<Arc<QueryState>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    trace(state, headers, id, false).await
-}
-
-async fn trace_v2(state: State<Arc<QueryState>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    trace(state, headers, id, true).await
-}
-
-async fn trace(State(state): State<Arc<QueryState>>, headers: HeaderMap, id: String, wrapped: bool) -> Response {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|list| list.to_str().ok());
-    let wants_protobuf = accepted.flat_map(|list| list.split(',')).any(|kind| kind.trim().starts_with(PROTOBUF));
-    let gzip = accepts_gzip(&headers);
-    let read = async {
-        let id = trace_id(&id)?;
-        let context = QueryContext { tenant: tenant(&headers)?, timeout: state.executor().config().timeout };
-        let job = move |control: &Control| {
-            let data = crate::trace::by_id(control, id)?;
-            let partial = (!data.missing.is_empty())
-                .then(|| format!("{} damaged blocks may have more spans of this trace", data.missing.len()));
-            if wants_protobuf {
-                // About what the answer in memory takes is what its bytes take.
-                let bytes =
-                    if wrapped { protobuf::trace_by_id(&data, partial.as_deref()) } else { protobuf::trace(&data) };
-                control.charge(bytes.len())?;
-                return Ok(Body::plain(bytes));
-            }
-            if wrapped {
-                let status = partial.is_some().then_some("PARTIAL");
-                let answer =
-                    TraceById { trace: Trace::new(&data), metrics: Default::default(), status, message: partial };
-                return large(control, &answer, gzip);
-            }
-            large(control, &Batches::new(&data), gzip)
-        };
-        state.executor().run(context, job).await
-    };
-    let mut response = answered(read.await);
-    if wants_protobuf && response.status() == StatusCode::OK {
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
-    }
-    response
-}
-
-/// Hex digits, of which leading zeros may be missing.
-fn trace_id(text: &str) -> Result<TraceId> {
-    let is_hex = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let padded = format!("{text:0>32}");
-    match padded.parse() {
-        Ok(id) if is_hex => Ok(id),
-        _ => Err(Error::parameter("id", "a trace id has 1 to 32 hex digits and is not zero")),
     }
 }
 

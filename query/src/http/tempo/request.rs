@@ -40,6 +40,11 @@ impl Request {
         given.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// A query of metrics; Grafana calls it `query`, too.
+    pub(super) fn query(&self) -> &str {
+        self.text("q").or_else(|| self.text("query")).unwrap_or_default()
+    }
+
     /// A number of things; zero is as many as are answered at most.
     pub(super) fn count(&self, name: &str, default: usize) -> Result<usize> {
         let Some(text) = self.text(name) else { return Ok(default) };
@@ -47,6 +52,16 @@ impl Request {
             Ok(0) => Ok(MOST),
             Ok(count) => Ok(usize::try_from(count).unwrap_or(MOST).min(MOST)),
             Err(_) => Err(Error::parameter(name, format!("invalid {name}: expected a whole number, found `{text}`"))),
+        }
+    }
+
+    /// Whether something is asked for, in one of Go's words for it.
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match text {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Some(true)),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Some(false)),
+            _ => Err(Error::parameter(name, format!("invalid {name}: expected true or false, found `{text}`"))),
         }
     }
 
@@ -70,13 +85,16 @@ impl Request {
         Ok(Some(range))
     }
 
-    /// The range, or what `since` says, or the last hour.
+    /// The range; without its start what `since` says, or an hour, up to its end or to now.
     pub(super) fn range_or_recent(&self) -> Result<TimeRange> {
-        if let Some(range) = self.range()? {
-            return Ok(range);
-        }
         let length = self.duration("since")?.unwrap_or(RECENT);
-        Ok(TimeRange { start: self.now.saturating_sub(length), end: self.now })
+        match self.range()? {
+            Some(range) if self.text("start").is_some() => Ok(range),
+            range => {
+                let end = range.map_or(self.now, |range| range.end);
+                Ok(TimeRange { start: end.min(self.now).saturating_sub(length), end })
+            }
+        }
     }
 
     /// A length of time: as Go writes it, or seconds.
@@ -186,6 +204,20 @@ fn logfmt(text: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_without_start_is_as_long_as_since_says() {
+        let (hour, now) = (RECENT, 1_800_000_000_000_000_000);
+        let (early, end, late) = (now - 80 * hour, now - 50 * hour, now + hour);
+        let range = |text: String| Request::read(&text, now).unwrap().range_or_recent().unwrap();
+        assert_eq!(range(String::new()), TimeRange { start: now - hour, end: now });
+        assert_eq!(range("since=2h".into()), TimeRange { start: now - 2 * hour, end: now });
+        assert_eq!(range(format!("end={end}")), TimeRange { start: end - hour, end });
+        assert_eq!(range(format!("since=2h&end={end}")), TimeRange { start: end - 2 * hour, end });
+        assert_eq!(range(format!("since=2h&end={late}")), TimeRange { start: now - 2 * hour, end: late });
+        assert_eq!(range(format!("since=2h&start={early}&end={end}")), TimeRange { start: early, end });
+        assert_eq!(range(format!("start={early}")), TimeRange { start: early, end: now });
+    }
 
     #[test]
     fn tags_and_durations_become_a_query() {

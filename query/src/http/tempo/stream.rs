@@ -81,10 +81,14 @@ struct SearchRequest {
 struct TagsRequest {
     #[prost(string, tag = "1")]
     scope: String,
+    #[prost(string, tag = "2")]
+    query: String,
     #[prost(uint32, tag = "3")]
     start: u32,
     #[prost(uint32, tag = "4")]
     end: u32,
+    #[prost(uint32, tag = "5")]
+    max_tags_per_scope: u32,
 }
 
 /// `SearchTagValuesRequest`.
@@ -251,8 +255,12 @@ fn send_all(control: &Control, outbox: &Outbox, messages: Vec<Vec<u8>>) -> Resul
 
 fn tags_request(message: &[u8], now: i64) -> Result<Request> {
     let asked: TagsRequest = grpc::decode(message)?;
-    let pairs =
-        Pairs::default().text("scope", asked.scope).number("start", asked.start, "").number("end", asked.end, "");
+    let pairs = Pairs::default()
+        .text("scope", asked.scope)
+        .text("q", asked.query)
+        .number("start", asked.start, "")
+        .number("end", asked.end, "")
+        .number("limit", asked.max_tags_per_scope, "");
     Ok(Request::of(pairs.0, Vec::new(), now))
 }
 

@@ -11,7 +11,7 @@ use super::request::Request;
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use crate::service::has_unnamed;
-use crate::traceql::{self, Distinct, Listed};
+use crate::traceql::{self, Distinct, Keys, Listed};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use storage::model::Signal;
@@ -87,6 +87,11 @@ impl PlainValues {
 }
 
 impl TypedValues {
+    /// Gives the type of each, and the value, to `each`.
+    pub(super) fn each(self, mut each: impl FnMut(&'static str, String)) {
+        self.values.into_iter().for_each(|value| each(value.r#type, value.value));
+    }
+
     pub(super) fn messages(&self) -> Vec<Vec<u8>> {
         in_messages(&self.values, |out, value| {
             out.message(1, |out| {
@@ -126,24 +131,32 @@ pub(super) fn scopes(control: &Control, request: &Request) -> Result<Scopes> {
     if let Some(unknown) = wanted.filter(|wanted| !SCOPES.contains(wanted)) {
         return Err(Error::parameter("scope", format!("'{unknown}' is none of {}", SCOPES.join(", "))));
     }
+    let most = request.count("limit", usize::MAX)?;
     let mut scopes = Vec::new();
     let mut push = |name: &'static str, tags: BTreeSet<String>| {
         if wanted.is_none_or(|wanted| wanted == name) && (!tags.is_empty() || wanted.is_some()) {
-            scopes.push(Scope { name, tags });
+            scopes.push(Scope { name, tags: tags.into_iter().take(most).collect() });
         }
     };
+    let filter = request.text("q").map(traceql::understood).unwrap_or_default();
+    let keys = if filter.is_empty() { all_keys(control, range)? } else { traceql::keys_of(control, &filter, range)? };
+    push("resource", keys.resources);
+    push("span", keys.spans);
+    push("instrumentation", keys.scopes);
+    push("event", keys.events);
+    push("link", keys.links);
+    push("intrinsic", traceql::intrinsic_names().map(str::to_owned).collect());
+    Ok(Scopes { scopes })
+}
+
+fn all_keys(control: &Control, range: TimeRange) -> Result<Keys> {
     let stored = control.keys(Signal::Spans, range)?;
     let of = |scope: AttributeScope| -> BTreeSet<String> {
         stored.keys.iter().filter(|key| key.scope() == scope).map(|key| key.key.clone()).collect()
     };
-    push("resource", of(AttributeScope::Resource));
-    push("span", of(AttributeScope::Own));
-    push("instrumentation", of(AttributeScope::Scope));
     let (events, links) = traceql::keys_of_events_and_links(control, range)?;
-    push("event", events);
-    push("link", links);
-    push("intrinsic", traceql::intrinsic_names().map(str::to_owned).collect());
-    Ok(Scopes { scopes })
+    let (spans, resources) = (of(AttributeScope::Own), of(AttributeScope::Resource));
+    Ok(Keys { spans, resources, scopes: of(AttributeScope::Scope), events, links })
 }
 
 /// All keys together.

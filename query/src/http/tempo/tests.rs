@@ -1,5 +1,7 @@
 mod diff;
 mod drilldown;
+mod mcp;
+mod part;
 
 use crate::config::Config;
 use crate::fixture::{Fixture, NOW, SECOND, TestSpan, span_id, spans, trace};
@@ -213,6 +215,14 @@ async fn tags_and_values_are_listed() {
     assert!(of("intrinsic").contains("rootServiceName"));
     let only = server.get("/api/v2/search/tags?scope=span").await;
     assert_eq!(only["scopes"].as_array().unwrap().len(), 1);
+    // As far as it is typed, a filter counts here, too.
+    let filtered = |query: &str| format!("/api/v2/search/tags?scope=span&q={}", escaped(query));
+    let keys = server.get(&filtered("{ name = \"SELECT\" && status = }")).await;
+    assert_eq!(keys["scopes"][0]["tags"], json!(["a/b", "http.method"]));
+    let keys = server.get(&filtered("{ span.http.method = nil }")).await;
+    assert_eq!(keys["scopes"][0]["tags"], json!([]), "a span without attributes");
+    let first = server.get("/api/v2/search/tags?scope=span&limit=1").await;
+    assert_eq!(first["scopes"][0]["tags"], json!(["a/b"]));
     let names = server.get("/api/search/tags").await;
     assert!(names["tagNames"].as_array().unwrap().contains(&json!("http.method")));
 

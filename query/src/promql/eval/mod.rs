@@ -4,12 +4,13 @@
 //! V2  What has one value for all steps is computed once.
 //! V3  Names are dropped at the end, not on the way, so that functions can tell series apart that differ in name only; if
 //!     what is left then is the same label set twice at one step, the expression has no value.
-//! V4  What labels a part makes is counted before they are made, and given back for those that its value no longer has: a
-//!     short text can ask for labels that double with each call.
+//! V4  What labels a part makes is counted before they are made, and those of series that it selects are while it keeps them; they are given
+//!     back where its value no longer has them. A short text can ask for labels that double with each call.
 //!
 //! - `selector`: instant and range selectors, subqueries.
 //! - `binary`, `set`, `element`: operators between vectors; `and`, `or`, `unless`; two values.
 //! - `aggregate`, `rank`: groups, and the best of each.
+//! - `tally`: samples that each step has looked at.
 //!
 //! Not here: functions (`function`).
 
@@ -19,8 +20,10 @@ mod element;
 pub(crate) mod rank;
 mod selector;
 mod set;
+mod tally;
 
 pub(crate) use selector::{Cursor, Ranged, Span, advanced, present};
+pub(crate) use tally::Tally;
 
 use super::ast::{Expr, Kind};
 use super::fault::{Fault, Result};
@@ -52,11 +55,13 @@ pub(crate) struct Settings {
     pub(crate) subquery_step: i64,
     /// How many samples may be read and computed.
     pub(crate) most_samples: usize,
+    /// Whether somebody asks for the [`Tally`].
+    pub(crate) tells_samples: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { lookback: 300_000, subquery_step: 60_000, most_samples: 50_000_000 }
+        Settings { lookback: 300_000, subquery_step: 60_000, most_samples: 50_000_000, tells_samples: false }
     }
 }
 
@@ -77,13 +82,16 @@ pub(crate) struct Outcome {
     pub(crate) notes: Notes,
     /// How many samples were read and computed.
     pub(crate) samples: usize,
+    /// Which steps looked at how many, where it was asked for.
+    pub(crate) tally: Option<Tally>,
 }
 
 /// Evaluates an expression.
 pub(crate) fn evaluate(source: &dyn Source, settings: Settings, expression: &str, frame: Frame) -> Outcome {
-    let mut evaluator = Evaluator { source, settings, notes: Notes::default(), samples: 0, label_bytes: 0 };
+    let tally = settings.tells_samples.then(|| Tally::new(frame.grid().count));
+    let mut evaluator = Evaluator { source, settings, notes: Notes::default(), samples: 0, label_bytes: 0, tally };
     let answer = evaluator.run(expression, frame);
-    Outcome { answer, notes: evaluator.notes, samples: evaluator.samples }
+    Outcome { answer, notes: evaluator.notes, samples: evaluator.samples, tally: evaluator.tally }
 }
 
 /// A running evaluation.
@@ -94,6 +102,7 @@ pub(crate) struct Evaluator<'s> {
     samples: usize,
     /// What was counted of labels that were made, and not given back.
     label_bytes: usize,
+    tally: Option<Tally>,
 }
 
 impl Evaluator<'_> {
@@ -163,7 +172,7 @@ impl Evaluator<'_> {
             return self.eval(expr, grid);
         }
         let first = Grid { count: 1, ..grid };
-        Ok(match self.eval(expr, first)? {
+        Ok(match self.repeated(grid.count, |evaluator| evaluator.eval(expr, first))? {
             Answer::Scalar(values) => {
                 let value = values.first().copied().unwrap_or(f64::NAN);
                 Answer::Scalar(vec![value; grid.count])
@@ -203,6 +212,14 @@ impl Evaluator<'_> {
             return Fault::evaluation("query processing would load too many samples into memory in query execution");
         }
         self.source.charge(samples.saturating_mul(size_of::<Option<Value>>()))
+    }
+
+    /// Counts a series that was selected, with so many samples: its labels until no value has them any more (V4).
+    pub(crate) fn count_series(&mut self, labels: &Labels, samples: usize) -> Result<()> {
+        let bytes = labels.memory_bytes();
+        self.source.charge(bytes)?;
+        self.label_bytes += bytes;
+        self.count(samples)
     }
 
     /// Counts a label before it is made, of which its value's length is known.

@@ -173,6 +173,7 @@ impl Evaluator<'_> {
             self.note_thinning(&series.thinning, reading, place);
             let most = self.settings.most_samples;
             self.samples = self.samples.saturating_add(series.points.weight());
+            self.tally_read(&series.points);
             if self.samples > most {
                 return Fault::evaluation(
                     "query processing would load too many samples into memory in query execution",
@@ -237,8 +238,9 @@ impl Evaluator<'_> {
                 }
             };
             let row = Row { labels: series.labels, drop_name: false, cells };
+            evaluator.tally_cells(&row.cells);
             if row.has_value() {
-                evaluator.count(grid.count)?;
+                evaluator.count_series(&row.labels, grid.count)?;
                 rows.push(row);
             }
             Ok(())
@@ -261,8 +263,9 @@ impl Evaluator<'_> {
                 rate::smoothed_at(around.of(&samples), at, &series.labels, selector.span, &mut evaluator.notes)
             });
             let row = Row { cells: cells.collect(), labels: series.labels, drop_name: false };
+            evaluator.tally_cells(&row.cells);
             if row.has_value() {
-                evaluator.count(grid.count)?;
+                evaluator.count_series(&row.labels, grid.count)?;
                 rows.push(row);
             }
             Ok(())
@@ -289,7 +292,9 @@ impl Evaluator<'_> {
                 samples = rate::extended_samples(&samples, exact, extension);
             }
             if !samples.is_empty() {
+                evaluator.tally_samples(&samples);
                 evaluator.source.charge(samples.len().saturating_mul(size_of::<Sample>()))?;
+                evaluator.count_series(&series.labels, 0)?;
                 found.push(RawSeries::whole(series.labels, samples));
             }
             Ok(())
@@ -302,7 +307,9 @@ impl Evaluator<'_> {
         let (inner, rows) = self.subquery_rows(subquery, Grid { count: 1, ..grid })?;
         let rows = named(rows)?;
         let series = rows.into_iter().map(|row| RawSeries::whole(row.labels, samples_of(inner, row.cells)));
-        Ok(series.collect())
+        let series: Vec<RawSeries> = series.collect();
+        series.iter().for_each(|series| self.tally_samples(&series.samples));
+        Ok(series)
     }
 
     fn subquery_rows(&mut self, subquery: &Subquery, grid: Grid) -> Result<(Grid, Vec<Row>)> {
@@ -316,7 +323,7 @@ impl Evaluator<'_> {
             return Ok((inner, Vec::new()));
         }
         self.count(inner.count)?;
-        let rows = self.rows(&subquery.expr, inner)?;
+        let rows = self.untold(|evaluator| evaluator.rows(&subquery.expr, inner))?;
         Ok((inner, rows))
     }
 
@@ -344,6 +351,7 @@ impl Evaluator<'_> {
                 Points::Samples(samples) => Points::Samples(living(samples)),
                 numbers @ Points::Numbers(_) => numbers,
             };
+            evaluator.tally_spans(&points, &extended);
             let (exact, extended, stands) = (exact.clone(), extended.clone(), series.thinning.stands);
             each(evaluator, Ranged { labels: series.labels, drop_name: false, points, stands, exact, extended })
         })
@@ -368,6 +376,7 @@ impl Evaluator<'_> {
             }
             let (exact, extended) = (exact.clone(), exact.clone());
             let points = Points::of(samples);
+            self.tally_spans(&points, &exact);
             each(self, Ranged { labels, drop_name, points, stands: Vec::new(), exact, extended })?;
         }
         Ok(())

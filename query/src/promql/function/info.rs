@@ -167,6 +167,7 @@ fn info_series(
         }
         let key = (series.labels.name().to_owned(), key(&series.labels));
         evaluator.source.charge(times.len().saturating_mul(size_of::<Option<i64>>()))?;
+        evaluator.count_series(&series.labels, 0)?;
         infos.push(Info { labels: series.labels, key, times });
         Ok(())
     })?;

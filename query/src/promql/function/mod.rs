@@ -136,7 +136,7 @@ impl Evaluator<'_> {
             let drop_name = !keeps_name || series.drop_name;
             let mut keep = |evaluator: &mut Self, row: Row| {
                 if row.has_value() {
-                    evaluator.count(grid.count)?;
+                    evaluator.count_series(&row.labels, grid.count)?;
                     if matches!(name, "rate" | "increase") {
                         evaluator.note_no_counter(&row, span);
                     }

@@ -162,6 +162,17 @@ proptest! {
     }
 
     #[test]
+    fn y2_what_lies_on_lines_is_the_same_expression(text in any_vector()) {
+        let parsed = parse(&text).map_err(|fault| TestCaseError::fail(fault.message(&text)))?;
+        let lines = crate::promql::pretty(&parsed);
+        // A sign is put before what fits without it.
+        let is_short = lines.trim_start_matches('-').len() <= 100;
+        prop_assert!(is_short || lines.contains('\n') || matches!(parsed, crate::promql::Expr::Vector(_)));
+        let again = parse(&lines).map(|expr| expr.to_string()).map_err(|fault| fault.message(&lines));
+        prop_assert_eq!(again, Ok(parsed.to_string()));
+    }
+
+    #[test]
     fn p1_no_text_ends_the_process(
         words in proptest::collection::vec(
             proptest::sample::select(vec![

@@ -372,7 +372,7 @@ pub(crate) fn span(control: &Control, (trace, outline): (TraceId, &Outline), spa
         row: outline.row(at),
         parent_id: parent.map(|parent| parent.id.to_string()),
         parent_name: parent.map(|parent| outline.name_of(parent).to_owned()),
-        data: super::super::assemble::traces_data(control, &batches)?,
+        data: super::super::assemble::traces_data(control, &batches, None)?,
         stats: control.stats(),
     })
 }

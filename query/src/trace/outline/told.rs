@@ -4,6 +4,7 @@
 use super::{Outline, Row};
 use crate::error::Result;
 use crate::exec::Control;
+use query_api::fault;
 use query_api::outline::{
     MinimapBar, OutlineFlaw, OutlineFlaws, OutlineRepeat, OutlineResponse, OutlineService, Repeated,
 };
@@ -12,8 +13,9 @@ use std::collections::{HashMap, HashSet};
 /// Rows and columns of the miniature: what the page has pixels for, and a fourth or so of those across.
 const BANDS: usize = 48;
 const COLUMNS: usize = 240;
-/// A lead over the parent that clocks have without anyone noticing.
-const LEAD: i64 = 100_000;
+/// Kinds of spans.
+const SERVER: i32 = 2;
+const CLIENT: i32 = 3;
 /// Calls alike in a row, from which on they are told as a loop: what profilers of requests take as the mark.
 const LOOP: usize = 5;
 /// Of five of those, so many waited for the one before.
@@ -25,7 +27,6 @@ impl Outline {
     /// All but rows and cost.
     pub(super) fn told(&self, control: &Control) -> Result<OutlineResponse> {
         control.check()?;
-        let origin = |at: &usize| self.rows.get(*at).is_some_and(|row| row.is_error() && row.errors_below == 0);
         let minimap = self.minimap();
         control.charge(minimap.len() * size_of::<MinimapBar>())?;
         Ok(OutlineResponse {
@@ -36,7 +37,7 @@ impl Outline {
             error_count: self.rows.iter().filter(|row| row.is_error()).count(),
             level_count: self.rows.iter().map(|row| row.depth + 1).max().unwrap_or(0),
             services: self.parts(),
-            origin_row: (0..self.rows.len()).filter(origin).min_by_key(|at| self.rows.get(*at).map(Row::end)),
+            origin_row: fault::origin(self, |at| self.rows.get(at).is_some_and(Row::is_error)),
             flaws: self.flaws(),
             repeats: self.repeats(),
             minimap,
@@ -72,16 +73,18 @@ impl Outline {
 
     fn flaws(&self) -> OutlineFlaws {
         let count = |which: fn(&Row) -> bool| self.rows.iter().filter(|row| which(row)).count();
-        let lead = |row: &Row| row.parent.and_then(|parent| self.rows.get(parent)).map(|it| it.start - row.start);
-        let leads: Vec<i64> = self.rows.iter().filter_map(lead).filter(|lead| *lead > LEAD).collect();
+        let kind = |at: usize| self.rows.get(at).map_or(0, |row| row.kind);
+        let skew = fault::skew(self, |caller, at| kind(caller) == CLIENT && kind(at) == SERVER);
         let ids: HashSet<_> = self.rows.iter().map(|row| row.id).collect();
         OutlineFlaws {
             roots: count(|row| row.parent.is_none() && row.flaw.is_none()),
             missing_parent: count(|row| row.flaw == Some(OutlineFlaw::MissingParent)),
             cycle: count(|row| matches!(row.flaw, Some(OutlineFlaw::Cycle | OutlineFlaw::SelfParent))),
             backwards: count(|row| row.is_backwards),
-            early: leads.len(),
-            earliest_nano: leads.into_iter().max().unwrap_or(0),
+            early: skew.early,
+            earliest_nano: skew.earliest,
+            late: skew.late,
+            latest_nano: skew.latest,
             same_id: self.rows.len() - ids.len(),
         }
     }

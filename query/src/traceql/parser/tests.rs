@@ -33,6 +33,20 @@ fn a_chain_of_one_operator_is_one_list() {
 }
 
 #[test]
+fn g1_spansets_that_are_joined_alike_make_a_low_tree() {
+    for op in [" && ", " || "] {
+        let many = vec!["{.a}"; 20_000].join(op);
+        assert_eq!(parse(&many).map(|query| query.hints.len()), Ok(0));
+        assert_eq!(canonical(&vec!["{.a}"; 1000].join(op)).matches(op).count(), 999);
+    }
+    assert_eq!(canonical("{.a} || {.b} || {.c}"), "(({ .a }) || ({ .b })) || ({ .c })");
+    assert_eq!(canonical("{.a} || ({.b} || {.c})"), "({ .a }) || (({ .b }) || ({ .c }))");
+    assert_eq!(canonical("{.a} || {.b} && {.c} || {.d}"), "((({ .a }) || ({ .b })) && ({ .c })) || ({ .d })");
+    let problem = parse("{.a} || {.b} || count()").unwrap_err();
+    assert!(problem.message.contains("here it is a spanset and an aggregate"), "{problem}");
+}
+
+#[test]
 fn g1_depth_is_limited() {
     let deep = |open: &str, middle: &str, close: &str| format!("{}{middle}{}", open.repeat(3000), close.repeat(3000));
     for text in [
@@ -40,7 +54,8 @@ fn g1_depth_is_limited() {
         format!("{{ {} }}", deep("(", "true", ")")),
         format!("{{ {} = 1 }}", vec!["1"; 2000].join("+")),
         format!("{{ {}true }}", "!".repeat(3000)),
-        vec!["{}"; 2000].join(" && "),
+        vec!["{}"; 2000].join(" >> "),
+        vec!["{}"; 2000].join(" && {} || "),
         vec!["({} | rate())"; 2000].join(" + "),
     ] {
         let problem = parse(&text).unwrap_err();

@@ -225,16 +225,18 @@ impl Postings {
         labels
     }
 
-    /// The values of a label, ascending; `None` where some are too long to be listed.
-    pub(super) fn values(&self, label: &Label) -> Option<Vec<String>> {
+    /// Gives the values of a label to `each`, ascending; whether these are all: one that is too long is not listed.
+    pub(super) fn each_value(&self, label: &Label, each: &mut dyn FnMut(&str)) -> bool {
         let prefix = label.prefix();
-        let mut values = Vec::new();
         let mut entries = self.map.range().gt(&prefix).into_stream();
         while let Some((entry, _)) = entries.next() {
             let Some(text) = entry.strip_prefix(&prefix[..]) else { break };
-            values.push(std::str::from_utf8(text).ok()?.to_owned());
+            match std::str::from_utf8(text) {
+                Ok(text) => each(text),
+                Err(_) => return false,
+            }
         }
-        Some(values)
+        true
     }
 }
 

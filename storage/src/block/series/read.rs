@@ -27,7 +27,6 @@ use crate::model::Signal;
 use crate::model::record::{take_bytes, take_varint};
 use crate::model::schema::column as name;
 use crate::scan::{AttributeScope, Compare, Field, Predicate, Scalar, ScanRequest, TimeRange};
-use roaring::RoaringBitmap;
 use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -200,9 +199,9 @@ impl SeriesBlock {
         self.postings.labels()
     }
 
-    /// The values of a label, ascending; `None` where only the series themselves tell them all.
-    pub(in crate::block) fn label_values(&self, label: &Label) -> Option<Vec<String>> {
-        self.postings.values(label)
+    /// Gives the values of a label to `each`, ascending; whether these are all, which else only the series themselves tell.
+    pub(in crate::block) fn each_label_value(&self, label: &Label, each: &mut dyn FnMut(&str)) -> bool {
+        self.postings.each_value(label, each)
     }
 
     /// The groups that may have rows which a request wants: by time, and by labels that must have a value.
@@ -310,7 +309,12 @@ impl SeriesReader {
         if found.exact || found.series.is_empty() {
             return Ok(!found.series.is_empty());
         }
-        Ok(!self.find(matchers)?.is_empty())
+        let mut has = false;
+        self.each_match(matchers, &mut |_| {
+            has = true;
+            false
+        })?;
+        Ok(has)
     }
 
     fn damaged(&self, what: &str) -> Error {
@@ -522,17 +526,16 @@ impl SeriesSource for SeriesReader {
         numbers.map(|number| self.stored(number)).collect()
     }
 
-    fn find(&mut self, matchers: &[Matcher]) -> Result<Vec<Stored>> {
+    fn each_match(&mut self, matchers: &[Matcher], each: &mut dyn FnMut(Stored) -> bool) -> Result<()> {
         let found = self.block.postings.find(matchers)?;
-        let numbers: RoaringBitmap = found.series;
-        let mut stored = Vec::with_capacity(usize::try_from(numbers.len()).unwrap_or(0));
-        for number in numbers {
-            let series = self.stored(number)?;
-            if found.exact || matchers.iter().all(|matcher| matcher.matches(&series.series)) {
-                stored.push(series);
+        for number in found.series {
+            let stored = self.stored(number)?;
+            let matches = found.exact || matchers.iter().all(|matcher| matcher.matches(&stored.series));
+            if matches && !each(stored) {
+                break;
             }
         }
-        Ok(stored)
+        Ok(())
     }
 
     fn rows_in(&mut self, stored: &Stored, time: TimeRange) -> Result<Range<usize>> {

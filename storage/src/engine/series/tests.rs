@@ -49,6 +49,10 @@ fn batch(points: &[Given], value: i64) -> Batch {
     builder.finish().unwrap()
 }
 
+fn values(snapshot: &Snapshot, label: &Label, time: TimeRange) -> Vec<String> {
+    snapshot.label_values(label, time, usize::MAX, |_| true).unwrap()
+}
+
 fn store() -> Store {
     store_on(&SimulatedDisk::new(1))
 }
@@ -170,7 +174,7 @@ proptest! {
         });
         let mut found: BTreeMap<Key, BTreeMap<i64, i64>> = BTreeMap::new();
         let mut last: Option<Series> = None;
-        for answer in snapshot.series(&SeriesRequest::new(made(), time)).unwrap() {
+        for answer in snapshot.series(&SeriesRequest::new(made(), time), |_| true, |_| true).unwrap() {
             let (series, samples) = answer.unwrap();
             prop_assert!(last.as_ref().is_none_or(|last| *last < series), "ascending, each once");
             prop_assert!(samples.times().is_sorted_by(|a, b| a < b));
@@ -196,7 +200,7 @@ fn labels_and_their_values_are_those_of_blocks_and_memory() {
     store.flush().unwrap();
     commit(&store, batch(&[(1, 3, None, 0)], 1));
     let snapshot = store.snapshot(&TenantId::default());
-    let labels = snapshot.labels(TimeRange::ALL).unwrap();
+    let labels = snapshot.labels(TimeRange::ALL, |_| true).unwrap();
     let host = Label::Resource("host".into());
     assert_eq!(
         labels,
@@ -210,9 +214,90 @@ fn labels_and_their_values_are_those_of_blocks_and_memory() {
             host.clone()
         ]
     );
-    assert_eq!(snapshot.label_values(&host, TimeRange::ALL).unwrap(), ["a", "web-1"]);
-    assert_eq!(snapshot.label_values(&Label::Point("number".into()), TimeRange::ALL).unwrap(), ["7"]);
-    assert_eq!(snapshot.label_values(&Label::Name, TimeRange::ALL).unwrap(), NAMES);
+    assert_eq!(values(&snapshot, &host, TimeRange::ALL), ["a", "web-1"]);
+    assert_eq!(values(&snapshot, &Label::Point("number".into()), TimeRange::ALL), ["7"]);
+    assert_eq!(values(&snapshot, &Label::Name, TimeRange::ALL), NAMES);
+}
+
+#[test]
+fn q4_nothing_is_answered_that_may_not_be_held() {
+    let store = store();
+    let points: Vec<Given> = (0..40).map(|n| (0, 1, Some(n), 0)).collect();
+    commit(&store, batch(&points, 1));
+    flush(&store);
+    commit(&store, batch(&points, 2));
+    let snapshot = store.snapshot(&TenantId::default());
+    let request = SeriesRequest::new(Vec::new(), TimeRange::ALL);
+    let mut most = 0;
+    let mut scan = snapshot.series(
+        &request,
+        |_| true,
+        |bytes| {
+            most = bytes;
+            true
+        },
+    );
+    let held = scan.as_ref().unwrap().memory_bytes();
+    assert_eq!((held, scan.as_mut().unwrap().left()), (most, 40), "what is in two places counts, too");
+    assert!(most > 40 * 2 * size_of::<Series>(), "{most}");
+    scan.as_mut().unwrap().next().unwrap().unwrap();
+    assert!(scan.unwrap().memory_bytes() < held);
+    let (mut asked, mut refused) = (0, 0);
+    let scan = snapshot.series(
+        &request,
+        |_| true,
+        |bytes| {
+            asked += 1;
+            refused = bytes;
+            bytes <= most / 4
+        },
+    );
+    assert_eq!(scan.unwrap().left(), 0);
+    // What is not wanted takes next to nothing, and is asked for once.
+    let (looked_at, peak) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let wanted = |series: &Series| {
+        looked_at.set(looked_at.get() + 1);
+        Label::Point("number".into()).value(series) == "7"
+    };
+    let room = |bytes: usize| {
+        peak.set(bytes.max(peak.get()));
+        true
+    };
+    let scan = snapshot.series(&request, wanted, room).unwrap();
+    assert_eq!((scan.left(), looked_at.get()), (1, 40));
+    assert!(peak.get() < most / 8 && scan.memory_bytes() < most / 30, "{} of {most}", peak.get());
+    assert!(asked < 40 && refused < most / 2, "it is given up at once: {asked}, {refused}");
+    let number = Label::Point("number".into());
+    assert_eq!(snapshot.label_values(&number, TimeRange::ALL, 2, |_| true).unwrap(), ["0", "1"]);
+    assert!(snapshot.label_values(&number, TimeRange::ALL, 2, |_| false).unwrap().is_empty());
+    assert!(snapshot.labels(TimeRange::ALL, |bytes| bytes < 200).unwrap().len() < 4);
+}
+
+#[test]
+fn series_are_given_one_by_one_by_what_they_match() {
+    let store = store();
+    commit(&store, batch(&[(0, 1, Some(7), 0), (0, 1, Some(8), 0), (1, 2, Some(8), 0)], 1));
+    flush(&store);
+    commit(&store, batch(&[(1, 3, Some(8), 0)], 1));
+    let snapshot = store.snapshot(&TenantId::default());
+    let number = Matcher::new(Label::Point("number".into()), Relation::Equal, "8").unwrap();
+    let mut found = Vec::new();
+    let mut add = |series: &Series| found.push(Label::Resource("host".into()).value(series).into_owned());
+    snapshot
+        .each_series(std::slice::from_ref(&number), TimeRange::ALL, |series, _| {
+            add(series);
+            true
+        })
+        .unwrap();
+    assert_eq!(found, ["a", "b", "web-1"]);
+    let mut first = 0;
+    snapshot
+        .each_series(&[number], TimeRange::ALL, |_, _| {
+            first += 1;
+            false
+        })
+        .unwrap();
+    assert_eq!(first, 1);
 }
 
 #[test]
@@ -245,12 +330,12 @@ fn q3_labels_of_deleted_series_are_gone_before_their_rows_are() {
     flush(&store);
     drop(delete(&store, 0));
     let snapshot = store.snapshot(&TenantId::default());
-    let hosts = |time| snapshot.label_values(&Label::Resource("host".into()), time).unwrap();
-    assert_eq!(snapshot.label_values(&Label::Name, TimeRange::ALL).unwrap(), ["memory"]);
+    let hosts = |time| values(&snapshot, &Label::Resource("host".into()), time);
+    assert_eq!(values(&snapshot, &Label::Name, TimeRange::ALL), ["memory"]);
     assert_eq!(hosts(TimeRange::ALL), ["b"]);
     drop(delete(&store, 2));
     let snapshot = store.snapshot(&TenantId::default());
-    let numbers = snapshot.label_values(&Label::Point("number".into()), TimeRange::ALL).unwrap();
+    let numbers = values(&snapshot, &Label::Point("number".into()), TimeRange::ALL);
     assert_eq!(numbers, ["8"], "the other series has no sample left");
     assert!(snapshot.missing().is_empty());
 }
@@ -281,7 +366,7 @@ fn q3_a_damaged_block_costs_its_own_series_and_is_told_of() {
             store_on(&disk)
         };
         let snapshot = store.snapshot(&TenantId::default());
-        let series = snapshot.series(&SeriesRequest::new(Vec::new(), TimeRange::ALL)).unwrap();
+        let series = snapshot.series(&SeriesRequest::new(Vec::new(), TimeRange::ALL), |_| true, |_| true).unwrap();
         let names: Vec<String> = series.map(|found| found.unwrap().0.name.to_string()).collect();
         assert_eq!(names, ["memory"], "{file}");
         assert_eq!(snapshot.missing().iter().map(|missing| missing.id).collect::<Vec<_>>(), [block.id], "{file}");

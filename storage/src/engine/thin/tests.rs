@@ -80,7 +80,7 @@ fn read(store: &Store, every: i64) -> (usize, u64, u32) {
     let mut request = SeriesRequest::new(Vec::new(), TimeRange::ALL);
     request.every = every;
     let (mut found, mut stands) = (0, 0);
-    for series in snapshot.series(&request).unwrap() {
+    for series in snapshot.series(&request, |_| true, |_| true).unwrap() {
         let (_, samples) = series.unwrap();
         found += samples.len();
         stands += (0..samples.len()).map(|row| samples.count(row).unwrap_or(1)).sum::<u64>();

@@ -1,7 +1,8 @@
 //! How are traces searched? By service, operation, outcome, duration and attributes, or by a query of TraceQL; all of it in the URL.
 
+use super::series;
+use crate::client::fetch::Failure;
 use crate::client::load::{Old, load};
-use crate::client::paged::Paged;
 use crate::component::app::{App, Entry};
 use crate::component::combobox::{Field, combobox};
 use crate::component::editor::{Editor, editor};
@@ -12,7 +13,6 @@ use crate::state::query::{Language, fault};
 use crate::state::{address, time};
 use leptos::prelude::*;
 use query_api::service::{OperationsResponse, ServicesResponse};
-use query_api::trace::SearchResponse;
 
 fn change(app: App, change: impl FnOnce(&mut TraceFilter)) {
     app.change(Entry::Push, |params| {
@@ -23,9 +23,9 @@ fn change(app: App, change: impl FnOnce(&mut TraceFilter)) {
 }
 
 /// The bar: filters, or a query in their place.
-pub(super) fn bar(filter: Memo<TraceFilter>, found: Paged<SearchResponse>) -> AnyView {
+pub(super) fn bar(filter: Memo<TraceFilter>, failure: Signal<Option<Failure>>) -> AnyView {
     let is_query = Memo::new(move |_| filter.with(|f| !f.query.is_empty()));
-    view! { <div class="query-bar">{modes(is_query)}{move || if is_query.get() { query(filter, found) } else { filters(filter) }}</div> }
+    view! { <div class="query-bar">{modes(is_query)}{move || if is_query.get() { query(filter, failure) } else { filters(filter) }}</div> }
         .into_any()
 }
 
@@ -49,7 +49,7 @@ fn modes(is_query: Memo<bool>) -> AnyView {
 }
 
 /// The editor of a query.
-fn query(filter: Memo<TraceFilter>, found: Paged<SearchResponse>) -> AnyView {
+fn query(filter: Memo<TraceFilter>, failure: Signal<Option<Failure>>) -> AnyView {
     let app = App::get();
     let run = move |text: String| {
         let text = text.trim().to_owned();
@@ -61,8 +61,8 @@ fn query(filter: Memo<TraceFilter>, found: Paged<SearchResponse>) -> AnyView {
         change(app, |f| f.query = text);
     };
     let wrong = move || {
-        let failure = found.first.failure.get()?;
-        (failure.place.as_deref() == Some("q")).then(|| fault::read(&failure.message))
+        let failure = failure.get()?;
+        series::is_of_query(&failure).then(|| fault::read(&failure.message))
     };
     editor(Editor {
         label: "TraceQL query",
@@ -97,8 +97,8 @@ fn filters(filter: Memo<TraceFilter>) -> AnyView {
     let service = Memo::new(move |_| filter.with(|f| f.service.clone()));
     let operations = load::<OperationsResponse>(Old::Forget, move || {
         let service = service.get();
-        let path = format!("/api/v1/services/{}/operations", address::encode(&service));
-        (!service.is_empty()).then(|| app.span().map(|span| filter::ranged(&path, span))).flatten()
+        let range = app.span().filter(|_| !service.is_empty())?;
+        Some(filter::operations(&service, range))
     });
     let service_names = Signal::derive(move || {
         services

@@ -146,8 +146,6 @@ fn row(app: App, key: &str, share: &Share) -> AnyView {
     let words =
         format!("{} in the box, {} of the others", format::percent(share.inside), format::percent(share.outside));
     let (name, value, written) = (key.to_owned(), share.value.clone(), share.written);
-    let can_filter =
-        app.params.with_untracked(|params| difference::narrow(&mut TraceFilter::read(params), key, &value, written));
     let choose = move |_| {
         app.change(Entry::Push, |params| {
             let mut filter = TraceFilter::read(params);
@@ -156,9 +154,9 @@ fn row(app: App, key: &str, share: &Share) -> AnyView {
         });
     };
     let shown = format::cut(&share.value, text::LINE).0.to_owned();
-    let title = if can_filter { format!("Search for {key} = {shown}") } else { words.clone() };
+    let title = format!("Search for {key} = {shown}");
     view! {
-        <button class="difference-row" disabled=!can_filter title=title on:click=choose data-testid="difference-value">
+        <button class="difference-row" title=title on:click=choose data-testid="difference-value">
             <span class="cutoff">{if shown.is_empty() { "(empty)".to_owned() } else { shown }}</span>
             <span class="pair" role="img" aria-label=words><i class="inside" style=bar(share.inside)></i><i style=bar(share.outside)></i></span>
             <span class="num">{format::percent(share.inside)}</span><span class="num quiet">{format::percent(share.outside)}</span>

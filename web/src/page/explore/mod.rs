@@ -4,6 +4,7 @@ mod bar;
 mod difference;
 mod results;
 mod scatter;
+mod series;
 mod strips;
 
 use crate::client::load::Load;
@@ -13,6 +14,7 @@ use crate::component::effect::effect;
 use crate::component::message;
 use crate::state::difference::Differences;
 use crate::state::filter::TraceFilter;
+use crate::state::query::token;
 use crate::state::{format, traceql};
 use leptos::prelude::*;
 use query_api::trace::SearchResponse;
@@ -26,9 +28,12 @@ pub(super) fn page() -> AnyView {
     let app = App::get();
     let filter = Memo::new(move |_| app.params.with(TraceFilter::read));
     let opened = StoredValue::new(false);
+    // A query of metrics has no traces to list.
+    let is_series = Memo::new(move |_| filter.with(|filter| token::asks_for_series(&filter.query)));
+    let series = series::ask(filter, is_series);
     let found = paged::<SearchResponse>(move |cursor| {
         let filter = filter.get();
-        if filter.fault().is_some() {
+        if filter.fault().is_some() || is_series.get() {
             return None;
         }
         let request = filter.request(app.span()?, cursor);
@@ -42,12 +47,19 @@ pub(super) fn page() -> AnyView {
     });
     let dots = Memo::new(move |_| app.params.with(|params| params.get("chart") == Some("dots")));
     let spans = Memo::new(move |_| {
-        filter.with(|filter| (filter.fault().is_none() && !dots.get()).then(|| traceql::spans(filter)))
+        let is_drawn = filter.with(|filter| filter.fault().is_none()) && !dots.get() && !is_series.get();
+        is_drawn.then(|| filter.with(traceql::spans))
     });
     let (strips, differences) = (strips::ask(spans), difference::ask(spans));
-    let running =
-        [found.first.running, found.growing, strips.rates.running, strips.durations.running, differences.running];
+    let (rates, durations) = (strips.rates.running, strips.durations.running);
+    let running = [found.first.running, found.growing, rates, durations, differences.running, series.running];
     let words = move || {
+        if is_series.get() {
+            return series.data.with(|data| {
+                data.as_ref()
+                    .map_or_else(String::new, |data| format!("{} series", format::count(data.series.len() as u64)))
+            });
+        }
         if found.first.data.with(Option::is_none) || found.first.failure.with(Option::is_some) {
             return String::new();
         }
@@ -67,14 +79,27 @@ pub(super) fn page() -> AnyView {
     };
     difference::close_with_escape();
     let asked = Memo::new(move |_| filter.with(traceql::spans));
-    view! {
-        <div class="page">
-            {message::progress(running)}
-            <header class="page-head"><h1>"Traces"</h1><p class="quiet">{words}</p></header>
-            {bar::bar(filter, found)}
+    let traces = move || {
+        view! {
+            {results::failed(found)}
             {message::of_before(found.first, asked)}
             {charts(found, dots, strips, differences)}
             {results::results(found, filter)}
+        }
+        .into_any()
+    };
+    let shown = move || {
+        let is_series = is_series.get();
+        untrack(|| if is_series { series::drawing(series, asked) } else { traces() })
+    };
+    let failure =
+        Signal::derive(move || if is_series.get() { series.failure.get() } else { found.first.failure.get() });
+    view! {
+        <div class="page">
+            {message::progress(running)}
+            <header class="page-head"><h1>{move || if is_series.get() { "Series of spans" } else { "Traces" }}</h1><p class="quiet">{words}</p></header>
+            {bar::bar(filter, failure)}
+            {shown}
         </div>
     }
     .into_any()

@@ -3,6 +3,7 @@
 //! RL1  The server orders by what matches. By root and by the duration of the whole trace those are sorted that are listed; where there
 //!      may be more, the list says so.
 
+use super::series;
 use crate::client::paged::Paged;
 use crate::component::app::{App, Entry};
 use crate::component::effect::effect;
@@ -72,12 +73,8 @@ pub(super) fn results(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -
     let list = StoredValue::new_local(Some(list));
     let body = view! { <div class="trace-list" role="table" aria-label="Traces">{heads(filter, sort)}{list.try_update_value(Option::take).flatten()}</div> };
     let state = move || {
-        // What is wrong with a query is said below it.
-        if found.first.failure.with(|f| f.as_ref().is_some_and(|f| f.place.as_deref() == Some("q"))) {
+        if found.first.failure.with(Option::is_some) {
             return ().into_any();
-        }
-        if let Some(failure) = found.first.failure.get() {
-            return message::failed(&failure, move || found.first.retry());
         }
         match found.first.data.get() {
             None if found.first.running.busy.get() => message::skeleton(10),
@@ -86,6 +83,16 @@ pub(super) fn results(found: Paged<SearchResponse>, filter: Memo<TraceFilter>) -
         }
     };
     view! { <div class="fill" class:stale=move || found.first.is_old() class:none=move || found.rows.with(|r| r.is_empty())>{body}</div>{state} }.into_any()
+}
+
+/// Why there is no list, above all that is drawn, since what was there may fill the screen.
+pub(super) fn failed(found: Paged<SearchResponse>) -> AnyView {
+    let shown = move || {
+        // What is wrong with a query is said below it.
+        let failure = found.first.failure.get().filter(|failure| !series::is_of_query(failure))?;
+        Some(message::failed(&failure, move || found.first.retry()))
+    };
+    view! { {shown} }.into_any()
 }
 
 fn nothing(filter: Memo<TraceFilter>) -> AnyView {
@@ -123,16 +130,8 @@ fn heads(filter: Memo<TraceFilter>, sort: Memo<Option<Sort>>) -> AnyView {
                 params.set("order", Some(to).filter(|o| *o != "newest"));
             });
         };
-        let mark = move || {
-            if here() {
-                " ↓"
-            } else if there() {
-                " ↑"
-            } else {
-                ""
-            }
-        };
-        view! { <button class="sort" title="Of the spans that match" class:current=move || here() || there() on:click=choose>{words}{mark}</button> }
+        let way = move || if here() { Some(true) } else { there().then_some(false) };
+        head(words, "Order all traces that match by this, which is of their spans that match", way, choose)
     };
     // First the one way, then the other, then as the server has it.
     let own = move |[first, second]: [Sort; 2], words: &'static str| {
@@ -145,19 +144,43 @@ fn heads(filter: Memo<TraceFilter>, sort: Memo<Option<Sort>>) -> AnyView {
             app.set(Entry::Push, "sort", next.map(Sort::name));
         };
         let here = move || sort.get().filter(|sort| *sort == first || *sort == second);
-        let mark = move || here().map_or("", |sort| if sort.is_falling() { " ↓" } else { " ↑" });
-        view! { <button class="sort" title="Of the traces that are listed" class:current=move || here().is_some() on:click=choose>{words}{mark}</button> }
+        head(
+            words,
+            "Sort the traces that are listed by this, which is of the whole trace",
+            move || here().map(Sort::is_falling),
+            choose,
+        )
     };
     view! {
         <div class="trace-row heads" role="row">
-            <span role="columnheader">{order("newest", "oldest", "Match")}</span>
-            <span role="columnheader">{own([Sort::Root, Sort::RootBack], "Root")}</span>
-            <span role="columnheader">{own([Sort::Longest, Sort::Shortest], "Trace duration")}<span class="quiet small">", log scale"</span></span>
-            <span role="columnheader" class="num">{order("longest", "", "Longest match")}</span>
-            <span role="columnheader" class="num">{order("most_spans", "", "Spans")}</span>
-            <span role="columnheader" class="num">{order("most_errors", "", "Errors")}</span>
+            {order("newest", "oldest", "Match")}
+            {own([Sort::Root, Sort::RootBack], "Root")}
+            {own([Sort::Longest, Sort::Shortest], "Trace duration")}
+            {order("longest", "", "Longest match")}
+            {order("most_spans", "", "Spans")}
+            {order("most_errors", "", "Errors")}
             <span role="columnheader">"Services"</span>
         </div>
+    }
+    .into_any()
+}
+
+/// The head of a column that can be sorted by, which is seen before it is touched; `falls` says how the list is sorted by it, if it is.
+fn head(
+    words: &'static str,
+    title: &'static str,
+    falls: impl Fn() -> Option<bool> + Copy + Send + 'static,
+    choose: impl Fn(leptos::ev::MouseEvent) + 'static,
+) -> AnyView {
+    let sorted = move || falls().map_or("none", |falls| if falls { "descending" } else { "ascending" });
+    let mark = move || falls().map_or("↕", |falls| if falls { "↓" } else { "↑" });
+    let scale = (words == "Trace duration").then(|| view! { <span class="quiet small">", log scale"</span> });
+    let is_number = matches!(words, "Longest match" | "Spans" | "Errors");
+    view! {
+        <span role="columnheader" class:num=is_number aria-sort=sorted>
+            <button class="sort" title=title class:current=move || falls().is_some() on:click=choose>
+                {words}" "<span class="sort-mark" aria-hidden="true">{mark}</span></button>{scale}
+        </span>
     }
     .into_any()
 }

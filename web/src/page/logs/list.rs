@@ -1,18 +1,17 @@
 //! How are log records read? One line each, opened in place; only those on the screen are in the document.
 
 use crate::client::paged::Paged;
-use crate::component::app::App;
+use crate::component::app::{App, Entry};
 use crate::component::canvas;
 use crate::component::effect::effect;
 use crate::component::virtual_list::{List, virtual_list};
 use crate::component::{attributes, keys, message, text};
-use crate::state::log::{Level, line};
+use crate::state::log::{self, Level, line};
 use crate::state::rows::Heights;
 use crate::state::{calendar, format};
 use leptos::html;
 use leptos::prelude::*;
 use query_api::log::{LogRecord, LogsResponse};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Height of a closed row.
@@ -36,19 +35,23 @@ pub(in crate::page) fn log_list(
 ) -> AnyView {
     let app = App::get();
     let heights = RwSignal::new(Heights::new(ROW));
-    let open = RwSignal::new(HashSet::<usize>::new());
+    let said = Memo::new(move |_| app.params.with(|params| params.get("open").unwrap_or_default().to_owned()));
+    let open = Memo::new(move |_| {
+        let said = said.get();
+        if said.is_empty() { Vec::new() } else { rows.with(|rows| log::opened(rows, &said)) }
+    });
     let selected = RwSignal::new(None::<usize>);
     effect(move || {
         found.generation.track();
         heights.update(Heights::close_all);
-        open.set(HashSet::new());
         selected.set(None);
     });
     let toggle = move |index: usize| {
-        let opened = open.try_update(|open| open.insert(index) || !open.remove(&index)).unwrap_or(false);
-        if !opened {
+        if open.with_untracked(|open| open.contains(&index)) {
             heights.update(|h| h.open(index, 0.0));
         }
+        let said = said.with_untracked(|said| rows.with_untracked(|rows| log::toggled(rows, said, index)));
+        app.set(Entry::Replace, "open", Some(&said));
         selected.set(Some(index));
     };
     if context == Context::Page {
@@ -65,14 +68,14 @@ pub(in crate::page) fn log_list(
             let record = rows.with_untracked(|rows| rows.get(index).cloned());
             record.map_or_else(
                 || ().into_any(),
-                |record| row(Entry { index, record, context, heights, open, selected }, toggle),
+                |record| row(Row { index, record, context, heights, open, selected }, toggle),
             )
         },
         foot: foot(found),
     });
     let state = move || {
-        if let Some(failure) = found.first.failure.get() {
-            return message::failed(&failure, move || found.first.retry());
+        if found.first.failure.with(Option::is_some) {
+            return ().into_any();
         }
         match found.first.data.get() {
             None if found.first.running.busy.get() => message::skeleton(12),
@@ -80,7 +83,10 @@ pub(in crate::page) fn log_list(
             _ => ().into_any(),
         }
     };
+    let failed =
+        move || found.first.failure.get().map(|failure| message::failed(&failure, move || found.first.retry()));
     view! {
+        {failed}
         <div class="log-list fill" class:none=move || rows.with(|r| r.is_empty())>
             <div class="log-row heads" aria-hidden="true"><span>"Time"</span><span>"Level"</span><span>"Service"</span><span>"Message"</span><span></span></div>
             {list}
@@ -90,18 +96,18 @@ pub(in crate::page) fn log_list(
     .into_any()
 }
 
-struct Entry {
+struct Row {
     index: usize,
     record: LogRecord,
     context: Context,
     heights: RwSignal<Heights>,
-    open: RwSignal<HashSet<usize>>,
+    open: Memo<Vec<usize>>,
     selected: RwSignal<Option<usize>>,
 }
 
-fn row(entry: Entry, toggle: impl Fn(usize) + Copy + Send + 'static) -> AnyView {
+fn row(entry: Row, toggle: impl Fn(usize) + Copy + Send + 'static) -> AnyView {
     let app = App::get();
-    let Entry { index, record, context, heights, open, selected } = entry;
+    let Row { index, record, context, heights, open, selected } = entry;
     let level = Level::of(record.severity_number);
     let whole = line(&record);
     let first = whole.lines().next().unwrap_or_default();
@@ -159,7 +165,8 @@ fn details(index: usize, record: &LogRecord, heights: RwSignal<Heights>) -> AnyV
     let fact = |name: &'static str, value: String| {
         (!value.is_empty()).then(|| view! { <dt>{name}</dt><dd class="mono">{value}</dd> })
     };
-    let by = Some(Callback::new(move |pair: String| app.href("/explore", &[("attr", pair.as_str())])));
+    let by =
+        Some(Callback::new(move |(key, value): (&'static str, String)| app.href("/explore", &[(key, value.as_str())])));
     view! {
         <div class="log-details" node_ref=node data-testid="log-details">
             <div class="code"><pre class="body">{text::long_text(line(record))}</pre>{text::copy_button("Copy the message", move || copied.clone())}</div>

@@ -9,7 +9,7 @@ use crate::component::app::{App, Entry};
 use crate::component::combobox::{Field, combobox};
 use crate::component::message;
 use crate::state::filter::{self, LogFilter};
-use crate::state::format;
+use crate::state::{address, format};
 use leptos::prelude::*;
 use query_api::log::{HistogramResponse, LogsResponse};
 use query_api::service::ServicesResponse;
@@ -106,7 +106,7 @@ fn bar(filter: Memo<LogFilter>) -> AnyView {
             {severity(filter)}
             <label class="field"><span class="field-label">"Trace"</span>
                 <input class="mono" style="width:20ch" placeholder="trace id" prop:value=move || filter.with(|f| f.trace_id.clone()) spellcheck="false"
-                    on:change=move |event| { let text = event_target_value(&event).trim().to_ascii_lowercase(); change(app, |f| { f.trace_id = text; f.span_id.clear(); }); } />
+                    on:change=move |event| { let text = event_target_value(&event).trim().to_ascii_lowercase(); change(app, |f| { f.trace_id = address::trace_id(&text).unwrap_or(text); f.span_id.clear(); }); } />
             </label>
             <Show when=move || filter.with(|f| !f.span_id.is_empty())>
                 <span class="chip mono">{move || format!("span {}", filter.with(|f| f.span_id.clone()))}

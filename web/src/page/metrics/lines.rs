@@ -9,7 +9,7 @@ use crate::state::metric::names::{self, Label, Labels, Names};
 use crate::state::metric::rate::{self, Sample};
 use crate::state::metric::{answer, stats};
 use crate::state::time::Range;
-use crate::state::{attribute, calendar, format, hue, order};
+use crate::state::{attribute, calendar, format, hue, order, tempo};
 use leptos::prelude::*;
 use query_api::metric::{Exemplar, PointValue, Series, Temporality};
 use query_api::otlp::KeyValue;
@@ -132,6 +132,13 @@ pub(super) fn answered(found: &[answer::Line], unit: String, range: Range, exemp
     let lines = found.iter().zip(each).map(|(line, label)| (label, line.samples()));
     let lines = lines.zip(one_each(found.iter().map(answer::service))).collect();
     drawn("Result", drawable(lines, common), unit, range, exemplars)
+}
+
+/// The lines of a query of spans.
+pub(in crate::page) fn of_spans(found: &[tempo::Series], unit: String, range: Range) -> AnyView {
+    let Names { common, each } = names::names(&found.iter().map(tempo::Series::names).collect::<Vec<_>>());
+    let lines = found.iter().zip(each).map(|(one, label)| ((label, one.moments()), None));
+    drawn("Result", drawable(lines.collect(), common), unit, range, Vec::new())
 }
 
 /// The exemplars of all series that name a trace.

@@ -8,6 +8,7 @@ use crate::component::virtual_list::{List, virtual_list};
 use crate::component::{keys, message};
 use crate::state::format;
 use crate::state::lower::lower;
+use crate::state::metric::suggest;
 use crate::state::rows::Heights;
 use leptos::prelude::*;
 use query_api::metric::{Metric, MetricsResponse, Values};
@@ -107,7 +108,7 @@ fn row(
     let own = one.name.clone();
     let here = move || name.with(|n| n.as_deref() == Some(own.as_str()));
     let chosen = here.clone();
-    let unit = format::unit_word(&one.unit);
+    let unit = format::unit_word(&suggest::own_unit(&one.unit, &one.name));
     let unit = if unit.is_empty() { unit } else { format!(" · {unit}") };
     let about = format!("{}{unit} · {} series", kind_word(one), format::count(one.series_count));
     view! {
@@ -123,7 +124,8 @@ fn row(
 /// What a metric is worth now: its value, from the least to the greatest where it has several series; how long ago it was sent where
 /// that is not now.
 fn last(metric: &Metric) -> String {
-    let written = |value| format::tick(value, &metric.unit);
+    let unit = suggest::own_unit(&metric.unit, &metric.name);
+    let written = |value| format::tick(value, &unit);
     match metric.last_values {
         Some(Values { least, greatest }) => {
             let (least, greatest) = (written(least), written(greatest));

@@ -1,7 +1,7 @@
 //! What was measured? A list of metrics, and the chosen one drawn as its kind deserves.
 
 mod heatmap;
-mod lines;
+pub(super) mod lines;
 mod list;
 mod moment;
 mod query;
@@ -94,7 +94,7 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>, is_as
                 Temporality::Cumulative => ", cumulative",
                 Temporality::Unspecified => "",
             };
-            let unit = format::unit_word(&metric.unit);
+            let unit = format::unit_word(&suggest::own_unit(&metric.unit, &metric.name));
             let unit = if unit.is_empty() { unit } else { format!(" · unit {unit}") };
             let size = format!(
                 "{} · {}",

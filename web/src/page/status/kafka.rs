@@ -136,6 +136,9 @@ fn table(told: &KafkaStatus, looks: StoredValue<Looks>, all: RwSignal<bool>) -> 
 fn row(one: &KafkaPartition, paused: bool, looks: StoredValue<Looks>) -> AnyView {
     let (rate, course) = looks.with_value(|looks| looks.tell(one));
     let state = match (one.ours, paused) {
+        (true, _) if one.stuck.is_some() => {
+            view! { <span class="change worse" title=one.stuck.clone()>"▲ stuck"</span> }.into_any()
+        }
         (true, true) => view! { <span class="change worse">"▲ paused"</span> }.into_any(),
         (true, false) => "read here".into_any(),
         (false, _) => view! { <span class="quiet">"read elsewhere"</span> }.into_any(),

@@ -46,7 +46,7 @@ pub(super) fn section(status: Load<StatusResponse>) -> AnyView {
     let rows = move || list.data.with(|d| d.as_ref().map_or(0, |d| d.letters.len()));
     keys::list_keys(rows, letters.selected, move |at| {
         let letter = list.data.with_untracked(|d| d.as_ref().and_then(|d| d.letters.get(at).cloned()));
-        if let Some(letter) = letter {
+        if let Some(letter) = letter.filter(|letter| letter.end.is_none()) {
             download(letters, letter.id);
         }
     });
@@ -106,13 +106,22 @@ fn row(index: usize, letter: &DeadLetter, letters: Letters) -> AnyView {
     let (of_row, of_link) = (id.clone(), id.clone());
     let failure = move || letters.failures.with(|all| all.get(&id).cloned());
     let link = move |_| download(letters, of_link.clone());
-    let size = letter.size.map_or_else(|| "–".to_owned(), |size| format::bytes(size as f64));
+    let size = letter.size.filter(|_| letter.end.is_none());
+    let size = size.map_or_else(|| "–".to_owned(), |size| format::bytes(size as f64));
+    let offset = format::count(letter.offset);
+    let (offset, has_bytes) = match letter.end {
+        Some(end) => (format!("{offset} – {}", format::count(end.saturating_sub(1))), false),
+        None => (offset, true),
+    };
+    let bytes = has_bytes.then(|| view! {
+        <button class="link" data-testid="download" title="The message, byte for byte" on:click=link>"Download"</button>
+    });
     view! {
         <tr class:selected=move || selected.get() == Some(index) data-testid="letter-row" data-letter=of_row>
             <td class="sent quiet" title=format!("sent {}", calendar::rfc3339(letter.sent_unix_nano))>{calendar::date_time(letter.time_unix_nano, app.offset())}</td>
             <td class="name mono">{letter.topic.clone()}</td>
             <td class="num">{letter.partition}</td>
-            <td class="num">{format::count(letter.offset)}</td>
+            <td class="num">{offset}</td>
             <td class="num">{size}</td>
             <td>{letter.tenant.clone()}</td>
             <td class="reason">
@@ -120,7 +129,7 @@ fn row(index: usize, letter: &DeadLetter, letters: Letters) -> AnyView {
                 {move || failure().map(|f| view! { <p class="fault small" role="alert" data-testid="letter-fault">{format!("{}: {}", f.class, f.message)}</p> })}
             </td>
             <td>{replay(letter, letters)}</td>
-            <td><button class="link" data-testid="download" title="The message, byte for byte" on:click=link>"Download"</button></td>
+            <td>{bytes}</td>
         </tr>
     }
     .into_any()
@@ -137,13 +146,14 @@ fn replay(letter: &DeadLetter, letters: Letters) -> AnyView {
     }
     let told = if letter.encoding.is_empty() { "otlp_proto".to_owned() } else { letter.encoding.clone() };
     let encoding = RwSignal::new(told.clone());
-    let busy = RwSignal::new(false);
+    let (busy, is_batch) = (RwSignal::new(false), letter.end.is_some());
     let id = letter.id.clone();
     let again = move |_| {
         let (id, encoding) = (id.clone(), encoding.get_untracked());
         busy.set(true);
         leptos::task::spawn_local(async move {
-            let path = format!("/api/v1/dead-letters/{}/replay?encoding={encoding}", address::encode(&id));
+            let how = if is_batch { String::new() } else { format!("?encoding={encoding}") };
+            let path = format!("/api/v1/dead-letters/{}/replay{how}", address::encode(&id));
             let answer = fetch::call("POST", &path, TENANT).await;
             let answer = answer.and_then(|body| fetch::read::<Replayed>(&body, &path));
             busy.try_set(false);
@@ -155,11 +165,16 @@ fn replay(letter: &DeadLetter, letters: Letters) -> AnyView {
         let is_told = name == told;
         view! { <option value=name selected=is_told>{name}</option> }
     };
-    let options = encodings(&letter.signal).iter().map(|name| option(name)).collect_view();
-    view! {
-        <div class="joined">
+    let choice = (!is_batch).then(|| {
+        let options = encodings(&letter.signal).iter().map(|name| option(name)).collect_view();
+        view! {
             <select class="select" aria-label="Read it as" title="Read it as" data-testid="letter-encoding"
                 on:change=move |event| encoding.set(event_target_value(&event))>{options}</select>
+        }
+    });
+    view! {
+        <div class:joined=!is_batch>
+            {choice}
             <button class="button" data-testid="replay" disabled=busy on:click=again>{move || if busy.get() { "Replaying…" } else { "Replay" }}</button>
         </div>
     }

@@ -127,7 +127,8 @@ pub(super) fn content(place: Place, one: Arc<Seen>) -> AnyView {
     let wanted = RwSignal::new(String::new());
     let (service, resource, scope) = (one.service.clone(), &one.resource, &one.scope);
     let app = place.app;
-    let by = Some(Callback::new(move |pair: String| app.href("/explore", &[("attr", pair.as_str())])));
+    let by =
+        Some(Callback::new(move |(key, value): (&'static str, String)| app.href("/explore", &[(key, value.as_str())])));
     let scope_name = match (scope.name.as_str(), scope.version.as_str()) {
         ("", _) => "Scope".to_owned(),
         (name, "") => format!("Scope {name}"),

@@ -63,7 +63,7 @@ fn whole(app: App, edges: Vec<GraphEdge>, parts: &[Part]) -> AnyView {
     });
     let mut edges = order::falling(edges, |edge| edge.call_count as f64);
     edges.truncate(EDGES);
-    let map = map::lay(&edges);
+    let map = map::lay(&edges, call_map::room());
     let near = Around::new(&map, "");
     let total: i64 = parts.iter().map(|(_, own, _)| own).sum();
     let part = |name: &str| parts.iter().find(|part| part.0 == name);

@@ -47,7 +47,10 @@ const TABS: [(&str, &str); 7] = [
 /// The page.
 pub(super) fn page() -> AnyView {
     let app = App::get();
-    let id = Memo::new(move |_| app.path.with(|path| path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()));
+    let id = Memo::new(move |_| {
+        let last = app.path.with(|path| path.rsplit('/').next().unwrap_or_default().to_owned());
+        address::trace_id(&last).unwrap_or(last)
+    });
     effect(move || super::title(&format!("Trace {}", id.get().get(..8).unwrap_or_default())));
     let path = move || address::trace_id(&id.get()).map(|id| format!("/api/v1/traces/{id}/outline?whole={WHOLE}"));
     let found = load_with::<Opened>(Old::Forget, path, opened);
@@ -66,7 +69,7 @@ pub(super) fn page() -> AnyView {
         if address::trace_id(&id.get()).is_none() {
             return message::empty(
                 "This is no trace id",
-                "A trace id has 32 hex digits and is not all zero.",
+                "A trace id has up to 32 hex digits and is not all zero.",
                 to_search(),
             );
         }

@@ -123,10 +123,23 @@ pub fn of_parts(metric: &Metric) -> Option<String> {
 /// A series as its metric is: that it counts may have been told apart from its points.
 pub fn as_told(series: &Series, metric: Option<&Metric>) -> Series {
     let mut own = series.clone();
+    own.unit = own_unit(&own.unit, &own.name);
     if let Some(metric) = metric.filter(|m| (own.r#type, m.r#type) == (MetricType::Gauge, MetricType::Sum)) {
         (own.r#type, own.is_monotonic, own.temporality) = (metric.r#type, metric.is_monotonic, metric.temporality);
     }
     own
+}
+
+/// The unit of a metric: what it says, else what its name tells, as Prometheus's names do.
+pub fn own_unit(unit: &str, name: &str) -> String {
+    if unit.is_empty() { unit_of_name(name).to_owned() } else { unit.to_owned() }
+}
+
+fn unit_of_name(name: &str) -> &'static str {
+    let base =
+        ["_bucket", "_sum", "_total"].iter().fold(name, |name, suffix| name.strip_suffix(suffix).unwrap_or(name));
+    let own = [("_seconds", "s"), ("_milliseconds", "ms"), ("_bytes", "By"), ("_percent", "%")];
+    own.iter().find(|(suffix, _)| base.ends_with(suffix)).map_or("", |(_, unit)| unit)
 }
 
 /// The unit of what a query shows, where its functions and the name of its first metric tell it; else none.
@@ -148,10 +161,7 @@ pub fn unit(query: &str) -> String {
         return String::new();
     }
     let counts = metric.ends_with("_count") || has(&["histogram_count"]);
-    let base =
-        ["_bucket", "_sum", "_total"].iter().fold(metric, |name, suffix| name.strip_suffix(suffix).unwrap_or(name));
-    let own = [("_seconds", "s"), ("_milliseconds", "ms"), ("_bytes", "By"), ("_percent", "%")];
-    let own = own.iter().find(|(suffix, _)| base.ends_with(suffix)).map_or("", |(_, unit)| unit);
+    let own = unit_of_name(metric);
     let per_second = has(&["rate", "irate", "deriv"]);
     match (own, per_second && !quantile && !is_mean) {
         (_, true) if counts || metric.ends_with("_bucket") => "/s".to_owned(),
@@ -220,6 +230,15 @@ mod tests {
         assert!(told.r#type == MetricType::Sum && told.is_monotonic);
         assert_eq!(as_told(&series, Some(&metric("a", MetricType::Gauge))), series);
         assert_eq!(as_told(&series, None), series);
+    }
+
+    #[test]
+    fn a_name_tells_the_unit_that_nobody_told() {
+        assert_eq!(own_unit("", "process_resident_memory_bytes"), "By");
+        assert_eq!(own_unit("", "cpu_seconds_total"), "s");
+        assert_eq!((own_unit("ms", "a_seconds"), own_unit("", "jobs_done_total")), ("ms".to_owned(), String::new()));
+        let series = Series { name: "a_bytes".to_owned(), ..Series::default() };
+        assert_eq!(as_told(&series, None).unit, "By");
     }
 
     #[test]

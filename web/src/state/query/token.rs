@@ -5,7 +5,9 @@
 //!
 //! Not here: the server's own lexers, which refuse what these colour.
 
-use super::word::{PROMQL_FUNCTIONS, PROMQL_KEYWORDS, TRACEQL_CONSTANTS, TRACEQL_FUNCTIONS, TRACEQL_SCOPES};
+use super::word::{
+    PROMQL_FUNCTIONS, PROMQL_KEYWORDS, TRACEQL_CONSTANTS, TRACEQL_FUNCTIONS, TRACEQL_SCOPES, TRACEQL_SERIES,
+};
 
 /// A language of queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +86,25 @@ pub fn tokens(language: Language, text: &str) -> Vec<Token> {
         tokens.push(Token { kind, start, end: scanner.at });
     }
     tokens
+}
+
+/// Whether a query of TraceQL asks for series: a function of metrics is called outside of braces.
+pub fn asks_for_series(query: &str) -> bool {
+    let all = tokens(Language::TraceQl, query);
+    let seen: Vec<&str> = all
+        .iter()
+        .filter(|token| !matches!(token.kind, Kind::Blank | Kind::Comment))
+        .map(|token| token.text(query))
+        .collect();
+    let mut depth = 0usize;
+    seen.iter().enumerate().any(|(at, word)| {
+        match *word {
+            "{" => depth += 1,
+            "}" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && TRACEQL_SERIES.contains(word) && seen.get(at + 1) == Some(&"(")
+    })
 }
 
 /// Signs of more than one character, longest first.
@@ -245,6 +266,28 @@ mod tests {
             format!("{}:{}", &kind[..1], token.text(text))
         });
         words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_call_of_a_function_of_metrics_asks_for_series() {
+        for query in [
+            "{ } | rate()",
+            "{ status = error } | by(name) | quantile_over_time (duration, .9) by (span.x)",
+            "({ } | rate()) / ({ } | rate())",
+            "{ } // x\n| compare({ status = error })",
+        ] {
+            assert!(asks_for_series(query), "{query}");
+        }
+        for query in [
+            "{ }",
+            "{ .rate = 1 } | count() > 2",
+            "{ name = \"rate(\" }",
+            "{ } | select(span.rate)",
+            "{ } // | rate()",
+            "",
+        ] {
+            assert!(!asks_for_series(query), "{query}");
+        }
     }
 
     #[test]

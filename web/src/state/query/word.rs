@@ -24,6 +24,19 @@ pub(super) const TRACEQL_FUNCTIONS: [&str; 20] = [
     "with",
 ];
 
+/// Of those, the ones that make series of spans.
+pub(super) const TRACEQL_SERIES: [&str; 9] = [
+    "avg_over_time",
+    "compare",
+    "count_over_time",
+    "histogram_over_time",
+    "max_over_time",
+    "min_over_time",
+    "quantile_over_time",
+    "rate",
+    "sum_over_time",
+];
+
 /// TraceQL's constants.
 pub(super) const TRACEQL_CONSTANTS: [&str; 12] = [
     "true",

@@ -37,6 +37,13 @@ pub fn told(flaws: &OutlineFlaws, count: usize) -> Vec<String> {
             format::duration(flaws.earliest_nano)
         ));
     }
+    if flaws.late > 0 {
+        told.push(format!(
+            "{} beginning after their caller had ended, by up to {}: the clocks of their hosts differ, or the caller gave up",
+            spans(flaws.late),
+            format::duration(flaws.latest_nano)
+        ));
+    }
     if flaws.same_id > 0 {
         told.push(format!("{} sharing an id with another", spans(flaws.same_id)));
     }

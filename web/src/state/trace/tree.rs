@@ -10,6 +10,7 @@
 use super::super::attribute;
 use super::super::lower::lower;
 use super::flaws;
+use query_api::fault;
 use query_api::otlp::{Resource, Scope, Span, TracesData};
 use query_api::outline::{OutlineEvent, OutlineFlaw as Flaw, OutlineFlaws, OutlineRow};
 use query_api::tree::{Placed, Rows, Section, sections_of};
@@ -17,6 +18,9 @@ use std::collections::{HashMap, HashSet};
 
 /// Stretches and events that are drawn of one row.
 const MARKS: usize = 60;
+/// Kinds of spans.
+const SERVER: i32 = 2;
+const CLIENT: i32 = 3;
 
 /// One span in its place.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -214,24 +218,20 @@ impl Trace {
     fn warn(&mut self) {
         let count = |which: fn(&Row) -> bool| self.rows.iter().filter(|row| which(row)).count();
         let ids: HashSet<&str> = self.rows.iter().map(|row| row.span.span_id.as_str()).collect();
-        let (early, earliest_nano) = self.skew().unwrap_or_default();
+        let kind = |row: usize| self.rows[row].span.kind;
+        let skew = fault::skew(self, |caller, row| kind(caller) == CLIENT && kind(row) == SERVER);
         let found = OutlineFlaws {
             roots: count(|row| row.parent.is_none() && row.flaw.is_none()),
             missing_parent: count(|row| row.flaw == Some(Flaw::MissingParent)),
             cycle: count(|row| matches!(row.flaw, Some(Flaw::Cycle | Flaw::SelfParent))),
             backwards: count(|row| row.span.end_time_unix_nano < row.span.start_time_unix_nano),
-            early,
-            earliest_nano,
+            early: skew.early,
+            earliest_nano: skew.earliest,
+            late: skew.late,
+            latest_nano: skew.latest,
             same_id: self.rows.len() - ids.len(),
         };
         self.warnings = flaws::told(&found, self.rows.len());
-    }
-
-    /// Spans that start more than 100 µs before their parent, and by how much the worst of them does.
-    fn skew(&self) -> Option<(usize, i64)> {
-        let lead = |row: &Row| row.parent.map(|parent| self.rows[parent].start - row.start).filter(|d| *d > 100_000);
-        let leads: Vec<i64> = self.rows.iter().filter_map(lead).collect();
-        leads.iter().max().map(|worst| (leads.len(), *worst))
     }
 
     /// A row as it is drawn, with its part of the critical path, of that by row.
@@ -293,10 +293,9 @@ impl Trace {
         of
     }
 
-    /// Where the errors began: of those with no error below, the one that ended first.
+    /// Where the errors began.
     pub fn origin(&self) -> Option<usize> {
-        let first = |row: &usize| self.rows[*row].is_error() && self.rows[*row].errors_below == 0;
-        (0..self.rows.len()).filter(first).min_by_key(|row| self.rows[*row].end())
+        fault::origin(self, |row| self.rows[row].is_error())
     }
 
     /// Every row that has children.

@@ -71,7 +71,8 @@ fn service() -> Value {
 }
 
 fn flaws() -> Value {
-    let names = ["roots", "missing_parent", "cycle", "backwards", "early", "earliest_nano", "same_id"];
+    let names =
+        ["roots", "missing_parent", "cycle", "backwards", "early", "earliest_nano", "late", "latest_nano", "same_id"];
     object("What is wrong with a trace, in numbers of spans.", names.map(|name| Always(name, count())))
 }
 

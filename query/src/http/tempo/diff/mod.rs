@@ -11,7 +11,8 @@ mod patch;
 mod side;
 mod summary;
 
-use super::{answered, failed, text, trace_id};
+use super::trace::trace_id;
+use super::{answered, failed, text};
 use crate::error::{Error, Result};
 use crate::exec::{Control, QueryContext};
 use crate::http::QueryState;
@@ -36,7 +37,7 @@ const PARTIAL: &str = "a trace of which damaged blocks may have more spans is no
 
 const PATCH: &str = "trace-patch-v0";
 const SUMMARY: &str = "trace-summary-v0-native";
-const COMPOSED: &str = "trace-summary-v0-composed";
+pub(super) const COMPOSED: &str = "trace-summary-v0-composed";
 
 /// What is asked; fields that are not known are ignored.
 #[derive(Debug, Default, Deserialize)]
@@ -143,6 +144,12 @@ async fn compared(state: &Arc<QueryState>, headers: &HeaderMap, body: &[u8]) -> 
     let gzip = accepts_gzip(headers);
     let job = move |control: &Control| answer(control, (base, compare), format, gzip);
     state.executor().run(context, job).await
+}
+
+/// A comparison of two traces, in one of the formats.
+pub(super) fn by_format(control: &Control, traces: (TraceId, TraceId), format: &str) -> Result<Body> {
+    let answer = answer(control, traces, Format::read(format)?, false)?;
+    answer.ok_or_else(|| Error::Limit { message: PARTIAL.to_owned() })
 }
 
 fn answer(control: &Control, (base, compare): (TraceId, TraceId), format: Format, gzip: bool) -> Result<Option<Body>> {
