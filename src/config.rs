@@ -6,7 +6,7 @@
 use crate::command::ServeArguments;
 use anyhow::{Context, Result, bail, ensure};
 use collector::{CollectorConfig, CorsOrigins, KafkaConfig, ScrapeConfig};
-use query::rule::RulesConfig;
+use query::{PromoteConfig, rule::RulesConfig};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) object_store: ObjectStoreConfig,
     pub(crate) retention: RetentionConfig,
     pub(crate) query: Query,
+    pub(crate) promote: PromoteConfig,
     pub(crate) log: Log,
     pub(crate) self_telemetry: SelfTelemetry,
 }
@@ -117,6 +118,7 @@ impl Default for Config {
             object_store: ObjectStoreConfig::default(),
             retention: RetentionConfig::default(),
             query: Query::default(),
+            promote: PromoteConfig::default(),
             log: Log::default(),
             self_telemetry: SelfTelemetry::default(),
         }
@@ -230,11 +232,13 @@ impl Config {
             max_rows: self.query.max_rows,
             span_metrics: self.query.span_metrics,
             translation_strategy: self.query.translation_strategy,
+            promote: self.promote.clone().into(),
         }
     }
 
     fn check(&self) -> Result<()> {
-        let rooms = [self.collector().check(), self.engine().check(), self.query().check_beside(&self.retention)];
+        let query = self.query().check_beside(&self.retention, self.object_store.is_set());
+        let rooms = [self.collector().check(), self.engine().check(), query];
         let has_all = !self.object_store.is_set() && (self.kafka.is_read() || !self.kafka.is_front());
         let checked = rooms.into_iter().chain([self.kafka.check(), self.scrape.check(), self.rules.check(has_all)]);
         checked.collect::<Result<(), String>>().map_err(anyhow::Error::msg)?;
@@ -246,10 +250,7 @@ impl Config {
                 "two of `http.addr`, `otlp.grpc_addr`, `otlp.http_addr` are {one}"
             );
         }
-        let alone = !self.query.span_metrics || !self.object_store.is_set();
-        ensure!(alone, "`query.span_metrics` is for one server, and `object_store.bucket` is for several");
-        crate::telemetry::check(&self.self_telemetry)?;
-        crate::telemetry::filter(&self.log).map(drop)
+        crate::telemetry::check(&self.self_telemetry).and_then(|()| crate::telemetry::filter(&self.log).map(drop))
     }
 }
 
@@ -264,8 +265,7 @@ pub(crate) fn load(arguments: &ServeArguments) -> Result<Config> {
     for (name, value) in variables {
         let is_setting = |key: &&str| NOT_SETTINGS.split(' ').all(|own| own != *key);
         let Some(key) = name.strip_prefix("SPANLIGHT_").filter(is_setting) else { continue };
-        let value = value.into_string().map_err(|_| anyhow::anyhow!("{name} is not UTF-8"))?;
-        settings.push((key.to_owned(), value));
+        settings.push((key.to_owned(), value.into_string().map_err(|_| anyhow::anyhow!("{name} is not UTF-8"))?));
     }
     let mut config = merge(&text, &settings)?;
     arguments.apply(&mut config);

@@ -301,7 +301,7 @@ pub(crate) fn points(list: &[TestPoint]) -> Batch {
     for point in list {
         let resource = text_map(&[("service.name", point.service), ("service.instance.id", point.instance)]);
         builder.set_resource(&Resource { attributes: Map::new(&resource), ..Resource::default() });
-        builder.set_scope(&Scope { name: "meter", ..Scope::default() });
+        builder.set_scope(&Scope::default());
         let metadata = text_map(&[("prometheus.type", "counter")]);
         builder.set_metric(&MetricHead {
             name: point.name,

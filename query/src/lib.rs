@@ -36,6 +36,6 @@ mod trace;
 mod traceql;
 mod volume;
 
-pub use config::{Config, TranslationStrategy};
+pub use config::{Config, PromoteConfig, TranslationStrategy};
 pub use door::Door;
 pub use error::{Error, Result};

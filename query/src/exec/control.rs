@@ -6,7 +6,7 @@
 use super::cancel::Cancel;
 use super::progress::Progress;
 use super::room::{FoundSeries, Room};
-use crate::config::TranslationStrategy;
+use crate::config::{PromoteConfig, TranslationStrategy};
 use crate::error::{Error, Result};
 use arrow_array::RecordBatch;
 use query_api::trace::{MissingBlock, Stats};
@@ -29,7 +29,7 @@ use storage::scan::{
 const SERIES_PER_CHECK: usize = 1024;
 
 /// What one query may use.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Limits {
     pub(super) started: Instant,
     pub(super) deadline: Instant,
@@ -37,6 +37,7 @@ pub(super) struct Limits {
     pub(super) memory: u64,
     pub(super) rows: u64,
     pub(super) translation: TranslationStrategy,
+    pub(super) promote: Arc<PromoteConfig>,
 }
 
 /// A running query's hold on data, time and memory. One thread's; nothing of it outlives the query.
@@ -89,6 +90,11 @@ impl Control {
     /// How it calls OpenTelemetry's metrics in Prometheus.
     pub(crate) fn translation(&self) -> TranslationStrategy {
         self.limits.translation
+    }
+
+    /// What labels tell there of their resources and scopes.
+    pub(crate) fn promote(&self) -> &Arc<PromoteConfig> {
+        &self.limits.promote
     }
 
     /// Whether the query should go on. To be asked at least once per batch of rows.
@@ -292,6 +298,11 @@ impl Control {
     /// How coarse the metrics are that a reader of multiples of so many milliseconds reads.
     pub fn resolution(&self, time: TimeRange, every: i64) -> Resolution {
         self.snapshot.resolution(time, every)
+    }
+
+    /// Where the points lie whose exemplars are of a range of time.
+    pub fn points_of_exemplars(&self, time: TimeRange) -> Vec<TimeRange> {
+        self.snapshot.points_of_exemplars(time)
     }
 
     /// Whether a series matches.

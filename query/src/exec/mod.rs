@@ -148,6 +148,7 @@ impl Executor {
             memory: self.config.memory_per_query,
             rows: self.config.max_rows,
             translation: self.config.translation_strategy,
+            promote: Arc::clone(&self.config.promote),
         };
         let memory = self.memory.clone();
         let span = tracing::info_span!(

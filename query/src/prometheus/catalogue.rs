@@ -3,8 +3,8 @@
 use super::Store;
 use super::store::{accepts_targets, fits, is_parted, range};
 use super::translate::{
-    EXPONENTIAL, GAUGE, Gathered, HISTOGRAM, SUM, SUMMARY, Translation, base_name, has_samples, names, own_labels,
-    role, target_labels, told_type,
+    DELTA, EXPONENTIAL, GAUGE, Gathered, HISTOGRAM, SUM, SUMMARY, Translation, base_name, has_samples, names,
+    own_labels, role, target_labels, told_type,
 };
 use crate::exec::{Control, Held};
 use crate::promql::{Matcher, Result};
@@ -14,8 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use storage::engine::SeriesRequest;
 use storage::hashed::AsIs;
-use storage::metric::{Label, Relation, Series};
-use storage::model::attribute::Value as AttributeValue;
+use storage::metric::{Label, Relation, Series, text_of};
 use storage::model::record::{Exemplar, Number, doubles};
 use storage::model::schema::column;
 use storage::model::verbatim::Role;
@@ -138,20 +137,11 @@ impl<'c> Catalogue<'c> {
             has_targets = has_targets || target_labels(series, self.store.strategy()).is_some();
             let Some(name) = base_name(series, self.store.strategy()) else { return Ok(()) };
             let (name, r#type) = match role(series) {
-                None => (name, ""),
+                None => (name, otlp_type(series)),
                 Some(_) => match told(series) {
                     Some(told) => told,
                     None => return Ok(()),
                 },
-            };
-            let r#type = match series.r#type {
-                _ if !r#type.is_empty() => r#type,
-                GAUGE => "gauge",
-                SUM if series.is_monotonic => "counter",
-                SUM => "gauge",
-                HISTOGRAM | EXPONENTIAL => "histogram",
-                SUMMARY => "summary",
-                _ => "unknown",
             };
             let facts = MetricFacts { r#type, help: series.description.to_string(), unit: series.unit.to_string() };
             if !metrics.get(&name).is_some_and(|known| known.contains(&facts)) {
@@ -171,11 +161,12 @@ impl<'c> Catalogue<'c> {
     /// Exemplars of the series that fit one of some selectors.
     pub(crate) fn exemplars(&self, selectors: &[Vec<Matcher>]) -> Result<Vec<SeriesExemplars>> {
         let mut found: BTreeMap<Labels, OwnExemplars> = BTreeMap::new();
-        for matchers in selectors {
-            // Of exemplars the time is their own; that of their points is a little later, or at the end of a window.
-            let after = self.start.saturating_sub(1);
-            let until = self.end.saturating_add(600_000);
-            let until = until.saturating_add(self.store.longest_window(after, until));
+        // Of exemplars the time is their own; that of their points is mostly a little later.
+        let points = self.control().points_of_exemplars(range(self.start.saturating_sub(1), self.end));
+        let points = points.iter().map(|time| (time.start.div_euclid(1_000_000) - 1, time.end.div_euclid(1_000_000)));
+        let points: Vec<(i64, i64)> = points.collect();
+        let each = selectors.iter().flat_map(|matchers| points.iter().map(move |time| (matchers, *time)));
+        for (matchers, (after, until)) in each {
             let columns = [column::EXEMPLARS, column::EXPLICIT_BOUNDS];
             for read in self.store.scan(matchers, (after, until), (&columns, 0), |_| true)? {
                 self.control().check()?;
@@ -226,10 +217,9 @@ impl<'c> Catalogue<'c> {
         };
         let ids = [("trace_id", exemplar.trace_id), ("span_id", exemplar.span_id)];
         let ids = ids.into_iter().filter(|(_, id)| !id.is_empty()).map(|(name, id)| (name.to_owned(), hex(id)));
-        let others = exemplar.filtered_attributes.iter().filter_map(|(key, value)| match value {
-            AttributeValue::String(text) if !text.is_empty() => Some((self.name(key, is_verbatim)?, text.to_owned())),
-            _ => None,
-        });
+        let others = exemplar.filtered_attributes.iter();
+        let others =
+            others.filter_map(|(key, value)| Some((self.name(key, is_verbatim)?, text_of(value).into_owned())));
         // An id of the exemplar's own comes last, and counts.
         let labels: BTreeMap<String, String> = others.chain(ids).collect();
         Some((Labels::new(labels), time, value))
@@ -237,7 +227,7 @@ impl<'c> Catalogue<'c> {
 
     /// What an attribute of an exemplar is called.
     fn name(&self, key: &str, is_verbatim: bool) -> Option<String> {
-        if is_verbatim { Some(key.to_owned()) } else { super::naming::label(key, self.store.strategy()) }
+        if is_verbatim { Some(key.to_owned()) } else { super::naming::label(key, self.store.strategy().translation) }
     }
 
     /// The names of labels of the series that fit, the first so many.
@@ -418,6 +408,23 @@ impl<'c> Seen<'c> {
     }
 }
 
+/// What Prometheus calls the type of OpenTelemetry's metric. Deltas are of none that it knows; of what is no counter its sender may
+/// tell more, if that came from Prometheus to it.
+fn otlp_type(series: &Series) -> &'static str {
+    const TOLD: [&str; 3] = ["unknown", "info", "stateset"];
+    match series.r#type {
+        _ if series.temporality == DELTA => "unknown",
+        SUM if series.is_monotonic => "counter",
+        GAUGE | SUM => {
+            let told = told_type(series);
+            TOLD.into_iter().find(|known| *known == told).unwrap_or("gauge")
+        }
+        HISTOGRAM | EXPONENTIAL => "histogram",
+        SUMMARY => "summary",
+        _ => "unknown",
+    }
+}
+
 /// Family and type of a series that bears Prometheus's names, as its sender told them; `None` where it told nothing. The parts of
 /// a histogram or summary belong to one family.
 fn told(series: &Series) -> Option<(String, &'static str)> {
@@ -449,3 +456,6 @@ fn bucket(bounds: &[u8], value: f64) -> f64 {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

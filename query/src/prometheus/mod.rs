@@ -1,10 +1,11 @@
 //! How are OpenTelemetry's metrics called in Prometheus, and what are their samples there?
 //!
 //! Names and conversions are those of Prometheus's own OTLP receiver, with any of its four strategies (`TranslationStrategy`):
-//! `job` and `instance` from the resource, its other attributes in `target_info`; explicit histograms become classic ones,
-//! exponential histograms native ones. Delta sums stay as they are; their start times let `rate` add them up.
+//! `job` and `instance` from the resource, its other attributes in `target_info`, some of them and the scope as labels, too;
+//! explicit histograms become classic ones, exponential histograms native ones. Delta sums stay as they are; their start times let `rate` add them up.
 //!
 //! - `naming`: names of metrics and labels.
+//! - `origin`: what labels tell of resources and scopes.
 //! - `translate`: series and samples.
 //! - `store`: the store as a source for PromQL.
 //! - `protobuf`: samples as messages.
@@ -18,6 +19,7 @@ mod catalogue;
 #[cfg(test)]
 mod downsampled;
 mod naming;
+mod origin;
 pub(crate) mod protobuf;
 #[cfg(test)]
 mod rewritten;

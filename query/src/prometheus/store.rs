@@ -6,11 +6,11 @@
 //!     not there any more.
 
 use super::naming::certain_start;
+use super::origin::Strategy;
 use super::translate::{
     Clock, EXPONENTIAL, Gathered, HISTOGRAM, SUMMARY, Translated, Translation, base_name, has_samples,
     labels_of_numbers, names, own_labels, role, samples_of, target_labels,
 };
-use crate::config::TranslationStrategy;
 use crate::error::Result as ServerResult;
 use crate::exec::{Control, FoundSeries};
 use crate::promql::{Matcher, Reading, Result, Source};
@@ -68,15 +68,16 @@ pub(crate) struct Store<'c> {
     pub(super) control: &'c Control,
     /// What was found out last about the names of a range.
     names: Cell<Option<(TimeRange, bool)>>,
+    strategy: Strategy,
 }
 
 impl<'c> Store<'c> {
     pub(crate) fn new(control: &'c Control) -> Self {
-        Store { control, names: Cell::new(None) }
+        Store { control, names: Cell::new(None), strategy: Strategy::new(control.translation(), control.promote()) }
     }
 
-    pub(super) fn strategy(&self) -> TranslationStrategy {
-        self.control.translation()
+    pub(super) fn strategy(&self) -> &Strategy {
+        &self.strategy
     }
 
     /// Which stored series may fit, of those with samples after one moment and until another, in milliseconds.
@@ -143,11 +144,6 @@ impl<'c> Store<'c> {
         self.control.series(&request, |series| wanted(series) && may_fit(series, matchers, strategy))
     }
 
-    /// Milliseconds of the longest window of which a reader of every sample finds only what stands for them.
-    pub(super) fn longest_window(&self, after: i64, until: i64) -> i64 {
-        self.control.resolution(range(after, until), 0).milliseconds()
-    }
-
     /// Name and labels of a stored series, if it fits; of a histogram or summary without the suffixes of its parts.
     pub(crate) fn counted(&self, series: &Series, matchers: &[Matcher]) -> Option<(String, Labels)> {
         let strategy = self.strategy();
@@ -171,7 +167,7 @@ impl<'c> Store<'c> {
     fn candidates(&self, matchers: &[Matcher], time: TimeRange) -> ServerResult<Option<Vec<String>>> {
         let wanted = matchers.iter().find(|matcher| matcher.label == NAME && matcher.relation == Relation::Equal);
         let Some(wanted) = wanted.filter(|wanted| !wanted.value.is_empty()) else { return Ok(None) };
-        let strategy = self.strategy();
+        let strategy = self.strategy().translation;
         let (mut candidates, _held) = self.control.label_values(&Label::Name, time, usize::MAX)?;
         candidates.retain(|name| *name == wanted.value || wanted.value.starts_with(&certain_start(name, strategy)));
         // So many names in one pattern would cost more than they save.
@@ -403,7 +399,7 @@ pub(super) fn is_parted(series: &Series) -> bool {
 }
 
 /// Whether one of the series that a stored one becomes may fit; labels of buckets and quantiles are not known yet.
-fn may_fit(series: &Series, matchers: &[Matcher], strategy: TranslationStrategy) -> bool {
+fn may_fit(series: &Series, matchers: &[Matcher], strategy: &Strategy) -> bool {
     let (of_name, others): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(|matcher| matcher.label == NAME);
     if !names(series, strategy).iter().any(|name| of_name.iter().all(|matcher| matcher.accepts(name))) {
         return false;

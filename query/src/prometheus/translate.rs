@@ -2,11 +2,11 @@
 //!
 //! What bears Prometheus's names already (`storage::model::verbatim`) becomes itself: name, labels and numbers stay.
 
-use super::naming::{self, Named};
-use crate::config::TranslationStrategy;
+use super::naming::Named;
+use super::origin::{Strategy, attribute_labels};
 use crate::series::number::plain;
 use crate::series::{Bucket, CUSTOM_SCHEMA, Hint, Histogram, Labels, NAME, Sample, Stand, Value, stale};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use storage::metric::{Doubles, Label, Samples, Series};
 use storage::model::attribute::{Map, Value as AttributeValue};
@@ -20,7 +20,7 @@ pub(super) const HISTOGRAM: i32 = 3;
 pub(super) const EXPONENTIAL: i32 = 4;
 pub(super) const SUMMARY: i32 = 5;
 
-const DELTA: i32 = 1;
+pub(super) const DELTA: i32 = 1;
 const NO_RECORDED_VALUE: u32 = 1;
 
 /// The finest schema of native histograms, and the coarsest.
@@ -28,9 +28,6 @@ const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
 
 /// The zero bucket's width where the sender did not tell it.
 const ZERO_THRESHOLD: f64 = 1e-128;
-
-/// Attributes of a resource that become `job` and `instance`.
-const IDENTIFYING: [&str; 3] = ["service.namespace", "service.name", "service.instance.id"];
 
 /// The samples of a series, and what those that were thinned stand for.
 #[derive(Debug, Default)]
@@ -61,18 +58,18 @@ pub(super) fn told_type(series: &Series) -> String {
 }
 
 /// A metric's name in Prometheus, without the suffixes of its parts.
-pub(super) fn base_name(series: &Series, strategy: TranslationStrategy) -> Option<String> {
+pub(super) fn base_name(series: &Series, strategy: &Strategy) -> Option<String> {
     if role(series).is_some() {
         return Some(series.name.to_string());
     }
     let is_counter = series.r#type == SUM && series.is_monotonic;
     // A sum that may fall is told to be a gauge, but it is no share of anything.
     let is_gauge = series.r#type == GAUGE;
-    Named { name: &series.name, unit: &series.unit, is_counter, is_gauge }.metric(strategy)
+    Named { name: &series.name, unit: &series.unit, is_counter, is_gauge }.metric(strategy.translation)
 }
 
 /// Names of the series that a metric of this kind becomes.
-pub(super) fn names(series: &Series, strategy: TranslationStrategy) -> Vec<String> {
+pub(super) fn names(series: &Series, strategy: &Strategy) -> Vec<String> {
     let Some(base) = base_name(series, strategy) else { return Vec::new() };
     if role(series).is_some() {
         return vec![base];
@@ -83,38 +80,6 @@ pub(super) fn names(series: &Series, strategy: TranslationStrategy) -> Vec<Strin
         _ => &[""],
     };
     suffixes.iter().map(|suffix| format!("{base}{suffix}")).collect()
-}
-
-/// Attributes as labels. Where two become one label, their values stand side by side.
-fn attribute_labels(
-    map: Map<'_>,
-    strategy: TranslationStrategy,
-    value: impl Fn(&str) -> String,
-) -> BTreeMap<String, String> {
-    let keys: BTreeSet<&str> = map.iter().map(|(key, _)| key).collect();
-    let mut labels: BTreeMap<String, String> = BTreeMap::new();
-    for key in keys {
-        let (Some(name), value) = (naming::label(key, strategy), value(key)) else { continue };
-        if value.is_empty() {
-            continue;
-        }
-        match labels.get_mut(&name) {
-            Some(before) => {
-                before.push(';');
-                before.push_str(&value);
-            }
-            None => drop(labels.insert(name, value)),
-        }
-    }
-    labels
-}
-
-/// `job` and `instance`.
-fn identity(series: &Series) -> Vec<(String, String)> {
-    let [namespace, name, instance] = IDENTIFYING.map(|key| Label::Resource(key.to_owned()).value(series).into_owned());
-    let job = if namespace.is_empty() || name.is_empty() { name } else { format!("{namespace}/{name}") };
-    let all = [("job", job), ("instance", instance)];
-    all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The labels of a series that bears Prometheus's names, the name left out.
@@ -129,36 +94,24 @@ fn verbatim_labels(series: &Series) -> impl Iterator<Item = (Arc<str>, Arc<str>)
 }
 
 /// The labels that all series of a stored one have, the name left out.
-pub(super) fn own_labels(series: &Series, strategy: TranslationStrategy) -> Labels {
+pub(super) fn own_labels(series: &Series, strategy: &Strategy) -> Labels {
     if role(series).is_some() {
         return Labels::new(verbatim_labels(series));
     }
-    let text = |key: &str| Label::Point(key.to_owned()).value(series).into_owned();
-    let attributes = attribute_labels(series.attributes(), strategy, text);
-    Labels::new(attributes.into_iter().chain(identity(series)))
+    let attributes = attribute_labels(series.attributes().iter(), strategy.translation);
+    let origin = strategy.origin(series);
+    let promoted = origin.promoted.iter().cloned();
+    Labels::new(promoted.chain(attributes).chain(origin.fixed.iter().cloned()))
 }
 
 /// The labels of the resource's `target_info`; `None` where it would tell nothing.
-pub(super) fn target_labels(series: &Series, strategy: TranslationStrategy) -> Option<Labels> {
-    if role(series).is_some() {
-        return None;
-    }
-    let identity = identity(series);
-    let mut labels = attribute_labels(series.resource().attributes, strategy, |key| {
-        let is_identity = IDENTIFYING.contains(&key);
-        if is_identity { String::new() } else { Label::Resource(key.to_owned()).value(series).into_owned() }
-    });
-    if identity.is_empty() || labels.is_empty() {
-        return None;
-    }
-    labels.extend(identity);
-    labels.insert(NAME.to_owned(), "target_info".to_owned());
-    Some(Labels::new(labels))
+pub(super) fn target_labels(series: &Series, strategy: &Strategy) -> Option<Labels> {
+    if role(series).is_some() { None } else { strategy.origin(series).target.clone() }
 }
 
 /// The labels of the one series that a stored one becomes whose samples are numbers and tell nothing more; `None` where it becomes
 /// others.
-pub(super) fn labels_of_numbers(series: &Series, strategy: TranslationStrategy) -> Option<Labels> {
+pub(super) fn labels_of_numbers(series: &Series, strategy: &Strategy) -> Option<Labels> {
     let is_one = matches!(series.r#type, GAUGE | SUM) && has_samples(series);
     let base = base_name(series, strategy).filter(|_| is_one)?;
     if role(series).is_some() {
@@ -225,7 +178,7 @@ enum Tells {
 
 impl<'a> Translation<'a> {
     /// Adds the samples of a stored series to those of Prometheus's.
-    pub(super) fn run(series: &Series, samples: &'a Samples, strategy: TranslationStrategy, into: &'a mut Gathered) {
+    pub(super) fn run(series: &Series, samples: &'a Samples, strategy: &Strategy, into: &'a mut Gathered) {
         let Some(base) = base_name(series, strategy) else { return };
         let is_delta = series.temporality == DELTA;
         let (labels, is_verbatim) = (own_labels(series, strategy), role(series).is_some());

@@ -12,7 +12,7 @@
 
 use crate::doubled::{doubled, frames, is_doubled};
 use crate::error::{Error, Result};
-use crate::metric::Resolution;
+use crate::metric::{Resolution, Strays};
 use crate::model::Signal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::Path;
@@ -52,6 +52,9 @@ pub struct BlockMeta {
     /// Whether all samples are there, or those that stand for others, for metrics.
     #[serde(default, skip_serializing_if = "Resolution::is_raw")]
     pub resolution: Resolution,
+    /// Exemplars that are far from their points, for metrics. Blocks of earlier versions do not tell theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strays: Option<Strays>,
     /// The columns that each shape column stands for.
     pub(super) shapes: Vec<Vec<String>>,
     #[serde(skip)]
@@ -96,6 +99,7 @@ pub(super) struct Summary {
     pub(super) services: Option<Vec<String>>,
     pub(super) rest_keys: Option<Vec<String>>,
     pub(super) resolution: Resolution,
+    pub(super) strays: Option<Strays>,
     pub(super) shapes: Vec<Vec<String>>,
 }
 
@@ -114,6 +118,7 @@ impl BlockMeta {
             services: summary.services,
             rest_keys: summary.rest_keys,
             resolution: summary.resolution,
+            strays: summary.strays,
             shapes: summary.shapes,
             encoded: (0, 0),
         };

@@ -201,6 +201,7 @@ impl<'a> BlockWriter<'a> {
             traces_apart: (self.signal == Signal::Spans).then_some(apart),
             services: self.services.finish(),
             resolution: crate::metric::Resolution::RAW,
+            strays: None,
             rest_keys: self.shredder.rest_keys(),
             shapes: shapes.iter().map(|members| members.iter().filter_map(name_of).collect()).collect(),
         };

@@ -20,8 +20,8 @@ use crate::block::{BlockId, SeriesReader, Shown};
 use crate::error::{Error, Result};
 use crate::hashed::AsIs;
 use crate::metric::{
-    Census, Doubles, Fields, HeadReader, Hidden, Joiner, Label, Lost, Matcher, Read, Samples, Series, SeriesSource,
-    Stored, doubles_fields,
+    Census, Doubles, Fields, HeadReader, Hidden, Joiner, Label, Lost, Matcher, REACH, Read, Samples, Series,
+    SeriesSource, Stored, doubles_fields,
 };
 use crate::model::Signal;
 use crate::model::schema::{self, column as name};
@@ -273,6 +273,28 @@ impl Snapshot {
             values.next_list();
         }
         Ok(values.finish())
+    }
+
+    /// Where the points lie whose exemplars are of a range of time: ranges that ascend and do not overlap.
+    pub fn points_of_exemplars(&self, time: TimeRange) -> Vec<TimeRange> {
+        let end = time.end.saturating_add(REACH);
+        let longest = self.resolution(TimeRange { start: time.start, end }, 0).milliseconds();
+        let end = end.saturating_add(longest.saturating_mul(1_000_000));
+        let of_blocks =
+            self.view().blocks_of(self.tenant(), Signal::Metrics).iter().filter_map(|shown| shown.meta().strays);
+        let of_memory = self.heads().into_iter().filter_map(|head| head.strays());
+        let strays = of_blocks.chain(of_memory).filter(|strays| time.overlaps(strays.exemplars.0, strays.exemplars.1));
+        let strays = strays.map(|strays| TimeRange { start: strays.points.0, end: strays.points.1.saturating_add(1) });
+        let mut all: Vec<TimeRange> = strays.chain([TimeRange { start: time.start, end }]).collect();
+        all.sort_unstable_by_key(|range| range.start);
+        all.dedup_by(|next, range| {
+            let touches = next.start <= range.end;
+            if touches {
+                range.end = range.end.max(next.end);
+            }
+            touches
+        });
+        all
     }
 
     /// Gives each matching series of memory, and of each block with samples in a range of time, whether the series has some there or not,

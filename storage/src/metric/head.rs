@@ -17,6 +17,7 @@ use super::postings::Postings;
 use super::rows::{FamilyColumns, FamilyKeys, Row, SampleColumns};
 use super::samples::Samples;
 use super::series::Series;
+use super::stray::{REACH, Strays};
 use crate::block::{Interner, dictionary_value};
 use crate::error::{Error, Result};
 use crate::model::Batch;
@@ -132,6 +133,7 @@ pub(crate) struct Head {
     runs: Vec<Run>,
     log_bytes: usize,
     time_range: Option<(i64, i64)>,
+    strays: Option<Strays>,
 }
 
 impl Head {
@@ -158,6 +160,9 @@ impl Head {
                 let run = Run { log: Log::default(), rows: 0, min_time: i64::MAX, max_time: i64::MIN, gives_up: false };
                 self.runs.push(run);
                 self.postings.add(number, family, families.attributes.value(row));
+            }
+            if let Some(Some(cell)) = sample.cells.get(field::EXEMPLARS) {
+                Strays::note(&mut self.strays, sample.time, cell, REACH);
             }
             let Some(run) = self.runs.get_mut(series) else { continue };
             let before = run.log.memory_bytes();
@@ -329,6 +334,11 @@ impl HeadReader {
     /// Earliest and latest time now, both inclusive.
     pub(crate) fn time_range(&self) -> Option<(i64, i64)> {
         lock(&self.head).time_range
+    }
+
+    /// Exemplars now that are far from their points.
+    pub(crate) fn strays(&self) -> Option<Strays> {
+        lock(&self.head).strays
     }
 
     /// Gives the values of a label to `each`, in no order, some perhaps twice or empty. No series is asked. The writer waits.

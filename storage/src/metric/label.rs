@@ -159,7 +159,7 @@ fn type_text(code: i32) -> Cow<'static, str> {
 }
 
 /// A value as text.
-pub(super) fn text_of(value: Value<'_>) -> Cow<'_, str> {
+pub fn text_of(value: Value<'_>) -> Cow<'_, str> {
     match value {
         Value::Empty => Cow::Borrowed(""),
         Value::String(text) => Cow::Borrowed(text),

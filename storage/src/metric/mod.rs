@@ -31,6 +31,7 @@ mod rival;
 mod rows;
 mod samples;
 mod series;
+mod stray;
 mod thin;
 
 pub(crate) use assemble::{RowScan, SeriesSource, Stored};
@@ -39,7 +40,7 @@ pub(crate) use doubles::{Joiner, TELLING, fields as doubles_fields};
 pub(crate) use field::{CELLS, COUNT, Fields, NUMBERS, NumberKind, VALUE_DOUBLE};
 pub(crate) use head::{Head, HeadReader, lock};
 pub(crate) use hidden::{Hidden, hiding_windows};
-pub use label::Label;
+pub use label::{Label, text_of};
 pub(crate) use label::{LabelText, labels_of_resource, labels_of_scope, labels_of_series};
 pub(crate) use log::counts_behind;
 pub use matcher::{Matcher, Relation};
@@ -49,6 +50,7 @@ pub(crate) use rival::{Census, Lost};
 pub use samples::Samples;
 pub(crate) use samples::rows_in;
 pub use series::Series;
+pub use stray::{REACH, Strays};
 pub(crate) use thin::thinned;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::block::{BlockConfig, Interner};
 use crate::error::{Error, Result};
 use crate::fs::Filesystem;
 use crate::metric::{
-    Head, HeadReader, Resolution, Samples, Series, labels_of_resource, labels_of_scope, labels_of_series,
+    Head, HeadReader, REACH, Resolution, Samples, Series, Strays, labels_of_resource, labels_of_scope, labels_of_series,
 };
 use crate::model::record::{put_bytes, put_varint};
 use crate::model::{Batch, Signal};
@@ -75,6 +75,7 @@ pub(crate) struct SeriesWriter {
     series: u32,
     rows: u64,
     time: Option<(i64, i64)>,
+    strays: Option<Strays>,
     services: BTreeSet<Arc<str>>,
     /// The series that was put last, and its last time.
     last: Option<(Series, i64)>,
@@ -107,6 +108,7 @@ impl SeriesWriter {
             series: 0,
             rows: 0,
             time: None,
+            strays: None,
             services: BTreeSet::new(),
             last: None,
         })
@@ -129,6 +131,10 @@ impl SeriesWriter {
         );
         if last.is_some_and(|(last, _)| last.name != series.name) {
             self.columns.part()?;
+        }
+        let reach = REACH.saturating_add(self.resolution.milliseconds().saturating_mul(1_000_000));
+        for (row, time) in samples.times.iter().enumerate() {
+            Strays::note(&mut self.strays, *time, samples.exemplars(row), reach);
         }
         let number = self.series;
         let times = self.columns.put_times(samples)?;
@@ -285,6 +291,7 @@ impl SeriesWriter {
             services,
             rest_keys: None,
             resolution: self.resolution,
+            strays: self.strays,
             shapes: Vec::new(),
         };
         let path = self.dir.join(META);
