@@ -129,7 +129,8 @@ fn ask(to: SocketAddr, path: &str, parameters: &[(&str, String)]) -> Result<Valu
     let given = parameters.iter().filter(|(_, value)| !value.is_empty());
     let query: Vec<String> = given.map(|(name, value)| format!("{name}={}", escaped(value))).collect();
     let whole = format!("/jaeger{path}?{}", query.join("&"));
-    let request = Request { method: "GET".to_owned(), path: whole, headers: Vec::new(), body: Vec::new(), hang_up: false };
+    let request =
+        Request { method: "GET".to_owned(), path: whole, headers: Vec::new(), body: Vec::new(), hang_up: false };
     let response = http::send(to, &request)?.context("no answer")?;
     // A search of the third API that finds none is answered so.
     if response.status == 404 && path == "/api/v3/traces" {
