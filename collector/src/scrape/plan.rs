@@ -22,6 +22,8 @@ use tokio::task::JoinSet;
 
 /// Between looks at the file.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// A file that stays so long as it is has been written to its end.
+const SETTLED: Duration = Duration::from_millis(200);
 
 /// How a job runs from now on.
 #[derive(Debug)]
@@ -161,11 +163,17 @@ impl Plan {
     }
 }
 
-/// `None` where the file is as it was.
+/// `None` where the file is as it was, or is being written.
 fn read(config: &ScrapeConfig, lookups: &Lookups, known: Option<&str>) -> Result<Option<Read>, ScrapeError> {
     let text = config.text()?;
     if known == Some(text.as_str()) {
         return Ok(None);
+    }
+    if known.is_some() {
+        std::thread::sleep(SETTLED);
+        if config.text()? != text {
+            return Ok(None);
+        }
     }
     let (jobs, shown) = (config.parsed(&text)?, config.shown(&text)?);
     let said = config.said(&text)?;
