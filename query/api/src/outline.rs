@@ -100,22 +100,26 @@ pub enum Repeated {
     Loop,
     /// After failures.
     Retry,
+    /// With exactly the same attributes; told where the answer has the whole trace.
+    Same,
 }
 
-/// Calls alike below one span.
+/// Calls alike below one span: its children, or below children of it that are alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutlineRepeat {
     /// The first of them.
     pub row: usize,
+    /// The id of that, 16 hex digits.
+    pub span_id: String,
     /// How.
     pub how: Repeated,
     /// How many there are.
     pub count: usize,
     /// What they take together.
     pub total_nano: i64,
-    /// Their name.
+    /// Their name, with `…` for numbers and ids if those differ.
     pub name: String,
-    /// The span that makes them.
+    /// Service and name of the nearest span that all of them are below.
     pub parent: String,
 }
 

@@ -48,6 +48,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 const PREFIX: &str = "/jaeger";
 /// Most bytes of a file that is shown without being stored.
 const TRANSFORM_BYTES: usize = 16 << 20;
+/// What the third API calls a kind that is not specified; the first has no word for it.
+const UNSPECIFIED: &str = "internal";
 /// Most services, or operations of one, that are listed.
 const MOST_NAMES: usize = 10_000;
 
@@ -175,7 +177,11 @@ async fn operations_v1(state: State<Arc<QueryState>>, headers: HeaderMap, query:
 
 async fn operations_v3(state: State<Arc<QueryState>>, headers: HeaderMap, query: RawQuery) -> Response {
     run(Version::Third, (state, headers, query), |control, request| {
-        let operations = operations(control, request.required("service")?, request.either("spanKind", "span_kind"))?;
+        let service = request.required("service")?;
+        let mut operations = operations(control, service, request.either("spanKind", "span_kind"))?;
+        for operation in operations.iter_mut().filter(|operation| operation.span_kind.is_empty()) {
+            operation.span_kind = UNSPECIFIED;
+        }
         Ok(json!({ "operations": operations }))
     })
     .await

@@ -2,13 +2,16 @@
 //!
 //! P1  A search becomes a TraceQL query: one span meets all conditions. A tag may lie with the span, its resource, its scope, an
 //!     event or a link; its value is compared as text, whatever its type.
-//! P2  A tag's value with a `*` is a regular expression that matches all of the text, as Jaeger has it with its searching stores.
+//! P2  A tag's value with a `*` is also a regular expression that matches all of the text, as Jaeger has it with its searching stores;
+//!     with its other stores, it is only that text.
+//! P3  A tag's value that is a list in JSON, as the first API tells lists, finds the lists that have all of its elements, too.
 
 use super::super::parameter::decode;
 use super::model::stored_service;
 use crate::error::{Error, Result};
 use crate::time;
 use crate::trace::Position;
+use crate::traceql;
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -23,10 +26,12 @@ const HOUR: i64 = 3_600_000_000_000;
 pub(super) const DAY: i64 = 24 * HOUR;
 /// Traces of an answer unless it is said.
 pub(super) const USUAL_TRACES: usize = 100;
-/// Most traces of an answer.
-pub(super) const MOST_TRACES: usize = 1_500;
+/// Most traces of an answer: what Jaeger allows with ClickHouse, where nobody says otherwise.
+pub(super) const MOST_TRACES: usize = 10_000;
 /// Most tags of a search, and traces that are asked for by id.
 const MOST_TAGS: usize = 64;
+/// Elements of a list that are looked for.
+const MOST_ELEMENTS: usize = 16;
 
 /// The scopes of a tag, in TraceQL.
 const SCOPES: [&str; 5] = ["span", "resource", "event", "link", "instrumentation"];
@@ -82,15 +87,16 @@ impl Request {
         Ok(Some(number.saturating_mul(unit)))
     }
 
+    /// A duration; one of zero is none, as Jaeger has it.
     fn length(&self, name: &str, text: Option<&str>) -> Result<Option<i64>> {
-        text.map(|text| time::length(text).map_err(|why| invalid(name, why))).transpose()
+        let length = text.map(|text| time::length(text).map_err(|why| invalid(name, why))).transpose()?;
+        Ok(length.filter(|nanos| *nanos > 0))
     }
 
     fn limit(&self, name: &str, text: Option<&str>) -> Result<usize> {
         match text.map(str::parse::<u64>) {
-            None => Ok(USUAL_TRACES),
-            Some(Ok(0)) => Err(invalid(name, "expected a number above zero")),
-            Some(Ok(limit)) => Ok(usize::try_from(limit).unwrap_or(MOST_TRACES).min(MOST_TRACES)),
+            None => depth(name, 0),
+            Some(Ok(limit)) => depth(name, usize::try_from(limit).unwrap_or(usize::MAX)),
             Some(Err(_)) => Err(invalid(name, "expected a whole number")),
         }
     }
@@ -152,7 +158,7 @@ impl Request {
             longest: length("query.durationMax", "query.duration_max")?,
         };
         let range = range(start, end.saturating_add(1), "query.startTimeMin")?;
-        let limit = self.either("query.searchDepth", "query.num_traces");
+        let limit = self.either("query.searchDepth", "query.search_depth").or_else(|| self.text("query.num_traces"));
         Ok(Search { text: conditions.query()?, range, limit: self.limit("query.searchDepth", limit)?, after: None })
     }
 
@@ -178,6 +184,15 @@ pub(super) fn range(start: i64, end: i64, name: &str) -> Result<TimeRange> {
         return Err(invalid(name, "the range ends before it begins"));
     }
     Ok(TimeRange { start, end })
+}
+
+/// How many traces are answered: as many as are asked for, the usual number for zero, as most of Jaeger's stores have it.
+pub(super) fn depth(name: &str, asked: usize) -> Result<usize> {
+    match asked {
+        0 => Ok(USUAL_TRACES),
+        1..=MOST_TRACES => Ok(asked),
+        _ => Err(invalid(name, format!("search depth {asked} exceeds maximum allowed {MOST_TRACES}"))),
+    }
 }
 
 fn invalid(name: &str, why: impl std::fmt::Display) -> Error {
@@ -229,6 +244,12 @@ impl Conditions<'_> {
         if self.tags.len() > MOST_TAGS {
             return Err(invalid("tags", format!("at most {MOST_TAGS} tags are asked for")));
         }
+        if let (Some(shortest), Some(longest)) = (self.shortest, self.longest)
+            && shortest > longest
+        {
+            let message = format!("the minimum duration, {shortest}ns, is above the maximum, {longest}ns");
+            return Err(Error::parameter("duration", message));
+        }
         let mut parts = Vec::new();
         parts.extend(self.service.map(|name| format!("resource.service.name = {}", quoted(stored_service(name)))));
         parts.extend(self.operation.map(|name| format!("name = {}", quoted(name))));
@@ -243,9 +264,14 @@ impl Conditions<'_> {
 
 /// The places where a tag may be found.
 fn tag(key: &str, value: &str) -> Vec<String> {
-    let literals = literals(value);
-    let compare = |name: &str| -> Vec<String> { literals.iter().map(|literal| format!("{name} {literal}")).collect() };
-    let mut places: Vec<String> = SCOPES.iter().flat_map(|scope| compare(&format!("{scope}.{}", name(key)))).collect();
+    let (literals, elements) = (literals(value), elements(value));
+    let mut places = Vec::new();
+    for name in SCOPES.map(|scope| format!("{scope}.{}", name(key))) {
+        places.extend(literals.iter().map(|literal| format!("{name} {literal}")));
+        let all: Vec<String> = elements.iter().map(|element| format!("{name} {element}")).collect();
+        places.extend((!all.is_empty()).then(|| format!("({})", all.join(" && "))));
+    }
+    let mut texts = |name: &str| places.extend(texts(value).iter().map(|text| format!("{name} {text}")));
     // What OTLP has fields for.
     match (key, value) {
         ("error", "true") => places.push("status = error".to_owned()),
@@ -255,10 +281,10 @@ fn tag(key: &str, value: &str) -> Vec<String> {
         ("span.kind", "internal" | "server" | "client" | "producer" | "consumer") => {
             places.push(format!("kind = {value}"));
         }
-        ("otel.status_description", _) => places.push(format!("statusMessage {}", text_literal(value))),
-        ("otel.scope.name", _) => places.push(format!("instrumentation:name {}", text_literal(value))),
-        ("otel.scope.version", _) => places.push(format!("instrumentation:version {}", text_literal(value))),
-        ("event", _) => places.push(format!("event:name {}", text_literal(value))),
+        ("otel.status_description", _) => texts("statusMessage"),
+        ("otel.scope.name", _) => texts("instrumentation:name"),
+        ("otel.scope.version", _) => texts("instrumentation:version"),
+        ("event", _) => texts("event:name"),
         _ => {}
     }
     places
@@ -266,23 +292,40 @@ fn tag(key: &str, value: &str) -> Vec<String> {
 
 /// A value as text, and as what else it may be.
 fn literals(value: &str) -> Vec<String> {
-    let mut literals = vec![text_literal(value)];
-    let is_decimal = value.strip_prefix('-').unwrap_or(value).split_once('.').is_some_and(|(whole, fraction)| {
-        [whole, fraction].iter().all(|part| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit()))
-    });
-    if value.parse::<i64>().is_ok_and(|number| number.to_string() == value)
-        || is_decimal
-        || value == "true"
-        || value == "false"
-    {
-        literals.push(format!("= {value}"));
-    }
+    let mut literals = texts(value);
+    literals.extend(plain(value).map(|value| format!("= {value}")));
     literals
 }
 
-fn text_literal(value: &str) -> String {
-    let operator = if value.contains('*') { "=~" } else { "=" };
-    format!("{operator} {}", quoted(value))
+/// A whole number, a decimal or a boolean as TraceQL writes it, if it is one.
+fn plain(value: &str) -> Option<&str> {
+    let is_decimal = value.strip_prefix('-').unwrap_or(value).split_once('.').is_some_and(|(whole, fraction)| {
+        [whole, fraction].iter().all(|part| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit()))
+    });
+    let is_whole = value.parse::<i64>().is_ok_and(|number| number.to_string() == value);
+    (is_whole || is_decimal || matches!(value, "true" | "false")).then_some(value)
+}
+
+/// What a list has if it is this one (P3): its first elements; nothing where one of them cannot be looked for.
+fn elements(value: &str) -> Vec<String> {
+    let list: Vec<serde_json::Value> = match value.starts_with('[') {
+        true => serde_json::from_str(value).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    let literal = |element: &serde_json::Value| match element {
+        serde_json::Value::String(text) => Some(format!("= {}", quoted(text))),
+        other => plain(&other.to_string()).map(|value| format!("= {value}")),
+    };
+    list.iter().take(MOST_ELEMENTS).map(literal).collect::<Option<_>>().unwrap_or_default()
+}
+
+/// A value as text, and as a pattern where it is one (P2).
+fn texts(value: &str) -> Vec<String> {
+    let mut texts = vec![format!("= {}", quoted(value))];
+    let pattern = format!("=~ {}", quoted(value));
+    let is_pattern = value.contains('*') && traceql::parse(&format!("{{ name {pattern} }}")).is_ok();
+    texts.extend(is_pattern.then_some(pattern));
+    texts
 }
 
 /// A name as TraceQL quotes it.
@@ -343,7 +386,13 @@ mod tests {
         assert_eq!(literals("72.5"), ["= \"72.5\"", "= 72.5"]);
         assert_eq!(literals("true"), ["= \"true\"", "= true"]);
         assert_eq!(literals("inf"), ["= \"inf\""]);
-        assert_eq!(literals("same.*"), ["=~ \"same.*\""]);
+        assert_eq!(literals("same.*"), ["= \"same.*\"", "=~ \"same.*\""]);
+        assert_eq!(literals("*.example.com"), ["= \"*.example.com\""], "no pattern, but a text");
+        assert_eq!(elements(r#"["a\"b",7,-1.5,true]"#), ["= \"a\\\"b\"", "= 7", "= -1.5", "= true"]);
+        for none in ["[", "[]", "[[1]]", "[1,null]", "{\"a\":1}", "7"] {
+            assert!(elements(none).is_empty(), "{none}");
+        }
+        assert_eq!(elements(&format!("{:?}", [1; 100])).len(), MOST_ELEMENTS);
         assert!(tag("error", "true").contains(&"status = error".to_owned()));
         assert!(tag("span.kind", "client").contains(&"kind = client".to_owned()));
         assert!(!tag("span.kind", "x || true").iter().any(|place| place.starts_with("kind")));
@@ -356,7 +405,10 @@ mod tests {
         assert!(message("tags=%7B").contains("malformed JSON"));
         assert!(message("tags=%7B%22a%22%3A%5B%5D%7D").contains("`a` is no text"));
         assert!(message("tag=a").contains("key:value"));
-        assert!(message("limit=0").contains("above zero"));
+        assert!(message("limit=x").contains("whole number"));
+        assert!(message("limit=-1").contains("whole number"));
+        assert!(message("limit=10001").contains("10001 exceeds maximum allowed 10000"));
+        assert!(message("minDuration=2ms&maxDuration=1ms").contains("2000000ns, is above the maximum, 1000000ns"));
         assert!(message("start=2&end=1&x=y").contains("ends before"));
         assert!(message("minDuration=-1s").contains("'minDuration'"));
         assert!(read("").search_v3().unwrap_err().to_string().contains("query.startTimeMin is required"));
@@ -364,6 +416,21 @@ mod tests {
         assert!(read(filtered).search_v3().unwrap_err().to_string().contains("structured filters"));
         let tags: String = (0..65).map(|tag| format!("tag=a{tag}:b&")).collect();
         assert!(message(&tags).contains("at most 64"));
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_the_usual_one_and_a_duration_of_zero_is_none() {
+        let search = |query: &str| read(query).search_v1().unwrap();
+        assert_eq!((search("limit=0").limit, search("limit=10000").limit), (USUAL_TRACES, MOST_TRACES));
+        assert_eq!(search("minDuration=1ms&maxDuration=0s").text, "{ duration >= 1000000ns }");
+        assert_eq!(
+            search("minDuration=1ms&maxDuration=1ms").text,
+            "{ duration >= 1000000ns && duration <= 1000000ns }"
+        );
+        for name in ["query.searchDepth", "query.search_depth", "query.num_traces"] {
+            let query = format!("query.startTimeMin=now-1h&query.startTimeMax=now&{name}=7");
+            assert_eq!(read(&query).search_v3().unwrap().limit, 7, "{name}");
+        }
     }
 
     #[test]
@@ -387,7 +454,7 @@ mod tests {
             let conditions = Conditions {
                 service: Some(&service),
                 operation: Some(&value),
-                tags: vec![(key.clone(), value.replace('*', ""))],
+                tags: vec![(key.clone(), value.clone())],
                 shortest: None,
                 longest: Some(5),
             };

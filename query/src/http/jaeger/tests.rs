@@ -1,11 +1,14 @@
 use crate::config::Config;
-use crate::fixture::{Fixture, NOW, SECOND, TestSpan, spans, trace};
+use crate::fixture::{Fixture, NOW, SECOND, TestSpan, span_id, spans, text_map, trace};
 use crate::http::{Host, QueryState, router};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use storage::model::attribute::{self, Map, MapBuilder, put_array, put_value};
+use storage::model::origin::{Resource, Scope};
+use storage::model::{Batch, Span, SpanBatchBuilder};
 use tower::ServiceExt;
 
 struct Server {
@@ -87,6 +90,12 @@ async fn services_and_operations_are_listed() {
     assert_eq!(server.get("/api/operations?service=cart").await, envelope(operation.clone(), 1));
     assert_eq!(server.get("/api/operations?service=cart&spanKind=server").await, envelope(json!([]), 0));
     assert_eq!(server.get("/api/v3/operations?service=cart").await, json!({ "operations": operation }));
+    let unspecified =
+        TestSpan { trace: 9, id: 91, start: NOW - SECOND, kind: 0, service: "plain", ..TestSpan::default() };
+    server.fixture.put(spans(&[unspecified])).await;
+    let kind = async |path: &str| server.get(path).await;
+    assert_eq!(kind("/api/operations?service=plain").await["data"][0]["spanKind"], "");
+    assert_eq!(kind("/api/v3/operations?service=plain").await["operations"][0]["spanKind"], "internal");
     let (status, error) = server.ask("/api/operations").await;
     let message = json!([{ "code": 400, "msg": "parameter 'service' is required" }]);
     assert_eq!((status, &error["errors"]), (400, &message));
@@ -202,6 +211,50 @@ async fn a_search_finds_traces_by_one_span_that_meets_all_of_it() {
     let before = (NOW - 15 * SECOND) / 1_000;
     assert_eq!(server.found(&format!("end={before}")).await, ["GET /"]);
     assert_eq!(server.ask("/api/traces?start=5&end=1").await.0, 400);
+}
+
+/// A trace of one span of the service `odd` with a list under `key`.
+fn with_list(number: u8, list: &[attribute::Value<'_>]) -> Batch {
+    let mut attributes = MapBuilder::default();
+    let put = |out: &mut Vec<u8>| list.iter().for_each(|value| put_value(out, *value));
+    attributes.push_with("key", |out| put_array(out, put));
+    let attributes = attributes.finish();
+    let resource = text_map(&[("service.name", "odd")]);
+    let mut builder = SpanBatchBuilder::default();
+    builder.set_resource(&Resource { attributes: Map::new(&resource), ..Resource::default() });
+    builder.set_scope(&Scope::default());
+    let span = Span { start: NOW - SECOND, attributes: Map::new(&attributes), ..Span::new(trace(number), span_id(1)) };
+    builder.append(&span).unwrap();
+    builder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn values_find_themselves_whatever_they_are() {
+    let server = Server::new().await;
+    let texts = ["x*", "*.example.com", "[1,", "SELECT * FROM t WHERE a = '(' AND b"];
+    let with = |(at, text): (usize, &'static str)| TestSpan {
+        trace: 20 + at as u8,
+        start: NOW - SECOND,
+        service: "odd",
+        attributes: vec![("key", text)],
+        ..TestSpan::default()
+    };
+    server.fixture.put(spans(&texts.into_iter().enumerate().map(with).collect::<Vec<_>>())).await;
+    use attribute::Value::{Bool, Double, Int, String};
+    for (at, list) in
+        [vec![String("a"), String("b")], vec![Int(1), Int(2)], vec![Bool(true), Double(1.5)]].iter().enumerate()
+    {
+        server.fixture.put(with_list(30 + at as u8, list)).await;
+    }
+    let found = async |value: &str| {
+        let tags: std::string::String =
+            json!({ "key": value }).to_string().bytes().map(|byte| format!("%{byte:02x}")).collect();
+        server.found(&format!("service=odd&tags={tags}")).await.len()
+    };
+    for value in texts.into_iter().chain([r#"["a","b"]"#, "[1,2]", "[true,1.5]"]) {
+        assert_eq!(found(value).await, 1, "{value}");
+    }
+    assert_eq!(found(r#"["a","c"]"#).await, 0);
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! What do the parameters of a request say? Tempo's: unknown ones are ignored, the last of several counts.
 
 use crate::error::{Error, Result};
+use crate::promql;
 use crate::time;
 use crate::traceql::Query;
 use storage::scan::TimeRange;
 
 /// Most traces, spans or values of an answer.
 const MOST: usize = 10_000;
+const MILLIS: i64 = 1_000_000;
 
 /// What is looked at where no range is given.
 const RECENT: i64 = 3_600_000_000_000;
@@ -97,14 +99,19 @@ impl Request {
         }
     }
 
-    /// A length of time: as Go writes it, or seconds.
+    /// A length of time: as Prometheus writes it, which is what Tempo reads, or Go; or seconds.
     fn duration(&self, name: &str) -> Result<Option<i64>> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite());
         #[expect(clippy::cast_possible_truncation, reason = "a cast of a double saturates")]
         let nanos = match seconds {
             Some(seconds) => Ok((seconds * 1e9) as i64),
-            None => time::length(text),
+            None => match promql::parse_duration(text) {
+                Ok(millis) => Ok(millis.saturating_mul(MILLIS)),
+                Err(_) => {
+                    time::length(text).map_err(|_| "expected a duration such as `30s`, `1h30m` or `7d`, or seconds")
+                }
+            },
         };
         match nanos {
             Ok(nanos) if nanos > 0 => Ok(Some(nanos)),
@@ -212,6 +219,13 @@ mod tests {
         let range = |text: String| Request::read(&text, now).unwrap().range_or_recent().unwrap();
         assert_eq!(range(String::new()), TimeRange { start: now - hour, end: now });
         assert_eq!(range("since=2h".into()), TimeRange { start: now - 2 * hour, end: now });
+        assert_eq!(range("since=1d".into()), TimeRange { start: now - 24 * hour, end: now });
+        assert_eq!(range("since=1w2d12h".into()), TimeRange { start: now - 228 * hour, end: now });
+        assert_eq!(range("since=1.5h".into()), TimeRange { start: now - 3 * hour / 2, end: now }, "as Go writes it");
+        let refused = |text: &str| Request::read(text, now).unwrap().range_or_recent().unwrap_err().to_string();
+        for text in ["since=1x", "since=d", "since=1h1d", "since=400y", "since=1d1.5h"] {
+            assert!(refused(text).contains("expected a duration such as `30s`, `1h30m` or `7d`"), "{text}");
+        }
         assert_eq!(range(format!("end={end}")), TimeRange { start: end - hour, end });
         assert_eq!(range(format!("since=2h&end={end}")), TimeRange { start: end - 2 * hour, end });
         assert_eq!(range(format!("since=2h&end={late}")), TimeRange { start: now - 2 * hour, end: late });

@@ -7,7 +7,8 @@
 //! OL3  Self time is the part of a span that no child covers: between zero and the duration.
 //! OL4  What is asked of an outline takes at most n log n steps, whatever the tree looks like. Nothing recurses.
 //!
-//! Not here: which rows are shown when some are folded (`shown`), what is said of the whole (`told`), what is seen of lanes (`lanes`),
+//! Not here: which rows are shown when some are folded (`shown`), what is said of the whole (`told`), which calls it makes again and
+//! again (`repeat`, `same`), what is seen of lanes (`lanes`),
 //! attributes (`attributes`), what the browser works out of a small trace alike (`query_api::tree`).
 
 mod attributes;
@@ -15,6 +16,8 @@ mod calls;
 mod events;
 mod lanes;
 mod read;
+mod repeat;
+mod same;
 mod shelf;
 mod shown;
 #[cfg(test)]
@@ -135,6 +138,7 @@ impl Outline {
         if self.rows.len() <= whole {
             response.whole = Some(super::by_id(control, trace)?);
         }
+        response.repeats = control.give_back(|| self.repeats(control, response.whole.as_ref()))?;
         response.stats = control.stats();
         Ok(response)
     }

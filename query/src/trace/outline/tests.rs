@@ -2,7 +2,7 @@ use super::lanes::LanesQuery;
 use super::*;
 use crate::fixture::{Fixture, NOW, SECOND, TestSpan, block_on, span_id, spans, trace};
 use proptest::prelude::*;
-use query_api::outline::Repeated;
+use query_api::outline::{OutlineRepeat, Repeated};
 
 fn span(id: u64, parent: u64, start: i64, end: i64) -> TestSpan {
     let start = NOW - SECOND + start;
@@ -88,6 +88,58 @@ async fn the_whole_is_told_with_its_flaws_repeats_and_origin() {
     assert_eq!((told.services[1].critical_nano, told.services[1].critical_row), (200, Some(7)));
     assert!(told.whole.is_none());
     assert_eq!((told.minimap[0].band, told.minimap[0].start, told.minimap[0].end), (0, 0, told.minimap_columns));
+}
+
+#[tokio::test]
+async fn calls_below_resolvers_are_told_of_the_span_above_without_what_differs() {
+    let names: Vec<String> = (0..6).map(|n| format!("GET /users/{n}")).collect();
+    let mut list = vec![TestSpan { name: "execute", ..span(1, 0, 0, 1_000) }];
+    for n in 0..6 {
+        let (start, end) = (100 * n as i64, 100 * n as i64 + 90);
+        list.push(TestSpan { name: "User.posts", kind: 1, ..span(10 + n, 1, start, end) });
+        let name: &'static str = names[n as usize].clone().leak();
+        list.push(TestSpan { name, kind: 3, ..span(20 + n, 10 + n, start + 10, end - 10) });
+    }
+    let (fixture, found) = outline_of(list).await;
+    let told = fixture.run(move |control| found.response(control, trace(1), 0)).await.unwrap();
+    let expected = OutlineRepeat {
+        row: 2,
+        span_id: span_id(20).to_string(),
+        how: Repeated::Loop,
+        count: 6,
+        total_nano: 6 * 70,
+        name: "GET /users/…".to_owned(),
+        parent: "shop execute".to_owned(),
+    };
+    assert_eq!(told.repeats, [expected]);
+}
+
+/// How often what was asked, by two calls of which the first may fail, where the trace comes along.
+async fn same_of(statements: [&'static str; 2], code: i32) -> Vec<(Repeated, usize, i64)> {
+    let call = |(at, statement): (usize, &'static str)| TestSpan {
+        kind: 3,
+        name: "SELECT",
+        status: if at == 0 { code } else { 0 },
+        attributes: if statement.is_empty() { Vec::new() } else { vec![("db.query.text", statement)] },
+        ..span(2 + at as u64, 1, 20 * at as i64, 20 * at as i64 + 10)
+    };
+    let mut list = vec![span(1, 0, 0, 1_000)];
+    list.extend(statements.into_iter().enumerate().map(call));
+    let (fixture, found) = outline_of(list).await;
+    let told = fixture.run(move |control| found.response(control, trace(1), 3)).await.unwrap();
+    told.repeats.iter().map(|repeat| (repeat.how, repeat.count, repeat.total_nano)).collect()
+}
+
+#[tokio::test]
+async fn sa1_the_same_call_is_told_unless_it_is_a_retry() {
+    let same = [(Repeated::Same, 2, 20)];
+    assert_eq!(same_of(["SELECT 1"; 2], 0).await, same);
+    assert_eq!(same_of(["/find?a=1"; 2], 0).await, same);
+    for (statements, code) in
+        [(["SELECT 1"; 2], 2), (["SELECT a WHERE b = ?"; 2], 0), ([""; 2], 0), (["SELECT 1", "SELECT 2"], 0)]
+    {
+        assert_eq!(same_of(statements, code).await, [], "{statements:?} {code}");
+    }
 }
 
 #[tokio::test]

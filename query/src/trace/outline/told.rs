@@ -1,14 +1,17 @@
 //! What is said of a trace as a whole? Its services, what is wrong with it, what is repeated, where its errors began, and all of it in
 //! miniature.
 
+use super::repeat::{self, Call, Repeat};
+use super::same::same;
 use super::{Outline, Row};
 use crate::error::Result;
 use crate::exec::Control;
 use query_api::fault;
+use query_api::otlp::TracesData;
 use query_api::outline::{
     MinimapBar, OutlineFlaw, OutlineFlaws, OutlineRepeat, OutlineResponse, OutlineService, Repeated,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// Rows and columns of the miniature: what the page has pixels for, and a fourth or so of those across.
 const BANDS: usize = 48;
@@ -16,15 +19,13 @@ const COLUMNS: usize = 240;
 /// Kinds of spans.
 const SERVER: i32 = 2;
 const CLIENT: i32 = 3;
-/// Calls alike in a row, from which on they are told as a loop: what profilers of requests take as the mark.
-const LOOP: usize = 5;
-/// Of five of those, so many waited for the one before.
-const IN_TURN: usize = 4;
+/// What a row takes while calls are compared: its call, its way, the numbers of both, and its part of a group.
+const COMPARED_BYTES: usize = size_of::<Call>() + 20 * size_of::<usize>();
 /// Repeats that are told.
 const REPEATS: usize = 100;
 
 impl Outline {
-    /// All but rows and cost.
+    /// All but repeats, rows and cost.
     pub(super) fn told(&self, control: &Control) -> Result<OutlineResponse> {
         control.check()?;
         let minimap = self.minimap();
@@ -39,7 +40,6 @@ impl Outline {
             services: self.parts(),
             origin_row: fault::origin(self, |at| self.rows.get(at).is_some_and(Row::is_error)),
             flaws: self.flaws(),
-            repeats: self.repeats(),
             minimap,
             minimap_bands: BANDS.min(self.rows.len()),
             minimap_columns: COLUMNS,
@@ -89,49 +89,42 @@ impl Outline {
         }
     }
 
-    /// Calls alike below one span, one after the other. What exactly they ask is not looked at.
-    fn repeats(&self) -> Vec<OutlineRepeat> {
-        let mut groups: HashMap<(usize, usize, usize), Vec<usize>> = HashMap::new();
-        for (at, row) in self.rows.iter().enumerate() {
-            let Some((parent, above)) = row.parent.and_then(|parent| Some((parent, self.rows.get(parent)?))) else {
-                continue;
-            };
-            // Only calls count: of kind client or producer, or to another service.
-            if matches!(row.kind, 3 | 4) || row.service != above.service {
-                groups.entry((parent, row.service, row.name)).or_default().push(at);
-            }
+    /// Calls that are made again and again; those that ask exactly the same where the spans are at hand, with their attributes.
+    pub(super) fn repeats(&self, control: &Control, data: Option<&TracesData>) -> Result<Vec<OutlineRepeat>> {
+        control.check()?;
+        control.charge(self.rows.len() * COMPARED_BYTES)?;
+        let names = repeat::text_numbers(self.names.iter().map(|name| repeat::plain(name)));
+        let call = |row: &Row| Call {
+            service: row.service,
+            name: names.get(row.name).copied().unwrap_or_default(),
+            kind: row.kind,
+            failed: row.is_error() || row.errors_below > 0,
+        };
+        let calls: Vec<Call> = self.rows.iter().map(call).collect();
+        let (mut repeats, others) = repeat::repeats(self, &calls);
+        control.check()?;
+        if let Some(data) = data {
+            let parent = |calls: &[usize]| self.rows.get(*calls.first()?)?.parent;
+            let same = same(control, self, others, data)?.into_iter();
+            repeats.extend(same.filter_map(|rows| Some(Repeat { above: parent(&rows)?, rows, how: Repeated::Same })));
         }
-        let mut found: Vec<OutlineRepeat> = groups
-            .into_iter()
-            .filter_map(|((parent, ..), rows)| {
-                self.repeat(parent, &rows.iter().map(|at| &self.rows[*at]).collect::<Vec<_>>(), rows[0])
-            })
-            .collect();
+        let mut found: Vec<OutlineRepeat> = repeats.iter().filter_map(|repeat| self.repeat(repeat)).collect();
         found.sort_by_key(|repeat| (std::cmp::Reverse(repeat.total_nano), repeat.row));
         found.truncate(REPEATS);
-        found
+        Ok(found)
     }
 
-    fn repeat(&self, parent: usize, rows: &[&Row], first: usize) -> Option<OutlineRepeat> {
-        let in_turn = rows.windows(2).filter(|pair| pair[0].end() <= pair[1].start).count();
-        if rows.len() < LOOP || in_turn * LOOP < IN_TURN * (rows.len() - 1) {
-            return None;
-        }
-        let failed = |row: &&&Row| row.is_error() || row.errors_below > 0;
-        let again = rows.iter().take(rows.len() - 1).filter(failed).count();
-        let how = match () {
-            () if 2 * again >= rows.len() => Repeated::Retry,
-            () if rows.len() - again >= LOOP => Repeated::Loop,
-            () => return None,
-        };
-        let (parent, row) = (self.rows.get(parent)?, rows.first()?);
+    fn repeat(&self, repeat: &Repeat) -> Option<OutlineRepeat> {
+        let rows = || repeat.rows.iter().filter_map(|at| self.rows.get(*at));
+        let above = self.rows.get(repeat.above)?;
         Some(OutlineRepeat {
-            row: first,
-            how,
-            count: rows.len(),
-            total_nano: rows.iter().map(|row| row.duration).fold(0, i64::saturating_add),
-            name: self.name_of(row).to_owned(),
-            parent: format!("{} {}", self.service_of(parent), self.name_of(parent)),
+            row: *repeat.rows.first()?,
+            span_id: rows().next()?.id.to_string(),
+            how: repeat.how,
+            count: repeat.rows.len(),
+            total_nano: rows().map(|row| row.duration).fold(0, i64::saturating_add),
+            name: repeat::name(rows().map(|row| self.name_of(row))),
+            parent: format!("{} {}", self.service_of(above), self.name_of(above)),
         })
     }
 

@@ -5,17 +5,14 @@ use super::view::View;
 use crate::component::app::{App, Entry};
 use crate::component::text;
 use crate::state::trace::critical;
-use crate::state::trace::repeat::{self, How, Repeat};
 use crate::state::trace::tree::{Row, Trace};
 use crate::state::{calendar, format, hue, order};
 use leptos::prelude::*;
+use query_api::outline::{OutlineRepeat, Repeated};
 use query_api::tree::Section;
 
 /// Repeats that are told.
 const REPEATS: usize = 3;
-/// How calls are repeated.
-pub(super) const LOOP: &str = "in a loop";
-pub(super) const RETRY: &str = "tried again after errors";
 
 /// What the header tells of a trace.
 #[derive(Clone, Default)]
@@ -33,20 +30,9 @@ pub(super) struct Facts {
     /// What is wrong, a sentence each.
     pub(super) warnings: Vec<String>,
     /// What is called again and again.
-    pub(super) repeats: Vec<Told>,
+    pub(super) repeats: Vec<OutlineRepeat>,
     /// The critical path by service: nanoseconds, and the row that was waited for longest.
     pub(super) shares: Vec<(String, i64, Option<usize>)>,
-}
-
-/// Calls that are repeated, in words.
-#[derive(Clone)]
-pub(super) struct Told {
-    pub(super) row: usize,
-    pub(super) count: usize,
-    pub(super) name: String,
-    pub(super) parent: String,
-    pub(super) how: &'static str,
-    pub(super) total: i64,
 }
 
 /// The header of a trace that is here whole.
@@ -59,21 +45,6 @@ impl Facts {
     fn of(trace: &Trace, path: &[Section]) -> Facts {
         let root = trace.rows.first();
         let service = |row: &Row| trace.services[row.service].name.clone();
-        let told = |repeat: &Repeat| {
-            let (first, parent) = (&trace.rows[repeat.first], &trace.rows[repeat.parent]);
-            Told {
-                row: repeat.first,
-                count: repeat.count,
-                name: first.span.name.clone(),
-                parent: format!("{} {}", service(parent), parent.span.name),
-                how: match repeat.how {
-                    How::Loop => LOOP,
-                    How::Same => "the same call",
-                    How::Retry => RETRY,
-                },
-                total: repeat.total,
-            }
-        };
         let share =
             |(at, nanos): (usize, i64)| (trace.services[at].name.clone(), nanos, critical::longest_of(trace, path, at));
         Facts {
@@ -88,7 +59,7 @@ impl Facts {
             ],
             origin: trace.origin(),
             warnings: trace.warnings.clone(),
-            repeats: repeat::repeats(trace).iter().map(told).collect(),
+            repeats: trace.repeats.clone(),
             shares: critical::by_service(trace, path).into_iter().enumerate().map(share).collect(),
         }
     }
@@ -158,17 +129,22 @@ fn filled(app: App, id: String, facts: &Facts, open: Callback<usize>) -> AnyView
 }
 
 /// Calls in a loop, and the same call made twice: those that take longest.
-fn repeats(found: &[Told], open: Callback<usize>) -> AnyView {
+fn repeats(found: &[OutlineRepeat], open: Callback<usize>) -> AnyView {
     if found.is_empty() {
         return ().into_any();
     }
     let more = found.len().saturating_sub(REPEATS);
-    let one = |told: &Told| {
-        let Told { row, count, name, parent, how, total } = told.clone();
-        let took = format!(" {how}, {} together", format::duration(total));
+    let one = |told: &OutlineRepeat| {
+        let OutlineRepeat { row, how, count, total_nano, name, parent, .. } = told.clone();
+        let how = match how {
+            Repeated::Loop => "in a loop",
+            Repeated::Retry => "tried again after errors",
+            Repeated::Same => "the same call",
+        };
+        let took = format!(" {how}, {} together, below {parent}", format::duration(total_nano));
         view! {
             <li><span aria-hidden="true">"▲"</span>{format!("{count} × ")}
-                <button class="link" title=format!("Called by {parent}. Shows the first of them") on:click=move |_| open.run(row)>{name}</button>
+                <button class="link" title="Shows the first of them" on:click=move |_| open.run(row)>{name}</button>
                 {took}
             </li>
         }

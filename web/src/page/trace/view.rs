@@ -15,6 +15,7 @@ use crate::state::trace::window::Window;
 use leptos::prelude::*;
 use query_api::log::LogsResponse;
 use query_api::otlp::TracesData;
+use query_api::outline::OutlineRepeat;
 use query_api::tree::{Section, critical_path};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -28,17 +29,19 @@ pub(super) enum Opened {
     Large(Arc<str>),
 }
 
-/// What is read of an outline: the trace, where it came along.
+/// What is read of an outline: the trace, where it came along, and what it repeats.
 #[derive(Deserialize)]
 struct Along {
     #[serde(default)]
     whole: Option<TracesData>,
+    repeats: Vec<OutlineRepeat>,
 }
 
 /// Reads the answer to what a trace is.
 pub(super) fn opened(text: &str, path: &str) -> Result<Opened, Failure> {
-    Ok(match fetch::read::<Along>(text, path)?.whole {
-        Some(data) => Opened::Whole(Arc::new(Trace::new(data))),
+    let Along { whole, repeats } = fetch::read(text, path)?;
+    Ok(match whole {
+        Some(data) => Opened::Whole(Arc::new(Trace::new(data).with_repeats(repeats))),
         None => Opened::Large(Arc::from(text)),
     })
 }

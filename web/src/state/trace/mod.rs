@@ -7,7 +7,6 @@ pub mod flaws;
 pub mod indent;
 pub mod mini;
 pub mod pages;
-pub mod repeat;
 pub mod said;
 #[cfg(test)]
 mod sample;

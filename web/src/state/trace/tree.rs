@@ -12,7 +12,7 @@ use super::super::lower::lower;
 use super::flaws;
 use query_api::fault;
 use query_api::otlp::{Resource, Scope, Span, TracesData};
-use query_api::outline::{OutlineEvent, OutlineFlaw as Flaw, OutlineFlaws, OutlineRow};
+use query_api::outline::{OutlineEvent, OutlineFlaw as Flaw, OutlineFlaws, OutlineRepeat, OutlineRow};
 use query_api::tree::{Placed, Rows, Section, sections_of};
 use std::collections::{HashMap, HashSet};
 
@@ -97,6 +97,8 @@ pub struct Trace {
     pub errors: usize,
     /// What is wrong with it, a sentence each.
     pub warnings: Vec<String>,
+    /// Calls that are made again and again, as the server found them.
+    pub repeats: Vec<OutlineRepeat>,
 }
 
 /// What the sender calls a kind: `server`, `client`, …
@@ -133,6 +135,15 @@ impl Trace {
         trace.sum_up();
         trace.warn();
         trace
+    }
+
+    /// With what the server found repeated; spans that start at once may stand in another order there.
+    pub fn with_repeats(mut self, mut repeats: Vec<OutlineRepeat>) -> Trace {
+        for repeat in &mut repeats {
+            repeat.row = self.row_of(&repeat.span_id).unwrap_or(0);
+        }
+        self.repeats = repeats;
+        self
     }
 
     /// Takes the spans out of their resources and scopes; times become relative to the earliest start.

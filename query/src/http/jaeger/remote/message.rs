@@ -183,8 +183,7 @@ impl Query {
             return Err(Error::parameter("filter", message));
         }
         let limit = match usize::try_from(self.search_depth) {
-            Ok(0) => request::USUAL_TRACES,
-            Ok(depth) => depth.min(request::MOST_TRACES),
+            Ok(depth) => request::depth("search_depth", depth)?,
             Err(_) => return Err(Error::parameter("search_depth", "the number of traces is not negative")),
         };
         let conditions = Conditions {

@@ -79,13 +79,18 @@ fn flaws() -> Value {
 fn repeat() -> Value {
     let fields = [
         Always("row", count()),
-        Always("how", choice(&["loop", "retry"])),
+        Always("span_id", hex(16)),
+        Always("how", choice(&["loop", "retry", "same"])),
         Always("count", count()),
         Always("total_nano", integer()),
         Always("name", text()),
         Always("parent", text()),
     ];
-    object("Calls alike below one span; `row` is the first of them.", fields)
+    object(
+        "Calls alike: `row` and `span_id` are the first of them, `parent` the nearest span that all are below, and `name` has `…` for numbers and \
+         ids that differ.",
+        fields,
+    )
 }
 
 fn minimap() -> Value {

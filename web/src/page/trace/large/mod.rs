@@ -12,7 +12,7 @@ mod timeline;
 mod view;
 
 use super::compare::Here;
-use super::header::{self, Act, Facts, Told, Tools};
+use super::header::{self, Act, Facts, Tools};
 use super::map::Calls;
 use super::statistics::{Choice, Source, Table};
 use super::view::Opened;
@@ -26,8 +26,7 @@ use crate::state::trace::statistics::Group;
 use keys::Steered;
 use leptos::prelude::*;
 use query_api::outline::{
-    CallsResponse, EventsResponse, GroupsResponse, OutlineGroup, OutlineRepeat, OutlineResponse, OutlineService,
-    Repeated,
+    CallsResponse, EventsResponse, GroupsResponse, OutlineGroup, OutlineResponse, OutlineService,
 };
 use std::sync::Arc;
 use view::Large;
@@ -56,17 +55,6 @@ pub(super) fn page(id: Memo<String>, found: Load<Opened>) -> AnyView {
 fn told(outline: &OutlineResponse) -> Facts {
     let root = outline.rows.first();
     let service = |at: usize| outline.services.get(at).map(|service| service.name.clone()).unwrap_or_default();
-    let repeat = |repeat: &OutlineRepeat| Told {
-        row: repeat.row,
-        count: repeat.count,
-        name: repeat.name.clone(),
-        parent: repeat.parent.clone(),
-        how: match repeat.how {
-            Repeated::Loop => header::LOOP,
-            Repeated::Retry => header::RETRY,
-        },
-        total: repeat.total_nano,
-    };
     Facts {
         root: root.map(|row| (service(row.service), row.name.clone())).unwrap_or_default(),
         start: outline.start_unix_nano,
@@ -74,7 +62,7 @@ fn told(outline: &OutlineResponse) -> Facts {
         counts: [outline.span_count, outline.services.len(), outline.level_count, outline.error_count],
         origin: outline.origin_row,
         warnings: flaws::told(&outline.flaws, outline.span_count),
-        repeats: outline.repeats.iter().map(repeat).collect(),
+        repeats: outline.repeats.clone(),
         shares: outline.services.iter().map(|it| (it.name.clone(), it.critical_nano, it.critical_row)).collect(),
     }
 }

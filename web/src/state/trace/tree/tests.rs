@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 use query_api::otlp::{ResourceSpans, ScopeSpans};
+use query_api::outline::Repeated;
 
 /// Spans as (id, parent, start, end); id and parent are numbers, parent 0 is none.
 fn trace(spans: &[(u64, u64, u64, u64)]) -> Trace {
@@ -160,4 +161,20 @@ fn only_what_is_looked_for_is_shown_with_all_above_it() {
     assert_eq!(trace.shown(&HashSet::new(), Some(&of)), [0, 1, 2]);
     assert_eq!(trace.shown(&HashSet::from([1]), Some(&of)), [0, 1]);
     assert_eq!(trace.shown(&HashSet::new(), Some(&trace.with_all_above(&[]))), Vec::<usize>::new());
+}
+
+#[test]
+fn what_the_server_found_repeated_stands_where_its_span_does() {
+    let repeat = |id: u64, row| OutlineRepeat {
+        row,
+        span_id: format!("{id:016x}"),
+        how: Repeated::Loop,
+        count: 5,
+        total_nano: 5,
+        name: "op".into(),
+        parent: "x op 1".into(),
+    };
+    // Spans that start at once stand in the order of their coming here.
+    let found = trace(&[(1, 0, 0, 9), (3, 1, 1, 2), (2, 1, 1, 2)]).with_repeats(vec![repeat(3, 2), repeat(2, 1)]);
+    assert_eq!(found.repeats.iter().map(|repeat| repeat.row).collect::<Vec<_>>(), [1, 2]);
 }
