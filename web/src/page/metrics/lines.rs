@@ -138,7 +138,8 @@ pub(super) fn answered(found: &[answer::Line], unit: String, range: Range, exemp
 pub(in crate::page) fn of_spans(found: &[tempo::Series], unit: String, range: Range) -> AnyView {
     let Names { common, each } = names::names(&found.iter().map(tempo::Series::names).collect::<Vec<_>>());
     let lines = found.iter().zip(each).map(|(one, label)| ((label, one.moments()), None));
-    drawn("Result", drawable(lines.collect(), common), unit, range, Vec::new())
+    let exemplars = found.iter().flat_map(tempo::Series::exemplars).collect();
+    drawn("Result", drawable(lines.collect(), common), unit, range, exemplars)
 }
 
 /// The exemplars of all series that name a trace.
@@ -167,11 +168,9 @@ fn diamond(one: &Exemplar, range: Range, unit: &str, height: Option<f64>) -> Opt
     }
     let extra: &[(&str, &str)] = if one.span_id.is_empty() { &[] } else { &[("span", &one.span_id)] };
     let href = app.href(&format!("/trace/{}", one.trace_id), extra);
-    let title = format!(
-        "{} at {}: open the trace",
-        format::measured(one.value, unit),
-        calendar::clock(one.time_unix_nano, app.offset())
-    );
+    // What one adds to a rate is no rate.
+    let value = if unit.ends_with("/s") { "Measured".to_owned() } else { format::measured(one.value, unit) };
+    let title = format!("{value} at {}: open the trace", calendar::clock(one.time_unix_nano, app.offset()));
     let top = height.map_or_else(String::new, |h| format!(";top:{:.2}%", h * 100.0));
     let style = format!("left:calc({LEFT}px + (100% - {}px) * {share:.5}){top}", LEFT + RIGHT);
     let label = title.clone();
