@@ -303,7 +303,8 @@ mod tests {
             line(&[("__name__", "m"), ("job", "shop/b"), ("x", "1")]),
         ];
         let names = |lines: &[Line]| names::names(&lines.iter().map(labels).collect::<Vec<_>>());
-        assert_eq!(names(&lines).each, ["job=shop/a", "job=shop/b"]);
+        assert_eq!(names(&lines).each, ["shop/a", "shop/b"]);
+        assert_eq!(names(&lines).key, "job");
         assert_eq!(names(&lines).common, "m x=1");
         assert_eq!(service(&lines[0]), Some("a"));
         assert_eq!(names(&lines[..1]).each, ["m job=shop/a, x=1"]);
@@ -319,14 +320,15 @@ mod tests {
         let sent = |code: &str, pod: &str| {
             line(&[("job", "a"), ("instance", pod), ("k8s_pod_name", pod), ("otel_scope_name", "http"), ("code", code)])
         };
-        let each = |lines: &[Line]| names::names(&lines.iter().map(labels).collect::<Vec<_>>()).each;
-        assert_eq!(each(&[sent("200", "p1"), sent("500", "p2")]), ["code=200", "code=500"]);
-        assert_eq!(each(&[sent("200", "p1"), sent("200", "p2")]), ["instance=p1", "instance=p2"]);
+        let told = |lines: &[Line]| names::names(&lines.iter().map(labels).collect::<Vec<_>>());
+        let key = |lines: &[Line]| told(lines).key;
+        assert_eq!(key(&[sent("200", "p1"), sent("500", "p2")]), "code");
+        assert_eq!(key(&[sent("200", "p1"), sent("200", "p2")]), "instance");
         let scope = |name: &str| line(&[("job", "a"), ("instance", "i"), ("otel_scope_name", name)]);
-        assert_eq!(each(&[scope("http"), scope("grpc")]), ["otel_scope_name=http", "otel_scope_name=grpc"]);
+        assert_eq!(key(&[scope("http"), scope("grpc")]), "otel_scope_name");
         let chosen = |code: &str, pod: &str| line(&[("code", code), ("k8s_pod_name", pod)]);
         let expected = ["code=200, k8s_pod_name=p1", "code=500, k8s_pod_name=p2"];
-        assert_eq!(each(&[chosen("200", "p1"), chosen("500", "p2")]), expected);
+        assert_eq!(told(&[chosen("200", "p1"), chosen("500", "p2")]).each, expected);
     }
 
     #[test]
