@@ -9,7 +9,6 @@
 use super::scale;
 use super::tempo::{self, Ranged, Series};
 use super::time::Range;
-use query_api::otlp::AnyValue;
 
 /// Steps wanted: each is a few pixels wide.
 const STEPS: usize = 120;
@@ -147,7 +146,7 @@ impl Strips {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use query_api::otlp::KeyValue;
+    use query_api::otlp::{AnyValue, KeyValue};
     use tempo::Sample;
 
     const SECOND: i64 = 1_000_000_000;
