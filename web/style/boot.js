@@ -10,11 +10,15 @@ try {
 // Files of each part of the program, filled in by `cargo xtask web`; asked for now, they come along with the program.
 const PARTS = {};
 const PART_OF = { explore: "explore", trace: "trace", logs: "logs", metric: "metrics", cardinality: "metrics" };
-for (const file of PARTS[PART_OF[location.pathname.split("/")[1]] ?? "services"] ?? []) {
-  const link = document.createElement("link");
-  Object.assign(link, { rel: "preload", as: "fetch", type: "application/wasm", crossOrigin: "anonymous", href: "/" + file });
-  document.head.append(link);
+const page = location.pathname.split("/")[1];
+function preload(what) {
+  document.head.append(Object.assign(document.createElement("link"), { rel: "preload", ...what }));
 }
+for (const file of PARTS[PART_OF[page] ?? "services"] ?? []) {
+  preload({ as: "fetch", type: "application/wasm", crossOrigin: "anonymous", href: "/" + file });
+}
+// What draws lines, where the page will ask for it (`component/plot.rs`).
+if (["service", "metric", "cardinality"].includes(page)) preload({ as: "script", href: "/vendor/uplot/uPlot.iife.min.js" });
 
 import("/web.js")
   .then(({ default: start }) => start({ module_or_path: "/web_bg.wasm" }))

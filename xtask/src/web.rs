@@ -18,6 +18,10 @@ mod stamp;
 #[cfg(feature = "web")]
 mod bundle;
 #[cfg(feature = "web")]
+mod glue;
+#[cfg(feature = "web")]
+mod shrink;
+#[cfg(feature = "web")]
 mod split;
 
 use crate::Outcome;

@@ -201,10 +201,18 @@ async fn browser_finds_what_filters_cannot_say_and_draws_series_of_spans() {
     browser.wait_for_some("legend").await;
     assert_eq!(browser.count("trace-row").await + browser.count("traceql-fault").await, 0);
     browser.screenshot("explore-series").await;
+    let head = "return document.querySelector('[data-testid=\"legend\"] th').textContent";
+    assert_eq!(browser.run(head).await, "name", "said once for all lines");
+    let opens = "return document.querySelector('[data-testid=\"exemplar\"]')?.href ?? ''";
+    let opened = browser.run(opens).await;
+    assert!(["/trace/", "span="].iter().all(|part| opened.as_str().unwrap().contains(part)), "{opened}");
     browser.click("as-table").await;
     browser.wait_for("the table in the address", "return location.search.includes('table=')").await;
     at(&browser.url().await.split_once("/explore").map(|(_, rest)| format!("/explore{rest}")).unwrap()).await;
     browser.wait_for("the table", "return document.querySelector('.chart-table td') !== null").await;
+    browser.run("document.querySelector('[data-testid=\"traceql\"]').select()").await;
+    browser.keys("traceql", &format!("{{ }} | histogram_over_time(duration){ENTER}")).await;
+    browser.wait_for_some("heatmap").await;
     browser.run("document.querySelector('[data-testid=\"traceql\"]').select()").await;
     browser.keys("traceql", &format!("{{ }} | rate() by ({ENTER}")).await;
     browser.wait_for_some("traceql-fault").await;

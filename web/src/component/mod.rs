@@ -14,6 +14,7 @@ pub(crate) mod location;
 pub(crate) mod message;
 pub(crate) mod palette;
 pub(crate) mod plot;
+mod plotter;
 pub(crate) mod range;
 pub(crate) mod sheet;
 pub(crate) mod text;

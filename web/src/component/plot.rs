@@ -5,7 +5,9 @@
 //! PL3  The step under the pointer is the same here and wherever else the signal of it is set, as by a heat map over the same time.
 
 use super::app::App;
-use super::canvas;
+use super::plotter::{self, Script};
+use super::{canvas, message};
+use crate::client::fetch::Failure;
 use crate::component::effect::effect;
 use crate::state::metric::grid::{Cell, Grid};
 use crate::state::{calendar, scale};
@@ -120,10 +122,13 @@ fn followed(
     let node: NodeRef<html::Div> = NodeRef::new();
     let kept: StoredValue<Kept, LocalStorage> = StoredValue::new_local(Kept::default());
     let height = RwSignal::new(160.0);
+    let script = RwSignal::new(Script::Coming);
+    plotter::ask(script);
     effect(move || {
         app.colours.track();
         app.utc.track();
-        let (Some(plot), Some(element)) = (plot(), node.get()) else { return };
+        let is_here = script.get() == Script::Here;
+        let (Some(plot), Some(element), true) = (plot(), node.get(), is_here) else { return };
         height.set(plot.height);
         kept.update_value(|kept| {
             kept.clear();
@@ -145,7 +150,10 @@ fn followed(
     on_cleanup(move || {
         kept.try_update_value(Kept::clear);
     });
-    view! { <div class="plot" node_ref=node role="img" aria-label=label style=move || format!("height:{}px", height.get())></div> }
+    let missing = move || {
+        (script.get() == Script::Missing).then(|| message::failed(&Failure::not_loaded(), move || plotter::ask(script)))
+    };
+    view! { {missing}<div class="plot" node_ref=node role="img" aria-label=label style=move || format!("height:{}px", height.get())></div> }
         .into_any()
 }
 
@@ -157,7 +165,7 @@ fn build(
     kept: &mut Kept,
 ) -> Option<JsValue> {
     let window = web_sys::window()?;
-    let constructor: Function = Reflect::get(&window, &"uPlot".into()).ok()?.dyn_into().ok()?;
+    let constructor = plotter::constructor()?;
     let style = window.get_computed_style(element).ok()??;
     let colour = |variable: &str| style.get_property_value(variable).unwrap_or_default().trim().to_owned();
     let series = Array::of1(&Object::new());

@@ -77,6 +77,9 @@ impl Looks {
         let rate = last.messages.saturating_sub(first.messages) as f64 / seconds;
         let course = if one.lag == 0 {
             Course::Level
+        } else if one.stuck.is_some() {
+            // What it was read at before says nothing of when it will be.
+            Course::Standing
         } else if last.lag < first.lag {
             let fall = (first.lag - last.lag) as f64 / seconds;
             Course::Until((last.lag as f64 / fall * 1e9) as i64)
@@ -166,6 +169,17 @@ mod tests {
         assert_eq!(after(&[(0, 100), (0, 100)]), (Some(0.0), Course::Standing));
         assert_eq!(after(&[(0, 100), (40, 100)]), (Some(20.0), Course::Unknown));
         assert_eq!(after(&[(0, 100), (60, 50)]), (Some(30.0), Course::Until(2 * SECOND)));
+    }
+
+    #[test]
+    fn a_partition_that_is_stuck_stands_whatever_was_read_before() {
+        let mut kept = Looks::default();
+        kept.add(0, 0, &told(0, 100));
+        kept.add(2 * SECOND, 2, &told(60, 50));
+        let mut one = told(60, 50).partitions.remove(0);
+        assert_eq!(kept.tell(&one).1, Course::Until(2 * SECOND));
+        one.stuck = Some("cannot be read".into());
+        assert_eq!(kept.tell(&one).1, Course::Standing);
     }
 
     #[test]

@@ -9,7 +9,6 @@
 use super::scale;
 use super::tempo::{self, Ranged, Series};
 use super::time::Range;
-use query_api::otlp::AnyValue;
 
 /// Steps wanted: each is a few pixels wide.
 const STEPS: usize = 120;
@@ -76,12 +75,7 @@ impl Strips {
     }
 
     fn heat(&mut self, durations: Option<&Ranged>) {
-        // A bucket is told by its upper edge, in seconds.
-        let bucket = |series: &Series| match series.labels.iter().find(|label| label.key == "__bucket")?.value {
-            AnyValue::DoubleValue(seconds) => Some(seconds).filter(|seconds| *seconds > 0.0),
-            AnyValue::IntValue(seconds) => Some(seconds as f64).filter(|seconds| *seconds > 0.0),
-            _ => None,
-        };
+        let bucket = |series: &Series| series.bucket().filter(|seconds| *seconds > 0.0);
         let power = |seconds: f64| (seconds * 1e9).log2().round() as i32;
         let series: Vec<(i32, &Series)> = durations
             .iter()
@@ -152,7 +146,7 @@ impl Strips {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use query_api::otlp::KeyValue;
+    use query_api::otlp::{AnyValue, KeyValue};
     use tempo::Sample;
 
     const SECOND: i64 = 1_000_000_000;
@@ -160,7 +154,7 @@ mod tests {
     fn series(key: &str, value: AnyValue, samples: &[(i64, f64)]) -> Series {
         let sample = |(second, value): &(i64, f64)| Sample { timestamp_ms: second * 1_000, value: *value };
         let labels = vec![KeyValue { key: key.into(), value }];
-        Series { labels, samples: samples.iter().map(sample).collect() }
+        Series { labels, samples: samples.iter().map(sample).collect(), ..Series::default() }
     }
 
     fn ranged(series: Vec<Series>) -> Ranged {

@@ -5,10 +5,10 @@
 //!
 //! B5  What a first visit loads is the files of no part, and those of the part that the page belongs to.
 //!
-//! Not here: compiling (`route`), cutting (`split`), whether it is needed (`stamp`).
+//! Not here: compiling (`route`), cutting (`split`), shorter names (`glue`), whether it is needed (`stamp`).
 
 use super::split::{self, Parts};
-use super::{dist, stamp};
+use super::{dist, glue, stamp};
 use crate::repo::{Repo, files_below};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
@@ -19,6 +19,9 @@ const PACKED: [&str; 5] = ["woff2", "png", "jpg", "webp", "ico"];
 
 /// What starts the program, and is told which files a page needs.
 const BOOT: &str = "style/boot.js";
+
+/// What draws lines, and the parts whose pages ask for it (`web/src/component/plot.rs`).
+const PLOTTER: (&str, [&str; 2]) = ("vendor/uplot/uPlot.iife.min.js", ["metrics", "services"]);
 
 /// One file of the bundle, with the sizes of its compressed neighbours (its own size where it has none).
 #[derive(Debug, Clone, Default)]
@@ -38,7 +41,7 @@ pub(super) fn write(repo: &Repo, wasm: &Path, stamp: &str) -> Result<(Vec<File>,
     remove(&stage)?;
     std::fs::create_dir_all(&stage)?;
     let main = repo.target.join("web/main.wasm");
-    let parts = split::write(wasm, &stage, &main)?;
+    let mut parts = split::write(wasm, &stage, &main)?;
     bind(&main, &stage)?;
     let web = repo.root.join("web");
     std::fs::copy(web.join("index.html"), stage.join("index.html")).context("failed to copy web/index.html")?;
@@ -50,11 +53,16 @@ pub(super) fn write(repo: &Repo, wasm: &Path, stamp: &str) -> Result<(Vec<File>,
     let boot = stage.join(BOOT);
     let filled = split::tell(&parts, &std::fs::read_to_string(&boot)?)?;
     std::fs::write(&boot, filled)?;
+    for part in PLOTTER.1 {
+        let files = parts.get_mut(part).with_context(|| format!("no page is of the part `{part}`"))?;
+        files.push(PLOTTER.0.to_owned());
+    }
     let mut files = Vec::new();
     for path in files_below(&stage)? {
         let name = path.strip_prefix(&stage).unwrap_or(&path).to_string_lossy().into_owned();
         files.push(compress(&path, name)?);
     }
+    ensure!(files.iter().any(|file| file.name == PLOTTER.0), "web has no {}", PLOTTER.0);
     let dist = dist(repo);
     remove(&dist)?;
     copy_below(&stage, &dist)?;
@@ -98,7 +106,8 @@ fn bind(wasm: &Path, stage: &Path) -> Result<()> {
     bindgen.keep_lld_exports(true).demangle(false);
     bindgen.remove_name_section(true).remove_producers_section(true);
     bindgen.web(true).context("failed to choose the web output")?;
-    bindgen.generate(stage).context("wasm-bindgen failed")
+    bindgen.generate(stage).context("wasm-bindgen failed")?;
+    glue::shorten(&stage.join("web.js"), &stage.join("web_bg.wasm"))
 }
 
 /// Writes `file.gz` and `file.br` where they are smaller than the file.

@@ -6,12 +6,12 @@
 //! SP1  A part that does not come leaves the program as it was: the page says so, and asks again.
 //! SP2  Parts and program of two builds do not meet: each part imports a name that only its own program has.
 //!
-//! Not here: which pages make a part (`web/src/page`).
+//! Not here: which pages make a part (`web/src/page`), how few bytes a part takes (`shrink`).
 
+use super::shrink::shrink;
 use anyhow::{Context, Result, anyhow, ensure};
 use std::collections::BTreeMap;
 use std::path::Path;
-use wasm_encoder::reencode::{self, Reencode};
 
 /// The files of each part, by its name.
 pub(super) type Parts = BTreeMap<String, Vec<String>>;
@@ -55,51 +55,9 @@ fn named(boot: &str) -> impl Iterator<Item = &str> {
     table.split('"').skip(1).step_by(2)
 }
 
-/// The same module without names, and with numbers that take as many bytes as they need: what can be relocated has five.
-fn shrink(module: &[u8]) -> Result<Vec<u8>> {
-    let mut small = wasm_encoder::Module::new();
-    Unnamed.parse_core_module(&mut small, wasmparser::Parser::new(0), module)?;
-    Ok(small.finish())
-}
-
-/// Leaves out what neither program nor browser reads.
-struct Unnamed;
-
-impl Reencode for Unnamed {
-    type Error = std::convert::Infallible;
-
-    fn parse_custom_section(
-        &mut self,
-        _: &mut wasm_encoder::Module,
-        _: wasmparser::CustomSectionReader<'_>,
-    ) -> Result<(), reencode::Error<Self::Error>> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A module with a name section and a function that calls itself by an index of five bytes.
-    fn relocatable() -> Vec<u8> {
-        let mut module = b"\0asm\x01\0\0\0".to_vec();
-        let mut section = |id: u8, content: &[u8]| {
-            module.extend([id, u8::try_from(content.len()).unwrap()]);
-            module.extend(content);
-        };
-        section(1, &[1, 0x60, 0, 0]);
-        section(3, &[1, 0]);
-        section(10, &[1, 8, 0, 0x10, 0x80, 0x80, 0x80, 0x80, 0, 0x0b]);
-        section(0, b"\x04name\0\x02\x01m");
-        module
-    }
-
-    #[test]
-    fn a_part_is_shrunk_to_what_runs() {
-        let expected = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a\x06\x01\x04\0\x10\0\x0b";
-        assert_eq!(shrink(&relocatable()).unwrap(), expected);
-    }
 
     #[test]
     fn parts_of_boot_are_those_that_pages_mark() {

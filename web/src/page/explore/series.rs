@@ -12,6 +12,9 @@ use crate::state::tempo::{self, Ranged, Series};
 use crate::state::time::Range;
 use leptos::prelude::*;
 
+/// Spans told of each series, which can be opened; of them as many are drawn as can be told apart.
+const EXEMPLARS: u32 = 20;
+
 /// Draws series of a unit, over a range.
 type Draw = fn(&[Series], String, Range) -> AnyView;
 
@@ -31,7 +34,7 @@ pub(super) fn ask(filter: Memo<TraceFilter>, is_series: Memo<bool>) -> Load<Rang
     load(Old::Keep, move || {
         let range = app.span().filter(|_| is_series.get())?;
         let step = i64::try_from(answer::step_seconds(range)).ok()?.saturating_mul(1_000_000_000);
-        Some(filter.with(|filter| tempo::range_request(&filter.query, range, step)))
+        Some(filter.with(|filter| tempo::range_request_with_exemplars(&filter.query, range, step, EXEMPLARS)))
     })
 }
 

@@ -1,5 +1,6 @@
 //! How are gauges, counters and summaries drawn? As lines: values, rates per second, quantiles.
 
+use super::heatmap;
 use crate::component::app::App;
 use crate::component::chart::{self, Table};
 use crate::component::plot::{self, LEFT, Line, Plot, RIGHT};
@@ -38,10 +39,11 @@ impl Named {
     }
 }
 
-/// The lines of a chart, and what all of them have in common.
+/// The lines of a chart, what all of them have in common, and the label whose values they are called by, if it is one.
 struct Drawable {
     lines: Vec<Named>,
     common: String,
+    key: String,
     /// How many there are beside those that are drawn.
     more: usize,
 }
@@ -60,10 +62,10 @@ fn labels(one: &Series) -> Labels {
 }
 
 fn named(series: &[Series], samples: impl Fn(&Series) -> Vec<Sample>) -> Drawable {
-    let Names { common, each } = names::names(&series.iter().map(labels).collect::<Vec<_>>());
+    let mut names = names::names(&series.iter().map(labels).collect::<Vec<_>>());
     let services = series.iter().map(|one| Some(one.service.as_str()));
-    let lines = series.iter().zip(each).map(|(one, label)| (label, samples(one)));
-    drawable(lines.zip(one_each(services)).collect(), common)
+    let lines = series.iter().zip(names.take()).map(|(one, label)| (label, samples(one)));
+    drawable(lines.zip(one_each(services)).collect(), names)
 }
 
 /// The services in whose colours lines are drawn: there is one line a service; else colours only tell lines apart.
@@ -75,7 +77,7 @@ fn one_each<'a>(services: impl Iterator<Item = Option<&'a str>>) -> Vec<Option<S
 }
 
 /// Those that have values, the highest on average first; the look follows from the place.
-fn drawable(lines: Vec<((String, Vec<Sample>), Option<String>)>, common: String) -> Drawable {
+fn drawable(lines: Vec<((String, Vec<Sample>), Option<String>)>, Names { common, key, .. }: Names) -> Drawable {
     let lines = lines.into_iter().filter(|((_, samples), _)| !samples.is_empty()).collect();
     let mut lines = order::falling(lines, |((_, samples), _)| {
         stats::of(samples).map_or(f64::NEG_INFINITY, |stats| stats.mean.abs())
@@ -92,7 +94,7 @@ fn drawable(lines: Vec<((String, Vec<Sample>), Option<String>)>, common: String)
         stroke,
         samples,
     });
-    Drawable { lines: named.collect(), common, more }
+    Drawable { lines: named.collect(), common, key, more }
 }
 
 /// Gauges as they are; sums that grow, or that count since the point before, as rates.
@@ -109,9 +111,9 @@ pub(super) fn numbers(series: Arc<Vec<Series>>, range: Range) -> AnyView {
 /// One line for every quantile that the sender computed.
 pub(super) fn summary(series: Arc<Vec<Series>>, range: Range) -> AnyView {
     let unit = series.first().map_or_else(String::new, |s| s.unit.clone());
-    let Names { common, each } = names::names(&series.iter().map(labels).collect::<Vec<_>>());
+    let mut names = names::names(&series.iter().map(labels).collect::<Vec<_>>());
     let mut lines = Vec::new();
-    for (one, label) in series.iter().zip(each) {
+    for (one, label) in series.iter().zip(names.take()) {
         let mut by_quantile: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
         for point in &one.points {
             if let PointValue::Summary(summary) = &point.value {
@@ -123,22 +125,32 @@ pub(super) fn summary(series: Arc<Vec<Series>>, range: Range) -> AnyView {
         }
         lines.extend(by_quantile.into_iter().map(|(name, samples)| ((format!("{name} {label}"), samples), None)));
     }
-    drawn("Quantiles", drawable(lines, common), unit, range, Vec::new())
+    drawn("Quantiles", drawable(lines, names), unit, range, Vec::new())
 }
 
 /// The lines of a query's answer.
 pub(super) fn answered(found: &[answer::Line], unit: String, range: Range, exemplars: Vec<Exemplar>) -> AnyView {
-    let Names { common, each } = names::names(&found.iter().map(answer::labels).collect::<Vec<_>>());
-    let lines = found.iter().zip(each).map(|(line, label)| (label, line.samples()));
+    let mut names = names::names(&found.iter().map(answer::labels).collect::<Vec<_>>());
+    let lines = found.iter().zip(names.take()).map(|(line, label)| (label, line.samples()));
     let lines = lines.zip(one_each(found.iter().map(answer::service))).collect();
-    drawn("Result", drawable(lines, common), unit, range, exemplars)
+    drawn(result(&unit), drawable(lines, names), unit, range, exemplars)
 }
 
-/// The lines of a query of spans.
+/// The answer of a query of spans: a heat map of buckets, lines of all else.
 pub(in crate::page) fn of_spans(found: &[tempo::Series], unit: String, range: Range) -> AnyView {
-    let Names { common, each } = names::names(&found.iter().map(tempo::Series::names).collect::<Vec<_>>());
-    let lines = found.iter().zip(each).map(|(one, label)| ((label, one.moments()), None));
-    drawn("Result", drawable(lines.collect(), common), unit, range, Vec::new())
+    let exemplars: Vec<Exemplar> = found.iter().flat_map(tempo::Series::exemplars).collect();
+    if let Some(heat) = tempo::heat(found, range) {
+        return heatmap::of_heat(Arc::new(heat), unit, range, &exemplars, heatmap::Count::Whole);
+    }
+    let mut names = names::names(&found.iter().map(tempo::Series::names).collect::<Vec<_>>());
+    let lines = found.iter().zip(names.take()).map(|(one, label)| (label, one.moments()));
+    let lines = lines.zip(one_each(found.iter().map(tempo::Series::service))).collect();
+    drawn(result(&unit), drawable(lines, names), unit, range, exemplars)
+}
+
+/// The title of an answer, which tells the unit that its ticks do not.
+fn result(unit: &str) -> &'static str {
+    if unit == "/s" { "Result per second" } else { "Result" }
 }
 
 /// The exemplars of all series that name a trace.
@@ -167,11 +179,9 @@ fn diamond(one: &Exemplar, range: Range, unit: &str, height: Option<f64>) -> Opt
     }
     let extra: &[(&str, &str)] = if one.span_id.is_empty() { &[] } else { &[("span", &one.span_id)] };
     let href = app.href(&format!("/trace/{}", one.trace_id), extra);
-    let title = format!(
-        "{} at {}: open the trace",
-        format::measured(one.value, unit),
-        calendar::clock(one.time_unix_nano, app.offset())
-    );
+    // What one adds to a rate is no rate.
+    let value = if unit.ends_with("/s") { "Measured".to_owned() } else { format::measured(one.value, unit) };
+    let title = format!("{value} at {}: open the trace", calendar::clock(one.time_unix_nano, app.offset()));
     let top = height.map_or_else(String::new, |h| format!(";top:{:.2}%", h * 100.0));
     let style = format!("left:calc({LEFT}px + (100% - {}px) * {share:.5}){top}", LEFT + RIGHT);
     let label = title.clone();
@@ -183,7 +193,7 @@ fn diamond(one: &Exemplar, range: Range, unit: &str, height: Option<f64>) -> Opt
 
 fn drawn(title: &'static str, found: Drawable, unit: String, range: Range, exemplars: Vec<Exemplar>) -> AnyView {
     let app = App::get();
-    let Drawable { lines, common, more } = found;
+    let Drawable { lines, common, key, more } = found;
     let grid = Grid::over(range);
     let laid: Arc<Vec<(Named, Vec<Cell>)>> = Arc::new(
         lines
@@ -233,7 +243,7 @@ fn drawn(title: &'static str, found: Drawable, unit: String, range: Range, exemp
         let shown = format::cut(&common, text::LINE).0.to_owned();
         view! { <p class="quiet small mono cutoff legend-common" title=common data-testid="legend-common">"All: "{shown}</p> }
     });
-    let body = view! { {nothing}<div class="with-strip">{strip}{chart}</div> {common}{legend(of_legend, unit.clone(), grid, cursor, alone)} };
+    let body = view! { {nothing}<div class="with-strip">{strip}{chart}</div> {common}{legend(of_legend, key, unit.clone(), grid, (cursor, alone))} };
     let title = match format::title_unit(&unit) {
         told if told.is_empty() => title.to_owned(),
         told => format!("{title}, {told}"),
@@ -256,14 +266,15 @@ fn nothing(lines: &[(Named, Vec<Cell>)]) -> Option<&'static str> {
     })
 }
 
-/// The series with their statistics; a click shows one alone. The last column follows the pointer.
+/// The series with their statistics, called by the values of `key` if there is one; a click shows one alone. The last column follows the pointer.
 fn legend(
     lines: Arc<Vec<(Named, Vec<Cell>)>>,
+    key: String,
     unit: String,
     grid: Grid,
-    cursor: RwSignal<Option<usize>>,
-    alone: RwSignal<Option<usize>>,
+    (cursor, alone): (RwSignal<Option<usize>>, RwSignal<Option<usize>>),
 ) -> AnyView {
+    let key = if key.is_empty() { "Series".to_owned() } else { key };
     let app = App::get();
     let item = |(index, (line, cells)): (usize, &(Named, Vec<Cell>))| {
         let stats = stats::of(&line.samples);
@@ -298,7 +309,7 @@ fn legend(
         <div class="legend-table" data-testid="legend">
             <table aria-label="Series">
                 <thead><tr>
-                    <th scope="col">"Series"</th><th scope="col" class="num">"Min"</th><th scope="col" class="num">"Mean"</th>
+                    <th scope="col">{key}</th><th scope="col" class="num">"Min"</th><th scope="col" class="num">"Mean"</th>
                     <th scope="col" class="num">"Max"</th><th scope="col" class="num">{head}</th>
                 </tr></thead>
                 <tbody>{items}</tbody>

@@ -227,6 +227,11 @@ impl View {
         self.found.data.with_untracked(|d| d.as_deref().and_then(Opened::trace))
     }
 
+    /// The row that is shown at a place.
+    pub(super) fn row_at(&self, place: usize) -> Option<usize> {
+        self.shown.with_untracked(|shown| shown.get(place).copied())
+    }
+
     /// Moves the keys to a row, unfolding what hides it.
     pub(super) fn go_to(&self, row: usize) {
         if let Some(trace) = self.trace_now() {

@@ -16,6 +16,10 @@ use std::collections::BTreeMap;
 
 const SECOND: f64 = 1e9;
 
+/// What labels begin with that tell where a series comes from: its process, the place of that, the library that measured. First what says
+/// most.
+const ORIGIN: [&str; 6] = ["instance", "k8s_", "container_name", "cloud_", "deployment_environment", "otel_scope_"];
+
 /// The answer of `query_range`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -117,12 +121,16 @@ impl Line {
     }
 }
 
-/// What tells a line apart: its labels, first the name of the metric.
+/// What tells a line apart: its labels, first the name of the metric. Where it has the labels that it was sent with, what tells where it
+/// comes from is told only if nothing else tells lines apart; where a query has chosen labels, all of them are meant.
 pub fn labels(line: &Line) -> Labels {
+    let as_sent = ["job", "instance"].iter().all(|label| line.metric.contains_key(*label));
+    let is_of_origin = |label: &str| as_sent && ORIGIN.iter().any(|part| label.starts_with(part));
     let own = line.metric.get("__name__").map(|name| (String::new(), name.clone()));
-    let rest = line.metric.iter().filter(|(label, _)| label.as_str() != "__name__");
-    let told = own.into_iter().chain(rest.map(|(label, value)| (label.clone(), value.clone()))).collect();
-    Labels { told, spare: Vec::new() }
+    let labels = || line.metric.iter().map(|(label, value)| (label.clone(), value.clone()));
+    let rest = labels().filter(|(label, _)| label != "__name__" && !is_of_origin(label));
+    let spare = |part: &&str| labels().filter(|(label, _)| as_sent && label.starts_with(*part)).collect::<Vec<_>>();
+    Labels { told: own.into_iter().chain(rest).collect(), spare: ORIGIN.iter().flat_map(spare).collect() }
 }
 
 /// The job's service, where all lines have one each: then they have its colour.
@@ -295,11 +303,32 @@ mod tests {
             line(&[("__name__", "m"), ("job", "shop/b"), ("x", "1")]),
         ];
         let names = |lines: &[Line]| names::names(&lines.iter().map(labels).collect::<Vec<_>>());
-        assert_eq!(names(&lines).each, ["job=shop/a", "job=shop/b"]);
+        assert_eq!(names(&lines).each, ["shop/a", "shop/b"]);
+        assert_eq!(names(&lines).key, "job");
         assert_eq!(names(&lines).common, "m x=1");
         assert_eq!(service(&lines[0]), Some("a"));
         assert_eq!(names(&lines[..1]).each, ["m job=shop/a, x=1"]);
         assert_eq!(names(&[line(&[])]).each, ["value"]);
+    }
+
+    #[test]
+    fn where_a_line_comes_from_is_told_where_nothing_else_tells_lines_apart() {
+        let line = |pairs: &[(&str, &str)]| Line {
+            metric: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            ..Line::default()
+        };
+        let sent = |code: &str, pod: &str| {
+            line(&[("job", "a"), ("instance", pod), ("k8s_pod_name", pod), ("otel_scope_name", "http"), ("code", code)])
+        };
+        let told = |lines: &[Line]| names::names(&lines.iter().map(labels).collect::<Vec<_>>());
+        let key = |lines: &[Line]| told(lines).key;
+        assert_eq!(key(&[sent("200", "p1"), sent("500", "p2")]), "code");
+        assert_eq!(key(&[sent("200", "p1"), sent("200", "p2")]), "instance");
+        let scope = |name: &str| line(&[("job", "a"), ("instance", "i"), ("otel_scope_name", name)]);
+        assert_eq!(key(&[scope("http"), scope("grpc")]), "otel_scope_name");
+        let chosen = |code: &str, pod: &str| line(&[("code", code), ("k8s_pod_name", pod)]);
+        let expected = ["code=200, k8s_pod_name=p1", "code=500, k8s_pod_name=p2"];
+        assert_eq!(told(&[chosen("200", "p1"), chosen("500", "p2")]).each, expected);
     }
 
     #[test]

@@ -23,15 +23,24 @@ pub struct Labels {
 pub struct Names {
     /// What all of them have in common; empty where there is one.
     pub common: String,
+    /// The one label in which they differ, if it is one and the same: then each is called by its value.
+    pub key: String,
     /// Each, in the order of the lines.
     pub each: Vec<String>,
+}
+
+impl Names {
+    /// What each is called, once.
+    pub fn take(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.each)
+    }
 }
 
 /// The names of lines.
 pub fn names(lines: &[Labels]) -> Names {
     let Some(first) = lines.first() else { return Names::default() };
     if lines.len() == 1 {
-        return Names { common: String::new(), each: vec![named(written(&first.told))] };
+        return Names { each: vec![named(written(&first.told))], ..Names::default() };
     }
     let all = |label: &Label| lines.iter().all(|line| line.told.contains(label));
     let (common, _): (Vec<Label>, Vec<Label>) = first.told.iter().cloned().partition(all);
@@ -58,9 +67,23 @@ pub fn names(lines: &[Labels]) -> Names {
             told.iter_mut().zip(lines).for_each(|(told, line)| told.extend(value(line)));
         }
     }
+    let key = only_key(&told);
+    if !key.is_empty() {
+        told.iter_mut().flatten().for_each(|(key, _)| key.clear());
+    }
     let mut each: Vec<String> = told.iter().map(|labels| named(written(labels))).collect();
     number(&mut each);
-    Names { common: written(&common), each }
+    Names { common: written(&common), key, each }
+}
+
+/// The key of the one label that every line has, if none has another; of one without a value nothing would be left.
+fn only_key(told: &[Vec<Label>]) -> String {
+    let key = |labels: &Vec<Label>| match labels.as_slice() {
+        [(key, value)] if !value.is_empty() => Some(key.clone()),
+        _ => None,
+    };
+    let Some(first) = told.first().and_then(key) else { return String::new() };
+    if told.iter().all(|labels| key(labels).as_ref() == Some(&first)) { first } else { String::new() }
 }
 
 fn named(text: String) -> String {
@@ -124,7 +147,9 @@ mod tests {
         let of = |result: &str| line(&[("", "cart"), ("cache.result", result), ("region", "eu")], &[("pod", result)]);
         let found = names(&[of("hit"), of("miss")]);
         assert_eq!(found.common, "cart region=eu");
-        assert_eq!(found.each, ["cache.result=hit", "cache.result=miss"]);
+        assert_eq!((found.key.as_str(), found.each), ("cache.result", vec!["hit".to_owned(), "miss".to_owned()]));
+        let partly = names(&[line(&[("a", "1")], &[]), line(&[("b", "1")], &[])]);
+        assert_eq!((partly.key.as_str(), partly.each), ("", vec!["a=1".to_owned(), "b=1".to_owned()]));
         assert_eq!(names(&[of("hit")]).each, ["cart cache.result=hit, region=eu"]);
         assert_eq!(names(&[line(&[], &[])]).each, ["value"]);
         assert_eq!(names(&[]), Names::default());
