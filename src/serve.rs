@@ -79,7 +79,7 @@ async fn serve(config: Config, demo: Option<DemoConfig>) -> Result<()> {
     let shutdown = CancellationToken::new();
     let mut roles = JoinSet::new();
     let state = Arc::new(state);
-    let router = router(Arc::clone(&state), &engine, &collector, kafka.clone());
+    let router = router(Arc::clone(&state), &engine, &collector);
     let (jobs, door, closing) = (config.scrape.clone(), collector.clone(), shutdown.clone());
     roles.spawn(async move { jobs.run(door, closing.cancelled_owned()).await.context("scraping") });
     let own = own_doors(&collector);
@@ -152,6 +152,8 @@ fn announce(doors: &Doors) -> Result<()> {
 fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaReceiver) -> Result<Host> {
     let (last, switch, door, kafka) = (collector.clone(), Arc::clone(demo), collector.clone(), kafka.clone());
     let (report, front, series, targets) = (kafka.clone(), collector.clone(), collector.clone(), collector.clone());
+    let [pools, rules, troubled, measured] = [(); 4].map(|()| collector.clone());
+    let read = kafka.clone();
     Ok(Host {
         version: env!("CARGO_PKG_VERSION").into(),
         otlp_grpc_endpoint: format!("http://{}", doors.otlp_grpc.local_addr()?),
@@ -166,6 +168,10 @@ fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaRec
         active_series: Box::new(move |tenant| Some(series.active_series(tenant))),
         doors: collector::describe_doors(),
         targets: Box::new(move |tenant| targets.describe_targets(tenant)),
+        scrape_trouble: Box::new(move |tenant| troubled.scrape_trouble(tenant)),
+        scrape_pool: Box::new(move |tenant, job| pools.describe_scrape_pool(tenant, job)),
+        relabel_steps: Box::new(move |tenant, job, labels| rules.relabel_steps(tenant, job, labels)),
+        metrics: vec![Box::new(move |out| measured.render_metrics(out)), Box::new(move |out| read.render_metrics(out))],
         kafka: Box::new(move |tenant| kafka_status(tenant, report.report(), front.front())),
         demo: Box::new(move |action| Ok(switch.act(action))),
         replay: Box::new(move |letter| {
@@ -227,10 +233,8 @@ fn own_doors(collector: &Collector) -> OwnDoors {
     OwnDoors { json: door(Encoding::Json), remote_write: door(Encoding::RemoteWrite(Version::Two)) }
 }
 
-fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, kafka: KafkaReceiver) -> Router {
-    let (readied, asked) = (Arc::clone(engine), Arc::clone(&state));
-    let (engine, doors) = (Arc::clone(engine), collector.prometheus_router());
-    let collector = collector.clone();
+fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector) -> Router {
+    let (readied, measured, doors) = (Arc::clone(engine), Arc::clone(&state), collector.prometheus_router());
     // Doors open only after the store was opened and replayed, so who is reached is ready. A store that refuses writes stays so:
     // its answers are whole, its doors tell senders to come back, and unready would take both away.
     // The same holds of a front whose cluster is away.
@@ -238,11 +242,7 @@ fn router(state: Arc<QueryState>, engine: &Arc<Engine>, collector: &Collector, k
     let ready = move || std::future::ready(readied.readiness() + &fronted.readiness());
     let scraped = move || {
         let mut text = String::new();
-        engine.render_metrics(&mut text);
-        collector.render_metrics(&mut text);
-        asked.render_metrics(&mut text);
-        asked.rules().render_metrics(&mut text);
-        kafka.render_metrics(&mut text);
+        measured.render_metrics(&mut text);
         async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
     };
     query::http::router(state)

@@ -16,6 +16,7 @@ use crate::scrape::{ListedTargets, REPORTED};
 use crate::telemetry::{CollectorMetrics, LastReceived, Tally};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -295,6 +296,26 @@ impl Collector {
         told["config"] = targets.config().into();
         told["loading"] = targets.loading();
         told
+    }
+
+    /// Why the file of jobs cannot be used as it is now; what is scraped is the default tenant's.
+    pub fn scrape_trouble(&self, tenant: &TenantId) -> Option<String> {
+        self.shared.targets.trouble().filter(|_| *tenant == TenantId::default())
+    }
+
+    /// A tenant's job of scraping as YAML, without its secrets; `None` where there is none of that name.
+    pub fn describe_scrape_pool(&self, tenant: &TenantId, job: &str) -> Option<String> {
+        self.shared.targets.pool(job).filter(|_| *tenant == TenantId::default()).map(|pool| pool.yaml.clone())
+    }
+
+    /// What the rules for targets of a tenant's job make of labels, as steps of Prometheus's API; `None` where there is no such job.
+    pub fn relabel_steps(
+        &self,
+        tenant: &TenantId,
+        job: &str,
+        labels: BTreeMap<String, String>,
+    ) -> Option<serde_json::Value> {
+        self.shared.targets.pool(job).filter(|_| *tenant == TenantId::default()).map(|pool| pool.relabel_steps(labels))
     }
 
     pub(crate) fn listed_targets(&self) -> &ListedTargets {

@@ -10,6 +10,7 @@
 use super::client::Lookups;
 use super::config::{Job, ScrapeConfig, ScrapeError};
 use super::discovery::Dns;
+use super::report::Pool;
 use super::{Servers, run_job};
 use crate::Collector;
 use serde_json::Value;
@@ -120,7 +121,8 @@ impl Plan {
             Err(error) => (Some(error), None),
         };
         let targets = self.collector.listed_targets();
-        targets.read(error.is_none(), news.is_some().then_some(now));
+        let trouble = error.as_ref().map(|error| self.config.without_folder(error));
+        targets.read(trouble, news.is_some().then_some(now));
         if let Some(error) = error.as_ref().filter(|_| self.text.is_some() && self.told != error) {
             tracing::error!(%error, "the file of jobs cannot be used; the jobs stay as they were");
         }
@@ -132,7 +134,11 @@ impl Plan {
         for key in ignored {
             tracing::warn!(key, "a key of the file of jobs means nothing here, and is left out");
         }
-        targets.configured(shown);
+        let pool = |order: &Order| {
+            let said = order.said.get("job").cloned().unwrap_or_default();
+            (order.job.job_name.clone(), Arc::new(Pool::new(&order.job, said)))
+        };
+        targets.configured(shown, orders.iter().map(pool).collect());
         self.text = Some(text);
         self.follow(orders);
     }

@@ -3,6 +3,7 @@
 use md5::{Digest as _, Md5};
 use regex::{Captures, Regex};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use storage::re2;
 
@@ -124,6 +125,24 @@ impl Rule {
         Ok(())
     }
 
+    /// By Prometheus's names; what is empty is left out where Prometheus leaves it out.
+    fn described(&self) -> Value {
+        let mut rule =
+            json!({ "separator": self.separator, "replacement": self.replacement, "action": self.action.name() });
+        if !self.source_labels.is_empty() {
+            rule["source_labels"] = json!(self.source_labels);
+        }
+        for (key, text) in [("regex", &self.regex), ("target_label", &self.target_label)] {
+            if !text.is_empty() {
+                rule[key] = json!(text);
+            }
+        }
+        if self.modulus > 0 {
+            rule["modulus"] = json!(self.modulus);
+        }
+        rule
+    }
+
     /// Rewrites labels; says whether they stay.
     fn apply(&self, labels: &mut Labels) -> bool {
         let Some(regex) = &self.compiled else { return true };
@@ -165,6 +184,17 @@ fn expand(captures: &Captures<'_>, template: &str) -> String {
 /// Applies rules in their order; says whether the labels stay.
 pub(super) fn apply(rules: &[Rule], labels: &mut Labels) -> bool {
     rules.iter().all(|rule| rule.apply(labels))
+}
+
+/// Applies rules in their order and tells what each made of the labels, as Prometheus's API does: nothing once they are dropped.
+pub(super) fn steps(rules: &[Rule], mut labels: Labels) -> Value {
+    let mut is_kept = true;
+    let steps = rules.iter().map(|rule| {
+        is_kept = is_kept && rule.apply(&mut labels);
+        let output = if is_kept { labels.clone() } else { Labels::new() };
+        json!({ "rule": rule.described(), "output": output, "keep": is_kept })
+    });
+    steps.collect()
 }
 
 fn get<'a>(labels: &'a Labels, name: &str) -> &'a str {

@@ -6,7 +6,8 @@
 //! Not here: what is stored of a scrape (`series`); which targets are asked for (`query`).
 
 use super::Found;
-use super::relabel::Labels;
+use super::config::Job;
+use super::relabel::{self, Labels};
 use super::series::Known;
 use super::target::Target;
 use serde_json::{Value, json};
@@ -30,22 +31,36 @@ struct Listed {
     /// What was found for each job.
     jobs: BTreeMap<String, Arc<Found>>,
     config: String,
+    pools: BTreeMap<String, Arc<Pool>>,
     loading: Loading,
 }
 
-/// How the file of jobs was read.
-#[derive(Debug, Clone, Copy)]
-struct Loading {
-    /// Whether it could be used the last time.
-    is_usable: bool,
-    /// When it was used first as it is, in milliseconds since 1970.
-    time: Option<i64>,
+/// A job as it is told.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    /// Without its secrets.
+    pub(crate) yaml: String,
+    job: Arc<Job>,
 }
 
-impl Default for Loading {
-    fn default() -> Self {
-        Loading { is_usable: true, time: None }
+impl Pool {
+    pub(super) fn new(job: &Arc<Job>, said: Value) -> Self {
+        Pool { yaml: super::config::shown_job(job, said), job: Arc::clone(job) }
     }
+
+    /// What each rule for targets makes of labels.
+    pub(crate) fn relabel_steps(&self, labels: Labels) -> Value {
+        relabel::steps(&self.job.relabel_configs, labels)
+    }
+}
+
+/// How the file of jobs was read.
+#[derive(Debug, Clone, Default)]
+struct Loading {
+    /// Why it could not be used the last time.
+    trouble: Option<String>,
+    /// When it was used first as it is, in milliseconds since 1970.
+    time: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -96,21 +111,32 @@ impl Targets {
         self.lock().jobs.insert(job.to_owned(), found);
     }
 
-    /// Takes note of the file of jobs, without its secrets.
-    pub(super) fn configured(&self, text: String) {
-        self.lock().config = text;
+    /// Takes note of the file of jobs, without its secrets, and of each job.
+    pub(super) fn configured(&self, text: String, pools: BTreeMap<String, Arc<Pool>>) {
+        let mut listed = self.lock();
+        (listed.config, listed.pools) = (text, pools);
+    }
+
+    /// The job of a name.
+    pub(crate) fn pool(&self, job: &str) -> Option<Arc<Pool>> {
+        self.lock().pools.get(job).cloned()
     }
 
     /// Takes note of a look at the file of jobs, and of the moment where it is used from then on.
-    pub(super) fn read(&self, is_usable: bool, since: Option<i64>) {
+    pub(super) fn read(&self, trouble: Option<String>, since: Option<i64>) {
         let loading = &mut self.lock().loading;
-        *loading = Loading { is_usable, time: since.or(loading.time) };
+        *loading = Loading { trouble, time: since.or(loading.time) };
     }
 
     /// Whether the file of jobs could be used the last time, and since when it is.
     pub(crate) fn loading(&self) -> Value {
-        let Loading { is_usable, time } = self.lock().loading;
-        json!({ "isUsable": is_usable, "since": time })
+        let Loading { trouble, time } = &self.lock().loading;
+        json!({ "isUsable": trouble.is_none(), "since": time })
+    }
+
+    /// Why the file of jobs could not be used the last time.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.lock().loading.trouble.clone()
     }
 
     /// Takes note that a job has ended.

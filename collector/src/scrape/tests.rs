@@ -350,3 +350,23 @@ fn only_files_are_read_and_not_past_their_limit() {
     assert!(read_file(&pipe, 4).unwrap_err().contains("no file"), "a pipe is not waited for");
     assert!(read_file(dir.path(), 4).is_err());
 }
+
+#[test]
+fn rules_are_told_step_by_step_until_one_drops_the_labels() {
+    let rules = "relabel_configs:\n- {source_labels: [a, b], target_label: c}\n- {regex: a, action: labeldrop}\n\
+                 - {source_labels: [c], regex: 1;2, action: drop}\n- {target_label: d, replacement: e}";
+    let told = super::relabel::steps(&job(rules).relabel_configs, labels(&[("a", "1"), ("b", "2")]));
+    let usual = |action: &str, regex: &str| serde_json::json!({ "separator": ";", "replacement": "$1", "action": action, "regex": regex });
+    let mut first = usual("replace", "(.*)");
+    first["source_labels"] = serde_json::json!(["a", "b"]);
+    first["target_label"] = "c".into();
+    assert_eq!(
+        told[0],
+        serde_json::json!({ "rule": first, "output": { "a": "1", "b": "2", "c": "1;2" }, "keep": true })
+    );
+    let second = usual("labeldrop", "a");
+    assert_eq!(told[1], serde_json::json!({ "rule": second, "output": { "b": "2", "c": "1;2" }, "keep": true }));
+    for dropped in [2, 3] {
+        assert_eq!((&told[dropped]["output"], &told[dropped]["keep"]), (&serde_json::json!({}), &false.into()));
+    }
+}

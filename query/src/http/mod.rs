@@ -34,8 +34,8 @@ pub use file::{Files, serve_file};
 #[cfg(test)]
 pub(crate) use openapi::tests::check_answer;
 pub use state::{
-    DemoAction, Host, QueryState, Replay, ReplayLetter, SwitchDemo, TellActiveSeries, TellKafka, TellLastReceived,
-    TellTargets,
+    DemoAction, Host, QueryState, RelabelSteps, RenderMetrics, Replay, ReplayLetter, SwitchDemo, TellActiveSeries,
+    TellKafka, TellLastReceived, TellScrapePool, TellScrapeTrouble, TellTargets,
 };
 
 use crate::error::{Error, Result};

@@ -8,6 +8,7 @@ use crate::span_metrics::Maker;
 use crate::trace::outline::Shelf;
 use query_api::letter::Replayed;
 use query_api::status::{DemoStatus, KafkaStatus, LastReceived};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::pin::Pin;
@@ -42,6 +43,19 @@ pub type TellKafka = Box<dyn Fn(&TenantId) -> Option<KafkaStatus> + Send + Sync>
 /// Tells what is scraped for a tenant, in the words of Prometheus's API: `activeTargets`, `droppedTargets`, `droppedTargetCounts`, `metadata`
 /// and `config`; null where nothing is.
 pub type TellTargets = Box<dyn Fn(&TenantId) -> serde_json::Value + Send + Sync>;
+
+/// Tells why the file of jobs of scraping cannot be used as it is now, where that is so and the tenant's.
+pub type TellScrapeTrouble = Box<dyn Fn(&TenantId) -> Option<String> + Send + Sync>;
+
+/// Tells a job of scraping as YAML, without its secrets; `None` where a tenant has none of that name.
+pub type TellScrapePool = Box<dyn Fn(&TenantId, &str) -> Option<String> + Send + Sync>;
+
+/// Applies the rules of a tenant's job to labels, and tells each as a step of Prometheus's API: `rule`, `output` and `keep`.
+pub type RelabelSteps =
+    Box<dyn Fn(&TenantId, &str, BTreeMap<String, String>) -> Option<serde_json::Value> + Send + Sync>;
+
+/// Appends what the process around the API measures of itself, in Prometheus's text format.
+pub type RenderMetrics = Box<dyn Fn(&mut String) + Send + Sync>;
 
 /// A dead letter that is read again.
 #[derive(Debug, Clone)]
@@ -91,6 +105,14 @@ pub struct Host {
     pub kafka: TellKafka,
     /// What is scraped.
     pub targets: TellTargets,
+    /// What is wrong with the file of jobs.
+    pub scrape_trouble: TellScrapeTrouble,
+    /// A job of scraping.
+    pub scrape_pool: TellScrapePool,
+    /// What its rules do.
+    pub relabel_steps: RelabelSteps,
+    /// What the doors measure.
+    pub metrics: Vec<RenderMetrics>,
     /// The demo workload.
     pub demo: SwitchDemo,
     /// What stores dead letters again.
@@ -110,6 +132,10 @@ impl Default for Host {
             active_series: Box::new(|_| None),
             kafka: Box::new(|_| None),
             targets: Box::new(|_| serde_json::Value::Null),
+            scrape_trouble: Box::new(|_| None),
+            scrape_pool: Box::new(|_, _| None),
+            relabel_steps: Box::new(|_, _, _| None),
+            metrics: Vec::new(),
             demo: Box::new(|action| match action {
                 DemoAction::Tell => Ok(DemoStatus::default()),
                 DemoAction::Start | DemoAction::Stop => Err("this server has no demo workload".into()),
@@ -158,10 +184,13 @@ impl QueryState {
         &self.executor
     }
 
-    /// Appends what is bounded, each beside its limit, in Prometheus' text format.
+    /// Appends all that the process measures of itself, what is bounded beside its limit, in Prometheus's text format.
     pub fn render_metrics(&self, out: &mut String) {
+        self.engine.render_metrics(out);
+        self.host.metrics.iter().for_each(|render| render(out));
         self.executor.render_metrics(out);
         self.outlines.render_metrics(out);
+        self.rules.render_metrics(out);
     }
 
     /// What is told of rules.

@@ -20,6 +20,7 @@ pub(super) fn status(state: &QueryState, tenant: &TenantId) -> StatusResponse {
         wal_bytes: stored.wal_bytes,
         write_refusal: stored.refusal.map(|shortage| shortage.to_string()),
         object_store: stored.object_store,
+        scrape_trouble: (host.scrape_trouble)(tenant),
         tail_sampling: stored.sampling.into_iter().map(sampled).collect(),
         kafka: (host.kafka)(tenant),
         span_metrics: state.span_metrics().status(tenant),

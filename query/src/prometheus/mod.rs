@@ -28,5 +28,5 @@ mod store;
 mod tests;
 mod translate;
 
-pub(crate) use catalogue::Catalogue;
+pub(crate) use catalogue::{Catalogue, MetricFacts};
 pub(crate) use store::Store;

@@ -1,6 +1,7 @@
 //! Do Prometheus's own senders and readers find in Spanlight what they expect?
 
 mod bad_input;
+mod contract;
 mod debian;
 mod grafana;
 mod import;

@@ -27,6 +27,19 @@ pub(in super::super) enum Protocol {
     Text1,
 }
 
+impl Protocol {
+    /// As files write it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Protocol::Protobuf => "PrometheusProto",
+            Protocol::OpenMetrics0 => "OpenMetricsText0.0.1",
+            Protocol::OpenMetrics1 => "OpenMetricsText1.0.0",
+            Protocol::Text0 => "PrometheusText0.0.4",
+            Protocol::Text1 => "PrometheusText1.0.0",
+        }
+    }
+}
+
 /// Those that are asked for unless a file says otherwise; before them protobuf, where native histograms are wanted.
 const PROTOCOLS: [Protocol; 5] =
     [Protocol::Protobuf, Protocol::OpenMetrics1, Protocol::OpenMetrics0, Protocol::Text1, Protocol::Text0];

@@ -15,6 +15,7 @@ mod tests;
 pub(super) use self::http::{Authorization, BasicAuth, HttpSettings, OAuth2, Secret, TlsSettings, TlsVersion};
 pub(super) use job::{DnsDiscovery, EtcdDiscovery, FileDiscovery, HttpDiscovery, Job, Protocol, RecordKind};
 pub(super) use quantity::{duration_text, parse_duration};
+pub(super) use shown::shown_job;
 
 use job::Global;
 use serde::de::IgnoredAny;
@@ -72,6 +73,12 @@ impl ScrapeConfig {
 
     pub(super) fn wrong(&self, error: &dyn fmt::Display) -> ScrapeError {
         ScrapeError(format!("`scrape.config_file` {}: {error}", self.config_file.display()))
+    }
+
+    /// An error without the folder of the file, for those who may ask the server but not look at its disk.
+    pub(super) fn without_folder(&self, error: &ScrapeError) -> String {
+        let folder = self.config_file.parent().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
+        if folder.len() > 1 { error.to_string().replace(&folder, "") } else { error.to_string() }
     }
 
     /// Whether the file can be used, as far as that can be known without asking anyone.

@@ -1,6 +1,7 @@
 //! How is the file of jobs shown to those who may ask but not read it? As YAML, without its secrets, as Prometheus shows its own.
 
-use serde_json::Value;
+use super::{Job, duration_text};
+use serde_json::{Value, json};
 
 const HIDDEN: &str = "<secret>";
 
@@ -18,6 +19,43 @@ pub(super) fn shown(text: &str) -> Result<String, String> {
     let mut out = String::new();
     put(&mut out, &value, 0);
     Ok(out)
+}
+
+/// What a file says of a job, with what holds where it says nothing.
+pub(in super::super) fn shown_job(job: &Job, mut said: Value) -> String {
+    hide(&mut said);
+    let limits = [
+        ("body_size_limit", job.body_size_limit),
+        ("sample_limit", job.sample_limit),
+        ("target_limit", job.target_limit),
+        ("label_limit", job.label_limit),
+        ("label_name_length_limit", job.label_name_length_limit),
+        ("label_value_length_limit", job.label_value_length_limit),
+        ("keep_dropped_targets", job.keep_dropped_targets),
+    ];
+    let limits = limits.into_iter().filter(|(_, limit)| *limit > 0).map(|(key, limit)| (key, json!(limit)));
+    let protocols: Vec<&str> = job.scrape_protocols.iter().map(|protocol| protocol.name()).collect();
+    let others = [
+        ("scrape_interval", json!(duration_text(job.scrape_interval))),
+        ("scrape_timeout", json!(duration_text(job.scrape_timeout))),
+        ("scrape_protocols", json!(protocols)),
+        ("scrape_native_histograms", json!(job.scrape_native_histograms)),
+        ("always_scrape_classic_histograms", json!(job.always_scrape_classic_histograms)),
+        ("metrics_path", json!(job.metrics_path)),
+        ("scheme", json!(job.scheme)),
+        ("honor_labels", json!(job.honor_labels)),
+        ("honor_timestamps", json!(job.honor_timestamps)),
+        ("track_timestamps_staleness", json!(job.track_timestamps_staleness)),
+        ("enable_compression", json!(job.enable_compression)),
+        ("follow_redirects", json!(job.http.follow_redirects)),
+        ("enable_http2", json!(job.http.enable_http2)),
+    ];
+    if let Value::Object(fields) = &mut said {
+        fields.extend(limits.chain(others).map(|(key, value)| (key.to_owned(), value)));
+    }
+    let mut out = String::new();
+    put(&mut out, &said, 0);
+    out
 }
 
 fn hide(value: &mut Value) {

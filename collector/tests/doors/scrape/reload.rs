@@ -32,6 +32,9 @@ async fn the_file_is_read_again_when_it_changes_and_what_stays_in_it_goes_on() {
     // A file that cannot be used changes nothing, and is told.
     write(&scraping, "scrape_configs: [{job_nam: x}]\n");
     scraping.wait("it is told", |own| told(own)["loading"]["isUsable"] == false).await;
+    let tenant = storage::model::TenantId::default();
+    let trouble = scraping.door.collector.scrape_trouble(&tenant).unwrap();
+    assert!(trouble.contains("job_nam") && trouble.contains("jobs.yml") && !trouble.contains("/jobs.yml"), "{trouble}");
     assert_eq!(told(&scraping)["droppedTargetCounts"], json!({ "kept": 0, "changed": 0, "gone": 0 }));
     let rule = "metric_relabel_configs: [{target_label: x, replacement: y}]";
     let jobs = [job("kept", &target, ""), job("changed", &target, rule), job("new", &target, "")];
@@ -44,6 +47,13 @@ async fn the_file_is_read_again_when_it_changes_and_what_stays_in_it_goes_on() {
     assert!(!ended(&scraping, "kept") && !ended(&scraping, "changed"), "no series of what stays ends");
     let loading = told(&scraping)["loading"].clone();
     assert!(loading["isUsable"] == true && loading["since"].as_i64().unwrap() > since, "{loading}");
+    let door = &scraping.door.collector;
+    assert_eq!(door.scrape_trouble(&tenant), None);
+    let shown = door.describe_scrape_pool(&tenant, "changed").unwrap();
+    for line in ["job_name: \"changed\"\n", "scrape_interval: \"400ms\"\n", "metrics_path: \"/metrics\"\n"] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    assert_eq!(door.describe_scrape_pool(&tenant, "gone"), None);
     assert!(told(&scraping)["config"].as_str().unwrap().contains("job_name: \"new\""));
     scraping.close().await;
 }

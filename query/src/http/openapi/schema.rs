@@ -495,6 +495,7 @@ fn status() -> Vec<Named> {
         Always("wal_bytes", count()),
         Sometimes("write_refusal", text()),
         Sometimes("object_store", text()),
+        Sometimes("scrape_trouble", text()),
         Sometimes("kafka", reference("KafkaStatus")),
         Sometimes("tail_sampling", list_of("SampledByPolicy")),
         Sometimes("span_metrics", reference("SpanMetricsStatus")),

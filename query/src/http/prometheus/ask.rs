@@ -13,6 +13,9 @@ const MOST_STEPS: i64 = 11_000;
 const FIRST: i64 = i64::MIN / 1_000_000;
 const LAST: i64 = i64::MAX / 1_000_000;
 
+/// The latest moment that may be asked about, in milliseconds: until it each is exact as a number of JSON.
+const FARTHEST: i64 = 1 << 53;
+
 /// A request's parameters.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -129,6 +132,16 @@ impl Asked {
         Ok((start.clamp(FIRST, LAST), end.clamp(FIRST, LAST)))
     }
 
+    /// `start` and `end`, as of these moments where they are not given.
+    pub(super) fn range_after(&self, first: i64, last: i64) -> Result<(i64, i64)> {
+        let start = self.parsed("start", time)?.unwrap_or(first);
+        let end = self.parsed("end", time)?.unwrap_or(last);
+        match end < start {
+            true => Err(Refusal::bad_data("end timestamp must not be before start timestamp")),
+            false => Ok((start.clamp(FIRST, LAST), end.clamp(FIRST, LAST))),
+        }
+    }
+
     /// `match[]`. Grafana asks for everything by a selector that accepts every series.
     pub(super) fn selectors(&self) -> Result<Vec<Vec<Matcher>>> {
         let texts = self.pairs.iter().filter(|(name, _)| name == "match[]");
@@ -179,7 +192,7 @@ fn unescaped(name: &str) -> Option<String> {
 fn time(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         let milliseconds = (seconds * 1000.0).round();
-        if (FIRST as f64..=LAST as f64).contains(&milliseconds) {
+        if milliseconds.abs() <= FARTHEST as f64 {
             return Ok(milliseconds as i64);
         }
     } else if let (true, Ok(moment)) = (is_rfc3339(text), text.parse::<jiff::Timestamp>()) {

@@ -11,6 +11,7 @@
 //! - `reply`: what is computed for them, on the executor's threads.
 //! - `federate`: the newest samples, for another Prometheus that scrapes them; `family`: the same as protobuf.
 //! - `read`: remote read.
+//! - `search`: names and values that are like a text; `own`: what the server measures of itself.
 //! - `rules`: rules and alerts; `targets`: what is scraped.
 //! - `write`: values as JSON; `tree`: expressions as JSON.
 //! - `tsdb`: what there is most of.
@@ -23,10 +24,12 @@ mod ask;
 mod family;
 mod federate;
 mod origin;
+mod own;
 mod read;
 mod refusal;
 mod reply;
 mod rules;
+mod search;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -86,10 +89,14 @@ pub(super) enum Call {
     Features,
     Blocks,
     Admin,
+    Search(search::Realm),
+    ScrapePool,
+    RelabelSteps,
+    SelfMetrics,
 }
 
 /// All paths, and whether they can be posted to, too.
-const PATHS: [(&str, Call, bool); 25] = [
+const PATHS: [(&str, Call, bool); 31] = [
     ("/query", Call::Query, true),
     ("/query_range", Call::QueryRange, true),
     ("/query_exemplars", Call::QueryExemplars, true),
@@ -115,6 +122,12 @@ const PATHS: [(&str, Call, bool); 25] = [
     ("/features", Call::Features, false),
     ("/status/tsdb/blocks", Call::Blocks, false),
     ("/admin/tsdb/{what}", Call::Admin, true),
+    ("/search/metric_names", Call::Search(search::Realm::MetricNames), true),
+    ("/search/label_names", Call::Search(search::Realm::LabelNames), true),
+    ("/search/label_values", Call::Search(search::Realm::LabelValues), true),
+    ("/scrape_pools/config", Call::ScrapePool, false),
+    ("/targets/relabel_steps", Call::RelabelSteps, false),
+    ("/status/self_metrics", Call::SelfMetrics, false),
 ];
 
 /// The API, ready to be merged into the server's router.
@@ -175,7 +188,13 @@ async fn serve(
     );
     let answering = async {
         match answer(call, &state, path, request).await {
-            Ok(body) => answer::ok(body),
+            Ok(body) => {
+                let mut response = answer::ok(body);
+                if let Call::Search(_) = call {
+                    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(search::MEDIA));
+                }
+                response
+            }
             Err(refusal) => refusal.response(),
         }
     };

@@ -2,8 +2,10 @@
 
 use super::Call;
 use super::ask::Asked;
+use super::own;
 use super::refusal::Refusal;
 use super::rules;
+use super::search;
 use super::targets;
 use super::tree::tree;
 use super::tsdb;
@@ -25,13 +27,14 @@ const LIKE_PROMETHEUS: &str = "3.14.0";
 const TRUNCATED: &str = "results truncated due to limit";
 
 /// Of what Prometheus has to be told to switch on, what is always on here.
-const FEATURES: [&str; 6] = [
+const FEATURES: [&str; 7] = [
     "exemplar-storage",
     "native-histograms",
     "promql-delayed-name-removal",
     "promql-duration-expr",
     "promql-experimental-functions",
     "promql-extended-range-selectors",
+    "search-api",
 ];
 
 /// How an answer begins.
@@ -88,6 +91,13 @@ pub(super) fn known(call: Call, asked: &Asked, state: &QueryState, tenant: &Tena
         Call::Targets => targets::targets(asked, state, tenant),
         Call::TargetsMetadata => targets::metadata(asked, state, tenant)?,
         Call::ScrapePools => targets::pools(state, tenant),
+        Call::ScrapePool => targets::pool(asked, state, tenant)?,
+        Call::RelabelSteps => targets::relabel_steps(asked, state, tenant)?,
+        Call::SelfMetrics => {
+            let mut text = String::new();
+            state.render_metrics(&mut text);
+            own::metrics(asked, &text)?
+        }
         Call::Notifications => json!([]),
         Call::Features => json!(FEATURES),
         Call::Admin => {
@@ -146,6 +156,7 @@ pub(super) fn computed(call: Call, asked: &Asked, control: &Control) -> Result<S
             listed(asked, control, found.iter(), write::labels)
         }
         Call::Metadata => metadata(asked, control),
+        Call::Search(realm) => search::answer(realm, asked, control),
         Call::Blocks => Ok(success(&blocks(control).to_string(), &[], &[])),
         Call::Tsdb => Ok(success(&tsdb::status(asked, control)?.to_string(), &[], &[])),
         _ => Err(Refusal::internal()),
@@ -180,7 +191,7 @@ fn listed<T>(
 }
 
 /// Whether an answer may be so many bytes longer.
-fn admit(control: &Control, bytes: usize) -> Result<()> {
+pub(super) fn admit(control: &Control, bytes: usize) -> Result<()> {
     control.check()?;
     Ok(control.charge(bytes)?)
 }
@@ -252,7 +263,7 @@ fn truncate(answer: &mut Answer, limit: usize) -> bool {
 }
 
 /// Blocks that could not be read may have held samples of the answer.
-fn incomplete(control: &Control) -> Option<String> {
+pub(super) fn incomplete(control: &Control) -> Option<String> {
     let rows: u64 = control.missing().iter().map(|block| block.rows).sum();
     (rows > 0).then(|| format!("{rows} stored points could not be read; the answer may lack some of them"))
 }

@@ -6,8 +6,11 @@ use crate::config::Config;
 use crate::http::state::QueryState;
 use crate::promql::{self, Settings};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use storage::model::TenantId;
+
+/// Bytes of labels to which rules are applied.
+const MOST_LABEL_BYTES: usize = 64 * 1024;
 
 type Result<T> = std::result::Result<T, Refusal>;
 
@@ -39,6 +42,33 @@ pub(super) fn pools(state: &QueryState, tenant: &TenantId) -> Value {
     let pools: Vec<&String> =
         told["droppedTargetCounts"].as_object().into_iter().flatten().map(|(job, _)| job).collect();
     json!({ "scrapePools": pools })
+}
+
+/// `/scrape_pools/config`: a job as it is scraped.
+pub(super) fn pool(asked: &Asked, state: &QueryState, tenant: &TenantId) -> Result<Value> {
+    let name = required(asked, "scrapePool")?;
+    let yaml = (state.host().scrape_pool)(tenant, name).ok_or_else(|| no_pool(name))?;
+    Ok(json!({ "yaml": yaml }))
+}
+
+/// `/targets/relabel_steps`: what the rules of a job make of labels, one after another.
+pub(super) fn relabel_steps(asked: &Asked, state: &QueryState, tenant: &TenantId) -> Result<Value> {
+    let (name, labels) = (required(asked, "scrapePool")?, required(asked, "labels")?);
+    if labels.len() > MOST_LABEL_BYTES {
+        return Err(Refusal::bad_data(format!("labels has more than {MOST_LABEL_BYTES} bytes")));
+    }
+    let unread = |error: serde_json::Error| Refusal::bad_data(format!("error parsing labels: {error}"));
+    let labels: BTreeMap<String, String> = serde_json::from_str(labels).map_err(unread)?;
+    let steps = (state.host().relabel_steps)(tenant, name, labels).ok_or_else(|| no_pool(name))?;
+    Ok(json!({ "steps": steps }))
+}
+
+fn required<'a>(asked: &'a Asked, name: &str) -> Result<&'a str> {
+    asked.text(name).ok_or_else(|| Refusal::bad_data(format!("no {name} parameter provided")))
+}
+
+fn no_pool(name: &str) -> Refusal {
+    Refusal::bad_data(format!("error retrieving scrape config: scrape pool {} not found", json!(name)))
 }
 
 /// `/targets/metadata`: what targets told of their metrics.

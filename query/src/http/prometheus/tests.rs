@@ -1,6 +1,7 @@
 mod family;
 mod limit;
 mod memory;
+mod search;
 
 use super::*;
 use crate::config::Config;
