@@ -201,6 +201,7 @@ fn kafka_status(tenant: &TenantId, report: Option<KafkaReport>, front: Option<Fr
         dead_letters: told.dead_letters,
         lost: told.lost,
         unreadable: told.unreadable,
+        tombstones: told.tombstones,
         stuck: told.stuck,
     };
     let sent = |FrontTopicReport { topic, messages, bytes, unconfirmed }| KafkaFrontTopic {

@@ -145,6 +145,9 @@ pub struct KafkaPartition {
     /// Offsets of batches that cannot be read; dead letters name them.
     #[serde(default)]
     pub unreadable: u64,
+    /// Messages without a value that were passed over: in a compacted topic they say that a key is gone.
+    #[serde(default)]
+    pub tombstones: u64,
     /// Why it is read by this process and does not go on, if it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stuck: Option<String>,

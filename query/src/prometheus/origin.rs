@@ -1,9 +1,10 @@
 //! What do PromQL's labels tell of where a series came from, its resource and its scope?
 //!
 //! O1  Resources that differ do not become one series, for `rate` over two counters is neither's: one that tells no instance gets an
-//!     `instance` made of what it tells of its place, else of all that no other label tells. What is said of the telemetry itself
-//!     (`telemetry.*`) tells nobody apart, and resources whose instance is the same are the same.
-//! O2  A point's own attribute goes before a promoted one, and `job`, `instance` and what is told of the scope before both.
+//!     `instance` made of its place and a number of all that no other label tells. What is said of the telemetry itself
+//!     (`telemetry.*`) tells nobody apart, and resources that tell the same instance are the same.
+//! O2  A point's own attribute goes before a promoted one, which is called `resource_…` then, and `job`, `instance` and what is told of
+//!     the scope go before both.
 //!
 //! Why so: `docs/adr/035-labels-that-keep-resources-and-scopes-apart.md`.
 //!
@@ -24,8 +25,11 @@ const IDENTIFYING: [&str; 3] = ["service.namespace", "service.name", "service.in
 /// Of those of a pod its name in full is made, as OpenTelemetry's operator does where nobody says which instance it is.
 const POD: [&str; 3] = ["k8s.namespace.name", "k8s.pod.name", "k8s.container.name"];
 
-/// Others that tell a place, the first that is there counts.
-const PLACES: [&str; 5] = ["k8s.pod.uid", "faas.instance", "container.id", "host.name", "host.id"];
+/// Other places that no two have in common, the first that is there counts.
+const ALONE: [&str; 3] = ["k8s.pod.uid", "faas.instance", "container.id"];
+
+/// Those that others may share; the first that is there counts.
+const HOSTS: [&str; 2] = ["host.name", "host.id"];
 
 /// Tells processes of one place apart.
 const PROCESS: &str = "process.pid";
@@ -116,21 +120,39 @@ impl Strategy {
     /// The instance of a resource that tells none (O1).
     fn made_instance(&self, resource: Map<'_>) -> String {
         let pod = POD.map(|key| text(resource, key));
-        let place = match &pod {
-            [_, name, _] if !name.is_empty() => {
-                pod.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(".")
-            }
-            _ => PLACES.into_iter().map(|key| text(resource, key)).find(|place| !place.is_empty()).unwrap_or_default(),
+        let first = |keys: &[&'static str]| {
+            keys.iter().map(|key| (*key, text(resource, key))).find(|(_, place)| !place.is_empty())
         };
-        if !place.is_empty() {
-            let process = text(resource, PROCESS);
-            return if process.is_empty() { place } else { format!("{place}:{process}") };
+        let mut used = vec![PROCESS];
+        let (place, is_alone) = if !pod[1].is_empty() {
+            used.extend(POD);
+            (pod.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("."), false)
+        } else if let Some((_, place)) = first(&ALONE) {
+            (place, true)
+        } else if let Some((key, place)) = first(&HOSTS) {
+            used.push(key);
+            (place, false)
+        } else {
+            let rest = self.rest(resource, &[]);
+            return rest.map_or_else(String::new, |rest| format!("resource-{rest:016x}"));
+        };
+        let process = text(resource, PROCESS);
+        let place = if process.is_empty() { place } else { format!("{place}:{process}") };
+        match self.rest(resource, &used).filter(|_| !is_alone) {
+            Some(rest) => format!("{place}/{:08x}", rest >> 32),
+            None => place,
         }
-        let is_told = |key: &str| IDENTIFYING.contains(&key) || key.starts_with(OF_TELEMETRY) || self.promote.has(key);
+    }
+
+    /// A number of what a resource tells that neither another label nor those keys tell; `None` where that is nothing.
+    fn rest(&self, resource: Map<'_>, used: &[&str]) -> Option<u64> {
+        let is_told = |key: &str| {
+            IDENTIFYING.contains(&key) || used.contains(&key) || key.starts_with(OF_TELEMETRY) || self.promote.has(key)
+        };
         let rest = resource.iter().filter(|(key, _)| !is_told(key));
-        let rest: BTreeMap<&str, String> = rest.map(|(key, value)| (key, text_of(value).into_owned())).collect();
-        let rest: Vec<(&str, String)> = rest.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        if rest.is_empty() { String::new() } else { format!("resource-{:016x}", number(&rest)) }
+        let rest: BTreeMap<&str, Value<'_>> = rest.collect();
+        let rest: Vec<(&str, Value<'_>)> = rest.into_iter().filter(|(_, value)| !text_of(*value).is_empty()).collect();
+        if rest.is_empty() { None } else { Some(number(&rest)) }
     }
 
     /// `otel_scope_name` and the others.
@@ -147,10 +169,19 @@ impl Strategy {
     }
 }
 
-/// A number that texts have in common with nothing else, and always have (FNV-1a).
-fn number(pairs: &[(&str, String)]) -> u64 {
-    let bytes = pairs.iter().flat_map(|(key, value)| key.bytes().chain([0xff]).chain(value.bytes()).chain([0xfe]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+/// A number that pairs have in common with nothing else, and always have (FNV-1a). A number and its digits differ.
+fn number(pairs: &[(&str, Value<'_>)]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for (key, value) in pairs {
+        let text = text_of(*value);
+        let middle: &[u8] = if matches!(value, Value::String(_)) { &[0xff] } else { &[0xfd] };
+        let parts = [key.as_bytes(), middle, text.as_bytes(), &[0xfe]];
+        hash = parts
+            .into_iter()
+            .flatten()
+            .fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    }
+    hash
 }
 
 fn text(map: Map<'_>, key: &str) -> String {

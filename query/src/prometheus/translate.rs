@@ -100,8 +100,12 @@ pub(super) fn own_labels(series: &Series, strategy: &Strategy) -> Labels {
     }
     let attributes = attribute_labels(series.attributes().iter(), strategy.translation);
     let origin = strategy.origin(series);
-    let promoted = origin.promoted.iter().cloned();
-    Labels::new(promoted.chain(attributes).chain(origin.fixed.iter().cloned()))
+    let promoted = origin.promoted.iter().map(|(name, value)| match attributes.get(name) {
+        Some(of_point) if of_point != value => (format!("resource_{name}").into(), Arc::clone(value)),
+        _ => (Arc::clone(name), Arc::clone(value)),
+    });
+    let promoted: Vec<_> = promoted.collect();
+    Labels::new(promoted.into_iter().chain(attributes).chain(origin.fixed.iter().cloned()))
 }
 
 /// The labels of the resource's `target_info`; `None` where it would tell nothing.

@@ -57,6 +57,7 @@ async fn browser_shows_partitions_and_replays_a_dead_letter() {
     cluster.send("otlp_logs", 0, b"\x0a\xff", None);
     cluster.send("otlp_logs", 1, b"{\"resourceLogs\":[]}", None);
     cluster.send("lines", 0, b"caf\xe9", None);
+    cluster.send("otlp_logs", 2, &request(0..1), Some(("X-Scope-OrgID", "a|b")));
     cluster.flush();
     let server = cluster.serve(dir.path(), &[("SPANLIGHT_KAFKA_TOPICS", TOPICS)]);
     let browser = Browser::open(1280, 800).await;
@@ -65,7 +66,7 @@ async fn browser_shows_partitions_and_replays_a_dead_letter() {
     browser.screenshot("status-partitions").await;
     theme(&browser, "dark").await;
     browser
-        .wait_for("all letters", "return document.querySelectorAll('[data-testid=\"letter-row\"]').length === 3")
+        .wait_for("all letters", "return document.querySelectorAll('[data-testid=\"letter-row\"]').length === 4")
         .await;
     says(&browser, "kafka-words", "caught up").await;
     browser.screenshot("status-letters-dark").await;
@@ -86,6 +87,19 @@ async fn browser_shows_partitions_and_replays_a_dead_letter() {
     says(&browser, "replayed", "replayed").await;
     let stored = server.json("/api/v1/dead-letters").await;
     assert_eq!(stored["letters"].as_array().unwrap().len(), 0, "they belong to a tenant of their own");
+
+    // One that tells no tenant is stored for the one that is said.
+    let row = "document.querySelector('[data-testid=\"letter-tenant\"]').closest('tr')";
+    let is_off = format!("return {row}.querySelector('[data-testid=\"replay\"]').disabled");
+    assert_eq!(browser.run(&is_off).await, true);
+    let say = format!(
+        "const tenant = {row}.querySelector('[data-testid=\"letter-tenant\"]'); tenant.value = 'shop'; \
+         tenant.dispatchEvent(new Event('input'))"
+    );
+    browser.run(&say).await;
+    browser.screenshot("status-letter-tenant").await;
+    browser.run(&format!("return {row}.querySelector('[data-testid=\"replay\"]').click()")).await;
+    browser.wait_for("both", "return document.querySelectorAll('[data-testid=\"replayed\"]').length === 2").await;
 
     // The message is kept as a file; keys choose a letter and open it.
     let seen = "window.kept = []; const click = HTMLAnchorElement.prototype.click; \

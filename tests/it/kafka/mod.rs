@@ -75,6 +75,12 @@ impl Cluster {
         self.producer.send(record).map_err(|(error, _)| error).unwrap();
     }
 
+    /// A message without a value.
+    fn send_tombstone(&self, topic: &str, partition: i32) {
+        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition).key(b"gone");
+        self.producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+
     pub(crate) fn flush(&self) {
         self.producer.flush(Duration::from_secs(30)).unwrap();
     }
@@ -234,6 +240,7 @@ async fn what_cannot_be_read_is_kept_and_stops_nothing() {
     for bad in [&b"\x0a\xff"[..], b"not protobuf at all", &[0xff; 1_000], &vec![7; 600_000]] {
         cluster.send(LOGS, 0, bad, None);
         cluster.send(LOGS, 0, &[], None);
+        cluster.send_tombstone(LOGS, 0);
     }
     cluster.send(LOGS, 0, &request(0..1), Some(("x-scope-orgid", "../etc")));
     cluster.send(LOGS, 0, &request(1..2), Some(("X-Scope-OrgID", "shop")));
@@ -248,6 +255,10 @@ async fn what_cannot_be_read_is_kept_and_stops_nothing() {
     })
     .await;
     assert_eq!(metric(&server, "spanlight_kafka_dead_letters_total").await, 11.0);
+    assert_eq!(metric(&server, "spanlight_kafka_tombstones_total").await, 4.0);
+    let partitions = server.json("/api/v1/status").await["kafka"]["partitions"].take();
+    let told = |topic: &str| partitions.as_array()?.iter().find(|one| one["topic"] == topic)?["tombstones"].as_u64();
+    assert_eq!((told(LOGS), told("lines")), (Some(4), Some(0)), "{partitions}");
     assert_eq!(values(&server, "number", "", "default").await, BTreeMap::from([("0000002".to_owned(), 1)]));
     assert_eq!(values(&server, "number", "", "shop").await, BTreeMap::from([("0000001".to_owned(), 1)]));
     assert_eq!(values(&server, "service.name", "", "plain").await, BTreeMap::from([("lines".to_owned(), 1)]));

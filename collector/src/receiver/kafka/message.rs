@@ -236,13 +236,20 @@ fn parse_json(payload: &[u8]) -> Result<serde_json::Value, String> {
     Ok(json)
 }
 
+/// A whole number; `Err` with one that takes 64 bits without a sign. OpenTelemetry has no such numbers, and ids are made of
+/// them: a double would be another one, so its digits are kept as text.
+fn whole(number: &serde_json::Number) -> Option<Result<i64, u64>> {
+    number.as_i64().map(Ok).or_else(|| number.as_u64().map(Err))
+}
+
 /// JSON as OTLP/JSON writes it, with the types that `put_json` gives.
 fn any_value(value: &serde_json::Value) -> serde_json::Value {
     match value {
         serde_json::Value::Null => json!({}),
         serde_json::Value::Bool(value) => json!({ "boolValue": value }),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(integer) => json!({ "intValue": integer.to_string() }),
+        serde_json::Value::Number(number) => match whole(number) {
+            Some(Ok(integer)) => json!({ "intValue": integer.to_string() }),
+            Some(Err(large)) => json!({ "stringValue": large.to_string() }),
             None => json!({ "doubleValue": number.as_f64() }),
         },
         serde_json::Value::String(text) => json!({ "stringValue": text }),
@@ -277,8 +284,9 @@ fn put_json(out: &mut Vec<u8>, json: &serde_json::Value) {
     match json {
         serde_json::Value::Null => put_value(out, Value::Empty),
         serde_json::Value::Bool(value) => put_value(out, Value::Bool(*value)),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(integer) => put_value(out, Value::Int(integer)),
+        serde_json::Value::Number(number) => match whole(number) {
+            Some(Ok(integer)) => put_value(out, Value::Int(integer)),
+            Some(Err(large)) => put_value(out, Value::String(&large.to_string())),
             None => put_value(out, Value::Double(number.as_f64().unwrap_or(f64::NAN))),
         },
         serde_json::Value::String(text) => put_value(out, Value::String(text)),
@@ -391,6 +399,9 @@ mod tests {
             ("raw", &b"\xff\0"[..], Value::Bytes(b"\xff\0")),
             ("text", "ü".as_bytes(), Value::String("ü")),
             ("json", b"7", Value::Int(7)),
+            ("json", b"-9223372036854775808", Value::Int(i64::MIN)),
+            ("json", b"18446744073709551615", Value::String("18446744073709551615")),
+            ("json", b"1e3", Value::Double(1_000.0)),
             ("json", b"null", Value::Empty),
         ] {
             let batch = rows(encoding, payload).unwrap().batch;

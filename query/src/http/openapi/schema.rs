@@ -522,7 +522,8 @@ fn status() -> Vec<Named> {
     let reason = choice(&["malformed", "active_series"]);
     let left_out =
         [Always("topic", text()), Always("reason", reason), Always("records", count()), Always("said", text())];
-    let counts = ["position", "committed", "lag", "messages", "rows", "dead_letters", "lost", "unreadable"];
+    let counts =
+        ["position", "committed", "lag", "messages", "rows", "dead_letters", "lost", "unreadable", "tombstones"];
     let partition = [Always("topic", text()), Always("partition", count()), Always("ours", flag())];
     let partition = partition.into_iter().chain(counts.map(|name| Always(name, count())));
     let partition = partition.chain([Sometimes("stuck", text())]);

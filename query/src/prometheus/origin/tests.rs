@@ -45,14 +45,15 @@ fn instance(resource: Texts<'_>) -> String {
 
 #[test]
 fn o1_a_resource_without_an_instance_has_that_of_its_place() {
-    let cases: [(Texts<'_>, &str); 9] = [
+    let cases: [(Texts<'_>, &str); 10] = [
         (&[("service.instance.id", "i"), ("k8s.pod.name", "p"), ("process.pid", "7")], "i"),
         (&[("k8s.namespace.name", "n"), ("k8s.pod.name", "p"), ("k8s.container.name", "c")], "n.p.c"),
-        (&[("k8s.pod.name", "p"), ("host.name", "h"), ("process.pid", "7")], "p:7"),
+        (&[("k8s.pod.name", "p"), ("telemetry.sdk.language", "go"), ("process.pid", "7")], "p:7"),
         (&[("k8s.namespace.name", "n"), ("k8s.pod.uid", "u")], "u"),
         (&[("faas.instance", "f"), ("host.name", "h")], "f"),
         (&[("container.id", "c"), ("host.name", "h")], "c"),
-        (&[("host.name", "h"), ("process.pid", "7"), ("shard", "1")], "h:7"),
+        (&[("host.name", "h"), ("process.pid", "7"), ("cloud.region", "r")], "h:7"),
+        (&[("container.id", "c"), ("shard", "1"), ("process.pid", "7")], "c:7"),
         (&[("host.id", "h")], "h"),
         (&[("telemetry.sdk.language", "go"), ("telemetry.sdk.version", "1"), ("k8s.cluster.name", "c")], ""),
     ];
@@ -70,6 +71,21 @@ fn o1_a_resource_without_a_place_has_a_number_as_instance() {
 }
 
 #[test]
+fn o1_what_else_a_resource_tells_of_a_place_is_a_number_behind_it() {
+    let one = instance(&[("k8s.namespace.name", "n"), ("k8s.pod.name", "p"), ("k8s.pod.uid", "u")]);
+    assert_eq!(one, "n.p/9fcad5fc", "it is the same after each start");
+    let pairs: [[Texts<'_>; 2]; 4] = [
+        [&[("k8s.pod.name", "p"), ("k8s.pod.uid", "u")], &[("k8s.pod.name", "p"), ("k8s.pod.uid", "v")]],
+        [&[("k8s.pod.name", "p")], &[("k8s.pod.name", "p"), ("k8s.cluster.uid", "c")]],
+        [&[("host.name", "h"), ("host.id", "1")], &[("host.name", "h"), ("host.id", "2")]],
+        [&[("host.name", "h"), ("shard", "1")], &[("host.name", "h"), ("shard", "2")]],
+    ];
+    for [one, other] in pairs {
+        assert_ne!(instance(one), instance(other), "{one:?}");
+    }
+}
+
+#[test]
 fn o2_attributes_of_resources_are_promoted() {
     let resource: Texts<'_> = &[
         ("service.name", "web"),
@@ -81,16 +97,33 @@ fn o2_attributes_of_resources_are_promoted() {
     let series = series(resource, Scope::default(), &[("cloud.region", "point"), ("job", "j")]);
     let of = |promote| labels(&strategy(promote), &series);
     let none = PromoteConfig { resource_attributes: Vec::new(), ..PromoteConfig::default() };
-    assert_eq!(of(PromoteConfig::default()), ["cloud_region=point", "instance=i", "job=web", "k8s_pod_name=p"]);
+    assert_eq!(
+        of(PromoteConfig::default()),
+        ["cloud_region=point", "instance=i", "job=web", "k8s_pod_name=p", "resource_cloud_region=r"]
+    );
     assert_eq!(of(none.clone()), ["cloud_region=point", "instance=i", "job=web"]);
     let listed = PromoteConfig { resource_attributes: vec!["team.name".into(), "other".into()], ..none.clone() };
     assert_eq!(of(listed), ["cloud_region=point", "instance=i", "job=web", "team_name=t"]);
     let ignored = vec!["k8s.pod.name".into(), "service.name".into()];
     let all = PromoteConfig { all_resource_attributes: true, ignore_resource_attributes: ignored, ..none };
-    let expected = ["cloud_region=point", "instance=i", "job=web", "service_instance_id=i", "team_name=t"];
+    let expected = [
+        "cloud_region=point",
+        "instance=i",
+        "job=web",
+        "resource_cloud_region=r",
+        "service_instance_id=i",
+        "team_name=t",
+    ];
     assert_eq!(of(all.clone()), expected);
     let as_is = Strategy::new(TranslationStrategy::NoTranslation, &Arc::new(all));
-    let expected = ["cloud.region=point", "instance=i", "job=web", "service.instance.id=i", "team.name=t"];
+    let expected = [
+        "cloud.region=point",
+        "instance=i",
+        "job=web",
+        "resource_cloud.region=r",
+        "service.instance.id=i",
+        "team.name=t",
+    ];
     assert_eq!(labels(&as_is, &series), expected);
     // What is promoted is in `target_info` all the same.
     let target = target_labels(&series, &strategy(PromoteConfig::default())).unwrap();

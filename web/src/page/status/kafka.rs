@@ -166,7 +166,10 @@ fn row(one: &KafkaPartition, paused: bool, looks: StoredValue<Looks>) -> AnyView
             <td class="num" data-testid="lag">{lag}</td>
             <td>{caught_up}</td>
             <td class="num" class:quiet=idle>{rate}</td>
-            <td class="num">{format::count(one.rows)}</td>
+            <td class="num">
+                {(one.tombstones > 0).then(|| view! { <span class="quiet" data-testid="tombstones">{format::counted(one.tombstones, "tombstone")}" · "</span> })}
+                {format::count(one.rows)}
+            </td>
             <td class="num">{format::count(one.position)}</td>
             <td class="num">{loss(one.position.saturating_sub(one.committed))}</td>
             <td class="num" class:bad={one.dead_letters > 0}>{(one.dead_letters > 0).then(mark)}{loss(one.dead_letters)}</td>

@@ -66,7 +66,7 @@ fn shown(answer: &DeadLettersResponse, letters: Letters) -> AnyView {
         view! { <header class="page-head"><h2>"Dead letters"</h2><p class="quiet">{words}</p></header> }
     };
     if answer.letters.is_empty() {
-        return head("none: every message that was read could be stored".into()).into_any();
+        return head("none: no message had to be left aside".into()).into_any();
     }
     let waiting = answer.letters.iter().filter(|letter| !letter.replayed && !letter.partial).count();
     let all = format::counted(answer.letters.len() as u64, "letter");
@@ -147,12 +147,16 @@ fn replay(letter: &DeadLetter, letters: Letters) -> AnyView {
     let told = if letter.encoding.is_empty() { "otlp_proto".to_owned() } else { letter.encoding.clone() };
     let encoding = RwSignal::new(told.clone());
     let (busy, is_batch) = (RwSignal::new(false), letter.end.is_some());
+    let (tenant, asks_tenant) = (RwSignal::new(String::new()), !is_batch && letter.tenant.is_empty());
     let id = letter.id.clone();
     let again = move |_| {
         let (id, encoding) = (id.clone(), encoding.get_untracked());
         busy.set(true);
         leptos::task::spawn_local(async move {
-            let how = if is_batch { String::new() } else { format!("?encoding={encoding}") };
+            let mut how = if is_batch { String::new() } else { format!("?encoding={encoding}") };
+            if asks_tenant {
+                how += &format!("&tenant={}", address::encode(&tenant.get_untracked()));
+            }
             let path = format!("/api/v1/dead-letters/{}/replay{how}", address::encode(&id));
             let answer = fetch::call("POST", &path, TENANT).await;
             let answer = answer.and_then(|body| fetch::read::<Replayed>(&body, &path));
@@ -172,10 +176,18 @@ fn replay(letter: &DeadLetter, letters: Letters) -> AnyView {
                 on:change=move |event| encoding.set(event_target_value(&event))>{options}</select>
         }
     });
+    let into = asks_tenant.then(|| {
+        view! {
+            <input class="mono" style="width:12ch" placeholder="tenant" aria-label="Store it for tenant" spellcheck="false" data-testid="letter-tenant"
+                on:input=move |event| tenant.set(event_target_value(&event)) />
+        }
+    });
+    let is_unable = move || busy.get() || asks_tenant && tenant.with(|tenant| tenant.trim().is_empty());
     view! {
         <div class:joined=!is_batch>
+            {into}
             {choice}
-            <button class="button" data-testid="replay" disabled=busy on:click=again>{move || if busy.get() { "Replaying…" } else { "Replay" }}</button>
+            <button class="button" data-testid="replay" disabled=is_unable on:click=again>{move || if busy.get() { "Replaying…" } else { "Replay" }}</button>
         </div>
     }
     .into_any()
