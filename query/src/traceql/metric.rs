@@ -349,7 +349,8 @@ impl<'q> Source<'q> {
         let left = left_of(&self.plan);
         let extrapolates = self.columns.contains(column::TRACE_STATE);
         let counts = matches!(measure, Measure::Rate | Measure::Count) && !extrapolates;
-        if !counts || self.exemplars > 0 || !self.by_row || !left.exact {
+        let is_even = axis.window().is_none_or(|window| !window.splits());
+        if !counts || !is_even || self.exemplars > 0 || !self.by_row || !left.exact {
             return Ok(None);
         }
         let dimension = match by {

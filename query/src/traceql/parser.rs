@@ -156,10 +156,13 @@ impl Parser<'_> {
         self.problem(self.at(), format!("expected {expected}, found {found}"))
     }
 
+    /// How high a tree is on top of one of such a height.
     fn deeper(&self, at: usize, depth: usize) -> Result<usize> {
         if depth >= MOST_DEPTH {
-            let message =
-                format!("nested deeper than {MOST_DEPTH}; a regular expression may say the same in fewer steps");
+            let message = format!(
+                "more than {MOST_DEPTH} levels: each operator of a chain that is read from the left is one, each stage behind a `|`, \
+                 and each pair of parentheses; of one `&&` or `||` after another there may be as many as the text holds"
+            );
             return Err(self.problem(at, message));
         }
         Ok(depth + 1)
@@ -167,7 +170,10 @@ impl Parser<'_> {
 
     /// Runs `inner` one level of parentheses deeper.
     fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        self.nesting = self.deeper(self.at(), self.nesting)?;
+        if self.nesting >= MOST_DEPTH {
+            return Err(self.problem(self.at(), format!("nested deeper than {MOST_DEPTH}")));
+        }
+        self.nesting += 1;
         let result = inner(self);
         self.nesting -= 1;
         result

@@ -1,6 +1,7 @@
 //! How do Jaeger's monitoring pages ask how services do? For families of metrics, which are made of the spans.
 //!
-//! R1  Each point stands for the step that ends there: what Jaeger calls `ratePer` is the step here.
+//! R1  Each point stands for the time before it that `ratePer` says, as Prometheus's `rate(…[ratePer])` does behind Jaeger: points begin
+//!     where the range does, are a step apart, and none is after the range.
 //! R2  Latencies are milliseconds, calls are per second, errors are the share of calls that failed: zeros where none did.
 
 use super::model::{stored_service, told_service};
@@ -11,12 +12,13 @@ use crate::traceql::{self, Axis, Value};
 use jiff::Timestamp;
 use query_api::otlp::double;
 use serde::Serialize;
-use storage::scan::TimeRange;
 
 const MILLIS: i64 = 1_000_000;
 const HOUR: i64 = 3_600_000 * MILLIS;
 /// Between two points, where it is not said.
 const USUAL_STEP: i64 = 5_000 * MILLIS;
+/// How long the time is that a point stands for, where it is not said.
+const USUAL_WINDOW: i64 = 600_000 * MILLIS;
 /// The least step that can be asked for, in milliseconds.
 pub(super) const MIN_STEP: i64 = 1_000;
 const ALL: &str = "with(extrapolate=true)";
@@ -74,12 +76,16 @@ pub(super) fn family(control: &Control, request: &Request, measure: Measure) -> 
     if step < MIN_STEP * MILLIS {
         return Err(Error::parameter("step", format!("unable to parse param 'step': at least {MIN_STEP} ms")));
     }
+    let window = request.number("ratePer", MILLIS)?.unwrap_or(USUAL_WINDOW);
+    if window < MILLIS {
+        return Err(Error::parameter("ratePer", "unable to parse param 'ratePer': at least 1 ms"));
+    }
     let quantile = match measure {
         Measure::Latencies => request.quantile()?,
         Measure::Calls | Measure::Errors => String::new(),
     };
     let (spans, by) = asked(request, by_operation)?;
-    let axis = Axis::steps(TimeRange { start: range.start, end: range.end }, step)?;
+    let axis = Axis::trailing(range, step, window)?;
     let ask = |text: String| Ok::<_, Error>(traceql::parse(&text)?.metrics()?.series(control, &axis, 0)?.series);
     // Spans stand for as many as there were where samples were taken.
     let calls = || ask(format!("{{ {spans} }} | rate() {by} {ALL}"));

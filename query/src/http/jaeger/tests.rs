@@ -363,7 +363,7 @@ async fn services_are_measured_by_the_spans_that_there_were() {
     };
     // All that fail are kept, and one of four of the others.
     server.fixture.put(spans(&[span(11, 2, ""), span(12, 0, "ot=th:c"), span(13, 0, "ot=th:c")])).await;
-    let asked = format!("service=sampled&endTs={}&lookback=60000&step=60000", NOW / 1_000_000);
+    let asked = format!("service=sampled&endTs={}&lookback=60000&step=60000&ratePer=60000", NOW / 1_000_000);
     let most = async |measure: &str| {
         let family = server.get(&format!("/api/metrics/{measure}?{asked}")).await;
         let points = family["metrics"][0]["metricPoints"].as_array().unwrap().iter();
@@ -374,10 +374,54 @@ async fn services_are_measured_by_the_spans_that_there_were() {
 }
 
 #[tokio::test]
+async fn r1_a_point_stands_for_the_time_before_it_that_rate_per_says() {
+    let server = Server::new().await;
+    let span = |trace, service, seconds: u64| TestSpan {
+        trace,
+        service,
+        start: NOW - i64::try_from(seconds).unwrap() * SECOND,
+        ..TestSpan::default()
+    };
+    let burst = (0..6).map(|number| span(1_000 + number, "burst", 80));
+    let steady = (0..240).map(|number| span(2_000 + number, "steady", 5 + 10 * number));
+    server.fixture.put(spans(&burst.chain(steady).collect::<Vec<_>>())).await;
+    let points = async |asked: String| -> Vec<(String, String)> {
+        let family = server.get(&format!("/api/metrics/{asked}")).await;
+        let points = family["metrics"][0]["metricPoints"].as_array().unwrap().iter();
+        let told = |point: &Value| {
+            let value = &point["gaugeValue"]["doubleValue"];
+            let value = value.as_f64().map_or_else(|| value.to_string(), |value| format!("{value:.3}"));
+            (point["timestamp"].as_str().unwrap().to_owned(), value)
+        };
+        points.map(told).collect()
+    };
+    let values = async |measure: &str, window: u32| -> Vec<String> {
+        let end = NOW / 1_000_000;
+        let asked = format!("{measure}service=burst&endTs={end}&lookback=180000&step=60000&ratePer={window}");
+        points(asked).await.into_iter().map(|(_, value)| value).collect()
+    };
+    assert_eq!(values("calls?", 60_000).await, ["0.000", "0.000", "0.100", "0.000"]);
+    assert_eq!(values("calls?", 100_000).await, ["0.000", "0.000", "0.060", "0.060"]);
+    assert_eq!(values("calls?", 30_000).await, ["0.000", "0.000", "0.200", "0.000"]);
+    assert_eq!(values("calls?", 10_000).await, ["0.000"; 4]);
+    let latencies = values("latencies?quantile=0.5&", 100_000).await;
+    assert_eq!((&latencies[0], &latencies[2]), (&latencies[1], &latencies[3]), "{latencies:?}");
+    assert_ne!(latencies[1], latencies[2]);
+    // Wherever the range ends, no point is after it, and none of a part of the time that it stands for.
+    let end = NOW / 1_000_000 - 25_000;
+    for window in ["", "&ratePer=60000", "&ratePer=90000", "&ratePer=20000"] {
+        let told = points(format!("calls?service=steady&endTs={end}&lookback=300000&step=60000{window}")).await;
+        assert_eq!(told.len(), 6, "{window}");
+        assert!(told.iter().all(|(_, value)| value == "0.100"), "{window} {told:?}");
+        assert_eq!(told[5].0, "2026-11-23T05:59:35Z", "{window}");
+    }
+}
+
+#[tokio::test]
 async fn services_are_measured_by_their_spans() {
     let server = Server::new().await;
     let end = NOW / 1_000_000;
-    let range = format!("endTs={end}&lookback=60000&step=60000");
+    let range = format!("endTs={end}&lookback=60000&step=60000&ratePer=60000");
     let calls = server.get(&format!("/api/metrics/calls?service=gateway&service=cart&{range}")).await;
     assert_eq!((&calls["name"], &calls["type"]), (&json!("service_call_rate"), &json!("GAUGE")));
     assert_eq!(calls["metrics"].as_array().unwrap().len(), 1, "of the kind that is usual");
@@ -412,6 +456,9 @@ async fn services_are_measured_by_their_spans() {
         "latencies?service=a&quantile=2",
         "calls?service=a&spanKind=x",
         "calls?service=a&step=1",
+        "calls?service=a&ratePer=0",
+        "calls?service=a&ratePer=x",
+        "calls?service=a&step=1000&ratePer=9223372036854775807",
     ] {
         assert_eq!(server.ask(&format!("/api/metrics/{refused}")).await.0, 400, "{refused}");
     }

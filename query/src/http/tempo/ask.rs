@@ -14,7 +14,7 @@ pub(super) fn search(request: &Request) -> Result<(Search, SearchQuery)> {
         range: request.range_or_all()?,
         order: Order::Newest,
         limit: request.count("limit", 20)?,
-        spans_per_set: request.count("spss", 3)?,
+        spans_per_set: request.count_or_all("spss", 3)?,
         after: None,
     };
     Ok((search, query))

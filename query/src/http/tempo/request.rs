@@ -47,14 +47,26 @@ impl Request {
         self.text("q").or_else(|| self.text("query")).unwrap_or_default()
     }
 
-    /// A number of things; zero is as many as are answered at most.
-    pub(super) fn count(&self, name: &str, default: usize) -> Result<usize> {
-        let Some(text) = self.text(name) else { return Ok(default) };
-        match text.parse::<u64>() {
-            Ok(0) => Ok(MOST),
-            Ok(count) => Ok(usize::try_from(count).unwrap_or(MOST).min(MOST)),
-            Err(_) => Err(Error::parameter(name, format!("invalid {name}: expected a whole number, found `{text}`"))),
+    /// A number of things, which is zero where it is not said or `usual` is meant. More than are answered is refused, as with
+    /// Tempo: a list that is shorter than what was asked for has all that there is.
+    pub(super) fn count(&self, name: &str, usual: usize) -> Result<usize> {
+        let text = self.text(name).unwrap_or("0");
+        if text.is_empty() || !text.bytes().all(|digit| digit.is_ascii_digit()) {
+            let message = format!("invalid {name}: expected a whole number, found `{text}`");
+            return Err(Error::parameter(name, message));
         }
+        match text.parse::<usize>() {
+            Ok(0) => Ok(usual),
+            Ok(count) if count <= MOST => Ok(count),
+            _ => {
+                Err(Error::parameter(name, format!("invalid {name}: {text} exceeds the most that is allowed, {MOST}")))
+            }
+        }
+    }
+
+    /// The same, where zero means all that there are, up to the most that is allowed.
+    pub(super) fn count_or_all(&self, name: &str, usual: usize) -> Result<usize> {
+        if self.text(name).is_none() { Ok(usual) } else { self.count(name, MOST) }
     }
 
     /// Whether something is asked for, in one of Go's words for it.
@@ -231,6 +243,17 @@ mod tests {
         assert_eq!(range(format!("since=2h&end={late}")), TimeRange { start: now - 2 * hour, end: late });
         assert_eq!(range(format!("since=2h&start={early}&end={end}")), TimeRange { start: early, end });
         assert_eq!(range(format!("start={early}")), TimeRange { start: early, end: now });
+    }
+
+    #[test]
+    fn a_count_above_the_most_is_refused_and_zero_is_the_usual() {
+        let count = |text: &str| Request::read(&format!("limit={text}"), 0).unwrap().count("limit", 20).ok();
+        let cases = [("", Some(20)), ("0", Some(20)), ("7", Some(7)), ("10000", Some(10_000)), ("10001", None)];
+        for (text, expected) in cases.into_iter().chain([("18446744073709551616", None), ("-1", None), ("+1", None)]) {
+            assert_eq!(count(text), expected, "{text}");
+        }
+        let all = |text: &str| Request::read(text, 0).unwrap().count_or_all("spss", 3).ok();
+        assert_eq!(["", "spss=0", "spss=5", "spss=10001"].map(all), [Some(3), Some(MOST), Some(5), None]);
     }
 
     #[test]

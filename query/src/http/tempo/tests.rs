@@ -194,6 +194,11 @@ async fn what_is_no_query_is_refused_with_its_place() {
     );
     assert_eq!(server.refused("/api/search?start=9&end=5").await.0, 400);
     assert_eq!(server.refused("/api/search?limit=x").await.0, 400);
+    for path in ["search?limit=10001", "v2/search/tag/span.a/values?limit=99999999999999999999"] {
+        let (status, why) = server.refused(&format!("/api/{path}")).await;
+        assert_eq!(status, 400, "{path}");
+        assert!(why.contains("exceeds the most that is allowed, 10000"), "{why}");
+    }
 }
 
 impl Server {
@@ -384,6 +389,18 @@ async fn exemplars_name_a_span_of_each_step() {
     assert_eq!(series["exemplars"][0]["labels"], labels);
     assert_eq!(series["exemplars"][0]["value"], json!(1.0 / 60.0));
     assert_eq!(series["exemplars"][0]["timestampMs"], json!(((NOW - 10 * SECOND) / 1_000_000).to_string()));
+    // Those of a histogram stand with the bucket that their values are counted in.
+    let text = "{ status = error } | histogram_over_time(duration)";
+    let query = format!("/api/metrics/query_range?q={}&step=60s&exemplars=10", escaped(text));
+    let answer = server.get(&query).await;
+    let buckets = answer["series"].as_array().unwrap();
+    assert!(!buckets.is_empty());
+    for bucket in buckets {
+        let (upper, told) = (&bucket["labels"][0], &bucket["exemplars"][0]);
+        assert_eq!((&upper["key"], &told["labels"]), (&json!("__bucket"), &labels), "{bucket}");
+        let (upper, value) = (upper["value"]["doubleValue"].as_f64().unwrap(), told["value"].as_f64().unwrap());
+        assert!(upper / 2.0 < value && value <= upper, "{bucket}");
+    }
 }
 
 #[tokio::test]

@@ -5,11 +5,14 @@
 //!     ones apart, where Tempo leaves them out. Within a power a quantile is interpolated along the exponent, and it is never
 //!     outside of the values that there were: it is less than twice and more than half the exact one.
 //! O3  A group of which few steps have spans takes memory for those.
+//! O4  What a window holds is put together of places (`Axis::trailing`) by additions alone, three at most for each step, however
+//!     long it is: nothing is taken away again, so that no rest of a sum stays.
 
 use super::super::ast::{Intrinsic, Measure, Name, Scope, What};
 use super::super::expression::Spot;
 use super::super::span::Spans;
 use super::super::value::Value;
+use super::axis::Window;
 use super::{Axis, Exemplar, Keep, MOST_SERIES, Series, keep_greatest, key_of};
 use crate::error::{Error, Result};
 use crate::exec::Control;
@@ -42,8 +45,8 @@ pub(super) struct Folding<'q> {
 struct Group {
     labels: Vec<Value<'static>>,
     steps: Steps,
-    /// Of each step the span with the least ids.
-    examples: BTreeMap<usize, (TraceId, SpanId, i64, f64)>,
+    /// Of each step, and of each bucket of a histogram, the span with the least ids.
+    examples: BTreeMap<(usize, Option<Bucket>), (TraceId, SpanId, i64, f64)>,
 }
 
 /// The steps of a group (O3).
@@ -85,6 +88,69 @@ struct Fold {
     powers: BTreeMap<Bucket, f64>,
 }
 
+impl Fold {
+    fn add(&mut self, other: &Fold) {
+        if other.count == 0.0 {
+            return;
+        }
+        (self.least, self.most) = match self.count {
+            0.0 => (other.least, other.most),
+            _ => (self.least.min(other.least), self.most.max(other.most)),
+        };
+        self.count += other.count;
+        self.sum += other.sum;
+        for (power, count) in &other.powers {
+            *self.powers.entry(*power).or_default() += count;
+        }
+    }
+}
+
+/// What the windows of an axis hold, one for each step that is told (O4).
+fn windows(axis: &Axis, window: Window, places: &Steps) -> Vec<Fold> {
+    let mut steps = vec![Fold::default(); axis.steps_read()];
+    let mut rests = vec![Fold::default(); if window.splits() { axis.len() } else { 0 }];
+    for (place, fold) in places.iter() {
+        let step = if window.splits() { place / 2 } else { place };
+        steps.get_mut(step).into_iter().for_each(|sum| sum.add(fold));
+        let rest = rests.get_mut(step).filter(|_| place % 2 == 1);
+        rest.into_iter().for_each(|sum| sum.add(fold));
+    }
+    if window.whole == 0 {
+        return rests;
+    }
+    // The first step of all is there for its rest only.
+    let mut told = neighbours(steps.get(usize::from(window.splits())..).unwrap_or_default(), window.whole);
+    told.iter_mut().zip(&rests).for_each(|(sum, rest)| sum.add(rest));
+    told
+}
+
+/// Of each so many neighbours the sum: of the end of one block of that length, and the beginning of the next.
+fn neighbours(folds: &[Fold], length: usize) -> Vec<Fold> {
+    let mut ends = folds.to_vec();
+    for block in ends.chunks_mut(length) {
+        let mut after = Fold::default();
+        for fold in block.iter_mut().rev() {
+            fold.add(&after);
+            after = fold.clone();
+        }
+    }
+    let mut beginning = Fold::default();
+    let mut sums = Vec::with_capacity(folds.len());
+    for (number, fold) in (1..).zip(folds) {
+        beginning.add(fold);
+        let is_block = number % length == 0;
+        if number >= length {
+            let mut sum = beginning.clone();
+            ends.get(number - length).filter(|_| !is_block).into_iter().for_each(|end| sum.add(end));
+            sums.push(sum);
+        }
+        if is_block {
+            beginning = Fold::default();
+        }
+    }
+    sums
+}
+
 impl<'q> Folding<'q> {
     pub(super) fn new(axis: Axis, measure: &'q Measure, by: &'q [Name], exemplars: usize) -> Self {
         Folding { axis, measure, by, exemplars, groups: HashMap::new(), key: String::new() }
@@ -103,7 +169,7 @@ impl<'q> Folding<'q> {
                 );
                 return Err(Error::Limit { message });
             }
-            let all = self.axis.len();
+            let all = self.axis.places();
             let has_places = (self.groups.len() + 1).saturating_mul(all) <= MOST_PLACES;
             let places = if has_places { all } else { 0 };
             control.charge(places * size_of::<Fold>() + 3 * self.key.len() + size_of::<Group>())?;
@@ -195,7 +261,7 @@ impl<'q> Folding<'q> {
             }
         };
         let labels = self.by.iter().map(|name| spot.value(name)).collect();
-        let wants_examples = self.exemplars > 0;
+        let (wants_examples, by_bucket) = (self.exemplars > 0, matches!(self.measure, Measure::Histogram(_)));
         let Some(group) = self.group(control, labels)? else { return Ok(()) };
         let Some(fold) = group.steps.get_mut(control, step)? else { return Ok(()) };
         (fold.least, fold.most) = match fold.count {
@@ -210,7 +276,8 @@ impl<'q> Folding<'q> {
         }
         if wants_examples && let Some(trace) = spot.spans.trace(spot.row) {
             let example = (trace, spot.spans.id(spot.row), time, value);
-            let kept = group.examples.entry(step).or_insert(example);
+            let bucket = power.filter(|_| by_bucket);
+            let kept = group.examples.entry((step, bucket)).or_insert(example);
             if (example.0, example.1) < (kept.0, kept.1) {
                 *kept = example;
             }
@@ -295,9 +362,11 @@ impl<'q> Folding<'q> {
     fn series_of(&self, group: &Group) -> Vec<Series> {
         let mut labels: Vec<(String, Value<'static>)> =
             self.by.iter().map(ToString::to_string).zip(group.labels.iter().cloned()).collect();
+        let in_windows = self.axis.window().map(|window| Steps::All(windows(&self.axis, window, &group.steps)));
+        let steps = in_windows.as_ref().unwrap_or(&group.steps);
         let in_steps = |without: f64, of: &dyn Fn(&Fold) -> f64| -> Vec<f64> {
             let mut values = vec![without; self.axis.len()];
-            for (step, fold) in group.steps.iter().filter(|(_, fold)| fold.count > 0.0) {
+            for (step, fold) in steps.iter().filter(|(_, fold)| fold.count > 0.0) {
                 if let Some(value) = values.get_mut(step) {
                     *value = of(fold);
                 }
@@ -311,7 +380,7 @@ impl<'q> Folding<'q> {
             labels
         };
         let named = match self.measure {
-            Measure::Rate => Some(("rate", in_steps(0.0, &|fold| fold.count / self.axis.step_seconds()))),
+            Measure::Rate => Some(("rate", in_steps(0.0, &|fold| fold.count / self.axis.told_seconds()))),
             Measure::Count => Some(("count_over_time", in_steps(0.0, &|fold| fold.count))),
             Measure::Min(_) => Some(("min_over_time", values(&|fold| fold.least))),
             Measure::Max(_) => Some(("max_over_time", values(&|fold| fold.most))),
@@ -323,7 +392,7 @@ impl<'q> Folding<'q> {
             if labels.is_empty() {
                 labels.push(("__name__".to_owned(), Value::Text(name.into())));
             }
-            let exemplars = self.exemplars_of(group, &values);
+            let exemplars = self.exemplars_of(group, None, &values);
             return vec![Series { labels, values, exemplars }];
         }
         let scale = super::measured(self.measure).is_some_and(is_duration);
@@ -336,7 +405,7 @@ impl<'q> Folding<'q> {
                         values(&|fold| scaled(quantile_of(&fold.powers, quantile)).max(fold.least).min(fold.most));
                     Series {
                         labels: with(&labels, "p", quantile),
-                        exemplars: self.exemplars_of(group, &values),
+                        exemplars: self.exemplars_of(group, None, &values),
                         values,
                     }
                 })
@@ -349,7 +418,7 @@ impl<'q> Folding<'q> {
                 let bucket = |power: Bucket| {
                     let values = in_steps(0.0, &|fold| fold.powers.get(&power).copied().unwrap_or(0.0));
                     let labels = with(&labels, "__bucket", scaled(power.upper()));
-                    Series { labels, exemplars: Vec::new(), values }
+                    Series { labels, exemplars: self.exemplars_of(group, Some(power), &values), values }
                 };
                 powers.into_iter().map(bucket).collect()
             }
@@ -357,19 +426,20 @@ impl<'q> Folding<'q> {
     }
 
     /// Exemplars, evenly chosen among the steps; where spans are counted, at the height of the count.
-    fn exemplars_of(&self, group: &Group, values: &[f64]) -> Vec<Exemplar> {
-        let every = group.examples.len().div_ceil(self.exemplars.max(1)).max(1);
-        let chosen = group.examples.iter().step_by(every).take(self.exemplars);
-        let exemplar = |(step, (trace, span, time, value)): (&usize, &(TraceId, SpanId, i64, f64))| Exemplar {
-            trace: *trace,
-            span: *span,
-            time: *time,
+    fn exemplars_of(&self, group: &Group, bucket: Option<Bucket>, values: &[f64]) -> Vec<Exemplar> {
+        let exemplar = |step: usize, (trace, span, time, value): (TraceId, SpanId, i64, f64)| Exemplar {
+            trace,
+            span,
+            time,
             value: match self.measure {
-                Measure::Rate | Measure::Count => values.get(*step).copied().unwrap_or(*value),
-                _ => *value,
+                Measure::Rate | Measure::Count => values.get(step).copied().unwrap_or(value),
+                _ => value,
             },
         };
-        chosen.map(exemplar).collect()
+        let of_bucket = group.examples.iter().filter(|((_, of), _)| *of == bucket);
+        let every = of_bucket.clone().count().div_ceil(self.exemplars.max(1)).max(1);
+        let chosen = of_bucket.step_by(every).take(self.exemplars);
+        chosen.map(|((step, _), example)| exemplar(*step, *example)).collect()
     }
 }
 

@@ -49,17 +49,22 @@ fn g1_spansets_that_are_joined_alike_make_a_low_tree() {
 #[test]
 fn g1_depth_is_limited() {
     let deep = |open: &str, middle: &str, close: &str| format!("{}{middle}{}", open.repeat(3000), close.repeat(3000));
+    for text in
+        [deep("(", "{ }", ")"), format!("{{ {} }}", deep("(", "true", ")")), format!("{{ {}true }}", "!".repeat(3000))]
+    {
+        let problem = parse(&text).unwrap_err();
+        assert!(problem.message.contains("nested deeper than 128"), "{problem}");
+    }
+    // What is long is told as such.
     for text in [
-        deep("(", "{ }", ")"),
-        format!("{{ {} }}", deep("(", "true", ")")),
         format!("{{ {} = 1 }}", vec!["1"; 2000].join("+")),
-        format!("{{ {}true }}", "!".repeat(3000)),
         vec!["{}"; 2000].join(" >> "),
         vec!["{}"; 2000].join(" && {} || "),
+        vec!["{}"; 2000].join(" | "),
         vec!["({} | rate())"; 2000].join(" + "),
     ] {
         let problem = parse(&text).unwrap_err();
-        assert!(problem.message.contains("nested deeper"), "{problem}");
+        assert!(problem.message.contains("more than 128 levels: each operator of a chain"), "{problem}");
     }
     assert!(parse(&" ".repeat(MOST_BYTES + 1)).unwrap_err().message.contains("longer"));
 }
