@@ -376,8 +376,9 @@ async fn services_are_measured_by_the_spans_that_there_were() {
 #[tokio::test]
 async fn r1_a_point_stands_for_the_time_before_it_that_rate_per_says() {
     let server = Server::new().await;
-    let span = |trace, service, seconds: u64| TestSpan {
-        trace,
+    let span = |id: u64, service, seconds: u64| TestSpan {
+        trace: 77,
+        id,
         service,
         start: NOW - i64::try_from(seconds).unwrap() * SECOND,
         ..TestSpan::default()
