@@ -41,12 +41,15 @@ pub(super) struct Folding<'q> {
     key: String,
 }
 
+/// A span: its ids, time and value.
+type Example = (TraceId, SpanId, i64, f64);
+
 #[derive(Debug)]
 struct Group {
     labels: Vec<Value<'static>>,
     steps: Steps,
     /// Of each step, and of each bucket of a histogram, the span with the least ids.
-    examples: BTreeMap<(usize, Option<Bucket>), (TraceId, SpanId, i64, f64)>,
+    examples: BTreeMap<(usize, Option<Bucket>), Example>,
 }
 
 /// The steps of a group (O3).
@@ -427,7 +430,7 @@ impl<'q> Folding<'q> {
 
     /// Exemplars, evenly chosen among the steps; where spans are counted, at the height of the count.
     fn exemplars_of(&self, group: &Group, bucket: Option<Bucket>, values: &[f64]) -> Vec<Exemplar> {
-        let exemplar = |step: usize, (trace, span, time, value): (TraceId, SpanId, i64, f64)| Exemplar {
+        let exemplar = |step: usize, (trace, span, time, value): Example| Exemplar {
             trace,
             span,
             time,
