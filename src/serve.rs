@@ -151,9 +151,8 @@ fn announce(doors: &Doors) -> Result<()> {
 
 fn host(doors: &Doors, collector: &Collector, demo: &Arc<Demo>, kafka: &KafkaReceiver) -> Result<Host> {
     let (last, switch, door, kafka) = (collector.clone(), Arc::clone(demo), collector.clone(), kafka.clone());
-    let (report, front, series, targets) = (kafka.clone(), collector.clone(), collector.clone(), collector.clone());
-    let [pools, rules, troubled, measured] = [(); 4].map(|()| collector.clone());
-    let read = kafka.clone();
+    let (report, read) = (kafka.clone(), kafka.clone());
+    let [front, series, targets, pools, rules, troubled, measured] = [(); 7].map(|()| collector.clone());
     Ok(Host {
         version: env!("CARGO_PKG_VERSION").into(),
         otlp_grpc_endpoint: format!("http://{}", doors.otlp_grpc.local_addr()?),
