@@ -148,7 +148,7 @@ fn odd(start: u64) -> Value {
         let begin = start + number * 1_000_000_000;
         let why = json!([{"timeUnixNano": begin.to_string(), "name": "retry", "attributes": [text("why", "timeout")]}]);
         json!({"traceId": format!("{:032x}", 0x1234_5678_90ab_cd00_u64 + number), "spanId": format!("{number:016x}"), "name": "GET /",
-               "kind": 2, "startTimeUnixNano": begin.to_string(), "attributes": [text("odd=key", "yes")],
+               "kind": if slow { 3 } else { 2 }, "startTimeUnixNano": begin.to_string(), "attributes": [text("odd=key", "yes")],
                "endTimeUnixNano": (begin + if slow { 900_000_000 } else { 2_000_000 }).to_string(),
                "events": if slow { why } else { json!([]) }})
     };
@@ -197,12 +197,12 @@ async fn browser_finds_what_filters_cannot_say_and_draws_series_of_spans() {
 
     // Series in the place of traces, as a table that the address keeps.
     browser.run("document.querySelector('[data-testid=\"traceql\"]').select()").await;
-    browser.keys("traceql", &format!("{{ }} | rate() by (name){ENTER}")).await;
+    browser.keys("traceql", &format!("{{ }} | rate() by (kind){ENTER}")).await;
     browser.wait_for_some("legend").await;
     assert_eq!(browser.count("trace-row").await + browser.count("traceql-fault").await, 0);
     browser.screenshot("explore-series").await;
     let head = "return document.querySelector('[data-testid=\"legend\"] th').textContent";
-    assert_eq!(browser.run(head).await, "name", "said once for all lines");
+    assert_eq!(browser.run(head).await, "kind", "said once for all lines");
     let opens = "return document.querySelector('[data-testid=\"exemplar\"]')?.href ?? ''";
     let opened = browser.run(opens).await;
     assert!(["/trace/", "span="].iter().all(|part| opened.as_str().unwrap().contains(part)), "{opened}");
