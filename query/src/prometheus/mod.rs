@@ -15,6 +15,8 @@
 //!
 //! Not here: PromQL (`promql`), HTTP (`http::prometheus`).
 
+#[cfg(test)]
+mod apart;
 mod catalogue;
 #[cfg(test)]
 mod downsampled;

@@ -1,10 +1,11 @@
 //! What do PromQL's labels tell of where a series came from, its resource and its scope?
 //!
 //! O1  Resources that differ do not become one series, for `rate` over two counters is neither's: one that tells no instance gets an
-//!     `instance` made of its place and a number of all that no other label tells. What is said of the telemetry itself
-//!     (`telemetry.*`) tells nobody apart, and resources that tell the same instance are the same.
-//! O2  A point's own attribute goes before a promoted one, which is called `resource_…` then, and `job`, `instance` and what is told of
-//!     the scope go before both.
+//!     `instance` made of its place and a number of all its attributes. What is said of the telemetry alone (`telemetry.*`) is no
+//!     reason for one, and resources that tell the same instance are the same.
+//! O2  Nothing that is told is lost. `job`, a told `instance` and what is told of the scope go before a point's attribute, which is
+//!     called `exported_…` then, as a scrape does; a point's attribute goes before a promoted one and a made `instance`, which are called
+//!     `resource_…`.
 //!
 //! Why so: `docs/adr/035-labels-that-keep-resources-and-scopes-apart.md`.
 //!
@@ -25,11 +26,8 @@ const IDENTIFYING: [&str; 3] = ["service.namespace", "service.name", "service.in
 /// Of those of a pod its name in full is made, as OpenTelemetry's operator does where nobody says which instance it is.
 const POD: [&str; 3] = ["k8s.namespace.name", "k8s.pod.name", "k8s.container.name"];
 
-/// Other places that no two have in common, the first that is there counts.
-const ALONE: [&str; 3] = ["k8s.pod.uid", "faas.instance", "container.id"];
-
-/// Those that others may share; the first that is there counts.
-const HOSTS: [&str; 2] = ["host.name", "host.id"];
+/// Other places; the first that is there counts.
+const PLACES: [&str; 5] = ["k8s.pod.uid", "faas.instance", "container.id", "host.name", "host.id"];
 
 /// Tells processes of one place apart.
 const PROCESS: &str = "process.pid";
@@ -37,8 +35,17 @@ const PROCESS: &str = "process.pid";
 /// What keys begin with that tell of the telemetry itself.
 const OF_TELEMETRY: &str = "telemetry.";
 
+/// What a point's attribute is called where another label has its name.
+const OF_POINT: &str = "exported_";
+
+/// What a resource's label is called where a point's attribute has its name.
+const OF_RESOURCE: &str = "resource_";
+
 /// A label.
 type Pair = (Arc<str>, Arc<str>);
+
+/// Labels of attributes.
+type Pairs = BTreeMap<Arc<str>, Arc<str>>;
 
 /// How names and labels are made of OpenTelemetry's.
 #[derive(Debug)]
@@ -61,11 +68,51 @@ struct Known {
 #[derive(Debug)]
 pub(super) struct Origin {
     /// Those that attributes of points go before.
-    pub(super) promoted: Vec<Pair>,
+    yielding: Vec<Pair>,
     /// Those that go before attributes of points.
-    pub(super) fixed: Vec<Pair>,
+    fixed: Vec<Pair>,
     /// Those of the resource's `target_info`; `None` where it would tell nothing.
     pub(super) target: Option<Labels>,
+}
+
+impl Origin {
+    /// The labels of a series from there with these attributes (O2). `part` is the label that tells its parts apart, which no attribute
+    /// sets.
+    pub(super) fn labels(&self, mut attributes: Pairs, part: Option<&str>) -> Labels {
+        let names = self.fixed.iter().map(|(name, _)| &**name).chain(part);
+        let yields = |name: &str| has(&self.yielding, name);
+        give_way(&mut attributes, names, yields);
+        let goes_before = |name: &str| attributes.contains_key(name) || has(&self.fixed, name);
+        let yielding = self.yielding.iter().map(|(name, value)| match goes_before(name) {
+            true => (free(OF_RESOURCE, name, |name| goes_before(name) || yields(name)), Arc::clone(value)),
+            false => (Arc::clone(name), Arc::clone(value)),
+        });
+        let yielding: Vec<Pair> = yielding.collect();
+        Labels::new(yielding.into_iter().chain(attributes).chain(self.fixed.iter().cloned()))
+    }
+}
+
+fn has(pairs: &[Pair], name: &str) -> bool {
+    pairs.iter().any(|(other, _)| **other == *name)
+}
+
+/// Calls attributes that have the names of other labels as a scrape would.
+fn give_way<'n>(attributes: &mut Pairs, names: impl Iterator<Item = &'n str>, is_taken: impl Fn(&str) -> bool) {
+    for name in names {
+        if let Some(value) = attributes.remove(name) {
+            let name = free(OF_POINT, name, |name| is_taken(name) || attributes.contains_key(name));
+            attributes.insert(name, value);
+        }
+    }
+}
+
+/// A name with so many prefixes that none other is it.
+fn free(prefix: &str, name: &str, is_taken: impl Fn(&str) -> bool) -> Arc<str> {
+    let mut name = format!("{prefix}{name}");
+    while is_taken(&name) {
+        name.insert_str(0, prefix);
+    }
+    name.into()
 }
 
 impl Strategy {
@@ -91,68 +138,26 @@ impl Strategy {
 
     fn origin_of(&self, series: &Series) -> Origin {
         let resource = series.resource().attributes;
-        let identity = self.identity(resource);
+        let (told, made) = identity(resource);
         let promoted = resource.iter().filter(|(key, _)| self.promote.has(key));
-        let promoted = attribute_labels(promoted, self.translation);
-        let others = resource.iter().filter(|(key, _)| !IDENTIFYING.contains(key));
-        let others = attribute_labels(others, self.translation);
-        let target = (!identity.is_empty() && !others.is_empty()).then(|| {
-            let name: Pair = (NAME.into(), "target_info".into());
-            Labels::new(others.into_iter().chain(identity.iter().cloned()).chain([name]))
-        });
+        let mut promoted = attribute_labels(promoted, self.translation);
+        give_way(&mut promoted, made.iter().map(|(name, _)| &**name), |_| false);
         let mut fixed = if self.promote.scope_metadata { self.scope_labels(series) } else { Vec::new() };
-        fixed.extend(identity);
-        Origin { promoted: promoted.into_iter().collect(), fixed, target }
+        fixed.extend(told.iter().cloned());
+        let target = self.target(resource, told.into_iter().chain(made.clone()).collect());
+        Origin { yielding: promoted.into_iter().chain(made).collect(), fixed, target }
     }
 
-    /// `job` and `instance`.
-    fn identity(&self, resource: Map<'_>) -> Vec<Pair> {
-        let [namespace, name, instance] = IDENTIFYING.map(|key| text(resource, key));
-        let job = if namespace.is_empty() || name.is_empty() { name } else { format!("{namespace}/{name}") };
-        let instance = if instance.is_empty() { self.made_instance(resource) } else { instance };
-        let all = [("job", job), ("instance", instance)];
-        all.into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect()
-    }
-
-    /// The instance of a resource that tells none (O1).
-    fn made_instance(&self, resource: Map<'_>) -> String {
-        let pod = POD.map(|key| text(resource, key));
-        let first = |keys: &[&'static str]| {
-            keys.iter().map(|key| (*key, text(resource, key))).find(|(_, place)| !place.is_empty())
-        };
-        let mut used = vec![PROCESS];
-        let (place, is_alone) = if !pod[1].is_empty() {
-            used.extend(POD);
-            (pod.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("."), false)
-        } else if let Some((_, place)) = first(&ALONE) {
-            (place, true)
-        } else if let Some((key, place)) = first(&HOSTS) {
-            used.push(key);
-            (place, false)
-        } else {
-            let rest = self.rest(resource, &[]);
-            return rest.map_or_else(String::new, |rest| format!("resource-{rest:016x}"));
-        };
-        let process = text(resource, PROCESS);
-        let place = if process.is_empty() { place } else { format!("{place}:{process}") };
-        match self.rest(resource, &used).filter(|_| !is_alone) {
-            Some(rest) => format!("{place}/{:08x}", rest >> 32),
-            None => place,
+    /// The labels of a resource's `target_info`.
+    fn target(&self, resource: Map<'_>, identity: Vec<Pair>) -> Option<Labels> {
+        let others = resource.iter().filter(|(key, _)| !IDENTIFYING.contains(key));
+        let mut others = attribute_labels(others, self.translation);
+        if identity.is_empty() || others.is_empty() {
+            return None;
         }
-    }
-
-    /// A number of what a resource tells that neither another label nor those keys tell; `None` where that is nothing.
-    fn rest(&self, resource: Map<'_>, used: &[&str]) -> Option<u64> {
-        let is_told = |key: &str| {
-            IDENTIFYING.contains(&key) || used.contains(&key) || key.starts_with(OF_TELEMETRY) || self.promote.has(key)
-        };
-        let rest = resource.iter().filter(|(key, _)| !is_told(key));
-        let rest: BTreeMap<&str, Value<'_>> = rest.collect();
-        let rest: Vec<(&str, Value<'_>)> = rest.into_iter().filter(|(_, value)| !text_of(*value).is_empty()).collect();
-        if rest.is_empty() { None } else { Some(number(&rest)) }
+        give_way(&mut others, identity.iter().map(|(name, _)| &**name), |_| false);
+        let name: Pair = (NAME.into(), "target_info".into());
+        Some(Labels::new(others.into_iter().chain(identity).chain([name])))
     }
 
     /// `otel_scope_name` and the others.
@@ -169,19 +174,46 @@ impl Strategy {
     }
 }
 
-/// A number that pairs have in common with nothing else, and always have (FNV-1a). A number and its digits differ.
-fn number(pairs: &[(&str, Value<'_>)]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for (key, value) in pairs {
-        let text = text_of(*value);
-        let middle: &[u8] = if matches!(value, Value::String(_)) { &[0xff] } else { &[0xfd] };
-        let parts = [key.as_bytes(), middle, text.as_bytes(), &[0xfe]];
-        hash = parts
-            .into_iter()
-            .flatten()
-            .fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+/// `job` and `instance`, as far as they are told, and an `instance` that was made.
+fn identity(resource: Map<'_>) -> (Vec<Pair>, Option<Pair>) {
+    let [namespace, name, instance] = IDENTIFYING.map(|key| text(resource, key));
+    let job = if namespace.is_empty() || name.is_empty() { name } else { format!("{namespace}/{name}") };
+    let made = if instance.is_empty() { made_instance(resource) } else { None };
+    let told = [("job", job), ("instance", instance)].into_iter().filter(|(_, value)| !value.is_empty());
+    let told = told.map(|(name, value)| (name.into(), value.into()));
+    (told.collect(), made.map(|value| ("instance".into(), value.into())))
+}
+
+/// The instance of a resource that tells none (O1); `None` where `job` tells all that there is.
+fn made_instance(resource: Map<'_>) -> Option<String> {
+    let has_name = !text(resource, "service.name").is_empty();
+    let is_told = |key: &str| IDENTIFYING.contains(&key) && (has_name || key != "service.namespace");
+    if resource.iter().all(|(key, _)| is_told(key) || key.starts_with(OF_TELEMETRY)) {
+        return None;
     }
-    hash
+    let number = number(resource);
+    Some(match place(resource) {
+        Some(place) => format!("{place}/{:08x}", number >> 32),
+        None => format!("resource-{number:016x}"),
+    })
+}
+
+/// Where a resource runs, as a reader would say it; others may say the same of theirs.
+fn place(resource: Map<'_>) -> Option<String> {
+    let pod = POD.map(|key| text(resource, key));
+    let place = if pod[1].is_empty() {
+        PLACES.into_iter().map(|key| text(resource, key)).find(|place| !place.is_empty())?
+    } else {
+        pod.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
+    };
+    let process = text(resource, PROCESS);
+    Some(if process.is_empty() { place } else { format!("{place}:{process}") })
+}
+
+/// A number of a map, always the same (FNV-1a).
+fn number(map: Map<'_>) -> u64 {
+    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    map.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, add)
 }
 
 fn text(map: Map<'_>, key: &str) -> String {
@@ -192,10 +224,10 @@ fn text(map: Map<'_>, key: &str) -> String {
 pub(super) fn attribute_labels<'a>(
     attributes: impl Iterator<Item = (&'a str, Value<'a>)>,
     translation: TranslationStrategy,
-) -> BTreeMap<Arc<str>, Arc<str>> {
+) -> Pairs {
     // In the order of keys; of two values of one key the last counts.
     let values: BTreeMap<&str, Value<'a>> = attributes.collect();
-    let mut labels: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
+    let mut labels = Pairs::new();
     for (key, value) in values {
         let Some(name) = naming::label(key, translation) else { continue };
         let value = text_of(value);

@@ -196,7 +196,7 @@ impl<'c> Store<'c> {
                     if let Some(labels) = labels.filter(|labels| fits(labels, matchers)) {
                         let bytes = 16 * doubles.values.len() + labels.memory_bytes();
                         self.control.charge(bytes)?;
-                        held.entry(labels).or_default().push(Part::of(doubles, &mut clock), bytes);
+                        held.entry(labels).or_default().push(Part::of(doubles, &mut clock), &series, bytes);
                     }
                     continue;
                 }
@@ -209,7 +209,7 @@ impl<'c> Store<'c> {
                 let weight: usize = samples.map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();
                 let bytes = weight + labels.memory_bytes() + translated.stands.len() * size_of::<Stand>();
                 self.control.charge(bytes)?;
-                held.entry(labels).or_default().push(Part::Samples(translated), bytes);
+                held.entry(labels).or_default().push(Part::Samples(translated), &series, bytes);
             }
         }
         Ok(())
@@ -250,7 +250,7 @@ impl<'c> Store<'c> {
             let bytes = labels.memory_bytes() + times.len() * size_of::<Sample>();
             let samples = times.into_values().map(|time| Sample { time, start: 0, value: Value::Float(1.0) });
             let translated = Translated { samples: samples.collect(), stands: Vec::new() };
-            (labels, Held { parts: vec![Part::Samples(translated)], bytes })
+            (labels, Held { parts: vec![Part::Samples(translated)], are_translated: true, bytes })
         };
         Ok(times.into_iter().map(held).collect())
     }
@@ -271,7 +271,10 @@ fn stored_matcher(matcher: &Matcher) -> storage::error::Result<storage::metric::
 /// What is held of a series until it is looked at, in the order in which it was read.
 #[derive(Default)]
 struct Held {
+    /// One of each stored series that became this one.
     parts: Vec<Part>,
+    /// Whether there are others among them than such as bear Prometheus's names, of which equal labels make one series.
+    are_translated: bool,
     /// What it is charged with, its labels too.
     bytes: usize,
 }
@@ -293,12 +296,34 @@ impl Part {
         };
         Part::Samples(Translated { samples: samples_of(&Doubles { times, values }), stands: Vec::new() })
     }
+
+    /// First and last time.
+    fn span(&self) -> Option<(i64, i64)> {
+        match self {
+            Part::Numbers(numbers) => numbers.times.first().copied().zip(numbers.times.last().copied()),
+            Part::Samples(translated) => {
+                let times = || translated.samples.iter().map(|sample| sample.time);
+                times().min().zip(times().max())
+            }
+        }
+    }
 }
 
 impl Held {
-    fn push(&mut self, part: Part, bytes: usize) {
+    fn push(&mut self, part: Part, of: &Series, bytes: usize) {
         self.parts.push(part);
+        self.are_translated |= role(of).is_none();
         self.bytes += bytes;
+    }
+
+    /// Whether series that are not one have samples between each other's.
+    fn is_mixed(&self) -> bool {
+        if !self.are_translated || self.parts.len() < 2 {
+            return false;
+        }
+        let mut spans: Vec<(i64, i64)> = self.parts.iter().filter_map(Part::span).collect();
+        spans.sort_unstable();
+        !spans.is_sorted_by(|before, after| before.1 < after.0)
     }
 
     fn begins_with_open_hint(&self) -> bool {
@@ -455,12 +480,14 @@ impl Source for Store<'_> {
             let bytes = held.bytes;
             let held = match held.only_numbers() {
                 Ok(numbers) => {
-                    each(Selected { labels, points: Points::Numbers(numbers), thinning: Thinning::default() })?;
+                    let points = Points::Numbers(numbers);
+                    each(Selected { labels, points, thinning: Thinning::default(), is_mixed: false })?;
                     self.control.release(bytes);
                     continue;
                 }
                 Err(held) => held,
             };
+            let is_mixed = held.is_mixed();
             let (mut samples, stands) = held.in_order();
             let before = before.remove(&labels).and_then(|before: Held| {
                 self.control.release(before.bytes);
@@ -469,7 +496,7 @@ impl Source for Store<'_> {
             settle_hints(before, &mut samples);
             let resolution = if stands.is_empty() { 0 } else { resolution.milliseconds() };
             let points = if stands.is_empty() { Points::of(samples) } else { Points::Samples(samples) };
-            each(Selected { labels, points, thinning: Thinning { resolution, stands } })?;
+            each(Selected { labels, points, thinning: Thinning { resolution, stands }, is_mixed })?;
             self.control.release(bytes);
         }
         self.control.release(before.into_values().map(|before| before.bytes).sum());

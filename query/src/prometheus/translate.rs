@@ -99,13 +99,12 @@ pub(super) fn own_labels(series: &Series, strategy: &Strategy) -> Labels {
         return Labels::new(verbatim_labels(series));
     }
     let attributes = attribute_labels(series.attributes().iter(), strategy.translation);
-    let origin = strategy.origin(series);
-    let promoted = origin.promoted.iter().map(|(name, value)| match attributes.get(name) {
-        Some(of_point) if of_point != value => (format!("resource_{name}").into(), Arc::clone(value)),
-        _ => (Arc::clone(name), Arc::clone(value)),
-    });
-    let promoted: Vec<_> = promoted.collect();
-    Labels::new(promoted.into_iter().chain(attributes).chain(origin.fixed.iter().cloned()))
+    let part = match series.r#type {
+        HISTOGRAM => Some("le"),
+        SUMMARY => Some("quantile"),
+        _ => None,
+    };
+    strategy.origin(series).labels(attributes, part)
 }
 
 /// The labels of the resource's `target_info`; `None` where it would tell nothing.

@@ -160,6 +160,11 @@ impl Note {
         Note::warning(span, what)
     }
 
+    pub(crate) fn not_told_apart(labels: &Labels, span: Span) -> Self {
+        let what = "labels do not tell several stored series apart that have samples at the same time, so values may be of any of them";
+        Note::warning(span, what.to_owned() + &of_metric(labels.name()))
+    }
+
     pub(crate) fn invalid_quantile(q: f64, span: Span) -> Self {
         Note::warning(span, format!("quantile value should be between 0 and 1, got {}", general(q)))
     }

@@ -75,13 +75,15 @@ pub(crate) struct Selected {
     pub(crate) points: Points,
     /// What they say of samples that were left out.
     pub(crate) thinning: Thinning,
+    /// Whether they are of several stored series that labels do not tell apart, some between the others'.
+    pub(crate) is_mixed: bool,
 }
 
 impl Selected {
     /// A series of which every sample is there.
     #[cfg(test)]
     pub(crate) fn whole(labels: Labels, samples: Vec<Sample>) -> Self {
-        Selected { labels, points: Points::of(samples), thinning: Thinning::default() }
+        Selected { labels, points: Points::of(samples), thinning: Thinning::default(), is_mixed: false }
     }
 
     /// The same with its samples one by one.

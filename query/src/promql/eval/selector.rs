@@ -171,6 +171,9 @@ impl Evaluator<'_> {
         source.select(matchers, span.after, span.until, reading, &mut |series| {
             self.source.check()?;
             self.note_thinning(&series.thinning, reading, place);
+            if series.is_mixed {
+                self.note(Note::not_told_apart(&series.labels, place));
+            }
             let most = self.settings.most_samples;
             self.samples = self.samples.saturating_add(series.points.weight());
             self.tally_read(&series.points);
