@@ -2,6 +2,7 @@
 //!
 //! - `text`: Prometheus's text format and OpenMetrics.
 //! - `families`: protobuf.
+//! - `custom_buckets`: classic histograms that are converted.
 //!
 //! Not here: what becomes of the samples (`remote`), where they come from (`receiver`, `scrape`).
 

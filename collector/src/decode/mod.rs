@@ -13,6 +13,7 @@
 //!
 //! Not here: compression, limits on bytes, tenants (`admission`, `receiver`).
 
+pub(crate) mod custom_buckets;
 pub(crate) mod cut;
 mod envelope;
 pub(crate) mod exposition;

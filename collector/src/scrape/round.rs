@@ -6,7 +6,7 @@ use super::fetch;
 use super::plan::Order;
 use super::protocol::{Format, accepted};
 use super::report::{Last, Place};
-use super::series::{Counts, Failure, Known, Report, Scraped, failed, gone, scraped};
+use super::series::{Counts, Failure, Known, Report, Scraped, failed, gone, scraped, weight};
 use super::target::Target;
 use crate::admission::Ticket;
 use crate::collector::{Collector, Encoding};
@@ -62,6 +62,7 @@ pub(super) async fn run(
         known: Arc::default(),
         is_down: false,
         has_less: false,
+        unconverted: None,
     };
     loop {
         tokio::select! {
@@ -88,6 +89,8 @@ struct Round {
     is_down: bool,
     /// Whether it was told that samples are left out.
     has_less: bool,
+    /// Why a histogram could not be converted at the last scrape.
+    unconverted: Option<String>,
 }
 
 impl Round {
@@ -108,12 +111,13 @@ impl Round {
         let seconds = || clock.monotonic().saturating_sub(started).as_secs_f64();
         let failure = match self.read(time).await {
             Err(failure) => failure,
-            Ok(Scraped { mut writer, known, counts, left_out }) => {
+            Ok(Scraped { mut writer, known, counts, left_out, unconverted }) => {
                 let report = Report { is_up: true, seconds: seconds(), counts };
                 report.write(&self.target, &mut writer, time);
                 match self.store(writer.finish()).await {
                     Ok(()) => {
                         self.place.tell(Last { time, seconds: report.seconds, error: None });
+                        self.tell_unconverted(unconverted);
                         return self.succeed(known, left_out);
                     }
                     Err(error) => Failure { error, counts },
@@ -140,6 +144,15 @@ impl Round {
         }
         self.known = Arc::new(known);
         self.place.know(&self.known);
+    }
+
+    /// Told once, until all can be converted.
+    fn tell_unconverted(&mut self, unconverted: Option<String>) {
+        let (job, url) = (&self.scraper.job.job_name, &self.target.url);
+        if let (Some(histogram), None) = (&unconverted, &self.unconverted) {
+            tracing::warn!(job, url, histogram, "a classic histogram cannot be converted, and is left out");
+        }
+        self.unconverted = unconverted;
     }
 
     /// Told once, until it is up again.
@@ -169,7 +182,7 @@ impl Round {
         let (job, target, known) = (Arc::clone(&self.scraper.job), Arc::clone(&self.target), Arc::clone(&self.known));
         let format = Format::told(&answer.content_type, &job)?;
         let read = tokio::task::spawn_blocking(move || {
-            ticket.reserve(format.weight(&answer.body)).map_err(|refusal| refusal.to_string())?;
+            ticket.reserve(weight(&job, format, &answer.body)).map_err(|refusal| refusal.to_string())?;
             scraped(&job, &target, (format, &answer.body), time, &known)
         });
         read.await.unwrap_or_else(|_| Err("reading the answer ended early".to_owned().into()))

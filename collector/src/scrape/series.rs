@@ -4,6 +4,7 @@ use super::config::Job;
 use super::protocol::Format;
 use super::relabel::{self, Labels};
 use super::target::Target;
+use crate::decode::custom_buckets::{ClassicForm, Conversion};
 use crate::decode::exposition::{Family, Found, GAUGE, LastExemplars, write};
 use crate::decode::remote::writer::{Series, Writer};
 use std::collections::{BTreeMap, HashMap};
@@ -93,6 +94,8 @@ pub(super) struct Scraped {
     pub(super) counts: Counts,
     /// Samples that were left out: told twice, or from a time far ahead.
     pub(super) left_out: usize,
+    /// Why the first histogram that could not be converted could not.
+    pub(super) unconverted: Option<String>,
 }
 
 /// Why nothing of an answer is kept, and how much of it was read.
@@ -108,6 +111,12 @@ impl From<String> for Failure {
     }
 }
 
+/// Memory that an answer takes on its way, at most. What is converted is there twice, as it was told and as a histogram.
+pub(super) fn weight(job: &Job, format: Format, body: &[u8]) -> usize {
+    let forms = if job.convert_classic_histograms_to_nhcb.unwrap_or_default() { 2 } else { 1 };
+    format.weight(body).saturating_mul(forms)
+}
+
 /// Reads an answer; `before` are the series of the last scrape.
 pub(super) fn scraped(
     job: &Job,
@@ -117,7 +126,7 @@ pub(super) fn scraped(
     before: &Known,
 ) -> Result<Scraped, Failure> {
     let (mut all, mut failure) = (Scraped::default(), None);
-    let parsed = format.parse(body, |found| {
+    let mut take = |found: Found<'_, '_>| {
         all.counts.samples += 1;
         if failure.is_none() {
             failure = keep(job, target, found, (time, before), &mut all).err();
@@ -125,14 +134,29 @@ pub(super) fn scraped(
             // How many there would be is told all the same.
             all.counts.kept += usize::from(relabelled(job, target, &found).is_some());
         }
-    });
-    if let Some(error) = parsed.err().or(failure) {
-        return Err(Failure { error, counts: all.counts });
-    }
+    };
+    let parsed = match conversion(job) {
+        None => format.parse(body, take).map(|()| None),
+        Some(mut conversion) => {
+            let parsed = format.parse(body, |found| conversion.pass(found).into_iter().for_each(&mut take));
+            parsed.map(|()| conversion.finish(take))
+        }
+    };
+    all.unconverted = match (parsed, failure) {
+        (Ok(unconverted), None) => unconverted,
+        (Err(error), _) | (Ok(_), Some(error)) => return Err(Failure { error, counts: all.counts }),
+    };
     let is_new = |identity: &&Identity| !before.series.contains_key(*identity);
     all.counts.added = all.known.series.keys().filter(is_new).count();
     before.end(&all.known, &mut all.writer, time);
     Ok(all)
+}
+
+/// How the job has classic histograms converted, if it has.
+fn conversion(job: &Job) -> Option<Conversion> {
+    let is_kept = job.always_scrape_classic_histograms.unwrap_or_default();
+    let classic = if is_kept { ClassicForm::Kept } else { ClassicForm::Replaced };
+    job.convert_classic_histograms_to_nhcb.unwrap_or_default().then(|| Conversion::new(classic))
 }
 
 /// The labels of a sample as it is stored; `None` where a rule drops it.

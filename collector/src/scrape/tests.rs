@@ -228,6 +228,40 @@ fn an_exemplar_without_a_time_is_stored_once() {
 }
 
 #[test]
+fn classic_histograms_are_converted_each_as_one_series() {
+    let text = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 3\nh_sum 4\nh_count 3\na 1\n";
+    let convert = |lines: &str, text: &str, before: &Known| {
+        let job = job(&format!("convert_classic_histograms_to_nhcb: true\n{lines}"));
+        let target = Target::new(&job, "h:1", &labels(&[("zone", "z")])).unwrap().unwrap();
+        let mut all = scraped(&job, &target, (TEXT, text.as_bytes()), 5_000, before).unwrap();
+        let message = std::mem::take(&mut all.writer).finish();
+        let written = remote::decode(Version::Two, 0, &message, &DecodeLimits::default()).unwrap().written;
+        (all, [written.samples, written.histograms])
+    };
+    let counts = |samples, kept, added| Counts { samples, kept, added };
+    let (first, written) = convert("", text, &Known::default());
+    assert_eq!((first.counts, written), (counts(2, 2, 2), [1, 1]));
+    let h = [("__name__", "h"), ("instance", "h:1"), ("job", "j"), ("zone", "z")];
+    assert!(own(&first).contains(&labels(&h)), "{:?}", own(&first));
+    let (both, written) = convert("always_scrape_classic_histograms: true", text, &first.known);
+    assert_eq!((both.counts, written), (counts(6, 6, 4), [5, 1]));
+    // Rules see the histogram as the one series that it is.
+    let dropped = "metric_relabel_configs: [{source_labels: [__name__], regex: h, action: drop}]";
+    let (dropped, written) = convert(dropped, text, &first.known);
+    assert_eq!((dropped.counts, written), (counts(2, 1, 0), [2, 0]), "a, and the end of h");
+    let (gone, written) = convert("", "a 1\n", &both.known);
+    assert_eq!((gone.counts, written), (counts(1, 1, 0), [1 + 5, 0]), "all five of h have ended");
+    let (bad, written) = convert("", &text.replace("h_count 3", "h_count 4"), &Known::default());
+    assert_eq!((bad.counts, written), (counts(1, 1, 1), [1, 0]));
+    assert_eq!(bad.unconverted.as_deref(), Some("\"h\": its count is 4, its last bucket has 3"));
+    // A scrape that fails in the middle converts nothing.
+    let job = job("convert_classic_histograms_to_nhcb: true\nsample_limit: 1");
+    let target = Target::new(&job, "h:1", &Labels::new()).unwrap().unwrap();
+    let failure = scraped(&job, &target, (TEXT, text.as_bytes()), 5_000, &Known::default()).unwrap_err();
+    assert_eq!((failure.counts.samples, failure.counts.kept), (2, 2));
+}
+
+#[test]
 fn targets_tell_what_their_metrics_are() {
     let text =
         "# TYPE a counter\n# HELP a Help.\na 1\n# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\nb 1\n";

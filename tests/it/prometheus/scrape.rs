@@ -112,3 +112,40 @@ async fn a_target_that_explodes_blinds_nobody_to_who_is_up() {
     wait(&server, &format!("up{{instance=\"{other}\"}}"), "1").await;
     wait(&server, "count(hits)", "5").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_converted_histogram_has_the_quantiles_of_its_classic_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "# TYPE h histogram\nh_bucket{route=\"/\",le=\"0.1\"} 5\nh_bucket{route=\"/\",le=\"0.5\"} 9\nh_bucket{route=\"/\",le=\"2.5\"} 12\n\
+                h_bucket{route=\"/\",le=\"+Inf\"} 13\nh_sum{route=\"/\"} 8.75\nh_count{route=\"/\"} 13\n";
+    let text = Arc::new(Mutex::new(text.to_owned()));
+    let address = target(Arc::clone(&text)).await;
+    let file = format!(
+        "global: {{scrape_interval: 200ms, convert_classic_histograms_to_nhcb: true}}\nscrape_configs:\n\
+         - {{job_name: both, always_scrape_classic_histograms: true, static_configs: [{{targets: ['{address}']}}]}}\n\
+         - {{job_name: native, static_configs: [{{targets: ['{address}']}}]}}\n"
+    );
+    let jobs = dir.path().join("jobs.yml");
+    std::fs::write(&jobs, file).unwrap();
+    let settings = [("SPANLIGHT_SCRAPE_CONFIG_FILE", jobs.to_str().unwrap())];
+    let server = Server::start_with(&dir.path().join("data"), &[], &settings);
+    for (query, expected) in [
+        ("histogram_count(h{job=\"native\",route=\"/\"})", "13"),
+        ("histogram_sum(h{job=\"both\"})", "8.75"),
+        ("h_count{job=\"both\"}", "13"),
+        ("absent(h_count{job=\"native\"})", "1"),
+        ("scrape_samples_scraped{job=\"native\"}", "1"),
+        ("scrape_samples_scraped{job=\"both\"}", "7"),
+        ("histogram_fraction(0, 0.5, h{job=\"both\"}) * 13", "9"),
+    ] {
+        wait(&server, query, expected).await;
+    }
+    for quantile in ["0.1", "0.5", "0.9", "0.99"] {
+        let of = |form: &str| format!("histogram_quantile({quantile}, {form}{{job=\"both\"}})");
+        let agree = format!("abs({} - {}) < bool 1e-12", of("h"), of("h_bucket"));
+        wait(&server, &agree, "1").await;
+    }
+    // What is not told any more has ended, whichever form it had.
+    text.lock().unwrap().clear();
+    wait(&server, "absent({__name__=~\"h.*\"})", "1").await;
+}

@@ -2,7 +2,7 @@
 
 use super::super::exposition::{Exemplar, Family, Found, Labels, Measured, Names, Sample, open_float};
 use super::super::remote::MAX_LABELS;
-use super::super::remote::writer::{put_double, put_number};
+use super::super::remote::writer::{put_double, put_number, put_whole};
 use super::super::wire::{Reader, Result as Walk, Within, bytes, fields, fixed64, varint};
 use super::{Forms, Kind, Unfit};
 use std::borrow::Cow;
@@ -343,12 +343,6 @@ impl<'a> Histogram<'a> {
             self.exemplars.iter().filter(timed).cloned().collect()
         }
     }
-}
-
-/// Puts a count also where it is 0: it tells that counts are whole.
-fn put_whole(out: &mut Vec<u8>, field: u32, value: u64) {
-    put_varint(out, varint(field).into());
-    put_varint(out, value);
 }
 
 fn is_side(key: u32) -> bool {

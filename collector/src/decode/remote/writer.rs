@@ -139,3 +139,9 @@ pub(in super::super) fn put_number(out: &mut Vec<u8>, field: u32, value: i64) {
         put_varint(out, value.cast_unsigned());
     }
 }
+
+/// Puts a count also where it is 0: it tells that counts are whole.
+pub(in super::super) fn put_whole(out: &mut Vec<u8>, field: u32, value: u64) {
+    put_varint(out, wire::varint(field).into());
+    put_varint(out, value);
+}

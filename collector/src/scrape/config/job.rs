@@ -55,6 +55,7 @@ pub(super) struct Global {
     scrape_protocols: Vec<Protocol>,
     scrape_native_histograms: bool,
     always_scrape_classic_histograms: bool,
+    convert_classic_histograms_to_nhcb: bool,
     #[serde(deserialize_with = "size")]
     body_size_limit: usize,
     sample_limit: usize,
@@ -66,8 +67,6 @@ pub(super) struct Global {
     metric_name_escaping_scheme: Option<Escaping>,
     #[serde(rename = "metric_name_validation_scheme", deserialize_with = "utf8")]
     _metric_name_validation_scheme: (),
-    #[serde(rename = "convert_classic_histograms_to_nhcb", deserialize_with = "no_conversion")]
-    _convert_classic_histograms_to_nhcb: (),
     #[serde(rename = "scrape_failure_log_file", deserialize_with = "no_failure_log")]
     _scrape_failure_log_file: (),
     // What is about something else than scraping.
@@ -114,10 +113,6 @@ fn only<'de, D: Deserializer<'de>>(deserializer: D, as_here: &str, otherwise: &s
 
 fn utf8<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
     only(deserializer, "utf8", "metric_name_validation_scheme: names are any UTF-8 here; there is no other than utf8")
-}
-
-fn no_conversion<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    only(deserializer, "false", "convert_classic_histograms_to_nhcb: classic histograms are kept as they are told here")
 }
 
 fn no_failure_log<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
@@ -190,6 +185,8 @@ pub(in super::super) struct JobKeys {
     pub(in super::super) scrape_native_histograms: Option<bool>,
     #[serde(default)]
     pub(in super::super) always_scrape_classic_histograms: Option<bool>,
+    #[serde(default)]
+    pub(in super::super) convert_classic_histograms_to_nhcb: Option<bool>,
     #[serde(default = "metrics_path")]
     pub(in super::super) metrics_path: String,
     #[serde(default = "http")]
@@ -222,8 +219,6 @@ pub(in super::super) struct JobKeys {
     pub(in super::super) metric_name_escaping_scheme: Option<Escaping>,
     #[serde(default, rename = "metric_name_validation_scheme", deserialize_with = "utf8")]
     _metric_name_validation_scheme: (),
-    #[serde(default, rename = "convert_classic_histograms_to_nhcb", deserialize_with = "no_conversion")]
-    _convert_classic_histograms_to_nhcb: (),
     #[serde(default, rename = "scrape_failure_log_file", deserialize_with = "no_failure_log")]
     _scrape_failure_log_file: (),
     #[serde(default, rename = "native_histogram_bucket_limit", deserialize_with = "no_bucket_limit")]
@@ -365,6 +360,7 @@ impl Job {
     fn inherit(&mut self, global: &Global) {
         let native = *self.scrape_native_histograms.get_or_insert(global.scrape_native_histograms);
         self.always_scrape_classic_histograms.get_or_insert(global.always_scrape_classic_histograms);
+        self.convert_classic_histograms_to_nhcb.get_or_insert(global.convert_classic_histograms_to_nhcb);
         self.metric_name_escaping_scheme = self.metric_name_escaping_scheme.or(global.metric_name_escaping_scheme);
         if self.scrape_protocols.is_empty() {
             self.scrape_protocols.clone_from(&global.scrape_protocols);

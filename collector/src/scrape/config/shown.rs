@@ -41,6 +41,7 @@ pub(in super::super) fn shown_job(job: &Job, mut said: Value) -> String {
         ("scrape_protocols", json!(protocols)),
         ("scrape_native_histograms", json!(job.scrape_native_histograms)),
         ("always_scrape_classic_histograms", json!(job.always_scrape_classic_histograms)),
+        ("convert_classic_histograms_to_nhcb", json!(job.convert_classic_histograms_to_nhcb)),
         ("metrics_path", json!(job.metrics_path)),
         ("scheme", json!(job.scheme)),
         ("honor_labels", json!(job.honor_labels)),

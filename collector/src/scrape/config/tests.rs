@@ -76,7 +76,6 @@ fn what_is_wrong_in_the_file_is_told() {
         ("etcd_sd_configs: [{endpoints: [a], prefix: /a}]", "etcd_sd_configs: endpoint \"a\" is no URL"),
         ("etcd_sd_configs: [{endpoints: ['http://a'], prefix: /a, bearer_token: x}]", "users and passwords only"),
         ("static_configs: [{targets: [a], labels: {'': b}}]", "a label has an empty name"),
-        ("convert_classic_histograms_to_nhcb: true", "convert_classic_histograms_to_nhcb: classic histograms are kept"),
         ("metric_name_validation_scheme: legacy", "metric_name_validation_scheme: names are any UTF-8 here"),
         ("metric_name_escaping_scheme: none", "unknown variant `none`"),
         ("native_histogram_bucket_limit: 100", "native_histogram_bucket_limit: buckets are not limited"),
@@ -189,7 +188,10 @@ fn keys_of_prometheus_3_are_taken_where_they_say_what_is_so_here() {
     );
     assert_eq!((job.keep_dropped_targets, job.metric_name_escaping_scheme), (5, Some(Escaping::Underscores)));
     assert!(job.http.proxy_from_environment);
-    let global = "global: {keep_dropped_targets: 7, metric_name_escaping_scheme: dots, convert_classic_histograms_to_nhcb: false}";
-    let jobs = read(&format!("{global}\nscrape_configs: [{{job_name: a}}]\n")).unwrap();
+    let global = "global: {keep_dropped_targets: 7, metric_name_escaping_scheme: dots, convert_classic_histograms_to_nhcb: true}";
+    let b = "{job_name: b, convert_classic_histograms_to_nhcb: false}";
+    let jobs = read(&format!("{global}\nscrape_configs: [{{job_name: a}}, {b}]\n")).unwrap();
+    let convert = [0, 1].map(|place: usize| jobs[place].convert_classic_histograms_to_nhcb);
+    assert_eq!(convert, [Some(true), Some(false)]);
     assert_eq!((jobs[0].keep_dropped_targets, jobs[0].metric_name_escaping_scheme), (7, Some(Escaping::Dots)));
 }
