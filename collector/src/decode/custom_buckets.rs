@@ -14,16 +14,15 @@ mod tests;
 
 use super::exposition::{Exemplar, Family, Found, HISTOGRAM, Labels, Measured, Sample};
 use super::remote::MAX_BUCKETS;
-use super::remote::writer::{put_double, put_number, put_whole};
-use super::wire::bytes;
+use super::remote::writer::{put_deltas, put_double, put_doubles, put_number, put_span, put_whole, zigzag};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use storage::model::record::{put_bytes, put_varint};
+use storage::model::record::put_bytes;
 
 const BUCKET_LABEL: &str = "le";
-/// Remote write's number of the schema of custom buckets, as a sint32.
-const CUSTOM_SCHEMA: i64 = 105;
+/// The schema of histograms with bounds of their own.
+const CUSTOM_SCHEMA: i64 = -53;
 /// Above it a float may stand for several whole numbers.
 const MOST_WHOLE: f64 = 9_007_199_254_740_992.0;
 
@@ -210,38 +209,17 @@ fn fields(mut buckets: Vec<(f64, f64)>, count: Option<f64>, sum: f64) -> Result<
         put_double(&mut out, 2, count);
     }
     put_double(&mut out, 3, sum);
-    put_number(&mut out, 4, CUSTOM_SCHEMA);
-    put_counts(&mut out, &buckets, is_whole);
-    let bounds = buckets.iter().map(|(bound, _)| *bound).filter(|bound| *bound != f64::INFINITY);
-    put_packed(&mut out, 16, &bounds.flat_map(f64::to_le_bytes).collect::<Vec<u8>>());
-    Ok(out)
-}
-
-/// One span of all buckets, and their own counts.
-fn put_counts(out: &mut Vec<u8>, buckets: &[(f64, f64)], is_whole: bool) {
-    let mut span = Vec::new();
-    put_number(&mut span, 2, i64::try_from(buckets.len()).unwrap_or(i64::MAX));
-    put_packed(out, 11, &span);
-    let mut packed = Vec::with_capacity(buckets.len() * 2);
-    let (mut all, mut own) = (0, 0);
-    let mut below = 0.0;
-    for (_, count) in buckets {
-        if is_whole {
-            let next = whole(*count) - all;
-            let delta: i64 = next - own;
-            put_varint(&mut packed, (delta << 1 ^ delta >> 63).cast_unsigned());
-            (all, own) = (whole(*count), next);
-        } else {
-            packed.extend_from_slice(&(*count - below).to_le_bytes());
-            below = *count;
-        }
+    put_number(&mut out, 4, zigzag(CUSTOM_SCHEMA));
+    put_span(&mut out, 11, 0, i64::try_from(buckets.len()).unwrap_or(i64::MAX));
+    let below = std::iter::once(0.0).chain(buckets.iter().map(|(_, count)| *count));
+    let own = buckets.iter().zip(below).map(|((_, count), below)| (*count, below));
+    if is_whole {
+        put_deltas(&mut out, 12, own.map(|(count, below)| whole(count) - whole(below)));
+    } else {
+        put_doubles(&mut out, 13, own.map(|(count, below)| count - below));
     }
-    put_packed(out, if is_whole { 12 } else { 13 }, &packed);
-}
-
-fn put_packed(out: &mut Vec<u8>, field: u32, packed: &[u8]) {
-    put_varint(out, bytes(field).into());
-    put_bytes(out, packed);
+    put_doubles(&mut out, 16, buckets.iter().map(|(bound, _)| *bound).filter(|bound| *bound != f64::INFINITY));
+    Ok(out)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "it is whole, and its size was looked at")]

@@ -5,7 +5,7 @@ use super::protocol::Format;
 use super::relabel::{self, Labels};
 use super::target::Target;
 use crate::decode::custom_buckets::{ClassicForm, Conversion};
-use crate::decode::exposition::{Family, Found, GAUGE, LastExemplars, write};
+use crate::decode::exposition::{Family, Found, GAUGE, LastExemplars, Measured, write};
 use crate::decode::remote::writer::{Series, Writer};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -105,6 +105,13 @@ pub(super) struct Failure {
     pub(super) counts: Counts,
 }
 
+/// Why a sample is not kept, and nothing of its answer.
+enum Broken {
+    /// One of the limits by which samples are counted; how many there would be is told all the same.
+    Limit(String),
+    Other(String),
+}
+
 impl From<String> for Failure {
     fn from(error: String) -> Self {
         Failure { error, counts: Counts::default() }
@@ -128,11 +135,10 @@ pub(super) fn scraped(
     let (mut all, mut failure) = (Scraped::default(), None);
     let mut take = |found: Found<'_, '_>| {
         all.counts.samples += 1;
-        if failure.is_none() {
-            failure = keep(job, target, found, (time, before), &mut all).err();
-        } else if job.sample_limit > 0 && all.counts.kept > job.sample_limit {
-            // How many there would be is told all the same.
-            all.counts.kept += usize::from(relabelled(job, target, &found).is_some());
+        match failure {
+            None => failure = keep(job, target, found, (time, before), &mut all).err(),
+            Some(Broken::Limit(_)) => all.counts.kept += usize::from(relabelled(job, target, &found).is_some()),
+            Some(Broken::Other(_)) => {}
         }
     };
     let parsed = match conversion(job) {
@@ -144,7 +150,11 @@ pub(super) fn scraped(
     };
     all.unconverted = match (parsed, failure) {
         (Ok(unconverted), None) => unconverted,
-        (Err(error), _) | (Ok(_), Some(error)) => return Err(Failure { error, counts: all.counts }),
+        (Err(error), _) | (Ok(_), Some(Broken::Other(error))) => return Err(Failure { error, counts: all.counts }),
+        (Ok(_), Some(Broken::Limit(error))) => {
+            let error = past_sample_limit(job, all.counts).unwrap_or(error);
+            return Err(Failure { error, counts: all.counts });
+        }
     };
     let is_new = |identity: &&Identity| !before.series.contains_key(*identity);
     all.counts.added = all.known.series.keys().filter(is_new).count();
@@ -171,16 +181,25 @@ fn relabelled(job: &Job, target: &Target, found: &Found<'_, '_>) -> Option<Label
 fn keep(
     job: &Job,
     target: &Target,
-    mut found: Found<'_, '_>,
+    found: Found<'_, '_>,
     (time, before): (i64, &Known),
     all: &mut Scraped,
-) -> Result<(), String> {
+) -> Result<(), Broken> {
+    let mut found = found;
     let Some(labels) = relabelled(job, target, &found) else { return Ok(()) };
-    check_limits(job, &labels)?;
-    let (name, others) = split(&labels).ok_or("a rule took a metric's name away")?;
+    check_limits(job, &labels).map_err(Broken::Other)?;
+    let (name, others) = split(&labels).ok_or_else(|| Broken::Other("a rule took a metric's name away".to_owned()))?;
     all.counts.kept += 1;
-    if job.sample_limit > 0 && all.counts.kept > job.sample_limit {
-        return Err(format!("there are more than the {} samples of sample_limit", job.sample_limit));
+    if let Some(error) = past_sample_limit(job, all.counts) {
+        return Err(Broken::Limit(error));
+    }
+    let fitted = match (found.sample.value, job.resolution()) {
+        (Measured::Native(fields), Some(resolution)) => resolution.fit(fields),
+        _ => Ok(None),
+    };
+    let fitted = fitted.map_err(|what| Broken::Limit(format!("{name:?}: {what}")))?;
+    if let Some(fields) = &fitted {
+        found.sample.value = Measured::Native(fields);
     }
     let told = found.sample.timestamp.filter(|_| job.honor_timestamps);
     let moment = told.unwrap_or(time);
@@ -202,6 +221,11 @@ fn keep(
     all.known.exemplars.leave_out(series, &mut found.sample.exemplars);
     write(&mut all.writer, name, others, &found, moment);
     Ok(())
+}
+
+fn past_sample_limit(job: &Job, counts: Counts) -> Option<String> {
+    let is_past = job.sample_limit > 0 && counts.kept > job.sample_limit;
+    is_past.then(|| format!("there are more than the {} samples of sample_limit", job.sample_limit))
 }
 
 /// The target's own labels win; what is told under their names is kept beside, unless the job honours it. There an empty value says

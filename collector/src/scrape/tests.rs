@@ -314,6 +314,41 @@ fn s3_limits_fail_the_whole_scrape_and_tell_how_much_there_was() {
 }
 
 #[test]
+fn native_histograms_are_as_fine_as_their_job_says() {
+    // A family `h` of schema 1 with one observation in bucket 1 and one in bucket 2.
+    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+        [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+    }
+    let head = [&[0x08, 2, 0x11][..], &1.5f64.to_le_bytes(), &[0x28, 2, 0x68, 2, 0x68, 0]].concat();
+    let histogram = field(7, &[head, field(12, &[0x08, 2, 0x10, 2])].concat());
+    let family = [field(1, b"h"), vec![0x18, 4], field(4, &histogram)].concat();
+    let body = [&[u8::try_from(family.len()).unwrap()], &family[..]].concat();
+    let scales = |lines: &str| {
+        let job = job(lines);
+        let target = Target::new(&job, "h:1", &Labels::new()).unwrap().unwrap();
+        let all = scraped(&job, &target, (Format::Protobuf(Forms::Native), &body), 5_000, &Known::default());
+        let message = all.unwrap().writer.finish();
+        let decoded = remote::decode(Version::Two, 0, &message, &DecodeLimits::default()).unwrap();
+        assert_eq!(decoded.rejected, 0, "{:?}", decoded.message);
+        use arrow_array::cast::AsArray as _;
+        let scale = decoded.batch.columns().column_by_name(storage::model::schema::column::SCALE).unwrap();
+        scale.as_primitive::<arrow_array::types::Int32Type>().value(0)
+    };
+    assert_eq!(scales(""), 1);
+    assert_eq!(scales("native_histogram_bucket_limit: 2"), 1);
+    assert_eq!(scales("native_histogram_bucket_limit: 1"), 0);
+    assert_eq!(scales("native_histogram_min_bucket_factor: 16"), -2);
+    // One that has its own bounds has no room to be made.
+    let convert = |lines: &str| {
+        let text = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"2\"} 2\nh_count 3\n# TYPE i histogram\ni_count 1\n";
+        let lines = format!("convert_classic_histograms_to_nhcb: true\nnative_histogram_bucket_limit: 2\n{lines}");
+        stored(&job(&lines), text, &Known::default()).map(drop).unwrap_err()
+    };
+    assert_eq!(convert(""), "\"h\": a native histogram has more than the 2 buckets of native_histogram_bucket_limit");
+    assert_eq!(convert("sample_limit: 1"), "there are more than the 1 samples of sample_limit");
+}
+
+#[test]
 fn a_job_with_too_many_targets_asks_none() {
     let job = job("target_limit: 2\nrelabel_configs: [{source_labels: [__address__], regex: 'drop.*', action: drop}]");
     let group = |targets: &[&str]| {

@@ -275,9 +275,11 @@ async fn protobuf_is_scraped_with_native_histograms() {
         job("native", &address, native),
         job("both", &address, &format!("{native}, always_scrape_classic_histograms: true")),
         job("classic", &address, "scrape_protocols: [PrometheusProto]"),
+        job("converted", &address, "scrape_protocols: [PrometheusProto], convert_classic_histograms_to_nhcb: true"),
+        job("once", &address, &format!("{native}, convert_classic_histograms_to_nhcb: true")),
     ];
     let scraping = Scraping::start(&jobs, folder()).await;
-    for name in ["text", "native", "both", "classic"] {
+    for name in ["text", "native", "both", "classic", "converted", "once"] {
         scraping.wait_up(name, 1.0).await;
     }
     let has = |job: &str| {
@@ -287,6 +289,7 @@ async fn protobuf_is_scraped_with_native_histograms() {
     };
     let inf = Some("+Inf".to_owned());
     assert_eq!(has("text"), (false, true, None));
+    assert_eq!((has("converted"), has("once")), ((true, false, None), (true, false, None)));
     assert_eq!(has("native"), (true, false, None));
     assert_eq!(has("both"), (true, true, inf.clone()));
     assert_eq!(has("classic"), (false, true, inf));

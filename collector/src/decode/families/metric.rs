@@ -2,7 +2,7 @@
 
 use super::super::exposition::{Exemplar, Family, Found, Labels, Measured, Names, Sample, open_float};
 use super::super::remote::MAX_LABELS;
-use super::super::remote::writer::{put_double, put_number, put_whole};
+use super::super::remote::writer::{put_double, put_number, put_whole, zigzag};
 use super::super::wire::{Reader, Result as Walk, Within, bytes, fields, fixed64, varint};
 use super::{Forms, Kind, Unfit};
 use std::borrow::Cow;
@@ -324,7 +324,7 @@ impl<'a> Histogram<'a> {
             put_whole(&mut out, 6, self.zero_count);
         }
         put_double(&mut out, 3, self.sum);
-        put_number(&mut out, 4, i64::from(self.schema << 1 ^ self.schema >> 31));
+        put_number(&mut out, 4, zigzag(self.schema.into()));
         put_double(&mut out, 5, self.zero_threshold);
         out.extend_from_slice(&self.sides);
         if is_gauge {

@@ -5,6 +5,10 @@
 //! B2  Buckets are written one by one from the first to the last, those between spans with 0; there are no more than
 //!     [`MAX_BUCKETS`] of them.
 //! B3  Counts that are floats are written as their bits, and the point's flags say so.
+//!
+//! - `resolution`: coarser buckets.
+
+pub(super) mod resolution;
 
 use super::super::wire::{Reader, Result as Walk, Within, bytes, fields, fixed64, varint};
 use super::{MAX_BUCKETS, Unfit};
@@ -323,11 +327,27 @@ impl Side {
 
     /// Fills `dense` with the buckets from the first to the last, and gives the first one's index.
     fn fill(&mut self, is_float: bool) -> Result<Option<i64>, Unfit> {
+        let (mut dense, mut first) = (std::mem::take(&mut self.dense), None);
+        let filled = self.each(is_float, |index, count| {
+            let from_first = usize::try_from(index - *first.get_or_insert(index)).unwrap_or(usize::MAX);
+            if from_first >= MAX_BUCKETS {
+                return Err(Unfit::TooWide);
+            }
+            dense.resize(from_first, 0);
+            dense.push(count);
+            Ok(())
+        });
+        self.dense = dense;
+        filled.map(|()| first)
+    }
+
+    /// Gives each bucket with its index and the bits of its count.
+    fn each(&self, is_float: bool, mut give: impl FnMut(i64, u64) -> Result<(), Unfit>) -> Result<(), Unfit> {
         if self.is_too_long {
             return Err(Unfit::TooWide);
         }
         let buckets = if is_float { self.counts.len() } else { self.deltas.len() };
-        let (mut index, mut next, mut total, mut first) = (0i64, 0usize, 0i64, None);
+        let (mut index, mut next, mut total) = (0i64, 0usize, 0i64);
         for (place, (offset, length)) in self.spans.iter().enumerate() {
             if place > 0 && *offset < 0 {
                 return Err(Unfit::SpanOffset);
@@ -346,16 +366,11 @@ impl Side {
                     u64::try_from(total).map_err(|_| Unfit::BucketCount)?
                 };
                 next += 1;
-                let from_first = usize::try_from(index - *first.get_or_insert(index)).unwrap_or(usize::MAX);
-                if from_first >= MAX_BUCKETS {
-                    return Err(Unfit::TooWide);
-                }
-                self.dense.resize(from_first, 0);
-                self.dense.push(count);
+                give(index, count)?;
                 index += 1;
             }
         }
-        if next == buckets { Ok(first) } else { Err(Unfit::SpanLength) }
+        if next == buckets { Ok(()) } else { Err(Unfit::SpanLength) }
     }
 
     /// Writes the cell of one side of an exponential histogram. OTLP counts up to a bucket's end without it, Prometheus with it,

@@ -29,6 +29,7 @@ pub(crate) mod snappy;
 mod tests;
 pub(crate) mod writer;
 
+pub(crate) use histogram::resolution::Resolution;
 pub(crate) use measure::{measure, table_bytes};
 
 use super::wire::Reader;

@@ -145,3 +145,37 @@ pub(in super::super) fn put_whole(out: &mut Vec<u8>, field: u32, value: u64) {
     put_varint(out, wire::varint(field).into());
     put_varint(out, value);
 }
+
+/// Puts numbers, or what else is packed.
+pub(in super::super) fn put_packed(out: &mut Vec<u8>, field: u32, packed: &[u8]) {
+    put_varint(out, wire::bytes(field).into());
+    put_bytes(out, packed);
+}
+
+/// Puts a span of so many buckets behind a gap.
+pub(in super::super) fn put_span(out: &mut Vec<u8>, field: u32, gap: i64, buckets: i64) {
+    let mut span = Vec::with_capacity(8);
+    put_number(&mut span, 1, zigzag(gap));
+    put_number(&mut span, 2, buckets);
+    put_packed(out, field, &span);
+}
+
+/// Puts whole counts, each as what it has more than the one before.
+pub(in super::super) fn put_deltas(out: &mut Vec<u8>, field: u32, counts: impl Iterator<Item = i64>) {
+    let (mut packed, mut before) = (Vec::new(), 0i64);
+    for count in counts {
+        put_varint(&mut packed, zigzag(count.wrapping_sub(before)).cast_unsigned());
+        before = count;
+    }
+    put_packed(out, field, &packed);
+}
+
+/// Puts counts that are floats.
+pub(in super::super) fn put_doubles(out: &mut Vec<u8>, field: u32, counts: impl Iterator<Item = f64>) {
+    put_packed(out, field, &counts.flat_map(f64::to_le_bytes).collect::<Vec<u8>>());
+}
+
+/// A sint as it is written.
+pub(in super::super) fn zigzag(number: i64) -> i64 {
+    number << 1 ^ number >> 63
+}

@@ -2,6 +2,7 @@
 
 use super::http::{HttpSettings, WithHttp, check_url};
 use super::quantity::{duration, size};
+use crate::decode::remote::Resolution;
 use crate::scrape::discovery::Group;
 use crate::scrape::relabel::Rule;
 use crate::scrape::target::Target;
@@ -119,14 +120,6 @@ fn no_failure_log<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::E
     only(deserializer, "", "scrape_failure_log_file: scrapes that fail are told in the server's own log only")
 }
 
-fn no_bucket_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    only(deserializer, "0", "native_histogram_bucket_limit: buckets are not limited by job here")
-}
-
-fn no_bucket_factor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    only(deserializer, "0", "native_histogram_min_bucket_factor: buckets are kept as fine as they are told here")
-}
-
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -221,10 +214,10 @@ pub(in super::super) struct JobKeys {
     _metric_name_validation_scheme: (),
     #[serde(default, rename = "scrape_failure_log_file", deserialize_with = "no_failure_log")]
     _scrape_failure_log_file: (),
-    #[serde(default, rename = "native_histogram_bucket_limit", deserialize_with = "no_bucket_limit")]
-    _native_histogram_bucket_limit: (),
-    #[serde(default, rename = "native_histogram_min_bucket_factor", deserialize_with = "no_bucket_factor")]
-    _native_histogram_min_bucket_factor: (),
+    #[serde(default)]
+    pub(in super::super) native_histogram_bucket_limit: usize,
+    #[serde(default)]
+    pub(in super::super) native_histogram_min_bucket_factor: f64,
     #[serde(default)]
     pub(in super::super) static_configs: Vec<Group>,
     #[serde(default)]
@@ -319,7 +312,21 @@ fn half_a_minute() -> Duration {
     Duration::from_secs(30)
 }
 
+/// Schemas to which a factor between buckets may bring a histogram.
+const SCHEMAS: (i32, i32) = (-4, 8);
+
 impl Job {
+    /// How fine native histograms are kept; `None` where they stay as they are told.
+    pub(in super::super) fn resolution(&self) -> Option<Resolution> {
+        let (limit, factor) = (self.native_histogram_bucket_limit, self.native_histogram_min_bucket_factor);
+        let (coarsest, finest) = SCHEMAS;
+        // The finest schema at which a bucket's bound is at least so many times that of the one before.
+        let schema = if factor > 1.0 { -factor.log2().log2() } else { finest.into() };
+        let max_schema = (coarsest..=finest).rev().find(|own| f64::from(*own) <= schema).unwrap_or(coarsest);
+        let max_buckets = if limit == 0 { usize::MAX } else { limit };
+        (limit > 0 || max_schema < finest).then_some(Resolution { max_schema, max_buckets })
+    }
+
     /// Fills in what the file's head says, and looks whether it fits.
     pub(super) fn complete(&mut self, global: &Global, folder: &Path) -> Result<(), String> {
         if self.scrape_interval.is_zero() {

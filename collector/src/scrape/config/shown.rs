@@ -32,8 +32,11 @@ pub(in super::super) fn shown_job(job: &Job, mut said: Value) -> String {
         ("label_name_length_limit", job.label_name_length_limit),
         ("label_value_length_limit", job.label_value_length_limit),
         ("keep_dropped_targets", job.keep_dropped_targets),
+        ("native_histogram_bucket_limit", job.native_histogram_bucket_limit),
     ];
     let limits = limits.into_iter().filter(|(_, limit)| *limit > 0).map(|(key, limit)| (key, json!(limit)));
+    let factor = Some(job.native_histogram_min_bucket_factor).filter(|factor| *factor > 0.0);
+    let factor = factor.map(|factor| ("native_histogram_min_bucket_factor", json!(factor)));
     let protocols: Vec<&str> = job.scrape_protocols.iter().map(|protocol| protocol.name()).collect();
     let others = [
         ("scrape_interval", json!(duration_text(job.scrape_interval))),
@@ -52,7 +55,7 @@ pub(in super::super) fn shown_job(job: &Job, mut said: Value) -> String {
         ("enable_http2", json!(job.http.enable_http2)),
     ];
     if let Value::Object(fields) = &mut said {
-        fields.extend(limits.chain(others).map(|(key, value)| (key.to_owned(), value)));
+        fields.extend(limits.chain(factor).chain(others).map(|(key, value)| (key.to_owned(), value)));
     }
     let mut out = String::new();
     put(&mut out, &said, 0);

@@ -78,8 +78,6 @@ fn what_is_wrong_in_the_file_is_told() {
         ("static_configs: [{targets: [a], labels: {'': b}}]", "a label has an empty name"),
         ("metric_name_validation_scheme: legacy", "metric_name_validation_scheme: names are any UTF-8 here"),
         ("metric_name_escaping_scheme: none", "unknown variant `none`"),
-        ("native_histogram_bucket_limit: 100", "native_histogram_bucket_limit: buckets are not limited"),
-        ("native_histogram_min_bucket_factor: 1.1", "native_histogram_min_bucket_factor: buckets are kept as fine"),
         (
             "scrape_failure_log_file: f.log",
             "scrape_failure_log_file: scrapes that fail are told in the server's own log",
@@ -194,4 +192,33 @@ fn keys_of_prometheus_3_are_taken_where_they_say_what_is_so_here() {
     let convert = [0, 1].map(|place: usize| jobs[place].convert_classic_histograms_to_nhcb);
     assert_eq!(convert, [Some(true), Some(false)]);
     assert_eq!((jobs[0].keep_dropped_targets, jobs[0].metric_name_escaping_scheme), (7, Some(Escaping::Dots)));
+}
+
+#[test]
+fn a_factor_between_buckets_is_a_schema_as_in_prometheus() {
+    let schema = |factor: &str, limit: usize| {
+        let lines = format!("native_histogram_min_bucket_factor: {factor}\nnative_histogram_bucket_limit: {limit}");
+        job(&lines).resolution().map(|resolution| resolution.max_schema)
+    };
+    // The table of its documentation, and what is above and below it.
+    for (factor, expected) in [
+        ("65536", -4),
+        ("1e9", -4),
+        ("256", -3),
+        ("16", -2),
+        ("4", -1),
+        ("2", 0),
+        ("1.4", 1),
+        ("1.1", 2),
+        ("1.09", 3),
+        ("1.04", 4),
+        ("1.02", 5),
+        ("1.01", 6),
+        ("1.005", 7),
+    ] {
+        assert_eq!(schema(factor, 0), Some(expected), "{factor}");
+    }
+    for finest in ["1.002", "1.0", "0", "-1"] {
+        assert_eq!((schema(finest, 0), schema(finest, 9)), (None, Some(8)), "{finest}");
+    }
 }
