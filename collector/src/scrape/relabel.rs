@@ -1,5 +1,6 @@
 //! What do relabelling rules make of labels? Prometheus's eleven actions.
 
+use super::config::Validation;
 use md5::{Digest as _, Md5};
 use regex::{Captures, Regex};
 use serde::Deserialize;
@@ -90,7 +91,7 @@ impl Default for Rule {
 
 impl Rule {
     /// Makes the rule ready, or says why it is none.
-    pub(super) fn check(&mut self) -> Result<(), String> {
+    pub(super) fn check(&mut self, validation: Validation) -> Result<(), String> {
         let compiled = re2::anchored(&self.regex)
             .and_then(|anchored| Regex::new(&anchored).map_err(|error| error.to_string()))
             .map_err(|error| format!("regex {:?} cannot be used: {error}", self.regex))?;
@@ -111,6 +112,7 @@ impl Rule {
         if self.action == Action::HashMod && self.modulus == 0 {
             return Err("a rule of action hashmod needs modulus above 0".to_owned());
         }
+        self.check_names(validation)?;
         let usual = Rule::default();
         let has_own_replacement = self.separator != usual.separator || self.replacement != usual.replacement;
         let is_equality = matches!(self.action, Action::KeepEqual | Action::DropEqual);
@@ -123,6 +125,25 @@ impl Rule {
             return Err(format!("a rule of action {action} has regex only"));
         }
         Ok(())
+    }
+
+    /// Labels that it makes have names that are taken.
+    fn check_names(&self, validation: Validation) -> Result<(), String> {
+        let (key, text, is_taken) = match self.action {
+            Action::Replace => ("target_label", &self.target_label, validation.takes_template(&self.target_label)),
+            Action::LabelMap => ("replacement", &self.replacement, validation.takes_template(&self.replacement)),
+            Action::HashMod | Action::Lowercase | Action::Uppercase | Action::KeepEqual | Action::DropEqual => {
+                ("target_label", &self.target_label, validation.takes_label(&self.target_label))
+            }
+            Action::Keep | Action::Drop | Action::LabelDrop | Action::LabelKeep => return Ok(()),
+        };
+        let (action, scheme) = (self.action.name(), validation.name());
+        let refused = || {
+            format!(
+                "a rule of action {action} has the {key} {text:?}, which metric_name_validation_scheme {scheme} does not take"
+            )
+        };
+        is_taken.then_some(()).ok_or_else(refused)
     }
 
     /// By Prometheus's names; what is empty is left out where Prometheus leaves it out.

@@ -187,8 +187,8 @@ fn keep(
 ) -> Result<(), Broken> {
     let mut found = found;
     let Some(labels) = relabelled(job, target, &found) else { return Ok(()) };
-    check_limits(job, &labels).map_err(Broken::Other)?;
     let (name, others) = split(&labels).ok_or_else(|| Broken::Other("a rule took a metric's name away".to_owned()))?;
+    check_names(job, &labels).and_then(|()| check_limits(job, &labels)).map_err(Broken::Other)?;
     all.counts.kept += 1;
     if let Some(error) = past_sample_limit(job, all.counts) {
         return Err(Broken::Limit(error));
@@ -253,6 +253,21 @@ fn add_target_labels(job: &Job, target: &Target, labels: &mut Labels) {
             other.insert_str(0, "exported_");
         }
         labels.insert(other, value);
+    }
+}
+
+fn check_names(job: &Job, labels: &Labels) -> Result<(), String> {
+    let validation = job.metric_name_validation_scheme.unwrap_or_default();
+    let name = labels.get(NAME).map_or("", String::as_str);
+    let scheme = validation.name();
+    if !validation.takes_metric(name) {
+        return Err(format!("metric_name_validation_scheme {scheme} does not take the metric's name {name:?}"));
+    }
+    match labels.keys().find(|label| !validation.takes_label(label)) {
+        None => Ok(()),
+        Some(label) => {
+            Err(format!("metric_name_validation_scheme {scheme} does not take the label {label:?} of {name:?}"))
+        }
     }
 }
 

@@ -368,6 +368,30 @@ fn a_job_with_too_many_targets_asks_none() {
 }
 
 #[test]
+fn names_are_those_that_the_job_takes() {
+    let check = |lines: &str, text: &str| {
+        let job = job(&format!("metric_name_validation_scheme: legacy\n{lines}"));
+        stored(&job, text, &Known::default()).map(|(_, samples)| samples)
+    };
+    assert_eq!(check("", "a:b_1{c_2=\"é\",__d=\"\"} 1\n"), Ok(1));
+    for (text, expected) in [
+        ("{\"a.b\"} 1\n", "metric_name_validation_scheme legacy does not take the metric's name \"a.b\""),
+        ("{\"1a\"} 1\n", "does not take the metric's name \"1a\""),
+        ("{\"é\"} 1\n", "does not take the metric's name \"é\""),
+        ("a{\"b.c\"=\"1\"} 1\n", "does not take the label \"b.c\" of \"a\""),
+        ("a{\"b:c\"=\"1\"} 1\n", "does not take the label \"b:c\" of \"a\""),
+    ] {
+        let error = check("", text).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+        assert!(stored(&job(""), text, &Known::default()).is_ok(), "UTF-8 takes it");
+    }
+    // Looked at once rules have had their say.
+    let rename =
+        "metric_relabel_configs: [{source_labels: [__name__], regex: a.b, target_label: __name__, replacement: a_b}]";
+    assert_eq!(check(rename, "{\"a.b\"} 1\n"), Ok(1));
+}
+
+#[test]
 fn formats_are_asked_for_as_by_prometheus() {
     assert_eq!(
         accepted(&job("")),
@@ -376,6 +400,8 @@ fn formats_are_asked_for_as_by_prometheus() {
          text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
     );
     assert!(accepted(&job("scrape_native_histograms: true")).starts_with("application/vnd.google.protobuf;proto="));
+    let legacy = accepted(&job("metric_name_validation_scheme: legacy"));
+    assert_eq!(legacy.matches(";escaping=underscores;").count(), 2, "{legacy}");
     let dots = "metric_name_escaping_scheme: dots\nscrape_protocols: [PrometheusText1.0.0, PrometheusText0.0.4]";
     assert_eq!(
         accepted(&job(dots)),

@@ -1,6 +1,7 @@
 //! What does a job say, by Prometheus's names, and where are its targets found?
 
 use super::http::{HttpSettings, WithHttp, check_url};
+use super::names::{Escaping, Naming, Validation, blank_or};
 use super::quantity::{duration, size};
 use crate::decode::remote::Resolution;
 use crate::scrape::discovery::Group;
@@ -65,9 +66,10 @@ pub(super) struct Global {
     label_name_length_limit: usize,
     label_value_length_limit: usize,
     keep_dropped_targets: usize,
+    #[serde(deserialize_with = "blank_or")]
+    metric_name_validation_scheme: Option<Validation>,
+    #[serde(deserialize_with = "blank_or")]
     metric_name_escaping_scheme: Option<Escaping>,
-    #[serde(rename = "metric_name_validation_scheme", deserialize_with = "utf8")]
-    _metric_name_validation_scheme: (),
     #[serde(rename = "scrape_failure_log_file", deserialize_with = "no_failure_log")]
     _scrape_failure_log_file: (),
     // What is about something else than scraping.
@@ -75,29 +77,6 @@ pub(super) struct Global {
     external_labels: Option<IgnoredAny>,
     query_log_file: Option<IgnoredAny>,
     rule_query_offset: Option<IgnoredAny>,
-}
-
-/// How a target is asked to write names that were none before UTF-8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(in super::super) enum Escaping {
-    #[default]
-    #[serde(rename = "allow-utf-8")]
-    None,
-    Underscores,
-    Dots,
-    Values,
-}
-
-impl Escaping {
-    pub(in super::super) fn name(self) -> &'static str {
-        match self {
-            Escaping::None => "allow-utf-8",
-            Escaping::Underscores => "underscores",
-            Escaping::Dots => "dots",
-            Escaping::Values => "values",
-        }
-    }
 }
 
 /// Takes the value that switches a key off, or says that it is as it is here anyway.
@@ -110,10 +89,6 @@ fn only<'de, D: Deserializer<'de>>(deserializer: D, as_here: &str, otherwise: &s
         Value::Array(_) | Value::Object(_) => false,
     };
     if is_known { Ok(()) } else { Err(serde::de::Error::custom(otherwise)) }
-}
-
-fn utf8<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    only(deserializer, "utf8", "metric_name_validation_scheme: names are any UTF-8 here; there is no other than utf8")
 }
 
 fn no_failure_log<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
@@ -208,10 +183,10 @@ pub(in super::super) struct JobKeys {
     pub(in super::super) label_value_length_limit: usize,
     #[serde(default)]
     pub(in super::super) keep_dropped_targets: usize,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "blank_or")]
+    pub(in super::super) metric_name_validation_scheme: Option<Validation>,
+    #[serde(default, deserialize_with = "blank_or")]
     pub(in super::super) metric_name_escaping_scheme: Option<Escaping>,
-    #[serde(default, rename = "metric_name_validation_scheme", deserialize_with = "utf8")]
-    _metric_name_validation_scheme: (),
     #[serde(default, rename = "scrape_failure_log_file", deserialize_with = "no_failure_log")]
     _scrape_failure_log_file: (),
     #[serde(default)]
@@ -345,11 +320,15 @@ impl Job {
             return Err(format!("scheme is {:?}, neither http nor https", self.scheme));
         }
         self.inherit(global);
+        let validation = self.complete_naming(global)?;
         check_protocols(&self.scrape_protocols)?;
         self.http.complete(folder)?;
         self.complete_discovery(folder)?;
         let keys = &mut **self;
-        keys.relabel_configs.iter_mut().chain(&mut keys.metric_relabel_configs).try_for_each(Rule::check)?;
+        keys.relabel_configs
+            .iter_mut()
+            .chain(&mut keys.metric_relabel_configs)
+            .try_for_each(|rule| rule.check(validation))?;
         self.check_targets()
     }
 
@@ -364,11 +343,20 @@ impl Job {
         Ok(())
     }
 
+    fn complete_naming(&mut self, global: &Global) -> Result<Validation, String> {
+        let naming = |validation, escaping| Naming { validation, escaping };
+        let own = naming(self.metric_name_validation_scheme, self.metric_name_escaping_scheme);
+        let head = naming(global.metric_name_validation_scheme, global.metric_name_escaping_scheme);
+        let (validation, escaping) = own.complete(head)?;
+        self.metric_name_validation_scheme = Some(validation);
+        self.metric_name_escaping_scheme = Some(escaping);
+        Ok(validation)
+    }
+
     fn inherit(&mut self, global: &Global) {
         let native = *self.scrape_native_histograms.get_or_insert(global.scrape_native_histograms);
         self.always_scrape_classic_histograms.get_or_insert(global.always_scrape_classic_histograms);
         self.convert_classic_histograms_to_nhcb.get_or_insert(global.convert_classic_histograms_to_nhcb);
-        self.metric_name_escaping_scheme = self.metric_name_escaping_scheme.or(global.metric_name_escaping_scheme);
         if self.scrape_protocols.is_empty() {
             self.scrape_protocols.clone_from(&global.scrape_protocols);
         }

@@ -3,10 +3,12 @@
 //! - `quantity`: durations and sizes.
 //! - `http`: how servers are asked.
 //! - `job`: a job and where its targets are found.
+//! - `names`: which names are taken.
 //! - `shown`: the file without its secrets.
 
 mod http;
 mod job;
+mod names;
 mod quantity;
 mod shown;
 #[cfg(test)]
@@ -14,6 +16,7 @@ mod tests;
 
 pub(super) use self::http::{Authorization, BasicAuth, HttpSettings, OAuth2, Secret, TlsSettings, TlsVersion};
 pub(super) use job::{DnsDiscovery, EtcdDiscovery, FileDiscovery, HttpDiscovery, Job, Protocol, RecordKind};
+pub(super) use names::Validation;
 pub(super) use quantity::{duration_text, parse_duration};
 pub(super) use shown::shown_job;
 

@@ -1,5 +1,6 @@
 //! How is the file of jobs shown to those who may ask but not read it? As YAML, without its secrets, as Prometheus shows its own.
 
+use super::names::{Escaping, Validation};
 use super::{Job, duration_text};
 use serde_json::{Value, json};
 
@@ -45,6 +46,8 @@ pub(in super::super) fn shown_job(job: &Job, mut said: Value) -> String {
         ("scrape_native_histograms", json!(job.scrape_native_histograms)),
         ("always_scrape_classic_histograms", json!(job.always_scrape_classic_histograms)),
         ("convert_classic_histograms_to_nhcb", json!(job.convert_classic_histograms_to_nhcb)),
+        ("metric_name_validation_scheme", json!(job.metric_name_validation_scheme.map(Validation::name))),
+        ("metric_name_escaping_scheme", json!(job.metric_name_escaping_scheme.map(Escaping::name))),
         ("metrics_path", json!(job.metrics_path)),
         ("scheme", json!(job.scheme)),
         ("honor_labels", json!(job.honor_labels)),

@@ -1,6 +1,6 @@
 //! Is what the file of jobs says taken as Prometheus takes it, and told with its place where it cannot be?
 
-use super::job::Escaping;
+use super::names::{Escaping, Validation};
 use super::*;
 use std::time::Duration;
 
@@ -76,7 +76,23 @@ fn what_is_wrong_in_the_file_is_told() {
         ("etcd_sd_configs: [{endpoints: [a], prefix: /a}]", "etcd_sd_configs: endpoint \"a\" is no URL"),
         ("etcd_sd_configs: [{endpoints: ['http://a'], prefix: /a, bearer_token: x}]", "users and passwords only"),
         ("static_configs: [{targets: [a], labels: {'': b}}]", "a label has an empty name"),
-        ("metric_name_validation_scheme: legacy", "metric_name_validation_scheme: names are any UTF-8 here"),
+        ("metric_name_validation_scheme: ascii", "unknown variant `ascii`"),
+        (
+            "metric_name_validation_scheme: legacy\nmetric_name_escaping_scheme: allow-utf-8",
+            "metric_name_escaping_scheme is allow-utf-8, metric_name_validation_scheme is legacy",
+        ),
+        (
+            "metric_name_validation_scheme: legacy\nrelabel_configs: [{target_label: a.b}]",
+            "a rule of action replace has the target_label \"a.b\", which metric_name_validation_scheme legacy does not take",
+        ),
+        (
+            "metric_name_validation_scheme: legacy\nmetric_relabel_configs: [{action: labelmap, replacement: 'x-$1'}]",
+            "a rule of action labelmap has the replacement \"x-$1\"",
+        ),
+        (
+            "metric_name_validation_scheme: legacy\nrelabel_configs: [{action: lowercase, target_label: 'x$1'}]",
+            "a rule of action lowercase has the target_label \"x$1\"",
+        ),
         ("metric_name_escaping_scheme: none", "unknown variant `none`"),
         (
             "scrape_failure_log_file: f.log",
@@ -221,4 +237,35 @@ fn a_factor_between_buckets_is_a_schema_as_in_prometheus() {
     for finest in ["1.002", "1.0", "0", "-1"] {
         assert_eq!((schema(finest, 0), schema(finest, 9)), (None, Some(8)), "{finest}");
     }
+}
+
+#[test]
+fn escaping_follows_from_which_names_are_taken_as_in_prometheus() {
+    use Escaping::{Dots, None as Allow, Underscores, Values};
+    use Validation::{Legacy, Utf8};
+    let legacy = "metric_name_validation_scheme: legacy";
+    let utf8 = "metric_name_validation_scheme: utf8";
+    let dots = "metric_name_escaping_scheme: dots";
+    let values = "metric_name_escaping_scheme: values";
+    for (head, own, expected) in [
+        ("", "", (Utf8, Allow)),
+        ("metric_name_validation_scheme: ''", "metric_name_escaping_scheme: ''", (Utf8, Allow)),
+        (legacy, "", (Legacy, Underscores)),
+        ("", legacy, (Legacy, Underscores)),
+        (dots, "", (Utf8, Dots)),
+        (dots, values, (Utf8, Values)),
+        (dots, legacy, (Legacy, Underscores)),
+        (dots, utf8, (Utf8, Allow)),
+        (legacy, utf8, (Utf8, Allow)),
+        (legacy, dots, (Legacy, Dots)),
+        ("metric_name_escaping_scheme: allow-utf-8", legacy, (Legacy, Underscores)),
+    ] {
+        let jobs = read(&format!("global: {{{head}}}\nscrape_configs: [{{job_name: a, {own}}}]\n")).unwrap();
+        let found = (jobs[0].metric_name_validation_scheme, jobs[0].metric_name_escaping_scheme);
+        assert_eq!(found, (Some(expected.0), Some(expected.1)), "{head}; {own}");
+    }
+    let rules =
+        "relabel_configs: [{target_label: 'a_${1}_b'}, {action: labelmap, regex: 'x_(.+)'}, {target_label: '$name'}]";
+    assert!(read(&with(&format!("{legacy}\n{rules}"))).is_ok());
+    assert!(read(&with("relabel_configs: [{target_label: a.b}, {action: labelmap, replacement: 'x-$1'}]")).is_ok());
 }
