@@ -12,7 +12,7 @@ use crate::decode::{self, Decoded, identity, json};
 use crate::error::Refusal;
 use crate::receiver::compression::{self, Compression};
 use crate::receiver::kafka::{FrontReport, KafkaFront};
-use crate::scrape::{ListedTargets, REPORTED};
+use crate::scrape::ListedTargets;
 use crate::telemetry::{CollectorMetrics, LastReceived, Tally};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -62,7 +62,10 @@ pub enum Encoding {
     /// A text of metrics; without a format it is OpenMetrics where it ends so. Stored whole or refused.
     Text(Option<TextFormat>),
     /// What a scrape found, as remote write 2. Stored whole or refused.
-    Scraped,
+    Scraped {
+        /// So many rows at its end are what it tells of itself, for which there is always room.
+        reported: usize,
+    },
 }
 
 /// What became of a request that was accepted, at least in parts.
@@ -424,7 +427,7 @@ impl Shared {
                 told = read.1;
                 read.0
             }
-            Encoding::Scraped => self.whole(received_at, &message, &mut ticket)?,
+            Encoding::Scraped { .. } => self.whole(received_at, &message, &mut ticket)?,
             Encoding::RemoteWrite(version) => {
                 ticket.reserve(wire_bytes)?;
                 let decoded = self.remote_write(version, received_at, &message, &mut ticket)?;
@@ -442,8 +445,7 @@ impl Shared {
             }
         };
         if front.is_none() {
-            // What a scrape tells of itself is at the end of its message.
-            let own = if encoding == Encoding::Scraped { REPORTED } else { 0 };
+            let own = if let Encoding::Scraped { reported } = encoding { reported } else { 0 };
             let rows = decoded.batch.num_rows();
             self.limit_series(&tenant, (&mut decoded, own), &mut payload, &mut ticket)?;
             if decoded.batch.num_rows() < rows {

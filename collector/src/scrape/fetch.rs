@@ -18,18 +18,39 @@ pub(super) struct Answer {
 /// Reserves memory, or says why there is none.
 pub(super) type Reserve<'r> = &'r mut (dyn FnMut(usize) -> Result<(), String> + Send);
 
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unfetched {
+    #[error("the answer is longer than {0} bytes, the least of body_size_limit and `otlp.max_request_bytes`")]
+    TooLong(usize),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<String> for Unfetched {
+    fn from(error: String) -> Self {
+        Unfetched::Other(error)
+    }
+}
+
+impl From<Unfetched> for String {
+    fn from(error: Unfetched) -> Self {
+        error.to_string()
+    }
+}
+
 /// Sends a request and reads the answer, of at most so many bytes, also once it is unpacked.
-pub(super) async fn whole(request: RequestBuilder, limit: usize, reserve: Reserve<'_>) -> Result<Answer, String> {
+pub(super) async fn whole(request: RequestBuilder, limit: usize, reserve: Reserve<'_>) -> Result<Answer, Unfetched> {
     let mut response = request.send().await.map_err(|error| told(&error))?;
     if response.status() != reqwest::StatusCode::OK {
-        return Err(format!("the answer is {}", response.status()));
+        return Err(format!("the answer is {}", response.status()).into());
     }
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (content_type, encoding) = (text(CONTENT_TYPE).to_owned(), text(CONTENT_ENCODING).to_ascii_lowercase());
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| told(&error))? {
         if body.len() + chunk.len() > limit {
-            return Err(too_large(limit));
+            return Err(Unfetched::TooLong(limit));
         }
         reserve(chunk.len())?;
         body.extend_from_slice(&chunk);
@@ -37,16 +58,12 @@ pub(super) async fn whole(request: RequestBuilder, limit: usize, reserve: Reserv
     let body = match encoding.as_str() {
         "" | "identity" => body.freeze(),
         "gzip" => unpack(&body, limit, reserve)?,
-        other => return Err(format!("Content-Encoding {other:?} was not asked for")),
+        other => return Err(format!("Content-Encoding {other:?} was not asked for").into()),
     };
     Ok(Answer { body, content_type })
 }
 
-fn too_large(limit: usize) -> String {
-    format!("the answer is longer than {limit} bytes, the least of body_size_limit and `otlp.max_request_bytes`")
-}
-
-fn unpack(packed: &[u8], limit: usize, reserve: Reserve<'_>) -> Result<Bytes, String> {
+fn unpack(packed: &[u8], limit: usize, reserve: Reserve<'_>) -> Result<Bytes, Unfetched> {
     let mut out = Vec::new();
     let mut decoder = flate2::bufread::MultiGzDecoder::new(packed);
     loop {
@@ -55,7 +72,7 @@ fn unpack(packed: &[u8], limit: usize, reserve: Reserve<'_>) -> Result<Bytes, St
         let step = decoder.by_ref().take(STEP_BYTES as u64).read_to_end(&mut out);
         let step = step.map_err(|error| format!("the answer is not valid gzip: {error}"))?;
         if out.len() > limit {
-            return Err(too_large(limit));
+            return Err(Unfetched::TooLong(limit));
         }
         if step < STEP_BYTES {
             return Ok(out.into());

@@ -40,7 +40,6 @@ mod tls;
 
 pub use config::{ScrapeConfig, ScrapeError};
 pub(crate) use report::Targets as ListedTargets;
-pub(crate) use series::REPORTED;
 
 use crate::Collector;
 use client::{Client, Lookups};

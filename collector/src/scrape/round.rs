@@ -2,11 +2,11 @@
 
 use super::client::Client;
 use super::config::Job;
-use super::fetch;
+use super::fetch::{self, Unfetched};
 use super::plan::Order;
 use super::protocol::{Format, accepted};
 use super::report::{Last, Place};
-use super::series::{Counts, Failure, Known, Report, Scraped, failed, gone, scraped, weight};
+use super::series::{Counts, Failure, Known, Report, Scraped, body_bytes, failed, gone, scraped, weight};
 use super::target::Target;
 use crate::admission::Ticket;
 use crate::collector::{Collector, Encoding};
@@ -109,11 +109,13 @@ impl Round {
         let clock = self.scraper.collector.clock();
         let (time, started) = (self.time(), clock.monotonic());
         let seconds = || clock.monotonic().saturating_sub(started).as_secs_f64();
-        let failure = match self.read(time).await {
+        let job = Arc::clone(&self.scraper.job);
+        let (read, body_bytes) = self.read(time).await;
+        let failure = match read {
             Err(failure) => failure,
             Ok(Scraped { mut writer, known, counts, left_out, unconverted }) => {
-                let report = Report { is_up: true, seconds: seconds(), counts };
-                report.write(&self.target, &mut writer, time);
+                let report = Report { is_up: true, seconds: seconds(), counts, body_bytes };
+                report.write(&job, &self.target, &mut writer, time);
                 match self.store(writer.finish()).await {
                     Ok(()) => {
                         self.place.tell(Last { time, seconds: report.seconds, error: None });
@@ -124,10 +126,11 @@ impl Round {
                 }
             }
         };
-        let report = Report { is_up: false, seconds: seconds(), counts: Counts { added: 0, ..failure.counts } };
+        let counts = Counts { added: 0, ..failure.counts };
+        let report = Report { is_up: false, seconds: seconds(), counts, body_bytes };
         self.fail(&failure.error);
         self.place.tell(Last { time, seconds: report.seconds, error: Some(failure.error) });
-        match self.store(failed(&self.target, &self.known, &report, time)).await {
+        match self.store(failed(&job, &self.target, &self.known, &report, time)).await {
             // What could not be told now is told next time.
             Ok(()) => self.known = Arc::new(self.known.ended()),
             Err(error) => self.tell(&error),
@@ -170,7 +173,17 @@ impl Round {
         tracing::warn!(job, url, error, "what is told about a scrape was not stored");
     }
 
-    async fn read(&self, time: i64) -> Result<Scraped, Failure> {
+    /// What a scrape leaves, and how many bytes of the answer are told.
+    async fn read(&self, time: i64) -> (Result<Scraped, Failure>, f64) {
+        let fetched = self.answer().await;
+        let bytes = body_bytes(fetched.as_ref().map(|(answer, _)| answer.body.len()));
+        match fetched {
+            Ok((answer, ticket)) => (self.parse(answer, ticket, time).await, bytes),
+            Err(error) => (Err(error.to_string().into()), bytes),
+        }
+    }
+
+    async fn answer(&self) -> Result<(fetch::Answer, Ticket), Unfetched> {
         if let Some(refused) = &self.refused {
             return Err(refused.clone().into());
         }
@@ -178,7 +191,12 @@ impl Round {
         let tenant = TenantId::default();
         let mut ticket = self.scraper.collector.enter(&tenant).map_err(|refusal| refusal.to_string())?;
         let fetched = tokio::time::timeout(timeout, self.fetch(&mut ticket)).await;
-        let answer = fetched.unwrap_or_else(|_| Err(format!("it took longer than {} s", timeout.as_secs_f64())))?;
+        let late = |_| Err(format!("it took longer than {} s", timeout.as_secs_f64()).into());
+        let answer = fetched.unwrap_or_else(late)?;
+        Ok((answer, ticket))
+    }
+
+    async fn parse(&self, answer: fetch::Answer, mut ticket: Ticket, time: i64) -> Result<Scraped, Failure> {
         let (job, target, known) = (Arc::clone(&self.scraper.job), Arc::clone(&self.target), Arc::clone(&self.known));
         let format = Format::told(&answer.content_type, &job)?;
         let read = tokio::task::spawn_blocking(move || {
@@ -188,7 +206,7 @@ impl Round {
         read.await.unwrap_or_else(|_| Err("reading the answer ended early".to_owned().into()))
     }
 
-    async fn fetch(&self, ticket: &mut Ticket) -> Result<fetch::Answer, String> {
+    async fn fetch(&self, ticket: &mut Ticket) -> Result<fetch::Answer, Unfetched> {
         let Scraper { job, client, collector } = &self.scraper;
         let most = collector.config().max_request_bytes;
         let limit = if job.body_size_limit == 0 { most } else { job.body_size_limit.min(most) };
@@ -204,7 +222,8 @@ impl Round {
     async fn store(&mut self, message: Vec<u8>) -> Result<(), String> {
         let tenant = TenantId::default();
         let collector = &self.scraper.collector;
-        let accepted = collector.accept(&tenant, Signal::Metrics, Encoding::Scraped, message.into()).await;
+        let encoding = Encoding::Scraped { reported: Report::rows(&self.scraper.job) };
+        let accepted = collector.accept(&tenant, Signal::Metrics, encoding, message.into()).await;
         let accepted = accepted.map_err(|refusal| refusal.to_string())?;
         let had_less = std::mem::replace(&mut self.has_less, accepted.message.is_some());
         if let Some(message) = accepted.message.filter(|_| !had_less) {
@@ -217,7 +236,8 @@ impl Round {
     /// Ends all series of a target that is gone.
     async fn end(mut self) {
         let time = self.scraper.collector.clock().now_unix_nano().div_euclid(1_000_000);
-        if let Err(error) = self.store(gone(&self.target, &self.known, time)).await {
+        let job = Arc::clone(&self.scraper.job);
+        if let Err(error) = self.store(gone(&job, &self.target, &self.known, time)).await {
             self.tell(&error);
         }
     }

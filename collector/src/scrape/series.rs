@@ -1,6 +1,7 @@
 //! What does a target's answer become? Series with the target's labels, and the end of those that are not in it any more.
 
 use super::config::Job;
+use super::fetch::Unfetched;
 use super::protocol::Format;
 use super::relabel::{self, Labels};
 use super::target::Target;
@@ -313,23 +314,40 @@ pub(super) struct Report {
     pub(super) is_up: bool,
     pub(super) seconds: f64,
     pub(super) counts: Counts,
+    /// Bytes of the answer once it is unpacked, as [`body_bytes`] tells them.
+    pub(super) body_bytes: f64,
 }
 
-/// Rows of a report, with which each message of a scrape ends.
-pub(crate) const REPORTED: usize = Report::NAMES.len();
+/// Bytes of an answer as a report tells them: -1 where there were more than may be, 0 where there was none.
+pub(super) fn body_bytes(fetched: Result<usize, &Unfetched>) -> f64 {
+    match fetched {
+        Ok(bytes) => bytes as f64,
+        Err(Unfetched::TooLong(_)) => -1.0,
+        Err(Unfetched::Other(_)) => 0.0,
+    }
+}
 
 impl Report {
-    const NAMES: [&'static str; 5] = [
+    /// The last three are told where the job has extra_scrape_metrics.
+    const NAMES: [&'static str; 8] = [
         "up",
         "scrape_duration_seconds",
         "scrape_samples_scraped",
         "scrape_samples_post_metric_relabeling",
         "scrape_series_added",
+        "scrape_timeout_seconds",
+        "scrape_sample_limit",
+        "scrape_body_size_bytes",
     ];
 
-    fn write_all(target: &Target, values: [f64; 5], writer: &mut Writer, time: i64) {
+    /// Rows of a report, with which each message of a scrape ends.
+    pub(super) fn rows(job: &Job) -> usize {
+        if job.extra_scrape_metrics.unwrap_or_default() { Report::NAMES.len() } else { Report::NAMES.len() - 3 }
+    }
+
+    fn write_all(job: &Job, target: &Target, values: [f64; 8], writer: &mut Writer, time: i64) {
         let family = Family { r#type: GAUGE, ..Family::default() };
-        for (name, value) in Report::NAMES.into_iter().zip(values) {
+        for (name, value) in Report::NAMES.into_iter().zip(values).take(Report::rows(job)) {
             let mut labels = target.labels.clone();
             labels.insert(NAME.to_owned(), name.to_owned());
             single(writer, &labels, &family, value, time);
@@ -337,26 +355,28 @@ impl Report {
     }
 
     /// Adds it to a message.
-    pub(super) fn write(&self, target: &Target, writer: &mut Writer, time: i64) {
+    pub(super) fn write(&self, job: &Job, target: &Target, writer: &mut Writer, time: i64) {
         let up = if self.is_up { 1.0 } else { 0.0 };
         let Counts { samples, kept, added } = self.counts;
-        let [samples, kept, added] = [samples, kept, added].map(|count| count as f64);
-        Report::write_all(target, [up, self.seconds, samples, kept, added], writer, time);
+        let [samples, kept, added, limit] = [samples, kept, added, job.sample_limit].map(|count| count as f64);
+        let timeout = target.timeout.as_secs_f64();
+        let values = [up, self.seconds, samples, kept, added, timeout, limit, self.body_bytes];
+        Report::write_all(job, target, values, writer, time);
     }
 }
 
 /// A message that ends series of a target which failed.
-pub(super) fn failed(target: &Target, known: &Known, report: &Report, time: i64) -> Vec<u8> {
+pub(super) fn failed(job: &Job, target: &Target, known: &Known, report: &Report, time: i64) -> Vec<u8> {
     let mut writer = Writer::default();
     known.end(&Known::default(), &mut writer, time);
-    report.write(target, &mut writer, time);
+    report.write(job, target, &mut writer, time);
     writer.finish()
 }
 
 /// A message that ends all series of a target that is gone.
-pub(super) fn gone(target: &Target, known: &Known, time: i64) -> Vec<u8> {
+pub(super) fn gone(job: &Job, target: &Target, known: &Known, time: i64) -> Vec<u8> {
     let mut writer = Writer::default();
     known.end(&Known::default(), &mut writer, time);
-    Report::write_all(target, [f64::from_bits(STALE_BITS); 5], &mut writer, time);
+    Report::write_all(job, target, [f64::from_bits(STALE_BITS); 8], &mut writer, time);
     writer.finish()
 }

@@ -173,9 +173,12 @@ fn s2_series_that_are_not_there_any_more_are_ended_once() {
     let (timed, _) = stored(&self::job("track_timestamps_staleness: true"), "e 1 4000\n", &Known::default()).unwrap();
     assert_eq!(own(&timed).len(), 1);
     let target = Target::new(&job, "h:1", &Labels::new()).unwrap().unwrap();
-    let report = Report { is_up: false, seconds: 1.0, counts: counts(0, 0, 0) };
-    assert_eq!(count(failed(&target, &second.known, &report, 6_000)), 2 + 5);
-    assert_eq!(count(gone(&target, &second.known, 6_000)), 2 + 5);
+    let report = Report { is_up: false, seconds: 1.0, counts: counts(0, 0, 0), body_bytes: 0.0 };
+    assert_eq!(count(failed(&job, &target, &second.known, &report, 6_000)), 2 + 5);
+    assert_eq!(count(gone(&job, &target, &second.known, 6_000)), 2 + 5);
+    let extra = self::job("extra_scrape_metrics: true");
+    assert_eq!(count(failed(&extra, &target, &second.known, &report, 6_000)), 2 + 8);
+    assert_eq!(count(gone(&extra, &target, &second.known, 6_000)), 2 + 8);
 }
 
 #[test]

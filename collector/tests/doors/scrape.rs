@@ -1,6 +1,7 @@
 //! What must hold when Spanlight asks others, over real sockets? Targets that hang, drip, never end, unpack to too much or send
 //! elsewhere; certificates, credentials, formats; and lists of targets behind URLs and in etcd.
 
+mod keys;
 mod reload;
 
 use super::*;

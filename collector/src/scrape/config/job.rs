@@ -58,6 +58,7 @@ pub(super) struct Global {
     scrape_native_histograms: bool,
     always_scrape_classic_histograms: bool,
     convert_classic_histograms_to_nhcb: bool,
+    extra_scrape_metrics: bool,
     #[serde(deserialize_with = "size")]
     body_size_limit: usize,
     sample_limit: usize,
@@ -155,6 +156,8 @@ pub(in super::super) struct JobKeys {
     pub(in super::super) always_scrape_classic_histograms: Option<bool>,
     #[serde(default)]
     pub(in super::super) convert_classic_histograms_to_nhcb: Option<bool>,
+    #[serde(default)]
+    pub(in super::super) extra_scrape_metrics: Option<bool>,
     #[serde(default = "metrics_path")]
     pub(in super::super) metrics_path: String,
     #[serde(default = "http")]
@@ -357,6 +360,7 @@ impl Job {
         let native = *self.scrape_native_histograms.get_or_insert(global.scrape_native_histograms);
         self.always_scrape_classic_histograms.get_or_insert(global.always_scrape_classic_histograms);
         self.convert_classic_histograms_to_nhcb.get_or_insert(global.convert_classic_histograms_to_nhcb);
+        self.extra_scrape_metrics.get_or_insert(global.extra_scrape_metrics);
         if self.scrape_protocols.is_empty() {
             self.scrape_protocols.clone_from(&global.scrape_protocols);
         }

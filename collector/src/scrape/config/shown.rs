@@ -46,6 +46,7 @@ pub(in super::super) fn shown_job(job: &Job, mut said: Value) -> String {
         ("scrape_native_histograms", json!(job.scrape_native_histograms)),
         ("always_scrape_classic_histograms", json!(job.always_scrape_classic_histograms)),
         ("convert_classic_histograms_to_nhcb", json!(job.convert_classic_histograms_to_nhcb)),
+        ("extra_scrape_metrics", json!(job.extra_scrape_metrics)),
         ("metric_name_validation_scheme", json!(job.metric_name_validation_scheme.map(Validation::name))),
         ("metric_name_escaping_scheme", json!(job.metric_name_escaping_scheme.map(Escaping::name))),
         ("metrics_path", json!(job.metrics_path)),

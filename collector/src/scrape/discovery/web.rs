@@ -14,7 +14,7 @@ pub(super) async fn look(settings: &HttpDiscovery, client: &Client) -> Result<Ve
         let request = client.request(Method::GET, &settings.url).await?;
         let interval = settings.refresh_interval.as_secs_f64().to_string();
         let request = request.header(ACCEPT, "application/json").header(INTERVAL_HEADER, interval);
-        fetch::whole(request, MAX_LIST_BYTES, &mut |_| Ok(())).await
+        fetch::whole(request, MAX_LIST_BYTES, &mut |_| Ok(())).await.map_err(String::from)
     };
     let told = |error: String| format!("{}: {error}", settings.url);
     let answer = tokio::time::timeout(LIST_TIMEOUT, ask).await;
