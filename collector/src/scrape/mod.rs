@@ -16,6 +16,7 @@
 //! - `target`: what a target is once its labels were rewritten.
 //! - `client`, `tls`: who asks.
 //! - `fetch`: one request.
+//! - `failures`: the files of those that failed.
 //! - `protocol`: the format of its answer.
 //! - `series`: what the answer becomes.
 //! - `round`: scrape after scrape of one target.
@@ -26,6 +27,7 @@
 mod client;
 mod config;
 mod discovery;
+mod failures;
 mod fetch;
 mod plan;
 mod protocol;
@@ -45,6 +47,7 @@ use crate::Collector;
 use client::{Client, Lookups};
 use config::Job;
 use discovery::{Discovery, Dns, Group};
+use failures::Failures;
 use plan::{Order, Plan};
 use relabel::Labels;
 use report::MAX_DROPPED;
@@ -95,9 +98,9 @@ impl ScrapeConfig {
 }
 
 /// Keeps the targets of a job as they are found, as long as it is ordered.
-async fn run_job(mut orders: watch::Receiver<Arc<Order>>, dns: Dns, collector: Collector) {
+async fn run_job(mut orders: watch::Receiver<Arc<Order>>, dns: Dns, collector: Collector, failures: Failures) {
     let mut order = Arc::clone(&orders.borrow_and_update());
-    let (scraper, scrapers) = watch::channel(Scraper::of(&order, &collector));
+    let (scraper, scrapers) = watch::channel(Scraper::of(&order, &collector, &failures));
     let mut discovery = Discovery::start(&order.job, &order.servers, &dns);
     let mut running: HashMap<Target, oneshot::Sender<()>> = HashMap::new();
     let (mut rounds, mut told) = (JoinSet::new(), HashSet::new());
@@ -143,7 +146,7 @@ async fn run_job(mut orders: watch::Receiver<Arc<Order>>, dns: Dns, collector: C
                         other.looked().await;
                         discovery = other;
                     }
-                    scraper.send_replace(Scraper::of(&newer, &collector));
+                    scraper.send_replace(Scraper::of(&newer, &collector, &failures));
                     break order = newer;
                 }
                 Some(ended) = rounds.join_next() => {

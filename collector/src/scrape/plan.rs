@@ -11,7 +11,7 @@ use super::client::Lookups;
 use super::config::{Job, ScrapeConfig, ScrapeError};
 use super::discovery::Dns;
 use super::report::Pool;
-use super::{Servers, run_job};
+use super::{Servers, failures, run_job};
 use crate::Collector;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +54,7 @@ struct Read {
     shown: String,
     ignored: Vec<&'static str>,
     orders: Vec<Order>,
+    failure_logs: failures::Files,
 }
 
 /// The jobs that run.
@@ -68,6 +69,7 @@ pub(super) struct Plan {
     told: Option<ScrapeError>,
     running: BTreeMap<String, watch::Sender<Arc<Order>>>,
     tasks: JoinSet<()>,
+    failures: failures::Writer,
 }
 
 impl Plan {
@@ -81,6 +83,7 @@ impl Plan {
             told: None,
             running: BTreeMap::new(),
             tasks: JoinSet::new(),
+            failures: failures::Writer::default(),
         }
     }
 
@@ -97,7 +100,10 @@ impl Plan {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                () = received(&mut hangups) => self.look().await,
+                () = received(&mut hangups) => {
+                    self.look().await;
+                    self.failures.reopen().await;
+                }
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended {
                         tracing::error!(%error, "a job ended early");
@@ -107,6 +113,7 @@ impl Plan {
             }
         }
         self.tasks.shutdown().await;
+        self.failures.finish().await;
         Ok(())
     }
 
@@ -127,7 +134,7 @@ impl Plan {
             tracing::error!(%error, "the file of jobs cannot be used; the jobs stay as they were");
         }
         self.told = error;
-        let Some(Read { text, shown, ignored, orders }) = news else { return };
+        let Some(Read { text, shown, ignored, orders, failure_logs }) = news else { return };
         if !text.is_empty() {
             tracing::info!(jobs = orders.len(), "read the file of jobs");
         }
@@ -140,6 +147,7 @@ impl Plan {
         };
         targets.configured(shown, orders.iter().map(pool).collect());
         self.text = Some(text);
+        self.failures.take(failure_logs);
         self.follow(orders);
     }
 
@@ -163,7 +171,8 @@ impl Plan {
             }
             let name = order.job.job_name.clone();
             let (running, orders) = watch::channel(order);
-            self.tasks.spawn(run_job(orders, self.dns.clone(), self.collector.clone()));
+            let failures = self.failures.failures();
+            self.tasks.spawn(run_job(orders, self.dns.clone(), self.collector.clone(), failures));
             self.running.insert(name, running);
         }
     }
@@ -188,8 +197,10 @@ fn read(config: &ScrapeConfig, lookups: &Lookups, known: Option<&str>) -> Result
         let said = said.get(&job.job_name).cloned().unwrap_or_default();
         Ok(Order { job: Arc::new(job), servers, said })
     });
-    let orders = orders.collect::<Result<_, ScrapeError>>()?;
-    Ok(Some(Read { text, shown, ignored: jobs.ignored, orders }))
+    let orders: Vec<Order> = orders.collect::<Result<_, ScrapeError>>()?;
+    let paths = orders.iter().filter_map(|order| order.job.failure_log.as_deref()).collect();
+    let failure_logs = failures::open_all(paths).map_err(|error| config.wrong(&error))?;
+    Ok(Some(Read { text, shown, ignored: jobs.ignored, orders, failure_logs }))
 }
 
 /// Resolves when the process is told to read its files again.

@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::config::Job;
+use super::failures::Failures;
 use super::fetch::{self, Unfetched};
 use super::plan::Order;
 use super::protocol::{Format, accepted};
@@ -28,12 +29,13 @@ pub(super) struct Scraper {
     pub(super) job: Arc<Job>,
     pub(super) client: Arc<Client>,
     pub(super) collector: Collector,
+    pub(super) failures: Failures,
 }
 
 impl Scraper {
-    pub(super) fn of(order: &Order, collector: &Collector) -> Self {
+    pub(super) fn of(order: &Order, collector: &Collector, failures: &Failures) -> Self {
         let (job, client) = (Arc::clone(&order.job), Arc::clone(&order.servers.scrape));
-        Scraper { job, client, collector: collector.clone() }
+        Scraper { job, client, collector: collector.clone(), failures: failures.clone() }
     }
 }
 
@@ -129,6 +131,9 @@ impl Round {
         let counts = Counts { added: 0, ..failure.counts };
         let report = Report { is_up: false, seconds: seconds(), counts, body_bytes };
         self.fail(&failure.error);
+        if let Some(path) = &job.failure_log {
+            self.scraper.failures.tell(path, time, (&job.job_name, &self.target.url), &failure.error);
+        }
         self.place.tell(Last { time, seconds: report.seconds, error: Some(failure.error) });
         match self.store(failed(&job, &self.target, &self.known, &report, time)).await {
             // What could not be told now is told next time.
@@ -207,7 +212,7 @@ impl Round {
     }
 
     async fn fetch(&self, ticket: &mut Ticket) -> Result<fetch::Answer, Unfetched> {
-        let Scraper { job, client, collector } = &self.scraper;
+        let Scraper { job, client, collector, .. } = &self.scraper;
         let most = collector.config().max_request_bytes;
         let limit = if job.body_size_limit == 0 { most } else { job.body_size_limit.min(most) };
         let request = client.request(Method::GET, &self.target.url).await?;

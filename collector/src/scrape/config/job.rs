@@ -7,9 +7,8 @@ use crate::decode::remote::Resolution;
 use crate::scrape::discovery::Group;
 use crate::scrape::relabel::Rule;
 use crate::scrape::target::Target;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -71,29 +70,12 @@ pub(super) struct Global {
     metric_name_validation_scheme: Option<Validation>,
     #[serde(deserialize_with = "blank_or")]
     metric_name_escaping_scheme: Option<Escaping>,
-    #[serde(rename = "scrape_failure_log_file", deserialize_with = "no_failure_log")]
-    _scrape_failure_log_file: (),
+    scrape_failure_log_file: PathBuf,
     // What is about something else than scraping.
     evaluation_interval: Option<IgnoredAny>,
     external_labels: Option<IgnoredAny>,
     query_log_file: Option<IgnoredAny>,
     rule_query_offset: Option<IgnoredAny>,
-}
-
-/// Takes the value that switches a key off, or says that it is as it is here anyway.
-fn only<'de, D: Deserializer<'de>>(deserializer: D, as_here: &str, otherwise: &str) -> Result<(), D::Error> {
-    let is_known = match Value::deserialize(deserializer)? {
-        Value::Null => true,
-        Value::Bool(is_on) => !is_on,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty() || text == as_here,
-        Value::Array(_) | Value::Object(_) => false,
-    };
-    if is_known { Ok(()) } else { Err(serde::de::Error::custom(otherwise)) }
-}
-
-fn no_failure_log<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    only(deserializer, "", "scrape_failure_log_file: scrapes that fail are told in the server's own log only")
 }
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -190,8 +172,12 @@ pub(in super::super) struct JobKeys {
     pub(in super::super) metric_name_validation_scheme: Option<Validation>,
     #[serde(default, deserialize_with = "blank_or")]
     pub(in super::super) metric_name_escaping_scheme: Option<Escaping>,
-    #[serde(default, rename = "scrape_failure_log_file", deserialize_with = "no_failure_log")]
-    _scrape_failure_log_file: (),
+    /// As the file says it.
+    #[serde(default)]
+    pub(super) scrape_failure_log_file: PathBuf,
+    /// The same from the file's folder, if there is one.
+    #[serde(skip)]
+    pub(in super::super) failure_log: Option<PathBuf>,
     #[serde(default)]
     pub(in super::super) native_histogram_bucket_limit: usize,
     #[serde(default)]
@@ -323,6 +309,8 @@ impl Job {
             return Err(format!("scheme is {:?}, neither http nor https", self.scheme));
         }
         self.inherit(global);
+        let failure_log = Some(&self.scrape_failure_log_file).filter(|path| !path.as_os_str().is_empty());
+        self.failure_log = failure_log.map(|path| folder.join(path));
         let validation = self.complete_naming(global)?;
         check_protocols(&self.scrape_protocols)?;
         self.http.complete(folder)?;
@@ -361,6 +349,9 @@ impl Job {
         self.always_scrape_classic_histograms.get_or_insert(global.always_scrape_classic_histograms);
         self.convert_classic_histograms_to_nhcb.get_or_insert(global.convert_classic_histograms_to_nhcb);
         self.extra_scrape_metrics.get_or_insert(global.extra_scrape_metrics);
+        if self.scrape_failure_log_file.as_os_str().is_empty() {
+            self.scrape_failure_log_file.clone_from(&global.scrape_failure_log_file);
+        }
         if self.scrape_protocols.is_empty() {
             self.scrape_protocols.clone_from(&global.scrape_protocols);
         }

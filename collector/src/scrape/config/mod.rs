@@ -88,7 +88,10 @@ impl ScrapeConfig {
     pub fn check(&self) -> Result<(), String> {
         let jobs = self.text().and_then(|text| self.parsed(&text)).map_err(|error| error.to_string())?;
         let lookups = super::client::Lookups::default();
-        let checked = jobs.list.iter().try_for_each(|job| super::Servers::of(job, &lookups).map(drop));
+        let checked = jobs.list.iter().try_for_each(|job| {
+            job.failure_log.as_deref().map_or(Ok(()), super::failures::check)?;
+            super::Servers::of(job, &lookups).map(drop)
+        });
         checked.map_err(|error| self.wrong(&error).to_string())
     }
 }

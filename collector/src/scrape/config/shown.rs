@@ -35,6 +35,7 @@ pub(in super::super) fn shown_job(job: &Job, mut said: Value) -> String {
         ("keep_dropped_targets", job.keep_dropped_targets),
         ("native_histogram_bucket_limit", job.native_histogram_bucket_limit),
     ];
+    let failure_log = job.failure_log.iter().map(|_| ("scrape_failure_log_file", json!(job.scrape_failure_log_file)));
     let limits = limits.into_iter().filter(|(_, limit)| *limit > 0).map(|(key, limit)| (key, json!(limit)));
     let factor = Some(job.native_histogram_min_bucket_factor).filter(|factor| *factor > 0.0);
     let factor = factor.map(|factor| ("native_histogram_min_bucket_factor", json!(factor)));
@@ -59,7 +60,8 @@ pub(in super::super) fn shown_job(job: &Job, mut said: Value) -> String {
         ("enable_http2", json!(job.http.enable_http2)),
     ];
     if let Value::Object(fields) = &mut said {
-        fields.extend(limits.chain(factor).chain(others).map(|(key, value)| (key.to_owned(), value)));
+        fields
+            .extend(limits.chain(factor).chain(failure_log).chain(others).map(|(key, value)| (key.to_owned(), value)));
     }
     let mut out = String::new();
     put(&mut out, &said, 0);

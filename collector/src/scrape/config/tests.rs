@@ -94,10 +94,6 @@ fn what_is_wrong_in_the_file_is_told() {
             "a rule of action lowercase has the target_label \"x$1\"",
         ),
         ("metric_name_escaping_scheme: none", "unknown variant `none`"),
-        (
-            "scrape_failure_log_file: f.log",
-            "scrape_failure_log_file: scrapes that fail are told in the server's own log",
-        ),
         ("proxy_from_environment: true\nproxy_url: http://p:1", "proxy_from_environment stands without proxy_url"),
         ("no_proxy: a", "no_proxy needs a proxy_url"),
     ] {
@@ -202,9 +198,12 @@ fn keys_of_prometheus_3_are_taken_where_they_say_what_is_so_here() {
     );
     assert_eq!((job.keep_dropped_targets, job.metric_name_escaping_scheme), (5, Some(Escaping::Underscores)));
     assert!(job.http.proxy_from_environment);
-    let global = "global: {keep_dropped_targets: 7, metric_name_escaping_scheme: dots, convert_classic_histograms_to_nhcb: true}";
-    let b = "{job_name: b, convert_classic_histograms_to_nhcb: false}";
+    assert_eq!(job.failure_log, None);
+    let global = "global: {scrape_failure_log_file: f.log, keep_dropped_targets: 7, metric_name_escaping_scheme: dots, convert_classic_histograms_to_nhcb: true}";
+    let b = "{job_name: b, scrape_failure_log_file: /var/log/b.log, convert_classic_histograms_to_nhcb: false}";
     let jobs = read(&format!("{global}\nscrape_configs: [{{job_name: a}}, {b}]\n")).unwrap();
+    assert_eq!(jobs[0].failure_log.as_deref(), Some(Path::new("/etc/jobs/f.log")));
+    assert_eq!(jobs[1].failure_log.as_deref(), Some(Path::new("/var/log/b.log")));
     let convert = [0, 1].map(|place: usize| jobs[place].convert_classic_histograms_to_nhcb);
     assert_eq!(convert, [Some(true), Some(false)]);
     assert_eq!((jobs[0].keep_dropped_targets, jobs[0].metric_name_escaping_scheme), (7, Some(Escaping::Dots)));

@@ -36,3 +36,47 @@ async fn what_a_target_may_send_and_did_is_told_where_a_job_asks_for_it() {
     assert_eq!(told("plain"), [None; 3]);
     scraping.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_scrapes_are_told_in_a_file_that_may_be_moved_away() {
+    let broken = serve(Router::new().route("/metrics", get(async || text("a 1\nb")))).await;
+    let log = "scrape_failure_log_file: failures.log";
+    let jobs = [job("broken", &broken, log), job("away", &closed().await, log), job("silent", &broken, "")];
+    let scraping = Scraping::start(&jobs, folder()).await;
+    let (path, moved) = (scraping.dir.path().join("failures.log"), scraping.dir.path().join("failures.1"));
+    let has = |path: &std::path::Path, job: &str, url: &str, what: &str| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        // The last line may be in the making.
+        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let mut lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.any(|line| {
+            let told = line["msg"].as_str().unwrap().contains(what) && line["target"].as_str().unwrap().contains(url);
+            told && line["job_name"] == job && line["level"] == "ERROR"
+        })
+    };
+    let url = format!("http://{broken}/metrics");
+    scraping.wait("what is no text", |_| has(&path, "broken", &url, "line 2, column 2")).await;
+    scraping.wait("who is away", |_| has(&path, "away", "/metrics", "")).await;
+    scraping.wait_up("silent", 0.0).await;
+    assert!(!has(&path, "silent", "", ""), "it names no file");
+    // Moved away, it is made anew once the process is told to read its files again, though none has changed.
+    std::fs::rename(&path, &moved).unwrap();
+    let process = std::process::id().to_string();
+    assert!(std::process::Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
+    scraping.wait("the new file", |_| has(&path, "broken", &url, "line 2")).await;
+    assert!(has(&moved, "broken", &url, "line 2"));
+    // A file that cannot be opened makes the file of jobs one that cannot be used.
+    let bad = job("broken", &broken, "scrape_failure_log_file: nowhere/f.log");
+    std::fs::write(scraping.dir.path().join("jobs.yml"), format!("scrape_configs:\n{bad}")).unwrap();
+    assert!(std::process::Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
+    let trouble = || scraping.door.collector.scrape_trouble(&storage::model::TenantId::default());
+    scraping.wait("it is told", |_| trouble().is_some()).await;
+    let trouble = trouble().unwrap();
+    assert!(trouble.contains("scrape_failure_log_file: nowhere/f.log: No such file"), "{trouble}");
+    scraping.close().await;
+}
+
+/// An address at which nobody listens any more.
+async fn closed() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
