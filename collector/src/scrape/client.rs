@@ -8,7 +8,7 @@ use super::config::{Authorization, BasicAuth, HttpSettings, OAuth2, Secret};
 use super::fetch::{self, told};
 use super::tls::{self, Pem};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, NoProxy, Proxy, RequestBuilder};
 use serde::Deserialize;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
@@ -259,11 +259,36 @@ fn build(settings: &HttpSettings, pem: &Pem, lookups: &Lookups) -> Result<reqwes
     if !settings.proxy_from_environment {
         builder = builder.no_proxy();
     }
-    if let Some(Secret(url)) = &settings.proxy_url {
-        let proxy = reqwest::Proxy::all(url).map_err(|error| format!("proxy_url: {error}"))?;
-        builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&settings.no_proxy)));
+    for proxy in proxies(settings)? {
+        builder = builder.proxy(proxy);
     }
     builder.build().map_err(|error| told(&error))
+}
+
+/// The proxies of the settings. Those of the environment are found without this, unless there are headers for them.
+fn proxies(settings: &HttpSettings) -> Result<Vec<Proxy>, String> {
+    let headers = settings.connect_headers()?;
+    let (urls, hosts) = match &settings.proxy_url {
+        Some(Secret(url)) => ([Some(url.clone()), Some(url.clone())], NoProxy::from_string(&settings.no_proxy)),
+        None if headers.is_empty() => return Ok(Vec::new()),
+        None => (of_environment(|name| std::env::var(name).ok()), NoProxy::from_env()),
+    };
+    let told = |error: reqwest::Error| format!("the proxy's URL: {error}");
+    let [plain, tunnelled] = urls;
+    let plain = plain.map(|url| Proxy::http(url).map_err(told)).transpose()?;
+    // A proxy of plain requests sends headers on to the target, so it gets none of these.
+    let tunnelled =
+        tunnelled.map(|url| Ok::<_, String>(Proxy::https(url).map_err(told)?.headers(headers))).transpose()?;
+    Ok([plain, tunnelled].into_iter().flatten().map(|proxy| proxy.no_proxy(hosts.clone())).collect())
+}
+
+/// The proxies of plain requests and of those over TLS that the environment's variables name.
+fn of_environment(variable: impl Fn(&str) -> Option<String>) -> [Option<String>; 2] {
+    [["HTTP_PROXY", "http_proxy"], ["HTTPS_PROXY", "https_proxy"]].map(|names| {
+        let all = names.into_iter().chain(["ALL_PROXY", "all_proxy"]);
+        let url = all.filter_map(&variable).find(|url| !url.is_empty())?;
+        Some(if url.contains("://") { url } else { format!("http://{url}") })
+    })
 }
 
 /// Follows a redirect to the same host only: a target must not choose what else is asked from here. From plain HTTP to TLS on their
@@ -290,6 +315,20 @@ mod tests {
     use super::*;
     use reqwest::dns::Resolve as _;
     use std::str::FromStr as _;
+
+    #[test]
+    fn the_environment_names_a_proxy_for_each_scheme_or_for_both() {
+        for (variables, expected) in [
+            (&[][..], [None, None]),
+            (&[("http_proxy", "p:1"), ("HTTPS_PROXY", "https://q:2")], [Some("http://p:1"), Some("https://q:2")]),
+            (&[("HTTP_PROXY", ""), ("all_proxy", "http://r")], [Some("http://r"), Some("http://r")]),
+            (&[("HTTPS_PROXY", "http://upper"), ("https_proxy", "http://lower")], [None, Some("http://upper")]),
+        ] {
+            let variable =
+                |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, url)| (*url).to_owned());
+            assert_eq!(of_environment(variable).each_ref().map(Option::as_deref), expected);
+        }
+    }
 
     #[tokio::test]
     async fn k2_a_name_server_that_hangs_holds_some_threads_and_no_more() {

@@ -31,6 +31,8 @@ pub(in super::super) struct HttpSettings {
     /// Hosts that are asked without the proxy, with commas between them.
     pub(in super::super) no_proxy: String,
     pub(in super::super) proxy_from_environment: bool,
+    /// Headers for the proxy, of requests for a tunnel.
+    pub(in super::super) proxy_connect_header: BTreeMap<String, Vec<Secret>>,
     pub(in super::super) follow_redirects: bool,
     pub(in super::super) enable_http2: bool,
     pub(in super::super) headers: BTreeMap<String, HeaderValues>,
@@ -48,6 +50,7 @@ impl Default for HttpSettings {
             proxy_url: None,
             no_proxy: String::new(),
             proxy_from_environment: false,
+            proxy_connect_header: BTreeMap::new(),
             follow_redirects: true,
             enable_http2: true,
             headers: BTreeMap::new(),
@@ -164,6 +167,7 @@ impl HttpSettings {
             "proxy_url" => self.proxy_url = map.next_value()?,
             "no_proxy" => self.no_proxy = map.next_value()?,
             "proxy_from_environment" => self.proxy_from_environment = map.next_value()?,
+            "proxy_connect_header" => self.proxy_connect_header = map.next_value()?,
             "follow_redirects" => self.follow_redirects = map.next_value()?,
             "enable_http2" => self.enable_http2 = map.next_value()?,
             "http_headers" => self.headers = map.next_value()?,
@@ -200,6 +204,18 @@ impl HttpSettings {
             one_of("client_secret", auth.client_secret.is_some(), &mut auth.client_secret_file, folder)?;
             check_url("token_url", &auth.token_url)?;
         }
+        self.check_proxy()?;
+        for (name, values) in &mut self.headers {
+            let is_reserved = RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str());
+            if is_reserved || http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+                return Err(format!("http_headers: {name:?} cannot be set"));
+            }
+            values.files.iter_mut().for_each(|path| *path = folder.join(&*path));
+        }
+        self.tls.complete(folder)
+    }
+
+    fn check_proxy(&self) -> Result<(), String> {
         if let Some(Secret(url)) = &self.proxy_url {
             reqwest::Proxy::all(url).map_err(|error| format!("proxy_url: {error}"))?;
         }
@@ -209,14 +225,25 @@ impl HttpSettings {
         if self.proxy_url.is_none() && !self.no_proxy.is_empty() {
             return Err("no_proxy needs a proxy_url".to_owned());
         }
-        for (name, values) in &mut self.headers {
-            let is_reserved = RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str());
-            if is_reserved || http::HeaderName::from_bytes(name.as_bytes()).is_err() {
-                return Err(format!("http_headers: {name:?} cannot be set"));
-            }
-            values.files.iter_mut().for_each(|path| *path = folder.join(&*path));
+        if !self.proxy_connect_header.is_empty() && self.proxy_url.is_none() && !self.proxy_from_environment {
+            return Err("proxy_connect_header needs proxy_url or proxy_from_environment".to_owned());
         }
-        self.tls.complete(folder)
+        self.connect_headers().map(drop)
+    }
+
+    /// The headers for a proxy, of requests for a tunnel.
+    pub(in super::super) fn connect_headers(&self) -> Result<http::HeaderMap, String> {
+        let mut headers = http::HeaderMap::new();
+        for (name, values) in &self.proxy_connect_header {
+            let wrong = || format!("proxy_connect_header: {name:?} cannot be set");
+            let key = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+            for Secret(text) in values {
+                let mut value = http::HeaderValue::from_str(text).map_err(|_| wrong())?;
+                value.set_sensitive(true);
+                headers.append(&key, value);
+            }
+        }
+        Ok(headers)
     }
 }
 

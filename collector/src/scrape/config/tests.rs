@@ -96,6 +96,12 @@ fn what_is_wrong_in_the_file_is_told() {
         ("metric_name_escaping_scheme: none", "unknown variant `none`"),
         ("proxy_from_environment: true\nproxy_url: http://p:1", "proxy_from_environment stands without proxy_url"),
         ("no_proxy: a", "no_proxy needs a proxy_url"),
+        ("proxy_connect_header: {X-A: [b]}", "proxy_connect_header needs proxy_url or proxy_from_environment"),
+        ("proxy_url: http://p:1\nproxy_connect_header: {'X A': [b]}", "proxy_connect_header: \"X A\" cannot be set"),
+        (
+            "proxy_url: http://p:1\nproxy_connect_header: {X-A: [\"b\\n\"]}",
+            "proxy_connect_header: \"X-A\" cannot be set",
+        ),
     ] {
         let error = read(&with(lines)).unwrap_err();
         assert!(error.contains(expected), "{lines}: {error}");

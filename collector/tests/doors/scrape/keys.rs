@@ -80,3 +80,64 @@ async fn failed_scrapes_are_told_in_a_file_that_may_be_moved_away() {
 async fn closed() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
+
+/// A proxy that opens tunnels, wherever to, to one address, and answers plain requests itself; and what it was asked.
+async fn proxy(behind: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let (listener, asked) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::<Mutex<Vec<String>>>::default());
+    let (address, noted) = (listener.local_addr().unwrap(), Arc::clone(&asked));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let noted = Arc::clone(&noted);
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let head = String::from_utf8(head).unwrap();
+                noted.lock().unwrap().push(head.clone());
+                if head.starts_with("CONNECT ") {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                    let mut target = tokio::net::TcpStream::connect(behind).await.unwrap();
+                    tokio::io::copy_bidirectional(&mut stream, &mut target).await.ok();
+                } else {
+                    let answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\na 1\n";
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_told_headers_with_requests_for_a_tunnel_and_a_target_never() {
+    let authority = authority();
+    let target = tls_server(&authority, "metrics.test").await;
+    let (proxy, asked) = proxy(target).await;
+    let dir = folder();
+    let key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(vec!["client.test".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    for (name, text) in [("ca.pem", authority.pem()), ("cert.pem", own.pem()), ("key.pem", key.serialize_pem())] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let over = format!("proxy_url: 'http://u:p@{proxy}', proxy_connect_header: {{X-Tunnel: [hunter2, b]}}");
+    let tls = "tls_config: {ca_file: ca.pem, server_name: metrics.test, cert_file: cert.pem, key_file: key.pem}";
+    let far = "10.255.255.1:1".parse().unwrap();
+    let jobs = [job("tunnelled", &far, &format!("scheme: https, {over}, {tls}")), job("plain", &far, &over)];
+    let scraping = Scraping::start(&jobs, dir).await;
+    for name in ["tunnelled", "plain"] {
+        scraping.wait_up(name, 1.0).await;
+    }
+    let asked = asked.lock().unwrap().clone();
+    let of = |method: &str| asked.iter().find(|head| head.starts_with(method)).unwrap().to_ascii_lowercase();
+    let (tunnel, plain) = (of("CONNECT 10.255.255.1:1 "), of("GET http://10.255.255.1:1/metrics "));
+    assert!(tunnel.contains("x-tunnel: hunter2\r\nx-tunnel: b\r\n"), "{tunnel}");
+    assert!(!plain.contains("x-tunnel"), "{plain}");
+    for head in [tunnel, plain] {
+        assert!(head.contains("proxy-authorization: basic "), "{head}");
+    }
+    let tenant = storage::model::TenantId::default();
+    let shown = scraping.door.collector.describe_scrape_pool(&tenant, "tunnelled").unwrap();
+    assert!(shown.contains("proxy_connect_header: \"<secret>\"") && !shown.contains("hunter2"), "{shown}");
+    scraping.close().await;
+}
