@@ -573,6 +573,7 @@ impl Shared {
         message: &[u8],
         ticket: &mut Ticket,
     ) -> Result<Decoded, Refusal> {
+        remote::check_symbols(version, message).map_err(|what| Refusal::Malformed { what })?;
         ticket.reserve(remote::table_bytes(version, message))?;
         let measured = remote::measure(version, message);
         let rows = measured.rows.min(self.config.decode.records);

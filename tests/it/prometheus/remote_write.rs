@@ -247,6 +247,25 @@ async fn what_cannot_be_kept_is_told_and_the_rest_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn version_2_has_an_empty_symbol_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let mut request = Request2::decode(&*everything(minute())).unwrap();
+    request.symbols[0] = "help".to_owned();
+    let (head, text) = push(&server.http, 2, &request.encode_to_vec()).await;
+    assert_eq!((head.status.as_u16(), written(&head)), (400, ["0", "0", "0"]));
+    assert!(text.contains("symbols[0] is \"help\"; the first symbol must be the empty text"), "{text}");
+    // Without symbols nothing can be told, and what refers to some is left out.
+    request.symbols.clear();
+    let (head, text) = push(&server.http, 2, &request.encode_to_vec()).await;
+    assert_eq!((head.status.as_u16(), written(&head)), (400, ["0", "0", "0"]));
+    assert!(text.contains("is past the 0 symbols"), "{text}");
+    request.timeseries.clear();
+    let (head, text) = push(&server.http, 2, &request.encode_to_vec()).await;
+    assert_eq!((head.status.as_u16(), written(&head)), (204, ["0", "0", "0"]), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_remote_write_is_refused_by_its_reason() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());

@@ -31,6 +31,7 @@ pub(crate) mod writer;
 
 pub(crate) use histogram::resolution::Resolution;
 pub(crate) use measure::{measure, table_bytes};
+pub(crate) use series::check_symbols;
 
 use super::wire::Reader;
 use super::wire::Reason;

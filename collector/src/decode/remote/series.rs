@@ -4,7 +4,7 @@
 use super::super::wire::{Reader, Result as Walk, Within};
 use super::known::Known;
 use super::rows::{Rows, Told};
-use super::{MAX_LABELS, Unfit};
+use super::{MAX_LABELS, Unfit, Version};
 
 /// Keys of `prometheus.WriteRequest` and what is in it.
 pub(super) mod key_1 {
@@ -225,6 +225,28 @@ fn metadata_1<'a>(message: &'a [u8], rows: &mut Rows<'a>) -> Walk<()> {
         }
     }
     rows.metadata(family, told);
+    Ok(())
+}
+
+/// Whether the first symbol of a message of version 2 is empty, as its specification demands: a reference of 0 says nothing. One without
+/// symbols has none to refer to. Looked at where messages come in; a log may hold others.
+pub(crate) fn check_symbols(version: Version, message: &[u8]) -> Result<(), String> {
+    let mut reader = Reader::new(message);
+    while let (Version::Two, Ok(Some(key))) = (version, reader.key()) {
+        let went_on = match key {
+            key_2::SYMBOLS => match reader.bytes() {
+                Ok([]) | Err(_) => return Ok(()),
+                Ok(symbol) => {
+                    let shown: String = String::from_utf8_lossy(symbol).chars().take(100).collect();
+                    return Err(format!("symbols[0] is {shown:?}; the first symbol must be the empty text"));
+                }
+            },
+            _ => reader.other(key, 0),
+        };
+        if went_on.is_err() {
+            break;
+        }
+    }
     Ok(())
 }
 

@@ -322,6 +322,26 @@ fn version_2_gives_types_units_and_start_times() {
 }
 
 #[test]
+fn the_first_symbol_is_empty() {
+    let check = |symbols: &[&str]| {
+        let symbols = symbols.iter().map(|text| (*text).to_owned()).collect();
+        let series = two::Series { labels_refs: vec![0, 1], ..two::Series::default() };
+        check_symbols(Version::Two, &two::Request { symbols, timeseries: vec![series] }.encode_to_vec())
+    };
+    assert_eq!((check(&[]), check(&["", "a"])), (Ok(()), Ok(())));
+    let error = check(&["__name__", "a"]).unwrap_err();
+    assert_eq!(error, "symbols[0] is \"__name__\"; the first symbol must be the empty text");
+    assert!(check(&[&"x".repeat(1 << 20)]).unwrap_err().len() < 200);
+    // Behind series and unknown fields it is the first all the same; what is malformed is told as that.
+    assert!(check_symbols(Version::Two, b"\x2a\x00\x08\x01\x22\x01a").is_err());
+    for other in [&b"\x22\x09a"[..], b"\x22", b"\xff"] {
+        assert_eq!(check_symbols(Version::Two, other), Ok(()), "{other:?}");
+    }
+    // In version 1 it is another field.
+    assert_eq!(check_symbols(Version::One, b"\x22\x01a"), Ok(()));
+}
+
+#[test]
 fn r2_references_past_the_symbols_leave_out_their_series() {
     let check = |labels_refs: Vec<u32>, expected: &str| {
         let series = two::Series { labels_refs, samples: vec![sample(1.0, 1); 3], ..two::Series::default() };
