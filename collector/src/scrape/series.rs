@@ -119,10 +119,11 @@ impl From<String> for Failure {
     }
 }
 
-/// Memory that an answer takes on its way, at most. What is converted is there twice, as it was told and as a histogram.
+/// Memory that an answer takes on its way, at most. Where histograms are converted, a line may be one that waits for its other lines,
+/// which takes twice what a series takes.
 pub(super) fn weight(job: &Job, format: Format, body: &[u8]) -> usize {
-    let forms = if job.convert_classic_histograms_to_nhcb.unwrap_or_default() { 2 } else { 1 };
-    format.weight(body).saturating_mul(forms)
+    let factor = if conversion(job).is_some() { 3 } else { 1 };
+    format.weight(body).saturating_mul(factor)
 }
 
 /// Reads an answer; `before` are the series of the last scrape.

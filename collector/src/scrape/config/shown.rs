@@ -134,6 +134,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_job_is_shown_with_what_holds_where_it_says_nothing() {
+        let text = "global: {scrape_failure_log_file: f.log, metric_name_validation_scheme: legacy, extra_scrape_metrics: true}\n\
+                    scrape_configs: [{job_name: a, native_histogram_bucket_limit: 9, native_histogram_min_bucket_factor: 1.5}]\n";
+        let jobs = super::super::parse(text, std::path::Path::new("/etc/jobs")).unwrap();
+        let told = shown_job(&jobs.list[0], json!({ "job_name": "a" }));
+        for line in [
+            "scrape_failure_log_file: \"f.log\"",
+            "metric_name_validation_scheme: \"legacy\"",
+            "metric_name_escaping_scheme: \"underscores\"",
+            "extra_scrape_metrics: true",
+            "convert_classic_histograms_to_nhcb: false",
+            "native_histogram_bucket_limit: 9",
+            "native_histogram_min_bucket_factor: 1.5",
+        ] {
+            assert!(told.lines().any(|own| own == line), "{line}: {told}");
+        }
+    }
+
+    #[test]
     fn secrets_are_not_shown() {
         let text = "scrape_configs:\n- job_name: a\n  basic_auth: {username: u, password: hunter2, password_file: f}\n  \
                     proxy_url: http://u:hunter2@proxy:1\n  http_headers: {X: {secrets: [hunter2], values: ['v: 1']}}\n  \
