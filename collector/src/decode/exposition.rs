@@ -129,7 +129,7 @@ pub(crate) struct Found<'a, 'f> {
     pub(crate) start: i64,
 }
 
-/// The last exemplar of each series, as hashes of both. One that equals it is not stored again: who tells no time with an exemplar tells the
+/// The last exemplar of each series, or the last ones of a native histogram, as hashes of both. One that equals it is not stored again: who tells no time with an exemplar tells the
 /// same one until there is another.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LastExemplars(HashMap<u64, u64, AsIs>);
@@ -179,6 +179,16 @@ impl LastExemplars {
             last.insert(first.hash());
         }
         self.leave_out(series, exemplars);
+    }
+
+    /// Leaves out those of a native histogram's exemplars that the request before told, too. There may be one of each bucket, all with times
+    /// of their own.
+    pub(crate) fn leave_out_timed(&mut self, before: &LastExemplars, series: u64, exemplars: &mut Vec<Exemplar<'_>>) {
+        exemplars.retain(|exemplar| {
+            let hash = exemplar.hash();
+            self.0.insert(series ^ hash, hash);
+            before.0.get(&(series ^ hash)) != Some(&hash)
+        });
     }
 
     /// Leaves out the exemplars of a series' sample that are known.

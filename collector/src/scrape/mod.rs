@@ -2,7 +2,7 @@
 //! where to find them.
 //!
 //! S1  A scrape is stored whole or not at all, with `up` and the `scrape_` series that say which; but for samples that Prometheus leaves
-//!     out as well (told twice, or from a time far ahead), and for series past their tenant's limit.
+//!     out as well (told twice, or from a time far ahead; histograms that cannot be converted), and for series past their tenant's limit.
 //! S2  A series that a target does not tell any more is marked as ended, with the next scrape; all of a target's are when it fails or is gone.
 //! S3  A target costs no more than its limits say: time, bytes, samples, labels; its bytes are reserved as those of requests are. It
 //!     cannot send the scraper elsewhere: redirects stay with its host.

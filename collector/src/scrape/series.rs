@@ -219,8 +219,14 @@ fn keep(
             return Ok(());
         }
     }
-    all.known.exemplars.keep(&before.exemplars, series);
-    all.known.exemplars.leave_out(series, &mut found.sample.exemplars);
+    let (known, exemplars) = (&mut all.known.exemplars, &mut found.sample.exemplars);
+    match found.sample.value {
+        Measured::Number(_) => {
+            known.keep(&before.exemplars, series);
+            known.leave_out(series, exemplars);
+        }
+        Measured::Native(_) => known.leave_out_timed(&before.exemplars, series, exemplars),
+    }
     write(&mut all.writer, name, others, &found, moment);
     Ok(())
 }

@@ -231,6 +231,25 @@ fn an_exemplar_without_a_time_is_stored_once() {
 }
 
 #[test]
+fn exemplars_of_a_converted_histogram_are_stored_once_each() {
+    let exemplars = |text: &str, before: &Known| {
+        let job = job("convert_classic_histograms_to_nhcb: true");
+        let target = Target::new(&job, "h:1", &Labels::new()).unwrap().unwrap();
+        let format = Format::Text(TextFormat::OpenMetrics);
+        let all = scraped(&job, &target, (format, text.as_bytes()), 5_000, before).unwrap();
+        let decoded = remote::decode(Version::Two, 0, &all.writer.finish(), &DecodeLimits::default()).unwrap();
+        (decoded.written.exemplars, all.known)
+    };
+    let text = "# TYPE h histogram\nh_bucket{le=\"1\"} 1 # {trace_id=\"x\"} 0.5 3\nh_bucket{le=\"+Inf\"} 2 # {trace_id=\"y\"} 7 4\nh_count 2\n# EOF\n";
+    let (count, first) = exemplars(text, &Known::default());
+    assert_eq!(count, 2);
+    let (count, second) = exemplars(text, &first);
+    assert_eq!(count, 0, "both told again");
+    let (count, third) = exemplars(&text.replace("0.5 3", "0.6 5"), &second.ended());
+    assert_eq!((count, exemplars(text, &third).0), (1, 1), "the other one is known, whatever failed in between");
+}
+
+#[test]
 fn classic_histograms_are_converted_each_as_one_series() {
     let text = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 3\nh_sum 4\nh_count 3\na 1\n";
     let convert = |lines: &str, text: &str, before: &Known| {
