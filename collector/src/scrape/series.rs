@@ -187,6 +187,7 @@ fn keep(
     (time, before): (i64, &Known),
     all: &mut Scraped,
 ) -> Result<(), Broken> {
+    // From here on it may borrow what is made of it.
     let mut found = found;
     let Some(labels) = relabelled(job, target, &found) else { return Ok(()) };
     let (name, others) = split(&labels).ok_or_else(|| Broken::Other("a rule took a metric's name away".to_owned()))?;
@@ -195,9 +196,9 @@ fn keep(
     if let Some(error) = past_sample_limit(job, all.counts) {
         return Err(Broken::Limit(error));
     }
-    let fitted = match (found.sample.value, job.resolution()) {
-        (Measured::Native(fields), Some(resolution)) => resolution.fit(fields),
-        _ => Ok(None),
+    let fitted = match found.sample.value {
+        Measured::Native(fields) => job.resolution().map_or(Ok(None), |resolution| resolution.fit(fields)),
+        Measured::Number(_) => Ok(None),
     };
     let fitted = fitted.map_err(|what| Broken::Limit(format!("{name:?}: {what}")))?;
     if let Some(fields) = &fitted {
