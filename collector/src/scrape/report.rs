@@ -248,6 +248,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::super::relabel::Labels;
+    use super::super::target::Histograms;
     use super::*;
     use std::time::Duration;
 
@@ -257,7 +258,8 @@ mod tests {
         let target = |host: &str| {
             let labels = Labels::from([("instance".to_owned(), host.to_owned())]);
             let (interval, timeout) = (Duration::from_secs(15), Duration::from_secs(10));
-            Arc::new(Target { url: format!("http://{host}/metrics"), labels, interval, timeout })
+            let (url, histograms) = (format!("http://{host}/metrics"), Histograms::default());
+            Arc::new(Target { url, labels, interval, timeout, histograms })
         };
         let [b, a] = ["b", "a"].map(|host| targets.enter("job", &target(host)));
         b.tell(Last { time: 1_500, seconds: 0.25, error: Some("it is away".into()) });

@@ -108,6 +108,7 @@ impl Round {
 
     async fn scrape(&mut self) {
         self.scraper = self.scrapers.borrow().clone();
+        self.scraper.job = self.target.histograms.applied(&self.scraper.job);
         let clock = self.scraper.collector.clock();
         let (time, started) = (self.time(), clock.monotonic());
         let seconds = || clock.monotonic().saturating_sub(started).as_secs_f64();

@@ -2,6 +2,7 @@
 
 use super::config::{Job, duration_text, parse_duration};
 use super::relabel::{self, Labels};
+use std::sync::Arc;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -11,6 +12,9 @@ const PATH: &str = "__metrics_path__";
 const INTERVAL: &str = "__scrape_interval__";
 const TIMEOUT: &str = "__scrape_timeout__";
 const PARAMETER: &str = "__param_";
+const NATIVE: &str = "__scrape_native_histograms__";
+const CLASSIC: &str = "__always_scrape_classic_histograms__";
+const CONVERTED: &str = "__convert_classic_histograms_to_nhcb__";
 
 /// Something to scrape. Two that are equal are one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,6 +24,52 @@ pub(super) struct Target {
     pub(super) labels: Labels,
     pub(super) interval: Duration,
     pub(super) timeout: Duration,
+    pub(super) histograms: Histograms,
+}
+
+/// Which forms of histograms rules want of a target, where that is something else than what its job wants of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Histograms {
+    native: Option<bool>,
+    classic: Option<bool>,
+    converted: Option<bool>,
+}
+
+impl Histograms {
+    /// What the labels say, once rules rewrote them. An empty one says nothing.
+    fn of(job: &Job, labels: &Labels) -> Result<Self, String> {
+        let other = |name: &str, of_job: Option<bool>| {
+            let text = labels.get(name).map_or("", String::as_str);
+            let said = if text.is_empty() { None } else { Some(parse_bool(name, text)?) };
+            Ok::<_, String>(said.filter(|said| Some(*said) != of_job))
+        };
+        Ok(Histograms {
+            native: other(NATIVE, job.scrape_native_histograms)?,
+            classic: other(CLASSIC, job.always_scrape_classic_histograms)?,
+            converted: other(CONVERTED, job.convert_classic_histograms_to_nhcb)?,
+        })
+    }
+
+    /// The job as it is for the target.
+    pub(super) fn applied(self, job: &Arc<Job>) -> Arc<Job> {
+        if self == Histograms::default() {
+            return Arc::clone(job);
+        }
+        let mut own = Job::clone(job);
+        own.scrape_native_histograms = self.native.or(own.scrape_native_histograms);
+        own.always_scrape_classic_histograms = self.classic.or(own.always_scrape_classic_histograms);
+        own.convert_classic_histograms_to_nhcb = self.converted.or(own.convert_classic_histograms_to_nhcb);
+        Arc::new(own)
+    }
+}
+
+/// A truth as Go reads it.
+fn parse_bool(name: &str, text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("{name} is {text:?}, neither true nor false")),
+    }
 }
 
 impl Target {
@@ -29,12 +79,16 @@ impl Target {
         // One with an empty value is not there.
         labels.retain(|_, value| !value.is_empty());
         labels.insert(ADDRESS.to_owned(), address.to_owned());
+        let truth = |said: Option<bool>| said.unwrap_or_default().to_string();
         for (name, value) in [
             ("job", job.job_name.clone()),
             (SCHEME, job.scheme.clone()),
             (PATH, job.metrics_path.clone()),
             (INTERVAL, duration_text(job.scrape_interval)),
             (TIMEOUT, duration_text(job.scrape_timeout)),
+            (NATIVE, truth(job.scrape_native_histograms)),
+            (CLASSIC, truth(job.always_scrape_classic_histograms)),
+            (CONVERTED, truth(job.convert_classic_histograms_to_nhcb)),
         ] {
             labels.entry(name.to_owned()).or_insert(value);
         }
@@ -93,9 +147,10 @@ impl Target {
         if timeout > interval {
             return Err(format!("{TIMEOUT} is longer than {INTERVAL}"));
         }
+        let histograms = Histograms::of(job, &labels)?;
         labels.entry("instance".to_owned()).or_insert(address);
         labels.retain(|name, value| !name.starts_with("__") && !value.is_empty());
-        Ok(Target { url: url.into(), labels, interval, timeout })
+        Ok(Target { url: url.into(), labels, interval, timeout, histograms })
     }
 
     /// How long after a moment, in Unix nanoseconds, it is scraped first: at its own offset in its interval, whenever that moment

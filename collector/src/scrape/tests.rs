@@ -86,6 +86,37 @@ fn a_target_is_made_of_its_labels() {
 }
 
 #[test]
+fn rules_say_which_histograms_are_wanted_of_a_target() {
+    let wanted = |lines: &str, rule: &str| {
+        let job = Arc::new(job(&format!("{lines}\nrelabel_configs: [{{target_label: {rule}}}]")));
+        let target = Target::new(&job, "h:1", &Labels::new())?.unwrap();
+        let own = target.histograms.applied(&job);
+        let forms = [
+            own.scrape_native_histograms,
+            own.always_scrape_classic_histograms,
+            own.convert_classic_histograms_to_nhcb,
+        ];
+        assert_eq!(target.labels, labels(&[("instance", "h:1"), ("job", "j")]));
+        Ok::<_, String>((forms.map(Option::unwrap), Arc::ptr_eq(&own, &job)))
+    };
+    let native = "__scrape_native_histograms__, replacement";
+    let classic = "__always_scrape_classic_histograms__, replacement";
+    let converted = "__convert_classic_histograms_to_nhcb__, replacement";
+    assert_eq!(wanted("", &format!("{native}: 'true'")), Ok(([true, false, false], false)));
+    assert_eq!(wanted("", &format!("{classic}: T")), Ok(([false, true, false], false)));
+    assert_eq!(wanted("", &format!("{converted}: '1'")), Ok(([false, false, true], false)));
+    // What the job says anyway, or nothing, makes it no other target: it goes on when the job changes.
+    let job = "convert_classic_histograms_to_nhcb: true";
+    assert_eq!(wanted(job, &format!("{converted}: 'true'")), Ok(([false, false, true], true)));
+    assert_eq!(wanted(job, &format!("{converted}: ''")), Ok(([false, false, true], true)));
+    assert_eq!(wanted(job, &format!("{converted}: 'False'")), Ok(([false; 3], false)));
+    let error = wanted("", &format!("{converted}: 'yes'")).unwrap_err();
+    assert_eq!(error, "__convert_classic_histograms_to_nhcb__ is \"yes\", neither true nor false");
+    let discovered = Target::discovered(&self::job(job), "h:1", &Labels::new());
+    assert_eq!(discovered["__convert_classic_histograms_to_nhcb__"], "true");
+}
+
+#[test]
 fn s4_a_target_keeps_its_offset() {
     let job = job("scrape_interval: 20s");
     let target = |address: &str| Target::new(&job, address, &Labels::new()).unwrap().unwrap();

@@ -123,7 +123,8 @@ async fn a_converted_histogram_has_the_quantiles_of_its_classic_form() {
     let file = format!(
         "global: {{scrape_interval: 200ms, convert_classic_histograms_to_nhcb: true}}\nscrape_configs:\n\
          - {{job_name: both, always_scrape_classic_histograms: true, static_configs: [{{targets: ['{address}']}}]}}\n\
-         - {{job_name: native, static_configs: [{{targets: ['{address}']}}]}}\n"
+         - {{job_name: native, static_configs: [{{targets: ['{address}']}}]}}\n\
+         - {{job_name: classic, static_configs: [{{targets: ['{address}'], labels: {{__convert_classic_histograms_to_nhcb__: 'false'}}}}]}}\n"
     );
     let jobs = dir.path().join("jobs.yml");
     std::fs::write(&jobs, file).unwrap();
@@ -136,6 +137,8 @@ async fn a_converted_histogram_has_the_quantiles_of_its_classic_form() {
         ("absent(h_count{job=\"native\"})", "1"),
         ("scrape_samples_scraped{job=\"native\"}", "1"),
         ("scrape_samples_scraped{job=\"both\"}", "7"),
+        ("scrape_samples_scraped{job=\"classic\"}", "6"),
+        ("absent(h{job=\"classic\"})", "1"),
         ("histogram_fraction(0, 0.5, h{job=\"both\"}) * 13", "9"),
     ] {
         wait(&server, query, expected).await;
