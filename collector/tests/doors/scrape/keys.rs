@@ -41,7 +41,8 @@ async fn what_a_target_may_send_and_did_is_told_where_a_job_asks_for_it() {
 async fn failed_scrapes_are_told_in_a_file_that_may_be_moved_away() {
     let broken = serve(Router::new().route("/metrics", get(async || text("a 1\nb")))).await;
     let log = "scrape_failure_log_file: failures.log";
-    let jobs = [job("broken", &broken, log), job("away", &closed().await, log), job("silent", &broken, "")];
+    let jobs =
+        [job("broken", &broken, log), job("away", &"127.0.0.1:1".parse().unwrap(), log), job("silent", &broken, "")];
     let scraping = Scraping::start(&jobs, folder()).await;
     let (path, moved) = (scraping.dir.path().join("failures.log"), scraping.dir.path().join("failures.1"));
     let has = |path: &std::path::Path, job: &str, url: &str, what: &str| {
@@ -74,11 +75,6 @@ async fn failed_scrapes_are_told_in_a_file_that_may_be_moved_away() {
     let trouble = trouble().unwrap();
     assert!(trouble.contains("scrape_failure_log_file: nowhere/f.log: No such file"), "{trouble}");
     scraping.close().await;
-}
-
-/// An address at which nobody listens any more.
-async fn closed() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 /// A proxy that opens tunnels, wherever to, to one address, and answers plain requests itself; and what it was asked.
