@@ -49,6 +49,9 @@ pub enum Temporality {
 pub struct Metric {
     /// Name.
     pub name: String,
+    /// What PromQL calls it, without the suffixes of its parts (`_bucket`, `_sum`, `_count`); empty where PromQL cannot name it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub promql_name: String,
     /// Kind of points.
     pub r#type: MetricType,
     /// Unit, as UCUM writes it.
@@ -79,6 +82,19 @@ pub struct Metric {
     /// several names (`…_bucket`, `…_sum`, `…_count`). PromQL asks for them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_in_parts: bool,
+}
+
+impl Metric {
+    /// Whether it is called so: by its own name, or by what PromQL calls it or one of its parts.
+    pub fn is_called(&self, name: &str) -> bool {
+        let parts: &[&str] = match self.r#type {
+            MetricType::Histogram => &["", "_bucket", "_sum", "_count"],
+            MetricType::Summary => &["", "_sum", "_count"],
+            _ => &[""],
+        };
+        let rest = name.strip_prefix(self.promql_name.as_str()).filter(|_| !self.promql_name.is_empty());
+        self.name == name || rest.is_some_and(|rest| parts.contains(&rest))
+    }
 }
 
 /// From one number to another.

@@ -490,7 +490,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
                 place: Place::Query,
                 kind: Kind::Text,
                 is_required: true,
-                description: "The metric's name, exactly.",
+                description: "The metric's own name; where nothing is called so, the name that PromQL has for it or a part of it.",
             },
             SERVICE,
             ATTR,

@@ -9,8 +9,10 @@ use super::point::{self, Numbers};
 use super::told::{Listed, with_told};
 use crate::attribute::key_values;
 use crate::column::Columns;
+use crate::config::TranslationStrategy;
 use crate::error::Result;
 use crate::exec::Control;
+use crate::prometheus::promql_name;
 use arrow_array::RecordBatch;
 use query_api::metric::{Metric, MetricType, MetricsResponse, Values};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -53,7 +55,7 @@ pub(crate) fn metrics(control: &Control, query: &MetricsQuery) -> Result<Metrics
         request.predicate = predicate(query);
         control.scan(Signal::Metrics, request, |batch| metrics.add_values(control, batch))?;
     }
-    let metrics = with_told(control, query.range, &query.prefix, metrics.finish())?;
+    let metrics = with_told(control, query.range, &query.prefix, metrics.finish(control.translation()))?;
     Ok(MetricsResponse { metrics, stats: control.stats() })
 }
 
@@ -200,12 +202,20 @@ impl Metrics {
         Ok(self.list.len() - 1)
     }
 
-    fn finish(self) -> Vec<Listed> {
+    fn finish(self, translation: TranslationStrategy) -> Vec<Listed> {
         let mut keys: Vec<(Key, usize)> = self.index.into_iter().collect();
         keys.sort_unstable();
         let mut list: Vec<Option<Tally>> = self.list.into_iter().map(Some).collect();
         let tallies = keys.into_iter().filter_map(|(key, at)| Some((key, list.get_mut(at)?.take()?)));
-        tallies.map(|(key, tally)| Listed { is_verbatim: tally.is_verbatim, metric: metric(key, tally) }).collect()
+        let listed = |(key, tally): (Key, Tally)| {
+            let is_verbatim = tally.is_verbatim;
+            let mut metric = metric(key, tally);
+            let own = || Some(metric.name.clone());
+            let promql = if is_verbatim { own() } else { promql_name(&metric, translation) };
+            metric.promql_name = promql.unwrap_or_default();
+            Listed { metric, is_verbatim }
+        };
+        tallies.map(listed).collect()
     }
 }
 
@@ -224,6 +234,7 @@ fn metric(key: Key, tally: Tally) -> Metric {
     let (last_time_unix_nano, description, metadata) = tally.newest.unwrap_or_default();
     Metric {
         name: key.name,
+        promql_name: String::new(),
         r#type: metric_type(key.r#type),
         unit: key.unit,
         description,

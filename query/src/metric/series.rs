@@ -4,12 +4,14 @@
 //! I2  Of two points of a series with one time the one that the scan answers later counts: it arrived later.
 //! I3  Where the limit cuts, the answer is the first `limit` points by (identity, time), whatever the scan's order:
 //!     whole series, and one that is cut at its end.
+//! I4  A metric is found by its own name; where there is nothing of that name, by what PromQL calls it or a part of it.
 
 use super::identity::{self, Identities, metric_type, temporality};
 use super::point::{self, Points};
 use crate::attribute::{key_values, memory_of, origin_detail};
 use crate::error::{Error, Result};
 use crate::exec::Control;
+use crate::prometheus::stored_names;
 use arrow_array::RecordBatch;
 use query_api::metric::{Point, Series, SeriesResponse};
 use std::collections::BTreeMap;
@@ -23,7 +25,7 @@ use storage::scan::{Predicate, Scalar, ScanRequest, TimeRange};
 pub(crate) struct SeriesQuery {
     /// Points by time.
     pub(crate) range: TimeRange,
-    /// The metric.
+    /// The metric's own name, or PromQL's (I4).
     pub(crate) name: String,
     /// Service and attributes.
     pub(crate) predicate: Predicate,
@@ -33,14 +35,28 @@ pub(crate) struct SeriesQuery {
 
 /// The series.
 pub(crate) fn series(control: &Control, query: &SeriesQuery) -> Result<SeriesResponse> {
+    let mut table = read(control, query, [query.name.clone()])?;
+    if table.series.is_empty() {
+        let mut names = stored_names(control, &query.name, query.range)?;
+        names.remove(&query.name);
+        if !names.is_empty() {
+            table = read(control, query, names)?;
+        }
+    }
+    let truncated = table.bound.is_some();
+    Ok(SeriesResponse { series: table.finish()?, truncated, stats: control.stats() })
+}
+
+/// The points of metrics with one of these names.
+fn read(control: &Control, query: &SeriesQuery, names: impl IntoIterator<Item = String>) -> Result<Table> {
     let columns = identity::COLUMNS.into_iter().chain(point::COLUMNS);
     let mut request = ScanRequest::all(columns);
     request.time = query.range;
-    request.predicate = Predicate::equal(column::NAME, Scalar::String(query.name.clone())).and(query.predicate.clone());
+    let named = names.into_iter().map(|name| Predicate::equal(column::NAME, Scalar::String(name)));
+    request.predicate = Predicate::Or(named.collect()).and(query.predicate.clone());
     let mut table = Table { limit: query.limit, ..Table::default() };
     control.scan(Signal::Metrics, request, |batch| table.add(control, batch))?;
-    let truncated = table.bound.is_some();
-    Ok(SeriesResponse { series: table.finish()?, truncated, stats: control.stats() })
+    Ok(table)
 }
 
 /// What tells series of one metric name apart, in the order of the answer.

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use storage::model::attribute::Map;
 use storage::model::origin::{Resource, Scope};
 use storage::model::record::{self, Number};
+use storage::model::schema::column;
 use storage::model::verbatim::{Role, TYPE_KEY};
 use storage::model::{Batch, MetricHead, Point, PointBatchBuilder, PointData};
-use storage::scan::{Predicate, TimeRange};
+use storage::scan::{Predicate, Scalar, TimeRange};
 
 const RANGE: TimeRange = TimeRange { start: NOW - 3600 * SECOND, end: NOW };
 
@@ -161,6 +162,69 @@ async fn i2_of_two_points_with_one_time_the_later_one_counts() {
     let answer = ask(&fixture, query(10)).await;
     assert_eq!(answer.series[0].points.len(), 1);
     assert_eq!(answer.series[0].points[0].value, PointValue::Int(7));
+}
+
+/// PromQL's names of each kind's series, and of the family that a classic histogram is.
+#[tokio::test]
+async fn i4_a_metric_is_found_by_the_names_of_promql_too() {
+    let fixture = Fixture::new();
+    let bounds = {
+        let mut out = Vec::new();
+        record::put_doubles(&mut out, [1.0]);
+        &*out.leak()
+    };
+    let counts = {
+        let mut out = Vec::new();
+        record::put_counts(&mut out, [1, 2]);
+        &*out.leak()
+    };
+    let (sum, min, max) = (Some(4.0), None, None);
+    let classic = PointData::Histogram { count: 3, sum, min, max, explicit_bounds: bounds, bucket_counts: counts };
+    let summary = PointData::Summary { count: 2, sum: 1.5, quantiles: &[] };
+    let of = |name, unit, data| TestPoint { name, unit, data, ..TestPoint::default() };
+    let other = TestPoint { service: "other", ..TestPoint::default() };
+    let list = [
+        of("http.server.request.duration", "s", classic),
+        of("gc.pause", "ms", summary),
+        of("jobs.count", "{job}", PointData::Gauge(Some(Number::Int(1)))),
+        TestPoint::default(),
+        other,
+    ];
+    fixture.put(points(&list)).await;
+    let found = async |name: &str, service: Option<&str>| {
+        let predicate = service.map_or(Predicate::All, |service| {
+            Predicate::equal(column::SERVICE_NAME, Scalar::String(service.to_owned()))
+        });
+        let answer = ask(&fixture, SeriesQuery { name: name.to_owned(), predicate, ..query(100) }).await;
+        answer.series.into_iter().map(|series| series.name).collect::<Vec<_>>()
+    };
+    let asked = MetricsQuery { range: RANGE, prefix: String::new(), service: None };
+    let all = fixture.run(move |control| metrics(control, &asked)).await.unwrap().metrics;
+    let listed = |name: &str| all.iter().filter(|one| one.is_called(name)).map(|one| one.name.clone()).collect();
+    for (name, own) in [
+        ("http.server.request.duration", Some("http.server.request.duration")),
+        ("http_server_request_duration_seconds", Some("http.server.request.duration")),
+        ("http_server_request_duration_seconds_bucket", Some("http.server.request.duration")),
+        ("http_server_request_duration_seconds_count", Some("http.server.request.duration")),
+        ("http_server_request_duration_seconds_sum", Some("http.server.request.duration")),
+        ("http_server_request_duration", None),
+        ("gc_pause_milliseconds", Some("gc.pause")),
+        ("gc_pause_milliseconds_sum", Some("gc.pause")),
+        ("gc_pause_milliseconds_bucket", None),
+        ("jobs_count", Some("jobs.count")),
+        ("jobs", None),
+        ("", None),
+    ] {
+        let own: Vec<String> = own.map(str::to_owned).into_iter().collect();
+        assert_eq!((found(name, None).await, listed(name)), (own.clone(), own), "{name}");
+    }
+    assert_eq!(found("requests_total", None).await, ["requests", "requests"]);
+    assert_eq!(found("requests_total", Some("other")).await, ["requests"]);
+    assert!(found("requests_total", Some("nobody")).await.is_empty());
+
+    // What is called so itself counts, whatever else PromQL calls so.
+    fixture.put(sent(&[("requests_total", Role::Samples, "counter", "", [("job", "j"), ("", "")])])).await;
+    assert_eq!(found("requests_total", None).await, ["requests_total"]);
 }
 
 #[tokio::test]

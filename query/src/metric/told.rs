@@ -152,8 +152,14 @@ fn is_whole(r#type: MetricType, family: &str, parts: &[Metric]) -> bool {
 }
 
 fn joined(family: String, r#type: MetricType, parts: Vec<Metric>) -> Metric {
-    let mut whole =
-        Metric { name: family, r#type, temporality: Temporality::Cumulative, is_in_parts: true, ..Metric::default() };
+    let mut whole = Metric {
+        promql_name: family.clone(),
+        name: family,
+        r#type,
+        temporality: Temporality::Cumulative,
+        is_in_parts: true,
+        ..Metric::default()
+    };
     let mut services = BTreeSet::new();
     for part in parts {
         whole.series_count = whole.series_count.saturating_add(part.series_count);

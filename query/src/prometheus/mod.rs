@@ -7,6 +7,7 @@
 //! - `naming`: names of metrics and labels.
 //! - `origin`: what labels tell of resources and scopes.
 //! - `translate`: series and samples.
+//! - `stored`: which stored metrics a name means.
 //! - `store`: the store as a source for PromQL.
 //! - `protobuf`: samples as messages.
 //! - `catalogue`: which series, labels and metrics there are; exemplars.
@@ -26,9 +27,11 @@ pub(crate) mod protobuf;
 #[cfg(test)]
 mod rewritten;
 mod store;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod translate;
 
 pub(crate) use catalogue::{Catalogue, MetricFacts};
 pub(crate) use store::Store;
+pub(crate) use stored::{promql_name, stored_names};

@@ -131,6 +131,21 @@ async fn browser_draws_promql_and_goes_from_an_exemplar_to_its_trace() {
     browser.wait_for("the moment in the address", "return location.search.includes('at=')").await;
     browser.screenshot("moment").await;
 
+    // The same by a name that PromQL has for it, as a dashboard would have it.
+    for name in ["http_server_request_duration_seconds", "http_server_request_duration_seconds_count"] {
+        browser.go(&format!("http://{}/metric?name={name}", server.http)).await;
+        browser.wait_for_some("suggestion").await;
+        let head = "return document.querySelector('.metric-head h1').textContent";
+        assert_eq!(browser.run(head).await, metric);
+        let here = "return document.querySelector('[data-testid=\"metric-row\"].current')?.dataset.metric";
+        assert_eq!(browser.wait_for("its row", here).await, metric);
+        refreshed(&browser, "a heat map", &format!("{} !== null", element("heatmap"))).await;
+        browser.wait_for_some("exemplar").await;
+    }
+    browser.screenshot("metric-by-promql").await;
+    browser.run("document.documentElement.dataset.theme = 'dark'").await;
+    browser.screenshot("metric-by-promql-dark").await;
+
     let href = browser.run(&format!("return {}.getAttribute('href')", element("exemplar"))).await;
     assert!(href.as_str().unwrap().starts_with("/trace/"), "{href}");
     browser.run(&format!("{}.click()", element("exemplar"))).await;

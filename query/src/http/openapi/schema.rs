@@ -389,6 +389,7 @@ fn metrics() -> Vec<Named> {
     let temporality = choice(&["unspecified", "delta", "cumulative"]);
     let metric = [
         Always("name", text()),
+        Sometimes("promql_name", text()),
         Always("type", kind.clone()),
         Always("unit", text()),
         Always("description", text()),

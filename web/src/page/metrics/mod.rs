@@ -13,7 +13,7 @@ use crate::component::app::{App, Entry};
 use crate::component::combobox::{Field, combobox};
 use crate::component::message;
 use crate::state::address::Params;
-use crate::state::metric::suggest::{self, Metadata};
+use crate::state::metric::suggest;
 use crate::state::time::Range;
 use crate::state::{filter, format};
 use leptos::prelude::*;
@@ -32,8 +32,10 @@ pub(super) fn page() -> AnyView {
     let service = Memo::new(move |_| app.params.with(|p| p.get("service").unwrap_or_default().to_owned()));
     let chosen = Memo::new(move |_| {
         let name = name.get()?;
-        all.data.with(|d| d.as_ref()?.metrics.iter().find(|m| m.name == name).cloned())
+        all.data.with(|d| suggest::meant(&d.as_ref()?.metrics, &name).cloned())
     });
+    // Its own, where the address has PromQL's.
+    let own = Memo::new(move |_| chosen.with(|m| m.as_ref().map(|m| m.name.clone())).or_else(|| name.get()));
     let asked = query::asked(chosen);
     let is_asked = Memo::new(move |_| asked.query.with(|query| !query.is_empty()));
     let wanted = Memo::new(move |_| {
@@ -48,18 +50,17 @@ pub(super) fn page() -> AnyView {
         Some(params.behind("/api/v1/series"))
     });
     let series = load::<SeriesResponse>(Old::Keep, move || wanted.get());
-    let metadata = load::<Metadata>(Old::Keep, move || name.get().map(|_| "/prometheus/api/v1/metadata".to_owned()));
     view! {
         <div class="page metrics-page">
             {message::progress([all.running, series.running, asked.answer.running])}
             <div class="split">
-                {list::list(all, name)}
+                {list::list(all, own)}
                 <section class="metric">
                     {query::bar(asked)}
-                    {move || match name.get() {
+                    {move || match own.get() {
                         None if is_asked.get() => ().into_any(),
                         None => message::empty("Choose a metric", "Its kind decides how it is drawn: rates, values, or a heat map with quantiles. Or write a query above.", ().into_any()),
-                        Some(name) => view! { {head(name, chosen, service, is_asked)} {query::suggestions(asked, metadata, chosen)} }.into_any(),
+                        Some(name) => view! { {head(name, chosen, service, is_asked)} {query::suggestions(asked, chosen)} }.into_any(),
                     }}
                     {move || match (is_asked.get(), name.with(Option::is_some)) {
                         (true, _) => query::drawing(asked),
@@ -96,6 +97,10 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>, is_as
             };
             let unit = format::unit_word(&suggest::own_unit(&metric.unit, &metric.name));
             let unit = if unit.is_empty() { unit } else { format!(" · unit {unit}") };
+            let promql = Some(&metric.promql_name).filter(|promql| **promql != metric.name && !promql.is_empty());
+            let promql = promql.map(
+                |promql| view! { <span class="quiet">" · PromQL "<span class="mono">{promql.clone()}</span></span> },
+            );
             let size = format!(
                 "{} · {}",
                 format::counted(metric.series_count, "series").replace("seriess", "series"),
@@ -103,7 +108,7 @@ fn head(name: String, chosen: Memo<Option<Metric>>, service: Memo<String>, is_as
             );
             view! {
                 <span class="badge">{kind_word(&metric)}{temporality}</span>
-                <span class="quiet">{format!("{size}{unit}")}</span>
+                <span class="quiet">{format!("{size}{unit}")}</span>{promql}
                 <p class="quiet description clamped" title=metric.description.clone()>{metric.description.clone()}</p>
             }
         })

@@ -7,7 +7,7 @@ use crate::component::editor::{Editor, editor};
 use crate::component::message;
 use crate::state::address::{self, Params};
 use crate::state::metric::answer::{self, ExemplarAnswer, RangeAnswer};
-use crate::state::metric::suggest::{self, Metadata};
+use crate::state::metric::suggest;
 use crate::state::query::complete::What;
 use crate::state::query::{Language, fault};
 use crate::state::time::Range;
@@ -86,11 +86,10 @@ pub(super) fn bar(asked: Asked) -> AnyView {
 }
 
 /// Queries that the chosen metric deserves.
-pub(super) fn suggestions(asked: Asked, metadata: Load<Metadata>, chosen: Memo<Option<Metric>>) -> AnyView {
+pub(super) fn suggestions(asked: Asked, chosen: Memo<Option<Metric>>) -> AnyView {
     let app = App::get();
     let suggestions = move || {
         let metric = chosen.get()?;
-        let name = metadata.data.with(|d| d.as_ref().map(|d| suggest::name(d, &metric)))?;
         let one = move |suggestion: suggest::Suggestion| {
             let query = suggestion.query;
             let (own, title) = (query.clone(), query.clone());
@@ -110,7 +109,7 @@ pub(super) fn suggestions(asked: Asked, metadata: Load<Metadata>, chosen: Memo<O
         Some(view! {
             <div class="suggestions" role="group" aria-label="Queries for this metric">
                 {measured}
-                {suggest::queries(&metric, &name).into_iter().map(one).collect_view()}
+                {suggest::queries(&metric).into_iter().map(one).collect_view()}
             </div>
         })
     };

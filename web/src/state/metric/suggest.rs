@@ -1,30 +1,8 @@
 //! Which queries does a metric deserve? By its kind, under the name that PromQL knows it by.
-//!
-//! Not here: whether the server knows that name, which its metadata says (`name`).
 
 use super::super::query::complete;
 use super::super::query::token::{Kind, Language, tokens};
 use query_api::metric::{Metric, MetricType, Series};
-use serde::Deserialize;
-use std::collections::BTreeMap;
-
-/// The answer of `/metadata`: what is told of each name.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Metadata {
-    /// By name, without the suffixes of a histogram's parts.
-    pub data: BTreeMap<String, Vec<Facts>>,
-}
-
-/// What is told of a name.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Facts {
-    /// What it measures.
-    pub help: String,
-    /// Unit, as UCUM writes it.
-    pub unit: String,
-}
 
 /// A query, and what it shows in few words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,34 +13,18 @@ pub struct Suggestion {
     pub query: String,
 }
 
-/// The name that PromQL knows a metric by: it begins like the metric's own and has its unit and description. Of several the
-/// shortest; the metric's own name where metadata tells none.
-pub fn name(metadata: &Metadata, metric: &Metric) -> String {
-    let own = plain(&metric.name);
-    let fits = |name: &str| {
-        plain(name).strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-    };
-    let told = |facts: &[Facts]| facts.iter().any(|f| f.help == metric.description && f.unit == metric.unit);
-    let found = metadata.data.iter().filter(|(name, facts)| fits(name) && told(facts)).map(|(name, _)| name);
-    found.min_by_key(|name| name.len()).unwrap_or(&metric.name).clone()
+/// The metric that a page's name means: one of that name, else the first that PromQL calls so.
+pub fn meant<'m>(metrics: &'m [Metric], name: &str) -> Option<&'m Metric> {
+    let called = || metrics.iter().find(|metric| metric.is_called(name));
+    metrics.iter().find(|metric| metric.name == name).or_else(called)
 }
 
-/// A name as Prometheus has always known names: what is no letter, digit or colon is one `_`, however much of it there is.
-fn plain(name: &str) -> String {
-    let mut out = String::new();
-    for c in name.chars() {
-        if c.is_ascii_alphanumeric() || c == ':' {
-            out.push(c);
-        } else if !out.is_empty() && !out.ends_with('_') {
-            out.push('_');
-        }
+/// Queries by the kind of a metric, the best first; none where PromQL cannot name it.
+pub fn queries(metric: &Metric) -> Vec<Suggestion> {
+    let name = metric.promql_name.as_str();
+    if name.is_empty() {
+        return Vec::new();
     }
-    out.truncate(out.trim_end_matches('_').len());
-    out
-}
-
-/// Queries by the kind of a metric, the best first.
-pub fn queries(metric: &Metric, name: &str) -> Vec<Suggestion> {
     let plain = complete::is_plain(name, true);
     // In braces a name may have any letters.
     let part = |suffix: &str| {
@@ -116,7 +78,7 @@ pub fn queries(metric: &Metric, name: &str) -> Vec<Suggestion> {
 /// The query that shows a metric whose points are those of its parts.
 pub fn of_parts(metric: &Metric) -> Option<String> {
     let words = if metric.r#type == MetricType::Summary { "Quantiles" } else { "Heat map" };
-    let all = if metric.is_in_parts { queries(metric, &metric.name) } else { Vec::new() };
+    let all = if metric.is_in_parts { queries(metric) } else { Vec::new() };
     all.into_iter().find(|one| one.words == words).map(|one| one.query)
 }
 
@@ -189,24 +151,35 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_promql_has_the_same_unit_and_description() {
-        let facts = |help: &str| vec![Facts { help: help.into(), unit: "s".into() }];
-        let metadata = Metadata {
-            data: BTreeMap::from([
-                ("http_server_seconds".into(), facts("d")),
-                ("http_server".into(), facts("other")),
-                ("http_server_queue_seconds".into(), facts("d")),
-                ("http_servers".into(), facts("d")),
-            ]),
-        };
-        assert_eq!(name(&metadata, &metric("http.server", MetricType::Sum)), "http_server_seconds");
-        assert_eq!(name(&metadata, &metric("<http>..server!", MetricType::Sum)), "http_server_seconds");
-        assert_eq!(name(&metadata, &metric("http.client", MetricType::Sum)), "http.client");
+    fn a_page_finds_a_metric_by_either_name() {
+        let of =
+            |name: &str, promql_name: &str, r#type| Metric { promql_name: promql_name.into(), ..metric(name, r#type) };
+        let all = [
+            of("http.server", "http_server_seconds", MetricType::Histogram),
+            of("http.server.total", "http_server_seconds_total", MetricType::Sum),
+            of("http_server_seconds_sum", "http_server_seconds_sum", MetricType::Gauge),
+            of("§", "", MetricType::Gauge),
+        ];
+        for (name, expected) in [
+            ("http.server", Some(0)),
+            ("http_server_seconds", Some(0)),
+            ("http_server_seconds_bucket", Some(0)),
+            ("http_server_seconds_sum", Some(2)),
+            ("http_server_seconds_total", Some(1)),
+            ("http_server_seconds_total_count", None),
+            ("http_server", None),
+            ("§", Some(3)),
+            ("", None),
+        ] {
+            assert_eq!(meant(&all, name), expected.map(|at: usize| &all[at]), "{name}");
+        }
     }
 
     #[test]
     fn each_kind_has_queries_of_its_own() {
-        let first = |r#type, name: &str| queries(&metric("x", r#type), name)[0].query.clone();
+        let named = |r#type, name: &str| Metric { promql_name: name.into(), ..metric("x", r#type) };
+        let first = |r#type, name: &str| queries(&named(r#type, name))[0].query.clone();
+        assert!(queries(&named(MetricType::Gauge, "")).is_empty());
         assert_eq!(first(MetricType::Sum, "a_total"), "sum by (job) (rate(a_total[5m]))");
         assert_eq!(
             first(MetricType::Histogram, "a.b"),
@@ -217,7 +190,8 @@ mod tests {
 
     #[test]
     fn what_came_in_parts_is_asked_for_by_its_parts() {
-        let shown = |r#type, is_in_parts| of_parts(&Metric { is_in_parts, ..metric("lat", r#type) });
+        let shown =
+            |r#type, is_in_parts| of_parts(&Metric { is_in_parts, promql_name: "lat".into(), ..metric("lat", r#type) });
         assert_eq!(shown(MetricType::Histogram, true).as_deref(), Some("sum by (le) (rate(lat_bucket[5m]))"));
         assert_eq!(shown(MetricType::Summary, true).as_deref(), Some("lat"));
         assert_eq!((shown(MetricType::Histogram, false), shown(MetricType::Gauge, true)), (None, None));
@@ -243,7 +217,7 @@ mod tests {
 
     #[test]
     fn quantiles_that_a_sender_computed_are_not_averaged() {
-        let all = queries(&metric("x", MetricType::Summary), "smtp_seconds");
+        let all = queries(&Metric { promql_name: "smtp_seconds".into(), ..metric("x", MetricType::Summary) });
         assert!(all.iter().all(|one| !one.query.contains("avg")), "{all:?}");
         let mean = all.iter().find(|one| one.words == "Mean by job").unwrap();
         assert_eq!(
