@@ -28,9 +28,8 @@ pub struct StatusResponse {
     /// That the object store does not answer, and for how long; what is acknowledged meanwhile is in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_store: Option<String>,
-    /// Why the file of scrape jobs cannot be used as it is now; the jobs stay as they were. The UI does not read it.
+    /// Why the file of scrape jobs cannot be used as it is now; the jobs stay as they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(target_arch = "wasm32", serde(skip))]
     pub scrape_trouble: Option<String>,
     /// How the reading of Kafka goes, where it is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]

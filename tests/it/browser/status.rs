@@ -1,4 +1,4 @@
-//! Does the page of the server's status tell how Kafka goes, and lets dead letters be replayed?
+//! Does the page of the server's status tell what keeps it from its work and how Kafka goes, and lets dead letters be replayed?
 
 use super::driver::Browser;
 use super::wanted;
@@ -42,6 +42,38 @@ async fn browser_says_how_kafka_would_be_read_where_it_is_not() {
     browser.wait_for_some("error").await;
     assert_eq!(browser.count("stored").await, 1);
     browser.screenshot("status-gone").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_says_why_the_newest_file_of_scrape_jobs_is_not_used() {
+    if !wanted() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let jobs = dir.path().join("jobs.yml");
+    let good = "scrape_configs:\n- job_name: shop\n";
+    std::fs::write(&jobs, good).unwrap();
+    let settings = [("SPANLIGHT_SCRAPE_CONFIG_FILE", jobs.to_str().unwrap())];
+    let server = Server::start_with(&dir.path().join("data"), &[], &settings);
+    let browser = Browser::open(1280, 800).await;
+    browser.go(&format!("http://{}/status", server.http)).await;
+    browser.wait_for_some("stored").await;
+    assert_eq!(browser.count("trouble").await, 0);
+    std::fs::write(&jobs, format!("{good}  scrape_intervall: 5s\n")).unwrap();
+    says(&browser, "trouble", "the jobs stay as they were").await;
+    says(&browser, "trouble", "scrape_intervall").await;
+    let shown = "const lines = document.querySelector('[data-testid=\"trouble\"] pre'); \
+                 return lines.textContent.includes('\\n3 |   scrape_intervall: 5s\\n') && lines.clientHeight < 150";
+    assert_eq!(browser.run(shown).await, true, "the place is shown line by line");
+    let room = "const [page, notice] = ['.page', '[data-testid=\"trouble\"]'].map(one => document.querySelector(one)); \
+                return notice.scrollWidth <= notice.clientWidth && page.scrollWidth <= page.clientWidth";
+    assert_eq!(browser.run(room).await, true, "the whole reason is on the page");
+    browser.screenshot("status-scrape").await;
+    theme(&browser, "dark").await;
+    browser.screenshot("status-scrape-dark").await;
+    std::fs::write(&jobs, good).unwrap();
+    browser.wait_for("no trouble", "return document.querySelector('[data-testid=\"trouble\"]') === null").await;
+    browser.check_no_errors().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,11 +59,14 @@ fn again(status: Load<StatusResponse>) {
 /// What keeps the server from its work.
 fn troubles(status: &StatusResponse) -> AnyView {
     let told = |what: &'static str, why: &Option<String>| {
-        why.clone().map(|why| {
+        why.as_ref().map(|why| {
+            // What a file has at the place of a fault is on the lines behind the sentence, which says it all.
+            let (sentence, lines) = why.split_once('\n').unwrap_or((why, ""));
+            let lines = (!lines.is_empty()).then(|| view! { <pre class="notice-lines">{lines.to_owned()}</pre> });
             view! {
                 <div class="notice warn" role="status" data-testid="trouble">
                     <span class="mark" aria-hidden="true">"▲"</span>
-                    <div class="notice-text"><strong>{what}</strong><span>{why}</span></div>
+                    <div class="notice-text"><strong>{what}</strong><span>{sentence.to_owned()}</span>{lines}</div>
                 </div>
             }
         })
@@ -72,6 +75,7 @@ fn troubles(status: &StatusResponse) -> AnyView {
     view! {
         {told("Writes are refused", &status.write_refusal)}
         {told("The object store does not answer", &status.object_store)}
+        {told("The file of scrape jobs cannot be used: the jobs stay as they were", &status.scrape_trouble)}
         {told("Kafka is not read: all its partitions are paused", &kafka.paused)}
         {told("Kafka complains", &kafka.trouble)}
     }
