@@ -316,7 +316,7 @@ pub(crate) fn points(list: &[TestPoint]) -> Batch {
             .append(&Point {
                 attributes: Map::new(&attributes),
                 time: point.time,
-                start_time: Some(point.start.unwrap_or(point.time - 60 * SECOND)),
+                start_time: Some(point.start.unwrap_or(point.time.saturating_sub(60 * SECOND))),
                 flags: 0,
                 exemplars: &point.exemplars,
                 data: point.data,

@@ -59,13 +59,25 @@ pub(crate) fn print(milliseconds: i64) -> String {
 /// Seconds as whole milliseconds; `None` where nanoseconds in 64 bits cannot tell them.
 pub(crate) fn of_seconds(seconds: f64) -> Option<i64> {
     let nanoseconds = (seconds * 1e9).round();
-    // Not a number is in no range.
-    (-9.2e18..9.2e18).contains(&nanoseconds).then_some(nanoseconds as i64 / 1_000_000)
+    // The last one is itself too much: as a float it is 2^63. Not a number is in no range.
+    (i64::MIN as f64..i64::MAX as f64).contains(&nanoseconds).then_some(nanoseconds as i64 / 1_000_000)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_reach_as_far_as_nanoseconds() {
+        let years = 292 * 365 * DAY;
+        for seconds in [years as f64 / 1000.0, 9_223_372_036.0] {
+            assert_eq!(of_seconds(seconds), Some((seconds * 1000.0) as i64));
+            assert_eq!(of_seconds(-seconds), Some((-seconds * 1000.0) as i64));
+        }
+        for seconds in [9_223_372_036.855, -9_223_372_036.855, f64::INFINITY, f64::NAN] {
+            assert_eq!(of_seconds(seconds), None);
+        }
+    }
 
     #[test]
     fn durations_are_read_and_written() {

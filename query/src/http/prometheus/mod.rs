@@ -7,7 +7,7 @@
 //!     (administration).
 //! G4  What is no path of the API is none of the UI's pages either: everything else under `/prometheus` is not found.
 //!
-//! - `ask`: parameters.
+//! - `ask`: parameters; `moment`: times among them.
 //! - `reply`: what is computed for them, on the executor's threads.
 //! - `federate`: the newest samples, for another Prometheus that scrapes them; `family`: the same as protobuf.
 //! - `read`: remote read.
@@ -23,6 +23,7 @@
 mod ask;
 mod family;
 mod federate;
+mod moment;
 mod origin;
 mod own;
 mod read;

@@ -1,6 +1,7 @@
 mod family;
 mod limit;
 mod memory;
+mod moment;
 mod search;
 
 use super::*;

@@ -565,6 +565,35 @@ async fn r3_samples_of_both_ends_are_answered() {
     assert_eq!((histogram.count, histogram.zero_count, histogram.positive_counts.len()), (None, None, 0));
 }
 
+/// Milliseconds in 64 bits reach farther than the store's time.
+#[tokio::test]
+async fn r3_ranges_that_the_store_cannot_tell_have_no_samples() {
+    let server = server(Config::default()).await;
+    let (first, last) = (i64::MIN / 1_000_000, i64::MAX / 1_000_000);
+    let ranges = [
+        (i64::MIN, i64::MAX),
+        (first - 1, last + 1),
+        (last + 1, i64::MAX),
+        (i64::MIN, first - 1),
+        (i64::MAX, i64::MAX),
+        (i64::MIN, i64::MIN),
+        (i64::MAX, i64::MIN),
+    ];
+    for accepted_response_types in [vec![], vec![1]] {
+        let mut lengths = Vec::new();
+        for (start, end) in ranges {
+            let queries = vec![query(&[(0, "__name__", "http_requests_total")], start, end)];
+            let request = ReadRequest { queries, accepted_response_types: accepted_response_types.clone() };
+            let (status, _, body) = server.ask(&request).await;
+            assert_eq!(status, StatusCode::OK, "{start} {end}: {}", String::from_utf8_lossy(&body));
+            lengths.push(body.len());
+        }
+        let nothing = lengths[6];
+        assert!(lengths[0] > nothing + 100 && lengths[1] == lengths[0], "{lengths:?}");
+        assert_eq!(lengths[2..], [nothing; 5]);
+    }
+}
+
 #[tokio::test]
 async fn r2_chunks_are_framed_and_checked() {
     let server = server(Config::default()).await;

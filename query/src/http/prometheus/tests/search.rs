@@ -2,7 +2,7 @@
 
 use super::*;
 
-async fn lines(server: &Server, path: &str) -> Vec<Value> {
+pub(super) async fn lines(server: &Server, path: &str) -> Vec<Value> {
     let (status, text) = server.text(path).await;
     assert_eq!(status, StatusCode::OK, "{path}: {text}");
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -78,35 +78,5 @@ async fn what_cannot_be_searched_is_refused_with_its_parameter() {
         let (status, text) = server.text(&format!("/search/{path}")).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path}: {text}");
         assert!(text.contains("\"errorType\":\"bad_data\"") && text.contains(expected), "{path}: {text}");
-    }
-}
-
-#[tokio::test]
-async fn moments_that_the_store_cannot_tell_have_no_samples() {
-    let server = server().await;
-    for time in ["1e11", "-1e11", "253402300800", "9999-12-30T00:00:00Z", "0001-01-01T00:00:00Z"] {
-        assert_eq!(server.data(&format!("/query?query=vector(1)&time={time}")).await["result"][0]["value"][1], "1");
-        for query in
-            ["http_requests_total", "rate(http_requests_total%5B5m%5D)", "http_requests_total%20offset%20-200y"]
-        {
-            let told = server.data(&format!("/query?query={query}&time={time}")).await;
-            assert_eq!(told["result"], json!([]), "{query} {time}");
-            let told = server.data(&format!("/query_range?query={query}&start={time}&end={time}&step=1")).await;
-            assert_eq!(told["result"], json!([]), "{query} {time}");
-        }
-        for path in
-            ["/series?match%5B%5D=http_requests_total&", "/labels?", "/label/job/values?", "/query_exemplars?query=up&"]
-        {
-            assert_eq!(server.data(&format!("{path}start={time}&end={time}")).await, json!([]), "{path} {time}");
-        }
-        assert_eq!(lines(&server, &format!("/search/label_names?start={time}&end={time}")).await.len(), 2);
-    }
-    for time in ["1e11", "-1e11", "9e15", "1e300", "NaN", "Inf"] {
-        let (status, text) = server.text(&format!("/query?query=http_requests_total%20@%20{time}&time=5")).await;
-        assert!(status == StatusCode::BAD_REQUEST || text.contains("\"result\":[]"), "{time}: {status} {text}");
-    }
-    for time in ["1e17", "-1e17", "1e300", "NaN", "Inf"] {
-        let (status, text) = server.text(&format!("/query?query=1&time={time}")).await;
-        assert!(status == StatusCode::BAD_REQUEST && text.contains("to a valid timestamp"), "{time}: {text}");
     }
 }
