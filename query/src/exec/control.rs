@@ -325,6 +325,24 @@ impl Control {
         Ok((values, room.held()?))
     }
 
+    /// Gives the values that a label of the series has to `each`, in no order and some several times.
+    pub fn each_label_value(
+        &self,
+        label: &Label,
+        time: TimeRange,
+        mut each: impl FnMut(&str) -> Result<()>,
+    ) -> Result<()> {
+        self.check()?;
+        let (mut failed, mut looked_at) = (Ok(()), 0usize);
+        self.snapshot.each_label_value(label, time, |value| {
+            looked_at += 1;
+            let goes_on = if looked_at.is_multiple_of(SERIES_PER_CHECK) { self.check() } else { Ok(()) };
+            failed = goes_on.and_then(|()| each(value));
+            failed.is_ok()
+        })?;
+        failed
+    }
+
     /// Gives all spans of a trace to `each`, batch by batch.
     pub fn trace(
         &self,

@@ -1,6 +1,7 @@
 //! Which series, labels and metrics are there, by Prometheus's names?
 
 use super::Store;
+use super::first::{First, text_bytes};
 use super::store::{accepts_targets, fits, is_parted, range};
 use super::translate::{
     DELTA, EXPONENTIAL, GAUGE, Gathered, HISTOGRAM, SUM, SUMMARY, Translation, base_name, has_samples, names,
@@ -43,6 +44,12 @@ pub(crate) type OwnExemplars = Vec<(Labels, i64, f64)>;
 
 /// A series and its exemplars.
 pub(crate) type SeriesExemplars = (Labels, OwnExemplars);
+
+/// Looks at one text after the other.
+type Each<'e> = &'e mut dyn FnMut(&str) -> crate::error::Result<()>;
+
+/// Whether a text is wanted.
+type Wanted<'w> = &'w dyn Fn(&str) -> bool;
 
 /// What there is between two moments, in milliseconds.
 #[derive(Debug)]
@@ -232,25 +239,33 @@ impl<'c> Catalogue<'c> {
 
     /// The names of labels of the series that fit, the first so many.
     pub(crate) fn labels(&self, selectors: &[Vec<Matcher>], most: usize) -> Result<BTreeSet<String>> {
-        let time = range(self.start.saturating_sub(1), self.end);
         let mut found = First::texts(self.control(), most);
+        self.each_label(selectors, &mut |name| found.add_text(name))?;
+        Ok(found.found)
+    }
+
+    /// Gives the names of labels of the series that fit to `each`, some several times. Of series that bear Prometheus's names all are held
+    /// meanwhile, as the store lists them.
+    pub(crate) fn each_label(&self, selectors: &[Vec<Matcher>], each: Each<'_>) -> Result<()> {
+        let time = self.time();
         if !selectors.is_empty() || !self.store.bears_names_only(time)? {
-            self.each(selectors, &mut |labels| labels.iter().try_for_each(|(name, _)| found.add_text(name)))?;
-            return Ok(found.found);
+            self.each(selectors, &mut |labels| labels.iter().try_for_each(|(name, _)| each(name)))?;
+            return Ok(());
         }
         let (labels, _held) = self.control().labels(time)?;
         for label in labels {
             match label {
-                Label::Name => found.add_text(NAME)?,
-                Label::Point(key) => found.add(key)?,
+                Label::Name => each(NAME)?,
+                Label::Point(key) => each(&key)?,
                 _ => {}
             }
         }
-        Ok(found.found)
+        Ok(())
     }
 
-    /// Takes out names of which there are no samples: somebody told what they are.
-    fn leave_out_told(&self, names: &mut BTreeSet<String>, time: TimeRange) -> Result<()> {
+    /// Names of which there are no samples, of those that are `wanted`: somebody told what they are.
+    fn told_alone(&self, wanted: Wanted<'_>) -> Result<BTreeSet<String>> {
+        let time = self.time();
         let equal = |label, value: &str| {
             storage::metric::Matcher::new(label, Relation::Equal, value).map_err(crate::error::Error::from)
         };
@@ -258,43 +273,52 @@ impl<'c> Catalogue<'c> {
         let metadata = [equal(Label::ScopeName, Role::Metadata.scope())?];
         self.control().each_series(&metadata, time, |series, facts| {
             let is_inside = time.overlaps(facts.first_time, facts.last_time);
-            if is_inside { told.add_text(&series.name) } else { Ok(()) }
+            if is_inside && wanted(&series.name) { told.add_text(&series.name) } else { Ok(()) }
         })?;
+        let mut alone = BTreeSet::new();
         for name in told.found {
             self.control().check()?;
             let with_samples = [equal(Label::Name, &name)?, equal(Label::ScopeName, Role::Samples.scope())?];
             if !self.control().has_series(&with_samples, time)? {
-                names.remove(&name);
+                alone.insert(name);
             }
         }
-        Ok(())
+        Ok(alone)
     }
 
-    /// The names of all series. Of a histogram that may lack a part samples are read, until each part was found.
-    fn names(&self, time: TimeRange, most: usize) -> Result<BTreeSet<String>> {
-        let mut found = First::texts(self.control(), most);
+    /// Gives the names of all series to `each`. Of a histogram that may lack a part samples are read, until each `wanted` part was found.
+    fn each_name(&self, wanted: Wanted<'_>, each: Each<'_>) -> Result<()> {
         let mut uncertain: BTreeMap<Arc<str>, BTreeSet<String>> = BTreeMap::new();
         let strategy = self.store.strategy();
+        // Series of one metric mostly are neighbours.
+        let mut last = None;
         self.store.each_stored(&[], self.times(), &mut |series| {
             if target_labels(series, strategy).is_some() {
-                found.add_text("target_info")?;
+                each("target_info")?;
             }
             if role(series).is_none() && matches!(series.r#type, HISTOGRAM | EXPONENTIAL) {
-                let wanted = names(series, strategy);
-                if !uncertain.contains_key(&series.name) {
-                    self.control().charge(FACTS_BYTES + wanted.iter().map(|name| text_bytes(name)).sum::<usize>())?;
+                let metric = Some((series.r#type, Arc::clone(&series.name), Arc::clone(&series.unit)));
+                if std::mem::replace(&mut last, metric.clone()) == metric {
+                    return Ok(());
                 }
-                uncertain.entry(Arc::clone(&series.name)).or_default().extend(wanted);
+                let mut parts = names(series, strategy);
+                parts.retain(|name| wanted(name));
+                if parts.is_empty() {
+                    return Ok(());
+                }
+                if !uncertain.contains_key(&series.name) {
+                    self.control().charge(FACTS_BYTES + parts.iter().map(|name| text_bytes(name)).sum::<usize>())?;
+                }
+                uncertain.entry(Arc::clone(&series.name)).or_default().extend(parts);
             } else if has_samples(series) {
-                names(series, strategy).into_iter().try_for_each(|name| found.add(name))?;
+                names(series, strategy).iter().try_for_each(|name| each(name))?;
             }
             Ok(())
         })?;
-        for (stored, wanted) in uncertain {
+        for (stored, mut lacking) in uncertain {
             let name = storage::metric::Matcher::new(Label::Name, Relation::Equal, &stored);
-            let mut request = SeriesRequest::new(vec![name.map_err(crate::error::Error::from)?], time);
+            let mut request = SeriesRequest::new(vec![name.map_err(crate::error::Error::from)?], self.time());
             request.columns = TELLING.to_vec();
-            let mut lacking = wanted;
             for read in self.control().series(&request, |_| true)? {
                 self.control().check()?;
                 let (series, samples) = read?;
@@ -302,93 +326,64 @@ impl<'c> Catalogue<'c> {
                 Translation::run(&series, &samples, strategy, &mut own);
                 for labels in own.keys() {
                     lacking.remove(labels.name());
-                    found.add_text(labels.name())?;
+                    each(labels.name())?;
                 }
                 if lacking.is_empty() {
                     break;
                 }
             }
         }
-        Ok(found.found)
+        Ok(())
     }
 
     /// The values of a label of the series that fit, the first so many.
     pub(crate) fn values(&self, label: &str, selectors: &[Vec<Matcher>], most: usize) -> Result<BTreeSet<String>> {
-        let time = range(self.start.saturating_sub(1), self.end);
-        if selectors.is_empty() && self.store.bears_names_only(time)? {
-            let stored = if label == NAME { Label::Name } else { Label::Point(label.to_owned()) };
+        if selectors.is_empty() && self.store.bears_names_only(self.time())? {
             // Names that are told of only are taken out afterwards.
             let first = if label == NAME { usize::MAX } else { most };
-            let (values, _held) = self.control().label_values(&stored, time, first)?;
+            let (values, _held) = self.control().label_values(&stored(label), self.time(), first)?;
             let mut values: BTreeSet<String> = values.into_iter().collect();
             if label == NAME {
-                self.leave_out_told(&mut values, time)?;
+                self.told_alone(&|_| true)?.iter().for_each(|name| _ = values.remove(name));
             }
             return Ok(values);
         }
-        if label == NAME && selectors.is_empty() {
-            return self.names(time, most);
-        }
         let mut found = First::texts(self.control(), most);
-        self.each(selectors, &mut |labels| found.add_text(labels.get(label)))?;
+        self.each_value(label, selectors, &|_| true, &mut |text| found.add_text(text))?;
         Ok(found.found)
     }
-}
 
-/// The first so many of what is found, each once. What they take counts, also after they are given away.
-struct First<'c, T> {
-    control: &'c Control,
-    most: usize,
-    bytes: fn(&T) -> usize,
-    found: BTreeSet<T>,
-}
-
-impl<'c, T: Ord> First<'c, T> {
-    fn new(control: &'c Control, most: usize, bytes: fn(&T) -> usize) -> Self {
-        First { control, most, bytes, found: BTreeSet::new() }
-    }
-
-    /// Whether it would not be one of them.
-    fn is_behind<Q: Ord + ?Sized>(&self, item: &Q) -> bool
-    where
-        T: std::borrow::Borrow<Q>,
-    {
-        self.found.len() >= self.most && self.found.last().is_none_or(|last| last.borrow() < item)
-    }
-
-    fn add(&mut self, item: T) -> crate::error::Result<()> {
-        if self.is_behind(&item) || self.found.contains(&item) {
-            return Ok(());
+    /// Gives the values of a label of the series that fit to `each`, some several times, some empty. What must be held to find them is held
+    /// of those alone that are `wanted`.
+    pub(crate) fn each_value(
+        &self,
+        label: &str,
+        selectors: &[Vec<Matcher>],
+        wanted: Wanted<'_>,
+        each: Each<'_>,
+    ) -> Result<()> {
+        let bears_names_only = self.store.bears_names_only(self.time())?;
+        match (label == NAME, selectors) {
+            (true, []) if !bears_names_only => self.each_name(wanted, each)?,
+            (is_name, []) if bears_names_only => {
+                let left_out = if is_name { self.told_alone(wanted)? } else { BTreeSet::new() };
+                let mut shown = |value: &str| if left_out.contains(value) { Ok(()) } else { each(value) };
+                self.control().each_label_value(&stored(label), self.time(), &mut shown)?;
+            }
+            _ => self.each(selectors, &mut |labels| each(labels.get(label)))?,
         }
-        if self.found.len() < self.most {
-            self.control.collect(1)?;
-        } else if let Some(last) = self.found.pop_last() {
-            self.control.release((self.bytes)(&last));
-        }
-        self.control.charge((self.bytes)(&item))?;
-        self.found.insert(item);
         Ok(())
     }
-}
 
-impl<'c> First<'c, String> {
-    fn texts(control: &'c Control, most: usize) -> Self {
-        First::new(control, most, |text| text_bytes(text))
-    }
-
-    /// Adds a text, if it is not empty.
-    fn add_text(&mut self, text: &str) -> crate::error::Result<()> {
-        if text.is_empty() || self.is_behind(text) || self.found.contains(text) {
-            Ok(())
-        } else {
-            self.add(text.to_owned())
-        }
+    /// The range of time in which it looks.
+    fn time(&self) -> TimeRange {
+        range(self.start.saturating_sub(1), self.end)
     }
 }
 
-/// What a text takes in a set.
-fn text_bytes(text: &str) -> usize {
-    text.len() + 64
+/// The stored label that a label is, where series bear Prometheus's names.
+fn stored(label: &str) -> Label {
+    if label == NAME { Label::Name } else { Label::Point(label.to_owned()) }
 }
 
 /// Which series were looked at, where several blocks have them.

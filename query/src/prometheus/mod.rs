@@ -10,7 +10,7 @@
 //! - `stored`: which stored metrics a name means.
 //! - `store`: the store as a source for PromQL.
 //! - `protobuf`: samples as messages.
-//! - `catalogue`: which series, labels and metrics there are; exemplars.
+//! - `catalogue`: which series, labels and metrics there are; exemplars. `first`: the first of them.
 //!
 //! Metrics that came by Prometheus's own doors have its names already, and keep them (`storage::model::verbatim`).
 //!
@@ -21,6 +21,7 @@ mod apart;
 mod catalogue;
 #[cfg(test)]
 mod downsampled;
+mod first;
 mod naming;
 mod origin;
 pub(crate) mod protobuf;
@@ -33,5 +34,6 @@ mod tests;
 mod translate;
 
 pub(crate) use catalogue::{Catalogue, MetricFacts};
+pub(crate) use first::{First, text_bytes};
 pub(crate) use store::Store;
 pub(crate) use stored::{promql_name, stored_names};

@@ -261,18 +261,37 @@ impl Snapshot {
         mut room: impl FnMut(usize) -> bool,
     ) -> Result<Vec<String>> {
         let mut values = Values::new(most, &mut room);
+        self.each_value(label, time, &mut |value| match value {
+            Some(value) => values.add(value),
+            None => values.next_list(),
+        })?;
+        Ok(values.finish())
+    }
+
+    /// Gives the values of a label to `each`, by the same rule, in no order and some several times, until it says that it is enough.
+    pub fn each_label_value(&self, label: &Label, time: TimeRange, mut each: impl FnMut(&str) -> bool) -> Result<()> {
+        let mut goes_on = true;
+        self.each_value(label, time, &mut |value| {
+            if let Some(value) = value.filter(|value| goes_on && !value.is_empty()) {
+                goes_on = each(value);
+            }
+        })
+    }
+
+    /// Gives the values of a label list by list, each of which rises or is short; none behind each list.
+    fn each_value(&self, label: &Label, time: TimeRange, each: &mut dyn FnMut(Option<&str>)) -> Result<()> {
         for shown in self.series_blocks(time, 0).0 {
             let is_whole = shown.hidden().is_none();
-            if !(is_whole && shown.block.each_label_value(label, &mut |value| values.add(value))) {
-                self.each_shown(&shown, time, &mut |series| values.add(&label.value(series)))?;
+            if !(is_whole && shown.block.each_label_value(label, &mut |value| each(Some(value)))) {
+                self.each_shown(&shown, time, &mut |series| each(Some(&label.value(series))))?;
             }
-            values.next_list();
+            each(None);
         }
         for head in self.heads() {
-            head.each_label_value(label, &mut |value| values.add(value));
-            values.next_list();
+            head.each_label_value(label, &mut |value| each(Some(value)));
+            each(None);
         }
-        Ok(values.finish())
+        Ok(())
     }
 
     /// Where the points lie whose exemplars are of a range of time: ranges that ascend and do not overlap.

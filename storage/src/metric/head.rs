@@ -22,12 +22,13 @@ use crate::block::{Interner, dictionary_value};
 use crate::error::{Error, Result};
 use crate::model::Batch;
 use crate::scan::TimeRange;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Series that are looked at together; the writer waits as long.
+/// Series, or values, that are looked at together; the writer waits as long.
 const GROUP_SERIES: usize = 256;
 
 /// The lengths of fewer series than this share of all are kept one by one.
@@ -341,12 +342,29 @@ impl HeadReader {
         lock(&self.head).strays
     }
 
-    /// Gives the values of a label to `each`, in no order, some perhaps twice or empty. No series is asked. The writer waits.
+    /// Gives the values of a label to `each`, in no order, some perhaps twice or empty. No series is asked. The writer waits while some are
+    /// copied, not while they are looked at.
     pub(crate) fn each_label_value(&self, label: &Label, each: &mut dyn FnMut(&str)) {
+        let mut from = 0;
+        loop {
+            let values = self.some_label_values(label, from);
+            if values.is_empty() {
+                return;
+            }
+            from += values.len();
+            values.iter().for_each(|value| each(value));
+        }
+    }
+
+    /// The values of a label from one of them on, in the order in which they came.
+    fn some_label_values(&self, label: &Label, from: usize) -> Vec<String> {
         let head = lock(&self.head);
         match label {
-            Label::Point(key) => head.postings.values(key).for_each(|value| each(&value)),
-            _ => head.family.iter().for_each(|family| each(&label.value(&family.series(&[])))),
+            Label::Point(key) => head.postings.values(key).skip(from).take(GROUP_SERIES).map(Cow::into_owned).collect(),
+            _ => {
+                let families = head.family.iter().skip(from).take(GROUP_SERIES);
+                families.map(|family| label.value(&family.series(&[])).into_owned()).collect()
+            }
         }
     }
 

@@ -112,9 +112,9 @@ impl Postings {
         self.by_key.keys().map(|key| &**key)
     }
 
-    /// The values of a key, in no order; of two types they may be one text.
+    /// The values of a key in the order in which they came; of two types they may be one text.
     pub(super) fn values(&self, key: &str) -> impl Iterator<Item = Cow<'_, str>> {
-        self.of_key(key).iter().filter_map(|number| self.text(*number))
+        self.of_key(key).iter().map(|number| self.text(*number).unwrap_or_default())
     }
 
     fn of_key(&self, key: &str) -> &[u32] {

@@ -1,11 +1,12 @@
 //! Which names and values are like a text? Prometheus's `/search/…`: lines of JSON, batches of results and a last one that says
 //! whether there are more.
 //!
-//! - An error comes before the first line, never amid them: results are found before they are written. What they take counts as
-//!   memory of the query, and at most [`MOST`] are told.
+//! - An error comes before the first line, never amid them: results are found before they are written. At most [`MOST`] are told, and held.
 //!
-//! Not here: how well a text fits (`score`).
+//! - `best`: which of all texts are told.
+//! - `score`: how well a text fits.
 
+mod best;
 mod score;
 
 use super::ask::Asked;
@@ -16,6 +17,7 @@ use crate::exec::Control;
 use crate::prometheus::{Catalogue, MetricFacts};
 use crate::series::number::json as number;
 use crate::series::{NAME, quoted};
+use best::{Best, Fitting, Order};
 use score::{Algorithm, Wanted};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,13 +53,6 @@ impl Realm {
             Realm::LabelValues => "label_values",
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    Ascending,
-    Descending,
-    Score,
 }
 
 /// What is asked for.
@@ -155,36 +150,6 @@ impl Search {
             batch: count(asked, "batch_size")?,
         })
     }
-
-    /// How many texts need be looked at: all where some do not fit, or the last ones come first.
-    fn most(&self) -> usize {
-        match self.order {
-            Order::Ascending if self.wanted.terms.is_empty() => self.limit.saturating_add(1),
-            _ => usize::MAX,
-        }
-    }
-
-    /// One more than are told, in their order, with their scores.
-    fn chosen(&self, control: &Control, texts: BTreeSet<String>) -> Result<Vec<(f64, String)>> {
-        let most = self.limit.saturating_add(1);
-        let (mut found, mut texts) = (Vec::new(), Vec::from_iter(texts));
-        if self.order == Order::Descending {
-            texts.reverse();
-        }
-        for text in texts {
-            control.check()?;
-            found.extend(self.wanted.score(&text).map(|score| (score, text)));
-            if found.len() >= most && self.order != Order::Score {
-                break;
-            }
-        }
-        if self.order == Order::Score {
-            // Those of one score stay in the order of their texts.
-            found.sort_by(|(own, _), (other, _)| other.total_cmp(own));
-            found.truncate(most);
-        }
-        Ok(found)
-    }
 }
 
 /// The answer's lines.
@@ -200,11 +165,17 @@ pub(super) fn answer(realm: Realm, asked: &Asked, control: &Control) -> Result<S
     };
     let tells_facts = realm == Realm::MetricNames && flag(asked, "include_metadata", false)?;
     let catalogue = Catalogue::new(control, start, end);
-    let texts = match realm {
-        Realm::LabelNames => catalogue.labels(&selectors, search.most())?,
-        Realm::MetricNames | Realm::LabelValues => catalogue.values(label, &selectors, search.most())?,
-    };
-    let found = search.chosen(control, texts)?;
+    // One more than are told says that there are more.
+    let mut best = Best::new(control, &search.wanted, search.order, search.limit.saturating_add(1))?;
+    let mut each = |text: &str| best.look_at(text);
+    match realm {
+        Realm::LabelNames => catalogue.each_label(&selectors, &mut each)?,
+        Realm::MetricNames | Realm::LabelValues => {
+            let fits = |text: &str| search.wanted.score(text).is_some();
+            catalogue.each_value(label, &selectors, &fits, &mut each)?;
+        }
+    }
+    let found = best.finish();
     let facts = if tells_facts && !found.is_empty() { catalogue.metadata()? } else { BTreeMap::new() };
     let key = if realm == Realm::LabelValues { "value" } else { "name" };
     let has_more = found.len() > search.limit;
@@ -215,8 +186,8 @@ pub(super) fn answer(realm: Realm, asked: &Asked, control: &Control) -> Result<S
     for batch in batches {
         let is_first = out.is_empty();
         out.push_str("{\"results\":");
-        let write = |out: &mut String, (score, text): &&(f64, String)| {
-            let score = search.tells_score.then_some(*score);
+        let write = |out: &mut String, fitting: &&Fitting| {
+            let (text, score) = (&fitting.text, search.tells_score.then_some(fitting.score));
             result(out, (key, text, score), facts.get(text).and_then(BTreeSet::first));
         };
         write::admitted(&mut out, batch, &mut |bytes| admit(control, bytes), write)?;

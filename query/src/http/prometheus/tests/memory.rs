@@ -99,6 +99,63 @@ async fn what_a_query_may_not_hold_is_refused_or_cut_at_its_limit() {
     }
 }
 
+/// It holds what fits, and of that what it tells: wherever the values lie, whatever their order.
+#[tokio::test]
+async fn a_search_takes_the_memory_of_what_it_tells() {
+    let start = T - 3_600;
+    for is_verbatim in [true, false] {
+        let (server, state) = narrow(is_verbatim, MIB).await;
+        for selector in ["", "match[]=wide&"] {
+            let path = |rest: &str| format!("/search/label_values?label=id&start={start}&end={T}&{selector}{rest}");
+            for (rest, expected, has_more) in [
+                ("search[]=02998x", ["02998"].as_slice(), false),
+                ("search[]=0299&fuzz_threshold=99&limit=2", &["02990", "02991"], true),
+                ("search[]=x&limit=3", &["00000", "00001", "00002"], true),
+                ("limit=3", &["00000", "00001", "00002"], true),
+                ("limit=3&sort_by=alpha&sort_dir=dsc", &["02999", "02998", "02997"], true),
+                ("limit=3&sort_by=score&search[]=02&search[]=x", &["02000", "02001", "02002"], true),
+                ("fuzz_alg=jarowinkler&search[]=777", &["00777", "01777", "02777"], false),
+            ] {
+                let (status, text) = server.text(&path(rest)).await;
+                assert_eq!(status, StatusCode::OK, "{rest} {selector} {is_verbatim}: {text}");
+                let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+                let results = lines.next().unwrap();
+                let told =
+                    results["results"].as_array().unwrap().iter().map(|one| &one["value"].as_str().unwrap()[..5]);
+                assert_eq!(told.collect::<Vec<_>>(), expected, "{rest} {selector} {is_verbatim}");
+                assert_eq!(lines.next().unwrap()["has_more"], has_more, "{rest} {selector}");
+                assert_eq!(state.executor().usage().memory_bytes, 0, "{rest}");
+            }
+            let (status, text) = server.text(&path("search[]=x&limit=10000")).await;
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{selector} {is_verbatim}: {}", text.len());
+            assert!(text.contains("needs more than the 1 MiB a query may hold"), "{text}");
+        }
+    }
+}
+
+/// A name of which somebody told what it is, without a sample.
+#[tokio::test]
+async fn a_search_leaves_out_names_without_samples() {
+    let (server, _) = narrow(true, MIB).await;
+    let mut builder = PointBatchBuilder::default();
+    builder.set_resource(&Resource::default());
+    builder.set_scope(&Scope { name: Role::Metadata.scope(), ..Scope::default() });
+    for name in ["wide", "wide_alone"] {
+        let (metadata, temporality, is_monotonic) = (Map::default(), 0, false);
+        builder.set_metric(&MetricHead { name, unit: "", description: "d", metadata, temporality, is_monotonic });
+        let (attributes, data) = (Map::default(), PointData::Gauge(None));
+        let point = Point { attributes, time: NOW - SECOND, start_time: None, flags: 0, exemplars: &[], data };
+        builder.append(&point).unwrap();
+    }
+    server._fixture.put(builder.finish().unwrap()).await;
+    for rest in ["limit=1", "search[]=wide&limit=1", "sort_by=alpha&sort_dir=dsc&limit=1", "search[]=wid&sort_by=score"]
+    {
+        let (status, text) = server.text(&format!("/search/metric_names?{rest}")).await;
+        let expected = "{\"results\":[{\"name\":\"wide\"}]}\n{\"status\":\"success\",\"has_more\":false}\n";
+        assert_eq!((status, text.as_str()), (StatusCode::OK, expected), "{rest}");
+    }
+}
+
 /// What was looked at is counted by what it takes, not by the step.
 #[tokio::test]
 async fn series_that_were_looked_at_take_little() {
