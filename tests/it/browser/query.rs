@@ -132,7 +132,10 @@ async fn browser_draws_promql_and_goes_from_an_exemplar_to_its_trace() {
     browser.screenshot("moment").await;
 
     // The same by a name that PromQL has for it, as a dashboard would have it.
-    for name in ["http_server_request_duration_seconds", "http_server_request_duration_seconds_count"] {
+    for (name, theme) in
+        [("http_server_request_duration_seconds", "light"), ("http_server_request_duration_seconds_count", "dark")]
+    {
+        browser.run(&format!("localStorage.setItem('spanlight.theme', '{theme}')")).await;
         browser.go(&format!("http://{}/metric?name={name}", server.http)).await;
         browser.wait_for_some("suggestion").await;
         let head = "return document.querySelector('.metric-head h1').textContent";
@@ -141,10 +144,8 @@ async fn browser_draws_promql_and_goes_from_an_exemplar_to_its_trace() {
         assert_eq!(browser.wait_for("its row", here).await, metric);
         refreshed(&browser, "a heat map", &format!("{} !== null", element("heatmap"))).await;
         browser.wait_for_some("exemplar").await;
+        browser.screenshot(&format!("metric-by-promql-{theme}")).await;
     }
-    browser.screenshot("metric-by-promql").await;
-    browser.run("document.documentElement.dataset.theme = 'dark'").await;
-    browser.screenshot("metric-by-promql-dark").await;
 
     let href = browser.run(&format!("return {}.getAttribute('href')", element("exemplar"))).await;
     assert!(href.as_str().unwrap().starts_with("/trace/"), "{href}");
