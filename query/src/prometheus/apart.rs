@@ -54,12 +54,15 @@ fn counter(source: Source<'_>, place: i64, minutes: std::ops::Range<i64>) -> Bat
 
 /// What is counted a second by each series, and the warnings.
 fn rates(batches: Vec<Batch>) -> (Vec<f64>, Vec<String>) {
+    values(batches, "rate(a_total[8m])")
+}
+
+fn values(batches: Vec<Batch>, expression: &'static str) -> (Vec<f64>, Vec<String>) {
     let fixture = Fixture::new();
     batches.into_iter().for_each(|batch| block_on(fixture.put(batch)));
     let found = fixture.run(|control| {
         let now = NOW / 1_000_000;
         let frame = Frame { start: now, end: now, step: 0 };
-        let expression = "rate(a_total[8m])";
         let outcome = evaluate(&Store::new(control), Settings::default(), expression, frame);
         let Answer::Instant(rows) = outcome.answer.unwrap() else { panic!("a vector") };
         let rates = rows.iter().map(|row| row.cells[0].as_ref().unwrap().float().unwrap().round()).collect();
@@ -101,12 +104,40 @@ fn what_labels_do_not_tell_apart_is_warned_of() {
     assert!(warning.contains("for metric name \"a_total\" (1:6)"), "{warning}");
 }
 
+/// A range with one sample of each, and the newest sample alone.
+#[test]
+fn what_lies_around_tells_that_series_go_on_beside_each_other() {
+    let of = |language| Source { resource: language, ..OF_RESOURCE };
+    let both = || {
+        let one = of(&[("service.name", "web"), ("telemetry.sdk.language", "go")]);
+        let other = of(&[("service.name", "web"), ("telemetry.sdk.language", "java")]);
+        vec![counter(one, 0, 0..10), counter(other, 1, 0..10)]
+    };
+    for expression in ["sum(increase(a_total[20s]))", "sum(a_total)", "count(a_total)"] {
+        let (found, warnings) = values(both(), expression);
+        assert_eq!((found.len(), warnings.len()), (1, 1), "{expression} {warnings:?}");
+    }
+    let (_, warnings) = values(both(), "vector(1) + absent(b_total)");
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+/// Two counters of which each is described in its own way keep their samples, also those of one time.
+#[test]
+fn descriptions_tell_stored_series_apart() {
+    let of = |help| Source { resource: &[("service.name", "web")], help, ..OF_RESOURCE };
+    let (rates_of_both, warnings) = rates(vec![counter(of("One."), 0, 0..10), counter(of("Other."), 0, 0..10)]);
+    assert_eq!((rates_of_both, warnings.len()), (vec![2.0], 1));
+}
+
 #[test]
 fn one_that_goes_on_where_another_ended_is_not_warned_of() {
     let of = |version| Source { resource: version, ..OF_RESOURCE };
     let before = of(&[("service.name", "web"), ("telemetry.sdk.version", "1")]);
     let after = of(&[("service.name", "web"), ("telemetry.sdk.version", "2")]);
     let found = rates(vec![counter(before, 0, 0..5), counter(after, 0, 5..10)]);
+    assert_eq!(found, (vec![2.0], Vec::new()));
+    let (first, taken_back) = (counter(before, 0, 0..3), counter(before, 0, 6..10));
+    let found = rates(vec![first, counter(after, 0, 3..6), taken_back]);
     assert_eq!(found, (vec![2.0], Vec::new()));
 }
 

@@ -8,7 +8,7 @@
 //! - `origin`: what labels tell of resources and scopes.
 //! - `translate`: series and samples.
 //! - `stored`: which stored metrics a name means.
-//! - `store`: the store as a source for PromQL.
+//! - `store`: the store as a source for PromQL. `concurrent`: whether stored series that became one go on beside each other.
 //! - `protobuf`: samples as messages.
 //! - `catalogue`: which series, labels and metrics there are; exemplars. `first`: the first of them.
 //!
@@ -19,6 +19,7 @@
 #[cfg(test)]
 mod apart;
 mod catalogue;
+mod concurrent;
 #[cfg(test)]
 mod downsampled;
 mod first;

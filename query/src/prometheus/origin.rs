@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use storage::metric::{Series, text_of};
 use storage::model::attribute::{Map, Value};
+use storage::model::origin::Resource;
 
 /// Attributes of a resource that become `job` and `instance`.
 const IDENTIFYING: [&str; 3] = ["service.namespace", "service.name", "service.instance.id"];
@@ -137,8 +138,8 @@ impl Strategy {
     }
 
     fn origin_of(&self, series: &Series) -> Origin {
-        let resource = series.resource().attributes;
-        let (told, made) = identity(resource);
+        let whole = series.resource();
+        let (resource, (told, made)) = (whole.attributes, identity(&whole));
         let promoted = resource.iter().filter(|(key, _)| self.promote.has(key));
         let mut promoted = attribute_labels(promoted, self.translation);
         give_way(&mut promoted, made.iter().map(|(name, _)| &**name), |_| false);
@@ -175,8 +176,8 @@ impl Strategy {
 }
 
 /// `job` and `instance`, as far as they are told, and an `instance` that was made.
-fn identity(resource: Map<'_>) -> (Vec<Pair>, Option<Pair>) {
-    let [namespace, name, instance] = IDENTIFYING.map(|key| text(resource, key));
+fn identity(resource: &Resource<'_>) -> (Vec<Pair>, Option<Pair>) {
+    let [namespace, name, instance] = IDENTIFYING.map(|key| text(resource.attributes, key));
     let job = if namespace.is_empty() || name.is_empty() { name } else { format!("{namespace}/{name}") };
     let made = if instance.is_empty() { made_instance(resource) } else { None };
     let told = [("job", job), ("instance", instance)].into_iter().filter(|(_, value)| !value.is_empty());
@@ -185,14 +186,15 @@ fn identity(resource: Map<'_>) -> (Vec<Pair>, Option<Pair>) {
 }
 
 /// The instance of a resource that tells none (O1); `None` where `job` tells all that there is.
-fn made_instance(resource: Map<'_>) -> Option<String> {
-    let has_name = !text(resource, "service.name").is_empty();
+fn made_instance(resource: &Resource<'_>) -> Option<String> {
+    let attributes = resource.attributes;
+    let has_name = !text(attributes, "service.name").is_empty();
     let is_told = |key: &str| IDENTIFYING.contains(&key) && (has_name || key != "service.namespace");
-    if resource.iter().all(|(key, _)| is_told(key) || key.starts_with(OF_TELEMETRY)) {
+    if attributes.iter().all(|(key, _)| is_told(key) || key.starts_with(OF_TELEMETRY)) {
         return None;
     }
     let number = number(resource);
-    Some(match place(resource) {
+    Some(match place(attributes) {
         Some(place) => format!("{place}/{:08x}", number >> 32),
         None => format!("resource-{number:016x}"),
     })
@@ -210,10 +212,11 @@ fn place(resource: Map<'_>) -> Option<String> {
     Some(if process.is_empty() { place } else { format!("{place}:{process}") })
 }
 
-/// A number of a map, always the same (FNV-1a).
-fn number(map: Map<'_>) -> u64 {
+/// A number of all attributes and their schema, always the same (FNV-1a).
+fn number(resource: &Resource<'_>) -> u64 {
     let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    map.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, add)
+    let bytes = resource.attributes.as_bytes().iter().chain(resource.schema_url.as_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, add)
 }
 
 fn text(map: Map<'_>, key: &str) -> String {

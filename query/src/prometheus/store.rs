@@ -5,6 +5,7 @@
 //! D1  What was thinned is read instead of every sample only where that makes no difference to what is asked; else where every sample is
 //!     not there any more.
 
+use super::concurrent::are_concurrent;
 use super::naming::certain_start;
 use super::origin::Strategy;
 use super::translate::{
@@ -16,7 +17,7 @@ use crate::exec::{Control, FoundSeries};
 use crate::promql::{Matcher, Reading, Result, Source};
 use crate::series::{Hint, Labels, NAME, Needs, Numbers, Points, Sample, Selected, Stand, Thinning, Value};
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 use storage::engine::SeriesRequest;
 use storage::metric::{Doubles, Label, Read, Relation, Series};
@@ -50,6 +51,10 @@ const TARGET_STEP: i64 = 60_000;
 
 /// How far before a query's samples the histogram is looked for that tells whether their counter went on.
 const HINT_LOOKBACK: i64 = 300_000;
+
+/// Of fewer samples of a series it is not clear whether it goes on; those this far around them may tell.
+const FEW_SAMPLES: usize = 3;
+const AROUND: i64 = 900_000;
 
 /// What series match that do not bear Prometheus's names. Compiled once: it costs as much as a small query.
 static OTHERS: LazyLock<Vec<storage::metric::Matcher>> = LazyLock::new(|| {
@@ -174,14 +179,16 @@ impl<'c> Store<'c> {
         Ok(Some(candidates).filter(|candidates| candidates.len() <= 1000))
     }
 
-    /// Adds the samples of all series but `target_info`, as the store has them at one resolution.
+    /// Adds the samples of all series that are `wanted` but `target_info`, as the store has them at one resolution.
     fn gather(
         &self,
         matchers: &[Matcher],
         (after, until): (i64, i64),
         every: i64,
+        wanted: &dyn Fn(&Labels) -> bool,
         held: &mut BTreeMap<Labels, Held>,
     ) -> Result<()> {
+        let fits = |labels: &Labels| fits(labels, matchers) && wanted(labels);
         let is_raw = self.control.resolution(range(after, until), every).is_raw();
         let columns: Vec<&str> = COLUMNS.into_iter().chain(THINNED_COLUMNS.into_iter().filter(|_| !is_raw)).collect();
         let mut clock = Clock::default();
@@ -193,7 +200,7 @@ impl<'c> Store<'c> {
                 Read::Samples(samples) => *samples,
                 Read::Doubles(doubles) => {
                     let labels = labels_of_numbers(&series, self.strategy());
-                    if let Some(labels) = labels.filter(|labels| fits(labels, matchers)) {
+                    if let Some(labels) = labels.filter(fits) {
                         let bytes = 16 * doubles.values.len() + labels.memory_bytes();
                         self.control.charge(bytes)?;
                         held.entry(labels).or_default().push(Part::of(doubles, &mut clock), &series, bytes);
@@ -203,7 +210,7 @@ impl<'c> Store<'c> {
             };
             let mut own = Gathered::new();
             Translation::run(&series, &samples, self.strategy(), &mut own);
-            own.retain(|labels, _| fits(labels, matchers));
+            own.retain(|labels, _| fits(labels));
             for (labels, translated) in own {
                 let samples = translated.samples.iter();
                 let weight: usize = samples.map(|sample| size_of::<Sample>() + 16 * sample.value.weight()).sum();
@@ -218,8 +225,35 @@ impl<'c> Store<'c> {
     /// The same with `target_info`.
     fn hold(&self, matchers: &[Matcher], (after, until): (i64, i64), every: i64) -> Result<BTreeMap<Labels, Held>> {
         let mut held = self.targets(matchers, after, until, every)?;
-        self.gather(matchers, (after, until), every, &mut held)?;
+        self.gather(matchers, (after, until), every, &|_| true, &mut held)?;
         Ok(held)
+    }
+
+    /// Which are of stored series that go on beside each other. Where there are too few samples to tell, more are looked at around them.
+    fn mixed(
+        &self,
+        matchers: &[Matcher],
+        (after, until): (i64, i64),
+        every: i64,
+        held: &BTreeMap<Labels, Held>,
+    ) -> Result<BTreeSet<Labels>> {
+        let (mut mixed, mut unclear) = (BTreeSet::new(), BTreeSet::new());
+        for (labels, held) in held.iter().filter(|(_, held)| held.may_be_mixed()) {
+            let times = held.times();
+            if are_concurrent(&times) {
+                mixed.insert(labels.clone());
+            } else if times.iter().any(|times| times.len() < FEW_SAMPLES) {
+                unclear.insert(labels.clone());
+            }
+        }
+        if unclear.is_empty() {
+            return Ok(mixed);
+        }
+        let (times, mut around) = ((after.saturating_sub(AROUND), until.saturating_add(AROUND)), BTreeMap::new());
+        self.gather(matchers, times, every, &|labels| unclear.contains(labels), &mut around)?;
+        self.control.release(around.values().map(|held: &Held| held.bytes).sum());
+        mixed.extend(around.into_iter().filter(|(_, held)| are_concurrent(&held.times())).map(|(labels, _)| labels));
+        Ok(mixed)
     }
 
     /// `target_info` of every resource that sent something.
@@ -297,14 +331,10 @@ impl Part {
         Part::Samples(Translated { samples: samples_of(&Doubles { times, values }), stands: Vec::new() })
     }
 
-    /// First and last time.
-    fn span(&self) -> Option<(i64, i64)> {
+    fn times(&self) -> Vec<i64> {
         match self {
-            Part::Numbers(numbers) => numbers.times.first().copied().zip(numbers.times.last().copied()),
-            Part::Samples(translated) => {
-                let times = || translated.samples.iter().map(|sample| sample.time);
-                times().min().zip(times().max())
-            }
+            Part::Numbers(numbers) => numbers.times.to_vec(),
+            Part::Samples(translated) => translated.samples.iter().map(|sample| sample.time).collect(),
         }
     }
 }
@@ -316,14 +346,14 @@ impl Held {
         self.bytes += bytes;
     }
 
-    /// Whether series that are not one have samples between each other's.
-    fn is_mixed(&self) -> bool {
-        if !self.are_translated || self.parts.len() < 2 {
-            return false;
-        }
-        let mut spans: Vec<(i64, i64)> = self.parts.iter().filter_map(Part::span).collect();
-        spans.sort_unstable();
-        !spans.is_sorted_by(|before, after| before.1 < after.0)
+    /// Whether it may be of series that are not one.
+    fn may_be_mixed(&self) -> bool {
+        self.are_translated && self.parts.len() > 1
+    }
+
+    /// Of each stored series.
+    fn times(&self) -> Vec<Vec<i64>> {
+        self.parts.iter().map(Part::times).collect()
     }
 
     fn begins_with_open_hint(&self) -> bool {
@@ -473,8 +503,10 @@ impl Source for Store<'_> {
         }
         let mut before = BTreeMap::new();
         if held.values().any(Held::begins_with_open_hint) {
-            self.gather(matchers, (from.saturating_sub(HINT_LOOKBACK), from), every, &mut before)?;
+            let times = (from.saturating_sub(HINT_LOOKBACK), from);
+            self.gather(matchers, times, every, &|_| true, &mut before)?;
         }
+        let mixed = self.mixed(matchers, (from, until), every, &held)?;
         // What is looked at is held no more; who keeps the labels counts them.
         for (labels, held) in held {
             let bytes = held.bytes;
@@ -487,7 +519,7 @@ impl Source for Store<'_> {
                 }
                 Err(held) => held,
             };
-            let is_mixed = held.is_mixed();
+            let is_mixed = mixed.contains(&labels);
             let (mut samples, stands) = held.in_order();
             let before = before.remove(&labels).and_then(|before: Held| {
                 self.control.release(before.bytes);

@@ -161,7 +161,7 @@ impl Note {
     }
 
     pub(crate) fn not_told_apart(labels: &Labels, span: Span) -> Self {
-        let what = "labels do not tell several stored series apart that have samples at the same time, so values may be of any of them";
+        let what = "labels do not tell several stored series apart that go on beside each other, so values may be of any of them";
         Note::warning(span, what.to_owned() + &of_metric(labels.name()))
     }
 

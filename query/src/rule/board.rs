@@ -34,6 +34,8 @@ pub(crate) struct RuleView {
     pub(crate) alerts: Vec<Arc<Alert>>,
     pub(crate) health: Health,
     pub(crate) error: String,
+    /// What PromQL warned of, though there is a value.
+    pub(crate) warnings: Vec<String>,
     pub(crate) seconds: f64,
     /// Milliseconds since 1970.
     pub(crate) evaluated_at: Option<i64>,

@@ -6,7 +6,7 @@ use super::template::{Found, Scene, Template};
 use crate::error::{Error, Result};
 use crate::exec::Control;
 use crate::prometheus::Store;
-use crate::promql::{self, Answer, Fault, Frame, Matcher, Reading, Settings, Source as _};
+use crate::promql::{self, Answer, Fault, Frame, Level, Matcher, Reading, Settings, Source as _};
 use crate::series::{Labels, NAME, Value};
 use std::collections::BTreeMap;
 use storage::metric::Relation;
@@ -15,6 +15,16 @@ use storage::metric::Relation;
 pub(super) const ALERT_NAME: &str = "alertname";
 /// The metric that says since when alerts are active.
 pub(super) const FOR_STATE: &str = "ALERTS_FOR_STATE";
+
+/// Warnings that are kept of one evaluation.
+const MOST_WARNINGS: usize = 10;
+
+/// What a rule gives, and what PromQL warns of.
+#[derive(Debug)]
+pub(super) struct Evaluated {
+    pub(super) given: Given,
+    pub(super) warnings: Vec<String>,
+}
 
 /// What a rule gives.
 #[derive(Debug)]
@@ -31,15 +41,25 @@ pub(super) enum Given {
 type Outcome<T> = Result<std::result::Result<T, String>>;
 
 /// Evaluates a rule that looks at one moment on its turn at another.
-pub(super) fn evaluate(control: &Control, rule: &RuleSpec, looks_at: i64, now: i64, limit: usize) -> Outcome<Given> {
-    let found = match vector(control, &rule.query, looks_at) {
+pub(super) fn evaluate(
+    control: &Control,
+    rule: &RuleSpec,
+    looks_at: i64,
+    now: i64,
+    limit: usize,
+) -> Outcome<Evaluated> {
+    let outcome = outcome_at(control, &rule.query, looks_at);
+    let mut warnings = outcome.notes.texts(Level::Warning, &rule.query);
+    warnings.truncate(MOST_WARNINGS);
+    let found = match outcome.answer.and_then(vector) {
         Ok(found) => found,
         Err(fault) => return told(fault, &rule.query),
     };
-    Ok(match &rule.kind {
+    let given = match &rule.kind {
         RuleKind::Recording => recorded(rule, found, limit).map(Given::Samples),
-        RuleKind::Alerting(alerting) => return causes(control, rule, alerting, &found, now).map(Ok),
-    })
+        RuleKind::Alerting(alerting) => Ok(causes(control, rule, alerting, &found, now)?),
+    };
+    Ok(given.map(|given| Evaluated { given, warnings }))
 }
 
 /// Only what ends a query from outside is the server's matter; the rest is said of the rule.
@@ -50,9 +70,13 @@ fn told<T>(fault: Fault, query: &str) -> Outcome<T> {
     }
 }
 
-fn vector(control: &Control, query: &str, time: i64) -> promql::Result<Vec<Found>> {
+fn outcome_at(control: &Control, query: &str, time: i64) -> promql::Outcome {
     let frame = Frame { start: time, end: time, step: 0 };
-    match promql::evaluate(&Store::new(control), Settings::default(), query, frame).answer? {
+    promql::evaluate(&Store::new(control), Settings::default(), query, frame)
+}
+
+fn vector(answer: Answer) -> promql::Result<Vec<Found>> {
+    match answer {
         Answer::Instant(rows) => {
             let found = rows.into_iter().filter_map(|row| {
                 let value = row.cells.into_iter().next().flatten()?;
@@ -94,7 +118,9 @@ fn causes(control: &Control, rule: &RuleSpec, alerting: &Alerting, found: &[Foun
     for found in found {
         control.check()?;
         let mut expand = |template: &Template| -> Result<String> {
-            let mut ask = |query: &str| vector(control, query, now).map_err(|fault| fault.message(query));
+            let mut ask = |query: &str| {
+                outcome_at(control, query, now).answer.and_then(vector).map_err(|fault| fault.message(query))
+            };
             let text = template.expand(Scene { found, now, ask: &mut ask }).unwrap_or_else(|fault| {
                 failures += 1;
                 tracing::debug!(rule = rule.name, %fault, "a template could not be expanded");

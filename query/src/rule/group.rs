@@ -2,7 +2,7 @@
 
 use super::alert::{Alerts, GRACE, Patience, State};
 use super::board::{GroupView, Health, RuleView, Tally};
-use super::evaluate::{ALERT_NAME, FOR_STATE, Given, evaluate, written};
+use super::evaluate::{ALERT_NAME, Evaluated, FOR_STATE, Given, evaluate, written};
 use super::file::{GroupSpec, RuleKind, RuleSpec};
 use super::run::Context;
 use super::template::Found;
@@ -38,6 +38,8 @@ struct RuleState {
     series: BTreeSet<Labels>,
     health: Health,
     error: String,
+    /// What PromQL warned of last.
+    warnings: Vec<String>,
     seconds: f64,
     evaluated_at: Option<i64>,
 }
@@ -146,7 +148,10 @@ impl Group {
         let (now, started) = (context.now(), context.monotonic());
         self.tally.evaluations += 1;
         let given = match self.evaluated(context, place, moment).await {
-            Ok(given) => self.kept(place, moment, given),
+            Ok(evaluated) => {
+                self.warn(place, evaluated.warnings);
+                self.kept(place, moment, evaluated.given)
+            }
             Err(error) => Err(error),
         };
         let (count, outcome) = match given {
@@ -170,16 +175,26 @@ impl Group {
         count
     }
 
-    async fn evaluated(&self, context: &Arc<Context>, place: usize, moment: i64) -> Result<Given, String> {
+    async fn evaluated(&self, context: &Arc<Context>, place: usize, moment: i64) -> Result<Evaluated, String> {
         let (spec, looks_at) = (Arc::clone(&self.spec), self.time(moment));
         let job = move |control: &Control| match spec.rules.get(place) {
             Some(rule) => evaluate(control, rule, looks_at, moment, spec.limit),
             None => Err(Error::bug("a group has fewer rules than states")),
         };
         match self.run(context, job).await {
-            Ok(given) => given,
+            Ok(evaluated) => evaluated,
             Err(error) => Err(error.body().error.message),
         }
+    }
+
+    /// Logs what PromQL warns of, where that is not what it warned of before.
+    fn warn(&mut self, place: usize, warnings: Vec<String>) {
+        let (Some(state), Some(rule)) = (self.rules.get_mut(place), self.spec.rules.get(place)) else { return };
+        for warning in warnings.iter().filter(|warning| !state.warnings.contains(warning)) {
+            let (file, group, rule) = (&self.spec.file, &self.spec.name, &rule.name);
+            tracing::warn!(file, group, rule, warning, "a rule was evaluated with a warning");
+        }
+        state.warnings = warnings;
     }
 
     /// Runs on the executor. Where too many queries wait, it tries again until the group's next turn.
@@ -289,6 +304,7 @@ impl Group {
             },
             health: state.health,
             error: state.error.clone(),
+            warnings: state.warnings.clone(),
             seconds: state.seconds,
             evaluated_at: state.evaluated_at,
         };

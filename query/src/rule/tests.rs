@@ -229,6 +229,21 @@ async fn l3_a_series_that_is_not_given_any_more_ends() {
 }
 
 #[tokio::test]
+async fn what_promql_warns_of_is_told_of_a_rule() {
+    let rule = "{record: q, expr: 'histogram_quantile(0.5, requests)'}";
+    let mut world = World::new(&format!("groups: [{{name: a, interval: 15s, rules: [{rule}]}}]"));
+    world.pass(0).await;
+    world.put(&[("__name__", "requests"), ("job", "x")], 3.0).await;
+    world.pass(15).await;
+    let rule = world.rule("q").await;
+    let warning = "PromQL warning: bucket label \"le\" is missing or has a malformed value of \"\" for metric name \"requests\" (1:25)";
+    assert_eq!((&rule["health"], &rule["warnings"]), (&json!("ok"), &json!([warning])));
+    world.put(&[("__name__", "requests"), ("job", "x")], f64::from_bits(STALE_BITS)).await;
+    world.pass(15).await;
+    assert!(world.rule("q").await.get("warnings").is_none());
+}
+
+#[tokio::test]
 async fn l1_moments_without_an_evaluation_are_counted() {
     let mut world = World::new(SHOP);
     world.pass(0).await;

@@ -75,7 +75,7 @@ pub(crate) struct Selected {
     pub(crate) points: Points,
     /// What they say of samples that were left out.
     pub(crate) thinning: Thinning,
-    /// Whether they are of several stored series that labels do not tell apart, some between the others'.
+    /// Whether they are of several stored series that labels do not tell apart, and that go on beside each other.
     pub(crate) is_mixed: bool,
 }
 

@@ -113,9 +113,7 @@ pub(crate) fn kept(signal: Signal, batches: &[Batch]) -> Vec<Batch> {
     let all = arrow_select::concat::concat_batches(schema::of(signal), batches.iter().map(Batch::columns)).unwrap();
     let mut last: std::collections::HashMap<Row, usize> = std::collections::HashMap::new();
     for row in 0..all.num_rows() {
-        // What describes a series does not tell it from its rivals, of whose samples with one time the last counts.
-        let told = SERIES.iter().filter(|column| ![name::DESCRIPTION, name::METADATA].contains(column));
-        let identity = told.chain(&[name::TIME]).map(|column| cell(all.column_by_name(column).unwrap(), row));
+        let identity = SERIES.iter().chain(&[name::TIME]).map(|column| cell(all.column_by_name(column).unwrap(), row));
         last.insert(identity.collect(), row);
     }
     let keep: BooleanArray = (0..all.num_rows()).map(|row| Some(last.values().any(|last| *last == row))).collect();

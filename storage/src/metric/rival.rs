@@ -1,8 +1,8 @@
 //! Which of two samples counts that lie in different stored series and are of one series to who asks?
 //!
-//! A sender that changes its mind about a metric begins another stored series (N1): by its description; and of series that bear Prometheus's
-//! names, which are told apart by their labels alone, by type and unit, too. Such series are rivals. Of rivals' samples with one time the one
-//! counts that was written last.
+//! Series that bear Prometheus's names are told apart by their labels alone. A sender that changes its mind about a metric begins another stored
+//! series (N1): by its type, unit or description. Such series are rivals. Of rivals' samples with one time the one counts that was written
+//! last. OpenTelemetry's have none: who sends two metrics of one name is sent both back.
 //!
 //! V1  A head has no two samples of rivals with one time: who writes one gives up the others (`head`). So a block that is flushed has none.
 //! V2  Between heads and blocks the one counts of the source that was written last: a reader leaves out the others, and so does a merge, behind
@@ -25,25 +25,11 @@ const MAX_RIVALS: usize = 64;
 /// What rivals have in common, as a hash of that.
 type Common = u128;
 
-/// Whether a series' samples are of one series with those of others that have the same labels, or the same but for what describes it;
-/// `None` where its points are no samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Alike {
-    ByLabels,
-    ButForDescription,
-}
-
-fn alike(scope: &[u8]) -> Option<Alike> {
-    match Role::of(scope) {
-        None => Some(Alike::ButForDescription),
-        Some(Role::Samples) => Some(Alike::ByLabels),
-        Some(Role::Exemplars | Role::Metadata) => None,
-    }
-}
-
 /// What the families of rivals have in common, and all of a family, as hashes; `None` where a family has no rivals.
 pub(super) fn family(series: &Series) -> Option<(Common, Common)> {
-    let alike = alike(&series.scope)?;
+    if Role::of(&series.scope) != Some(Role::Samples) {
+        return None;
+    }
     let mut hash = Hash::default();
     [series.name.as_bytes(), series.service_name.as_bytes(), &series.resource, &series.scope]
         .into_iter()
@@ -51,10 +37,6 @@ pub(super) fn family(series: &Series) -> Option<(Common, Common)> {
     let mut described = Hash(hash.0.clone());
     let is_counted = i32::from(series.is_monotonic).to_le_bytes();
     let what = [series.r#type.to_le_bytes(), series.temporality.to_le_bytes(), is_counted];
-    if alike == Alike::ButForDescription {
-        hash.add(what.as_flattened());
-        hash.add(series.unit.as_bytes());
-    }
     described.add(what.as_flattened());
     [series.unit.as_bytes(), series.description.as_bytes(), &series.metadata]
         .into_iter()

@@ -51,10 +51,11 @@ fn alert() -> Value {
     )
 }
 
-fn health() -> [Field; 4] {
+fn health() -> [Field; 5] {
     [
         Always("health", choice(&["ok", "err", "unknown"])),
         Sometimes("lastError", text()),
+        Sometimes("warnings", list(text())),
         Always("evaluationTime", number()),
         Always("lastEvaluation", moment()),
     ]

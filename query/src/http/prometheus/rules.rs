@@ -72,6 +72,8 @@ struct Health {
     health: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
     last_error: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     evaluation_time: Number,
     last_evaluation: Moment,
 }
@@ -167,6 +169,7 @@ impl Wish {
         let health = Health {
             health: view.health.as_str(),
             last_error: view.error.clone(),
+            warnings: view.warnings.clone(),
             evaluation_time: Number(view.seconds),
             last_evaluation: Moment(view.evaluated_at),
         };

@@ -130,6 +130,14 @@ fn o1_resources_that_look_alike_are_told_apart() {
         let series = series_of(&map.finish(), Scope::default(), &[]);
         own_labels(&series, &strategy(PromoteConfig::default())).get("instance").to_owned()
     };
+    let schema = |schema_url| {
+        let mut cell = Vec::new();
+        Resource { attributes: Map::new(&text_map(&[("host.name", "h")])), schema_url, ..Resource::default() }
+            .put(&mut cell);
+        let series = Series { resource: cell.into(), ..series(&[], Scope::default(), &[]) };
+        own_labels(&series, &strategy(PromoteConfig::default())).get("instance").to_owned()
+    };
+    assert_ne!(schema("https://a"), schema("https://b"));
     let all = [Value::Int(1), Value::Double(1.0), Value::String("1"), Value::Bytes(b"1"), Value::Empty].map(of);
     let different: BTreeSet<&String> = all.iter().collect();
     assert_eq!(different.len(), all.len(), "{all:?}");
