@@ -6,7 +6,7 @@
 //!     a block hold one sample per series and time; between them `Snapshot::series` decides, and merges keep the order
 //!     (`compaction`). `Snapshot::scan` answers the rows of every source, those that were written later later, where no other
 //!     order is asked for.
-//!     So it is of the samples of rivals: series that only a description tells apart, or what a sender of Prometheus's says of a metric (`rival`).
+//!     So it is of the samples of rivals: series that only what a sender of Prometheus's says of a metric tells apart (`rival`).
 //! N3  Samples may come in any order; readers get them by ascending time.
 //! N4  A sample comes out bit for bit as it came in, NaN payloads, negative zeros and malformed cells too.
 //!
