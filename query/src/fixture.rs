@@ -268,6 +268,7 @@ pub(crate) fn logs(list: &[TestLog]) -> Batch {
 pub(crate) struct TestPoint {
     pub(crate) name: &'static str,
     pub(crate) unit: &'static str,
+    pub(crate) description: &'static str,
     pub(crate) service: &'static str,
     pub(crate) instance: &'static str,
     pub(crate) attributes: Vec<(&'static str, &'static str)>,
@@ -284,6 +285,7 @@ impl Default for TestPoint {
         TestPoint {
             name: "requests",
             unit: "1",
+            description: "counts",
             service: "shop",
             instance: "a",
             attributes: Vec::new(),
@@ -306,7 +308,7 @@ pub(crate) fn points(list: &[TestPoint]) -> Batch {
         builder.set_metric(&MetricHead {
             name: point.name,
             unit: point.unit,
-            description: "counts",
+            description: point.description,
             metadata: Map::new(&metadata),
             temporality: point.temporality,
             is_monotonic: true,

@@ -4,7 +4,7 @@
 //!     stand in an answer. Every other series passes as it is, so does a bucket whose `le` is no number.
 //! H2  Where no bucket is `+Inf`, the count is that of it; where no count is told, it is that of the last bucket. Of two buckets with one
 //!     bound the first counts. Counts that are whole stay whole; else they are floats.
-//! H3  A histogram whose counts are negative, fall or do not add up is left out, and why is told.
+//! H3  A histogram whose counts are negative, fall, do not add up or are not told at all is left out, and why is told.
 //! H4  Where a histogram is native already, its classic form is not converted: they would be one series.
 //!
 //! Not here: formats (`text`, `families`); what is stored (`remote`).
@@ -187,7 +187,7 @@ fn fields(mut buckets: Vec<(f64, f64)>, count: Option<f64>, sum: f64) -> Result<
     }
     buckets.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     buckets.dedup_by(|(bound, _), (before, _)| bound == before);
-    let count = count.or(buckets.last().map(|(_, count)| *count)).unwrap_or_default();
+    let count = count.or(buckets.last().map(|(_, count)| *count)).ok_or("it has neither a count nor buckets")?;
     if buckets.last().is_none_or(|(bound, _)| *bound != f64::INFINITY) {
         buckets.push((f64::INFINITY, count));
     }

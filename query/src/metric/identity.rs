@@ -1,5 +1,5 @@
 //! What makes two points members of one series? OTLP's identity: metric name, type, unit, temporality, monotonicity,
-//! resource, scope and attributes.
+//! resource, scope and attributes; and of OTLP's own metrics the description, since a process may have two of a name and both are stored.
 
 use crate::column::{Cells, Columns, Repeated};
 use crate::error::Result;
@@ -9,12 +9,13 @@ use storage::model::schema::column;
 use storage::model::verbatim::Role;
 
 /// The columns that tell series apart.
-pub(super) const COLUMNS: [&str; 9] = [
+pub(super) const COLUMNS: [&str; 10] = [
     column::NAME,
     column::TYPE,
     column::UNIT,
     column::TEMPORALITY,
     column::IS_MONOTONIC,
+    column::DESCRIPTION,
     column::SERVICE_NAME,
     column::RESOURCE,
     column::SCOPE,
@@ -40,6 +41,7 @@ pub(super) struct Identities<'a> {
     unit: Repeated<'a, StringArray>,
     temporality: &'a Int32Array,
     is_monotonic: &'a BooleanArray,
+    description: Repeated<'a, StringArray>,
     pub(super) service: Repeated<'a, StringArray>,
     pub(super) resource: Repeated<'a, BinaryArray>,
     pub(super) scope: Repeated<'a, BinaryArray>,
@@ -56,6 +58,7 @@ impl<'a> Identities<'a> {
             unit: columns.repeated_text(column::UNIT)?,
             temporality: columns.int32(column::TEMPORALITY)?,
             is_monotonic: columns.boolean(column::IS_MONOTONIC)?,
+            description: columns.repeated_text(column::DESCRIPTION)?,
             service: columns.repeated_text(column::SERVICE_NAME)?,
             resource: columns.repeated_cells(column::RESOURCE)?,
             scope: columns.repeated_cells(column::SCOPE)?,
@@ -71,6 +74,11 @@ impl<'a> Identities<'a> {
     /// Whether it bears Prometheus's name.
     pub(super) fn is_verbatim(&self, row: usize) -> bool {
         Role::of(self.scope.get(row)).is_some()
+    }
+
+    /// What tells OTLP's metrics of one name apart; empty for those that bear Prometheus's names.
+    pub(super) fn description(&self, row: usize) -> &'a str {
+        if self.is_verbatim(row) { "" } else { self.description.get(row) }
     }
 
     pub(super) fn head(&self, row: usize) -> Head<'a> {

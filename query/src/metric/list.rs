@@ -42,7 +42,7 @@ pub(crate) struct MetricsQuery {
 
 /// The metrics, by name, then type.
 pub(crate) fn metrics(control: &Control, query: &MetricsQuery) -> Result<MetricsResponse> {
-    let columns = COLUMNS.into_iter().chain([column::DESCRIPTION, column::METADATA, column::TIME]);
+    let columns = COLUMNS.into_iter().chain([column::METADATA, column::TIME]);
     let mut request = ScanRequest::all(columns);
     request.time = query.range;
     request.predicate = predicate(query);
@@ -253,7 +253,8 @@ fn metric(key: Key, tally: Tally) -> Metric {
 /// Within a metric, what tells series apart. At 128 bits two of a billion series collide once in 10^20 cases.
 fn series_hash(rows: &Identities<'_>, row: usize) -> u128 {
     let mut hash = Xxh3Default::new();
-    for part in [rows.resource.get(row), rows.scope.get(row), rows.attributes.get(row)] {
+    let description = rows.description(row).as_bytes();
+    for part in [rows.resource.get(row), rows.scope.get(row), rows.attributes.get(row), description] {
         hash.update(&part.len().to_le_bytes());
         hash.update(part);
     }

@@ -71,6 +71,7 @@ struct Identity {
     unit: String,
     temporality: i32,
     is_monotonic: bool,
+    description: String,
 }
 
 impl Identity {
@@ -86,6 +87,7 @@ impl Identity {
             unit: head.unit.to_owned(),
             temporality: head.temporality,
             is_monotonic: head.is_monotonic,
+            description: rows.description(row).to_owned(),
         }
     }
 

@@ -164,6 +164,23 @@ async fn i2_of_two_points_with_one_time_the_later_one_counts() {
     assert_eq!(answer.series[0].points[0].value, PointValue::Int(7));
 }
 
+/// Two of one name, at one time.
+#[tokio::test]
+async fn i1_descriptions_tell_otlps_series_apart() {
+    let fixture = Fixture::new();
+    let of = |description, value| TestPoint {
+        description,
+        data: PointData::Gauge(Some(Number::Int(value))),
+        ..TestPoint::default()
+    };
+    fixture.put(points(&[of("One.", 1), of("Other.", 2)])).await;
+    let answer = ask(&fixture, SeriesQuery { name: TestPoint::default().name.to_owned(), ..query(100) }).await;
+    assert_eq!(answer.series.iter().map(|series| series.points.len()).collect::<Vec<_>>(), [1, 1]);
+    let asked = MetricsQuery { range: RANGE, prefix: String::new(), service: None };
+    let all = fixture.run(move |control| metrics(control, &asked)).await.unwrap().metrics;
+    assert_eq!(all.iter().map(|metric| (metric.series_count, metric.point_count)).collect::<Vec<_>>(), [(2, 2)]);
+}
+
 /// PromQL's names of each kind's series, and of the family that a classic histogram is.
 #[tokio::test]
 async fn i4_a_metric_is_found_by_the_names_of_promql_too() {

@@ -1,10 +1,11 @@
 //! Do several series go on beside each other, or does each begin where another ended?
 //!
 //! C1  They go on beside each other where one has a sample at the time of another's, or between two of another's that followed each other
-//!     as that one's mostly do. A new version that was taken back again is no such case: while it was there, the old one paused.
+//!     as that one's mostly do; or where each of two comes again after the other. A new version that was taken back again is no such case:
+//!     while it was there, the old one paused.
 
-/// How many times the usual distance of a series' samples is still none at which it paused.
-const USUAL: i64 = 2;
+/// Above which share of the usual distance of a series' samples one was left out: it paused.
+const PAUSE_PERCENT: i64 = 150;
 
 /// Whether they do, by the times of their samples.
 pub(super) fn are_concurrent(series: &[Vec<i64>]) -> bool {
@@ -25,10 +26,11 @@ pub(super) fn are_concurrent(series: &[Vec<i64>]) -> bool {
         if of_another.is_some_and(|other| other == time || own.goes_on(other, time)) {
             return true;
         }
+        own.returns |= own.last.is_some_and(|last| of_another.is_some_and(|other| last < other));
         own.last = Some(time);
         (newest, of_others) = (Some((time, place)), of_another);
     }
-    false
+    series.iter().filter(|own| own.returns).count() > 1
 }
 
 struct Times<'t> {
@@ -36,6 +38,8 @@ struct Times<'t> {
     /// Distance of samples between which it did not pause.
     usual: i64,
     last: Option<i64>,
+    /// Whether it came again after another.
+    returns: bool,
 }
 
 impl<'t> Times<'t> {
@@ -46,12 +50,12 @@ impl<'t> Times<'t> {
             sorted.array_windows().map(|[before, after]| after.saturating_sub(*before)).collect();
         distances.sort_unstable();
         let median = distances.get(distances.len() / 2).copied().unwrap_or_default();
-        Times { times, usual: median.saturating_mul(USUAL), last: None }
+        Times { times, usual: median.saturating_mul(PAUSE_PERCENT) / 100, last: None, returns: false }
     }
 
     /// Whether it had a sample before another's, and has the next one as usual.
     fn goes_on(&self, other: i64, time: i64) -> bool {
-        self.last.is_some_and(|last| last <= other && time.saturating_sub(last) <= self.usual)
+        self.last.is_some_and(|last| last <= other && time.saturating_sub(last) < self.usual)
     }
 }
 
@@ -73,6 +77,7 @@ mod tests {
         assert!(are(&[0, 15, 30, 45, 60, 300], &[10, 20]));
         assert!(are(&[0, 60, 240, 300, 360], &[320]), "whatever it paused before");
         assert!(are(&[60], &[60]));
+        assert!(are(&[0, 1, 2, 300, 301, 302], &[150, 151, 450]), "both come in bursts");
         assert!(are(&[120, 0, 60], &[90, 30]), "in whatever order they are");
     }
 
@@ -82,6 +87,7 @@ mod tests {
         assert!(!are(&[0], &[60]));
         assert!(!are(&[0, 60], &[]));
         assert!(!are(&[0, 60, 120, 600, 660], &[200, 260, 320, 380]), "it was taken back");
+        assert!(!are(&[0, 60, 120, 240, 300], &[180]), "at once");
         assert!(!are_concurrent(&[vec![0, 60], vec![120, 180], vec![240, 300], vec![360, 420]]));
         assert!(!are_concurrent(&[]));
     }

@@ -121,6 +121,7 @@ fn h3_what_does_not_add_up_is_left_out_and_why_is_told() {
         ("h_bucket{le=\"1\"} 3\nh_count 2\n", "\"h\": its bucket le=inf has the count 2, the one before 3"),
         ("h_bucket{le=\"+Inf\"} 3\nh_count 2\n", "\"h\": its count is 2, its last bucket has 3"),
         ("h_bucket{le=\"1\"} -1\nh_count 2\n", "\"h\": its bucket le=1 has the negative count -1"),
+        ("h_sum 1.5\n", "\"h\": it has neither a count nor buckets"),
         ("h_count NaN\n", "\"h\": its count is NaN, its last bucket has NaN"),
     ] {
         let text = format!("{HEAD}{lines}# TYPE i histogram\ni_count 1\n");

@@ -2,6 +2,30 @@
 
 use super::{Bucket, CUSTOM_SCHEMA, Histogram};
 use crate::series::kahan::Amount;
+use std::sync::LazyLock;
+
+/// By how much a bound is more than the one before it, at schemas 1 to 8. The first is a little less than the root of two: so it is where
+/// Prometheus and its clients have their bounds from, and a bound that differs in its last bit looks as if observations had moved.
+const FACTORS: [f64; 8] = [
+    1.414213562373095,
+    1.189207115002721,
+    1.0905077326652577,
+    1.0442737824274138,
+    1.0218971486541166,
+    1.0108892860517005,
+    1.0054299011128027,
+    1.0027112750502025,
+];
+
+/// The finest schema that has bounds in common with Prometheus.
+const FINEST: u32 = 8;
+
+/// The bounds of that schema from 0.5 on and below 1. Those of each schema are every second one of the next.
+static BOUNDS: LazyLock<Vec<f64>> = LazyLock::new(|| {
+    let between =
+        |bounds: Vec<f64>, factor: &f64| bounds.into_iter().flat_map(|bound| [bound, bound * factor]).collect();
+    FACTORS.iter().fold(vec![0.5], between)
+});
 
 /// A bucket with its limits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,16 +55,15 @@ pub(crate) fn bucket_bound(index: i32, schema: i32) -> f64 {
         // The last bucket ends with the largest number there is; one more holds the infinite.
         return if exponent == 1024 { f64::MAX } else { power_of_two(exponent) };
     }
-    let schema = u32::try_from(schema).unwrap_or_default().min(30);
-    let per_power = 1i64 << schema;
-    let fraction = i64::from(index) & (per_power - 1);
-    let exponent = i64::from(index) >> schema;
+    let schema = u32::try_from(schema).unwrap_or_default().min(FINEST);
+    let (exponent, fraction) = (i64::from(index) >> schema, i64::from(index) & ((1 << schema) - 1));
     if fraction == 0 && exponent == 1024 {
         return f64::MAX;
     }
-    let mantissa = 2f64.powf(fraction as f64 / per_power as f64);
+    let place = usize::try_from(fraction << (FINEST - schema)).unwrap_or_default();
+    let (bound, exponent) = (BOUNDS.get(place).copied().unwrap_or(0.5), exponent + 1);
     // In two steps, so that neither goes past the ends of the scale on its own.
-    mantissa * power_of_two(exponent / 2) * power_of_two(exponent - exponent / 2)
+    bound * power_of_two(exponent / 2) * power_of_two(exponent - exponent / 2)
 }
 
 fn power_of_two(exponent: i64) -> f64 {

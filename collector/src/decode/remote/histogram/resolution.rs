@@ -12,7 +12,7 @@ use super::{Count, Histogram, ResetHint, SCHEMAS, Side, Unfit};
 pub(crate) struct Resolution {
     /// The finest schema.
     pub(crate) max_schema: i32,
-    /// Buckets of both sides, those inside of spans that are empty included.
+    /// Buckets of both sides. Empty ones do not count: that they are told says nothing.
     pub(crate) max_buckets: usize,
 }
 
@@ -65,9 +65,11 @@ impl Buckets {
         Ok(Buckets { list, is_float })
     }
 
-    /// How many there are so many schemas further down.
+    /// How many with observations there are so many schemas further down.
     fn len(&self, down: u32) -> usize {
-        self.list.chunk_by(|(one, _), (next, _)| coarser(*one, down) == coarser(*next, down)).count()
+        let is_empty = |bits: u64| bits == 0 || self.is_float && f64::from_bits(bits) == 0.0;
+        let same = self.list.chunk_by(|(one, _), (next, _)| coarser(*one, down) == coarser(*next, down));
+        same.filter(|same| same.iter().any(|(_, bits)| !is_empty(*bits))).count()
     }
 
     fn coarser(&self, down: u32) -> Self {
@@ -173,6 +175,16 @@ mod tests {
             check(Resolution { max_buckets: 5, ..ALL }, Some(coarse));
             check(Resolution { max_buckets: 3, ..ALL }, Some(fields(0, is_float, [&[(1, 7)], &[(0, 6), (1, 15)]])));
         }
+    }
+
+    #[test]
+    fn empty_buckets_take_no_room() {
+        for is_float in [false, true] {
+            let sparse = fields(3, is_float, [&[], &[(1, 1), (2, 0), (3, 0), (4, 2)]]);
+            assert_eq!(Resolution { max_buckets: 2, ..ALL }.fit(&sparse), Ok(None));
+        }
+        let custom = fields(-53, false, [&[], &[(0, 0), (1, 7), (2, 0)]]);
+        assert_eq!(Resolution { max_buckets: 1, ..ALL }.fit(&custom), Ok(None));
     }
 
     #[test]
