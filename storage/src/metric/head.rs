@@ -360,7 +360,7 @@ impl HeadReader {
     fn some_label_values(&self, label: &Label, from: usize) -> Vec<String> {
         let head = lock(&self.head);
         match label {
-            Label::Point(key) => head.postings.values(key).skip(from).take(GROUP_SERIES).map(Cow::into_owned).collect(),
+            Label::Point(key) => head.postings.values(key, from).take(GROUP_SERIES).map(Cow::into_owned).collect(),
             _ => {
                 let families = head.family.iter().skip(from).take(GROUP_SERIES);
                 families.map(|family| label.value(&family.series(&[])).into_owned()).collect()

@@ -112,9 +112,10 @@ impl Postings {
         self.by_key.keys().map(|key| &**key)
     }
 
-    /// The values of a key in the order in which they came; of two types they may be one text.
-    pub(super) fn values(&self, key: &str) -> impl Iterator<Item = Cow<'_, str>> {
-        self.of_key(key).iter().map(|number| self.text(*number).unwrap_or_default())
+    /// The values of a key in the order in which they came, from one of them on; of two types they may be one text.
+    pub(super) fn values(&self, key: &str, from: usize) -> impl Iterator<Item = Cow<'_, str>> {
+        let numbers = self.of_key(key).get(from..).unwrap_or_default();
+        numbers.iter().map(|number| self.text(*number).unwrap_or_default())
     }
 
     fn of_key(&self, key: &str) -> &[u32] {
