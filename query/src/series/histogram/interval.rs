@@ -2,12 +2,13 @@
 
 use super::{Bucket, CUSTOM_SCHEMA, Histogram};
 use crate::series::kahan::Amount;
+use std::f64::consts::SQRT_2;
 use std::sync::LazyLock;
 
 /// By how much a bound is more than the one before it, at schemas 1 to 8. The first is a little less than the root of two: so it is where
 /// Prometheus and its clients have their bounds from, and a bound that differs in its last bit looks as if observations had moved.
 const FACTORS: [f64; 8] = [
-    1.414213562373095,
+    SQRT_2.next_down(),
     1.189207115002721,
     1.0905077326652577,
     1.0442737824274138,
