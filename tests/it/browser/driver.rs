@@ -24,16 +24,25 @@ pub(crate) struct Browser {
     _profile: tempfile::TempDir,
 }
 
+/// A driver, and the port at which it listens; `None` where it ended before it did.
+fn started() -> Option<(Child, u16)> {
+    let mut driver = Command::new("chromedriver");
+    // A group of its own, so that the browser ends with it.
+    let mut driver = driver.arg("--port=0").stdout(Stdio::piped()).process_group(0).spawn().unwrap();
+    let lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let port = lines
+        .filter_map(|line| line.rsplit_once("on port ").map(|(_, port)| port.trim_end_matches('.').to_owned()))
+        .find_map(|port| port.parse::<u16>().ok().filter(|port| *port != 0));
+    if port.is_none() {
+        driver.wait().unwrap();
+    }
+    Some((driver, port?))
+}
+
 impl Browser {
     pub(crate) async fn open(width: u32, height: u32) -> Browser {
-        let mut driver = Command::new("chromedriver");
-        // A group of its own, so that the browser ends with it.
-        let mut driver = driver.arg("--port=0").stdout(Stdio::piped()).process_group(0).spawn().unwrap();
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = lines
-            .filter_map(|line| line.rsplit_once("on port ").map(|(_, port)| port.trim_end_matches('.').to_owned()))
-            .find_map(|port| port.parse::<u16>().ok().filter(|port| *port != 0))
-            .expect("chromedriver says its port");
+        // It ends at once where the port that it was given for one family of addresses is taken in the other.
+        let (driver, port) = (0..5).find_map(|_| started()).expect("chromedriver says its port");
         let profile = tempfile::tempdir().unwrap();
         let arguments = [
             "--headless=new",
